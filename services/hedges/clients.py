@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -11,13 +10,14 @@ import numpy as np
 from sonic.positions.v1 import positions_pb2 as pb
 from sonic.positions.v1 import positions_pb2_grpc as rpc
 
-from services.hedges.domain.holdings import Holdings, Integers, Legs, Reading
+from services.hedges.domain.holdings import Holdings, Legs
 from shared import columns
 from shared.errors import NotFound, SonicError, Unavailable
 from shared.rpc.client import Channel, idempotent
 
 _READ_SECONDS = 15.0
 _ASK_SECONDS = 5.0
+_MOST_KEYS = 10_000  # that ReadColumns takes
 _INDICES = ("asset_index", "wallet_index", "side_sign")
 _FIGURES = ("entry_price_usd", "mark_price_usd", "size_usd", "value_usd", "pnl_usd", "heat_index")
 _LEG_FIGURES = (
@@ -30,20 +30,6 @@ _LEG_FIGURES = (
 _LEG_COLUMNS = (*_INDICES, *_LEG_FIGURES, "mark_time_micros")
 
 
-@dataclass(frozen=True, slots=True)
-class _Names:
-    """Text ids of the rows with these keys: as long as the keys are the same, so are the ids."""
-
-    membership_epoch: int
-    position_key: Integers
-    position_ids: Sequence[str]
-
-    def fit(self, stream: _Stream) -> bool:
-        return self.membership_epoch == stream.first.membership_epoch and np.array_equal(
-            self.position_key, stream.column("position_key", np.int64)
-        )
-
-
 class _Stream:
     """The messages of one ReadColumns, joined."""
 
@@ -52,12 +38,13 @@ class _Stream:
         self._decoded = [columns.decode(part) for part in parts]
         self.position_ids = [id for part in parts for id in part.position_id]
 
-    def column(self, name: str, kind: type[np.generic]) -> Any:
-        return np.concatenate([part[name] for part in self._decoded] or [np.empty(0)]).astype(kind)
+    def column(self, name: str) -> Any:
+        parts = [part[name] for part in self._decoded]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts or [np.empty(0, np.int32)])
 
     def place(self, names: Sequence[str], index: str, name: str) -> Any:
         """Where a dictionary column holds `name`."""
-        return self.column(index, np.int64) == (list(names).index(name) if name in names else -1)
+        return self.column(index) == (list(names).index(name) if name in names else -1)
 
 
 def positions_channel(address: str) -> Channel:
@@ -66,52 +53,58 @@ def positions_channel(address: str) -> Channel:
 
 
 class PositionsClient:
-    """Reads ACTIVE and STALE positions over gRPC; text ids travel only when rows came or went."""
+    """Reads ACTIVE and STALE positions over gRPC; text ids are asked for by key."""
 
     def __init__(self, channel: Channel) -> None:
         # Columns come as bytes, so the generated type does not describe the answer.
         self._stub: Any = channel.stub(rpc.PositionsServiceStub, columns=["ReadColumns"])
         self._wallets = channel.stub(rpc.WalletsServiceStub)
-        self._names: _Names | None = None
 
-    async def read(self) -> Reading:
+    async def read(self) -> Holdings:
         """See services.hedges.service.Positions."""
-        stream, ids = await self._named([*_INDICES, *_FIGURES])
-        holdings = Holdings(
+        stream = await self._stream([*_INDICES, *_FIGURES])
+        return Holdings(
             wallet_names=list(stream.first.wallet_names),
             asset_names=list(stream.first.asset_names),
-            wallet=stream.column("wallet_index", np.int64),
-            asset=stream.column("asset_index", np.int64),
-            side=stream.column("side_sign", np.int64),
-            position_key=stream.column("position_key", np.int64),
-            **{name: stream.column(name, np.float64) for name in _FIGURES},
+            wallet=stream.column("wallet_index"),
+            asset=stream.column("asset_index"),
+            side=stream.column("side_sign"),
+            position_key=stream.column("position_key"),
+            **{name: stream.column(name) for name in _FIGURES},
         )
-        return Reading(holdings, ids)
+
+    async def ids(self, position_keys: Sequence[int]) -> Mapping[int, str]:
+        """See services.hedges.service.Positions."""
+        if not position_keys:
+            return {}
+        # All of them at once when they are too many to be named.
+        asked = position_keys if len(position_keys) <= _MOST_KEYS else ()
+        stream = await self._stream(["position_id"], asked)
+        return dict(zip(stream.column("position_key").tolist(), stream.position_ids, strict=True))
 
     async def legs(self, wallet: str, asset: str, position_ids: Collection[str]) -> Legs:
         """See services.hedges.service.Positions."""
-        stream, ids = await self._named(_LEG_COLUMNS)
-        side = stream.column("side_sign", np.int64)
-        near = stream.place(stream.first.wallet_names, "wallet_index", wallet) & (side != 0)
+        stream = await self._stream(_LEG_COLUMNS)
+        near = stream.place(stream.first.wallet_names, "wallet_index", wallet)
         near &= stream.place(stream.first.asset_names, "asset_index", asset)
-        wanted = set(position_ids)
-        rows = sorted(
-            (row for row in np.flatnonzero(near).tolist() if ids[row] in wanted),
-            key=ids.__getitem__,
-        )
+        near &= stream.column("side_sign") != 0
+        keys = stream.column("position_key").tolist()
+        found = np.flatnonzero(near).tolist()
+        known = await self.ids([keys[row] for row in found])
+        ids, wanted = {row: known.get(keys[row], "") for row in found}, set(position_ids)
+        rows = sorted((row for row in found if ids[row] in wanted), key=ids.__getitem__)
         entry, mark, liquidation, size, collateral = (
-            stream.column(name, np.float64)[rows] for name in _LEG_FIGURES
+            stream.column(name)[rows] for name in _LEG_FIGURES
         )
-        mark_time = stream.column("mark_time_micros", np.int64)[rows]
         return Legs(
             tuple(ids[row] for row in rows),
-            side[rows],
+            stream.column("side_sign")[rows].astype(np.int64),
             entry,
             mark,
             liquidation,
             size,
             collateral,
-            mark_time,
+            stream.column("mark_time_micros")[rows],
         )
 
     async def has_wallet(self, name: str) -> bool:
@@ -126,20 +119,8 @@ class PositionsClient:
             self._stub.GetPosition(pb.GetPositionRequest(id=id), timeout=_ASK_SECONDS)
         )
 
-    async def _named(self, wanted: Sequence[str]) -> tuple[_Stream, Sequence[str]]:
-        """The columns, and the id of each row: known from before, or read in the same stream."""
-        names = self._names
-        if names is not None:
-            stream = await self._stream(wanted)
-            if names.fit(stream):
-                return stream, names.position_ids
-        stream = await self._stream([*wanted, "position_id"])
-        keys = stream.column("position_key", np.int64)
-        self._names = _Names(stream.first.membership_epoch, keys, stream.position_ids)
-        return stream, stream.position_ids
-
-    async def _stream(self, wanted: Sequence[str]) -> _Stream:
-        request = pb.ReadColumnsRequest(columns=wanted)
+    async def _stream(self, wanted: Sequence[str], position_keys: Sequence[int] = ()) -> _Stream:
+        request = pb.ReadColumnsRequest(columns=wanted, position_keys=position_keys)
         try:
             return _Stream(
                 [part async for part in self._stub.ReadColumns(request, timeout=_READ_SECONDS)]

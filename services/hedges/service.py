@@ -9,11 +9,24 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Protocol
 
+import numpy as np
+
 from services.hedges.domain import ladder, modifiers, rebalance
 from services.hedges.domain.evaluation import Evaluation, check_count, evaluate
-from services.hedges.domain.grouping import Change, Group, Hedge, Linking, Stored, pair, relink
+from services.hedges.domain.grouping import (
+    Change,
+    Group,
+    Grouping,
+    Hedge,
+    Linking,
+    Stored,
+    grouped,
+    members,
+    pair,
+    relink,
+)
 from services.hedges.domain.history import HistoryFilter, LinkChange, written
-from services.hedges.domain.holdings import Legs, Reading
+from services.hedges.domain.holdings import Holdings, Legs
 from services.hedges.domain.modifiers import Modifiers
 from services.hedges.store.hedges import Store
 from services.hedges.store.sorting import order_of
@@ -28,13 +41,17 @@ Begin = Callable[[], AbstractAsyncContextManager[Store]]
 
 # Above this many rows the pairing takes longer than 5 ms and leaves the event loop.
 _THREAD_ROW_COUNT = 20_000
+_MORE_TRIES = 4
 
 
 class Positions(Protocol):
     """Where the columns come from. All raise Unavailable POSITIONS_UNAVAILABLE."""
 
-    async def read(self) -> Reading:
+    async def read(self) -> Holdings:
         """ACTIVE and STALE positions."""
+
+    async def ids(self, position_keys: Sequence[int]) -> Mapping[int, str]:
+        """Text ids by key, of those of these positions that are held."""
 
     async def legs(self, wallet: str, asset: str, position_ids: Collection[str]) -> Legs:
         """Those of these ids that are held in the wallet, of the asset, on a known side."""
@@ -104,6 +121,8 @@ class HedgesService:
         self._changed: Callable[[], None] = lambda: None
         # As the last pass of this process left it; it may be old.
         self._linked: Mapping[tuple[str, str], Stored] | None = None
+        # Of the last pass; a quiet one has the same.
+        self._grouping: Grouping | None = None
 
     def on_change(self, changed: Callable[[], None]) -> None:
         """Call this after every write."""
@@ -111,52 +130,74 @@ class HedgesService:
 
     async def link(self, step: Step) -> Linking:
         """Group what is held now; the same cycle again answers from its record."""
-        reading = await self._positions.read()
-        if len(reading.holdings) > _THREAD_ROW_COUNT:
-            groups = await asyncio.to_thread(pair, reading.holdings)
+        holdings = await self._positions.read()
+        if len(holdings) > _THREAD_ROW_COUNT:
+            groups = await asyncio.to_thread(self._pair, holdings)
         else:
-            groups = pair(reading.holdings)
-        return await self._write(step, reading, groups)
+            groups = self._pair(holdings)
+        return await self._write(step, holdings, groups)
+
+    def _pair(self, holdings: Holdings) -> list[Group]:
+        if self._grouping is None or not self._grouping.fits(holdings):
+            self._grouping = grouped(holdings)
+        return pair(holdings, self._grouping)
 
     async def unlink(self) -> int:
         """Remove every hedge."""
         return (await self._write(Step("UNLINK_HEDGES"), None, ())).unlinked_count
 
-    async def _write(self, step: Step, reading: Reading | None, groups: Sequence[Group]) -> Linking:
-        """By what this process knows; where that has moved, by what is stored, holding the
-        grouping. `reading` None: unlinked by hand.
+    async def _write(
+        self, step: Step, holdings: Holdings | None, groups: Sequence[Group]
+    ) -> Linking:
+        """By what this process knows; where that has moved, by what is stored. `holdings` None:
+        unlinked by hand.
         """
-        linking = None
-        if self._linked is not None:
-            async with self._read() as store:
-                linking = await self._attempt(store, step, self._linked, reading, groups)
-        if linking is None:
-            async with self._begin() as store:
-                await store.lock()
-                linking = await self._attempt(store, step, await store.linked(), reading, groups)
-        if linking is None:
-            raise RuntimeError("hedges moved while the grouping was held")
-        self._changed()
-        return linking
+        known = self._linked
+        for is_again in (False, *[True] * _MORE_TRIES):
+            if known is None:
+                async with self._read() as store:
+                    known = await store.linked()
+            change = relink(known, groups, new_hedge_id)
+            after = await self._members(holdings, change)
+            async with self._begin() if is_again else self._read() as store:
+                if is_again:
+                    await store.lock()
+                linking = await self._attempt(store, step, known, change, holdings, after)
+            if linking is not None:
+                self._changed()
+                return linking
+            known = None
+        raise RuntimeError("hedges moved each time they were to be written")
+
+    async def _members(
+        self, holdings: Holdings | None, change: Change
+    ) -> Mapping[str, tuple[str, ...]]:
+        """Of groups that came or have other members."""
+        touched = change.linked + change.regrouped
+        if holdings is None or not touched:
+            return {}
+        rows = np.concatenate([group.rows for _, group in touched])
+        ids = await self._positions.ids(holdings.position_key[rows].tolist())
+        return members(touched, holdings, ids)
 
     async def _attempt(
         self,
         store: Store,
         step: Step,
         known: Mapping[tuple[str, str], Stored],
-        reading: Reading | None,
-        groups: Sequence[Group],
+        change: Change,
+        holdings: Holdings | None,
+        after: Mapping[str, tuple[str, ...]],
     ) -> Linking | None:
-        """Decide by what is known and write in one statement; None when that has moved."""
-        change, now = relink(known, groups, new_hedge_id), self._clock.now()
+        """Write in one statement what was decided by what is known; None when that has moved."""
+        now = self._clock.now()
         # Read before anything is written: what joined and left is the difference.
         touched = [id for id, _ in change.unlinked + change.regrouped]
         before = await store.members(touched) if touched else {}
         if before.keys() != set(touched):
             return None
-        made = written(change, reading, before)
-        count = 0 if reading is None else len(reading.holdings)
-        linking = _linking(change, count)
+        made = written(change, holdings, before, after)
+        linking = _linking(change, 0 if holdings is None else len(holdings))
         done = await store.commit(step, linking, known, made, now, now - self._history_kept)
         if done is linking:
             self._linked = {

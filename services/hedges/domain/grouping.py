@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from hashlib import sha256
 
@@ -104,7 +104,36 @@ class _Sums:
         return np.where(counts > 0, totals, np.nan)
 
 
-def pair(holdings: Holdings) -> list[Group]:
+@dataclass(frozen=True, slots=True, eq=False)
+class Grouping:
+    """Which rows of holdings make which hedge; holds while `of`, without its figures, is the same.
+
+    `rows`: those in a hedge; `group`: the hedge of each; `members`: rows by hedge; `codes`: wallet
+    times the number of assets, plus asset, by hedge.
+    """
+
+    of: Holdings
+    rows: Integers
+    group: Integers
+    codes: Integers
+    members: Sequence[Integers]
+    signatures: Sequence[int]
+
+    def fits(self, holdings: Holdings) -> bool:
+        """Whether the same positions are held, by the same wallets on the same sides."""
+        return (
+            self.of.wallet_names == holdings.wallet_names
+            and self.of.asset_names == holdings.asset_names
+            and all(
+                np.array_equal(getattr(self.of, name), getattr(holdings, name)) for name in _TELLING
+            )
+        )
+
+
+_TELLING = ("position_key", "wallet", "asset", "side")
+
+
+def grouped(holdings: Holdings) -> Grouping:
     """Groups by (wallet, asset), both known, with at least one long and one short; every member
     joins.
 
@@ -113,23 +142,52 @@ def pair(holdings: Holdings) -> list[Group]:
     named = _named(holdings.wallet_names)[holdings.wallet]
     traded = _named(holdings.asset_names, UNKNOWN_ASSET)[holdings.asset]
     rows = np.flatnonzero(named & traded & (holdings.side != 0))
-    codes = holdings.wallet[rows] * len(holdings.asset_names) + holdings.asset[rows]
-    distinct, group = np.unique(codes, return_inverse=True)
-    side = holdings.side[rows]
-    both = (np.bincount(group, side > 0) > 0) & (np.bincount(group, side < 0) > 0)
-    if not both.any():
-        return []
-    kept = both[group]
-    rows, group = rows[kept], (np.cumsum(both) - 1)[group[kept]]
-    return _figures(holdings, rows, group, distinct[both])
+    width = len(holdings.asset_names)
+    codes = holdings.wallet[rows].astype(np.int64) * width + holdings.asset[rows]
+    side, size = holdings.side[rows], len(holdings.wallet_names) * width
+    both = (np.bincount(codes[side > 0], minlength=size) > 0) & (
+        np.bincount(codes[side < 0], minlength=size) > 0
+    )
+    kept = both[codes]
+    # The fewer bits a number has the faster it is sorted.
+    narrow = np.uint16 if np.count_nonzero(both) < 2**16 else np.int32
+    rows, group = rows[kept], (np.cumsum(both) - 1)[codes[kept]].astype(narrow)
+    order, codes = np.argsort(group, kind="stable"), np.flatnonzero(both)
+    starts = np.concatenate(([0], np.cumsum(np.bincount(group))[:-1])).astype(np.int64)
+    signatures: list[int] = []
+    if len(codes):
+        mixed = _mixed(holdings.position_key[rows[order]])
+        signatures = np.add.reduceat(mixed, starts).view(np.int64).tolist()
+    members = np.split(rows[order], starts[1:]) if len(codes) else []
+    return Grouping(_without_figures(holdings), rows, group, codes, members, signatures)
+
+
+def _without_figures(holdings: Holdings) -> Holdings:
+    none = np.empty(0)
+    return replace(
+        holdings,
+        entry_price_usd=none,
+        mark_price_usd=none,
+        size_usd=none,
+        value_usd=none,
+        pnl_usd=none,
+        heat_index=none,
+    )
+
+
+def pair(holdings: Holdings, grouping: Grouping | None = None) -> list[Group]:
+    """The hedges of holdings with their figures. `grouping`: one that fits them, if it is known."""
+    made = grouping or grouped(holdings)
+    return _figures(holdings, made) if len(made.codes) else []
 
 
 def _named(names: Sequence[str], *never: str) -> NDArray[np.bool_]:
     return np.array([bool(name.strip()) and name not in never for name in names], dtype=bool)
 
 
-def _figures(holdings: Holdings, rows: Integers, group: Integers, codes: Integers) -> list[Group]:
-    sums = _Sums(group, len(codes))
+def _figures(holdings: Holdings, grouping: Grouping) -> list[Group]:
+    rows, codes = grouping.rows, grouping.codes
+    sums = _Sums(grouping.group, len(codes))
     side = holdings.side[rows].astype(np.float64)
     is_long, is_short = side > 0, side < 0
     size, value = holdings.size_usd[rows], holdings.value_usd[rows]
@@ -148,10 +206,6 @@ def _figures(holdings: Holdings, rows: Integers, group: Integers, codes: Integer
         sums.whole(value, is_long) - sums.whole(value, is_short),
         sums.whole(holdings.pnl_usd[rows]),
     )
-    order = np.argsort(group, kind="stable")
-    starts = np.concatenate(([0], np.cumsum(np.bincount(group))[:-1]))
-    members = np.split(rows[order], starts[1:])
-    signatures = np.add.reduceat(_mixed(holdings.position_key[rows[order]]), starts).view(np.int64)
     wallets, assets = np.divmod(codes, len(holdings.asset_names))
     figures = np.column_stack(columns).tolist()
     return [
@@ -165,7 +219,12 @@ def _figures(holdings: Holdings, rows: Integers, group: Integers, codes: Integer
             *map(_present, row[2:]),
         )
         for wallet, asset, member, signature, row in zip(
-            wallets.tolist(), assets.tolist(), members, signatures.tolist(), figures, strict=True
+            wallets.tolist(),
+            assets.tolist(),
+            grouping.members,
+            grouping.signatures,
+            figures,
+            strict=True,
         )
     ]
 
@@ -227,10 +286,19 @@ def relink(
 
 
 def members(
-    groups: Sequence[tuple[str, Group]], position_ids: Sequence[str]
+    groups: Sequence[tuple[str, Group]], holdings: Holdings, position_ids: Mapping[int, str]
 ) -> dict[str, tuple[str, ...]]:
-    """Sorted position ids by hedge id; a row that lost its id was deleted a moment ago."""
+    """Sorted position ids by hedge id. `position_ids`: by key; a row without one was deleted a
+    moment ago.
+    """
     return {
-        id: tuple(sorted(filter(None, (position_ids[row] for row in group.rows.tolist()))))
+        id: tuple(
+            sorted(
+                filter(
+                    None,
+                    (position_ids.get(key) for key in holdings.position_key[group.rows].tolist()),
+                )
+            )
+        )
         for id, group in groups
     }

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
 
-from services.hedges.domain.grouping import Change, members
-from services.hedges.domain.holdings import LONG, SHORT, Reading
+from services.hedges.domain.grouping import Change
+from services.hedges.domain.holdings import LONG, SHORT, Holdings
 
 Members = tuple[str, ...]
 
@@ -78,12 +78,15 @@ class HistoryFilter:
     end_time: datetime | None = None
 
 
-def written(change: Change, reading: Reading | None, before: Mapping[str, Members]) -> Pass:
-    """What a pass writes; `before`: members by id of hedges that end or change. `reading` None:
-    unlinked by hand.
+def written(
+    change: Change,
+    holdings: Holdings | None,
+    before: Mapping[str, Members],
+    after: Mapping[str, Members],
+) -> Pass:
+    """What a pass writes; `before`: members by id of hedges that end or change, `after`: of those
+    that come or change. `holdings` None: unlinked by hand.
     """
-    ids = () if reading is None else reading.position_ids
-    after = members(change.linked + change.regrouped, ids)
     events = [
         LinkEvent(
             id,
@@ -104,7 +107,7 @@ def written(change: Change, reading: Reading | None, before: Mapping[str, Member
                 LinkEvent(id, group.wallet, group.asset, kind, cause, after[id], joined, left)
             )
     for id, (wallet, asset) in change.unlinked:
-        cause = Cause.UNLINKED_BY_HAND if reading is None else _ending(reading, wallet, asset)
+        cause = Cause.UNLINKED_BY_HAND if holdings is None else _ending(holdings, wallet, asset)
         gone = before[id]
         events.append(
             LinkEvent(id, wallet, asset, Kind.UNLINKED, cause, gone, left_position_ids=gone)
@@ -123,8 +126,7 @@ def _without(members: Members, others: Members) -> Members:
     return tuple(member for member in members if member not in gone)
 
 
-def _ending(reading: Reading, wallet: str, asset: str) -> Cause:
-    holdings = reading.holdings
+def _ending(holdings: Holdings, wallet: str, asset: str) -> Cause:
     same_wallet = holdings.wallet == _place(holdings.wallet_names, wallet)
     sides = holdings.side[same_wallet & (holdings.asset == _place(holdings.asset_names, asset))]
     if (sides == LONG).any():

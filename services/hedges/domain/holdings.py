@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
+Integers = NDArray[np.signedinteger[Any]]
 Truths = NDArray[np.bool_]
 
 LONG = 1
@@ -39,14 +40,6 @@ class Holdings:
 
     def __len__(self) -> int:
         return len(self.side)
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """Columns of one moment and the text id of each row."""
-
-    holdings: Holdings
-    position_ids: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)

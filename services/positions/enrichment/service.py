@@ -18,6 +18,7 @@ from services.positions.enrichment.domain.enrichment import (
     MarketPrice,
     enrich,
     merged,
+    places_of,
 )
 from services.positions.enrichment.domain.heat import HeatModifiers
 from services.positions.enrichment.domain.totals import Totals, aged
@@ -139,11 +140,15 @@ class EnrichmentService:
         return self._frame is not None and version != 0 and self._frame.inputs_version == version
 
     async def counts(self, store: Store) -> tuple[int, int]:
-        """ACTIVE and STALE positions: counted in memory while nothing wrote any since."""
+        """ACTIVE and STALE positions: counted in memory, but those that were written since."""
         state, changes = await store.enrichment.changes()
-        if changes or self._frame is None or not self._is_present(state):
+        known, keys = self._frame, changes.position_keys
+        if not self._is_present(state) or known is None or keys is None:
             return await store.sync_rows.counts()
-        status = self._frame.inputs["status"]
+        status = known.inputs["status"]
+        if changes:
+            left = status[places_of(known.inputs["position_key"], keys) < 0]
+            status = np.append(left, (await store.enrichment.inputs(keys))["status"])
         active_count = int(np.count_nonzero(status == Status.ACTIVE))
         return active_count, len(status) - active_count
 
@@ -207,9 +212,7 @@ class EnrichmentService:
     async def position_ids(self, position_keys: Sequence[int]) -> list[str]:
         """Text ids of the rows of a frame; empty for one that was deleted since."""
         async with self._read() as store:
-            ids = await store.enrichment.position_ids(
-                min(position_keys, default=0), max(position_keys, default=0)
-            )
+            ids = await store.enrichment.position_ids(position_keys)
         return [ids.get(key, "") for key in position_keys]
 
 

@@ -146,10 +146,10 @@ class PositionsServicer(rpc.PositionsServiceServicer):
         self, request: pb.ReadColumnsRequest, context: Context
     ) -> AsyncIterator[pb.PositionColumns]:
         frame = await self._enrichment.frame()
-        asked = frame.asked(request.columns)
-        ids: list[str] = []
+        asked = frame.asked(request.columns, request.position_keys)
+        keys, ids = asked["position_key"], list[str]()
         if "position_id" in request.columns:
-            ids = await self._enrichment.position_ids(frame.columns["position_key"].tolist())
+            ids = await self._enrichment.position_ids(keys.tolist())
         rows = request.chunk_row_count or columns.ROWS_PER_MESSAGE
         first = {
             "asset_names": frame.asset_names,
@@ -158,12 +158,12 @@ class PositionsServicer(rpc.PositionsServiceServicer):
             "totals": totals_message(self._enrichment.aged(frame)),
         }
         # No positions still says its epoch.
-        for start in range(0, max(len(frame), 1), rows):
+        for start in range(0, max(len(keys), 1), rows):
             yield columns.reply(
                 pb.PositionColumns,
                 {name: column[start : start + rows] for name, column in asked.items()},
                 membership_epoch=frame.membership_epoch,
-                total_count=len(frame),
+                total_count=len(keys),
                 position_id=ids[start : start + rows],
                 **(first if start == 0 else {}),
             )

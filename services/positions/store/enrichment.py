@@ -1,7 +1,7 @@
 """Rows of a pass: inputs out by COPY, the row that says what the pass saw and summed."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -74,9 +74,12 @@ _CLOSE = Statement(
     " inputs_version = :inputs_version, market = :market, "
     + ", ".join(f"{name} = :{name}" for name in TOTALS)
 )
-_IDS = Statement(
+_IDS = Statement("select position_key, id from position where position_key = any(:keys)")
+_IDS_BETWEEN = Statement(
     "select position_key, id from position where position_key between :first_key and :last_key"
 )
+# More are read faster as a range.
+_MOST_KEYS = 10_000
 _BUMP = Statement("update service_state set membership_epoch = membership_epoch + 1")
 _SET_HEAT = Statement(
     "update service_state set heat_model = :heat_model, heat_version = :heat_version, "
@@ -186,9 +189,13 @@ class EnrichmentStore:
         """A position opened, closed, or changed its group: readers group anew."""
         await self._transaction.execute(_BUMP)
 
-    async def position_ids(self, first_key: int, last_key: int) -> dict[int, str]:
-        """Text ids of the positions of a range of keys, both ends included."""
-        found = await self._transaction.fetch(_IDS, first_key=first_key, last_key=last_key)
+    async def position_ids(self, position_keys: Sequence[int]) -> dict[int, str]:
+        """Text ids of these positions at least."""
+        if len(position_keys) <= _MOST_KEYS:
+            found = await self._transaction.fetch(_IDS, keys=position_keys)
+        else:
+            ends = {"first_key": min(position_keys), "last_key": max(position_keys)}
+            found = await self._transaction.fetch(_IDS_BETWEEN, **ends)
         return {row["position_key"]: row["id"] for row in found}
 
     async def totals(self) -> Totals:

@@ -104,3 +104,22 @@ async def test_two_processes_take_turns_and_neither_misses_the_others_changes(op
             )
             await enrich(other, f"c{turn}{house is first}")
             assert await sizes(first) == await sizes(second) == [size]
+
+
+async def test_a_sync_counts_what_is_held_with_what_was_written_since_the_last_pass(
+    three, connection
+) -> None:
+    async def counted(cycle: str) -> tuple[int, int]:
+        request = pb.SyncPositionsRequest(cycle_id=cycle, epoch=1)
+        done = await three.positions.SyncPositions(request)
+        return done.active_count, done.stale_count
+
+    active, stale = await counted("s0")
+    await enrich(three, "s0")
+    await connection.execute("update position set status = 2 where id = 'p1'")
+    await connection.execute("delete from position where id = 'p2'")
+    assert await counted("s1") == (active - 2, stale + 1)
+    await enrich(three, "s1")
+    assert await counted("s2") == (active - 2, stale + 1)
+    await connection.execute(_MORE.format(1001))
+    assert await counted("s3") == (active + 999, stale + 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from sonic.positions.v1 import positions_pb2 as pb
 
+from shared import columns
 from shared.errors import InvalidArgument, NotFound
 
 
@@ -173,3 +174,16 @@ async def test_a_wallet_or_venue_that_is_not_there_is_said_and_no_empty_list(hou
     assert [one.id for one in held.positions] == ["a"]
     none = await house.positions.ListPositions(pb.ListPositionsRequest(wallet="cold", asset="SOL"))
     assert not none.positions
+
+
+async def test_columns_of_some_positions_come_in_the_order_of_all(full) -> None:
+    async def read(keys) -> tuple[list[int], list[str], int]:
+        request = pb.ReadColumnsRequest(columns=["position_id"], position_keys=keys)
+        (part,) = [part async for part in full.columns.ReadColumns(request)]
+        decoded = columns.decode(part)["position_key"].tolist()
+        return decoded, list(part.position_id), part.total_count
+
+    keys, ids, count = await read([])
+    assert (ids, count) == (["p0", "p1", "p2", "p3", "p4"], 5)
+    assert await read([keys[3], keys[1], 999_999, keys[1]]) == ([keys[1], keys[3]], ["p1", "p3"], 2)
+    assert await read([999_999]) == ([], [], 0)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.hedges.domain.grouping import Stored, pair, relink
+from services.hedges.domain.grouping import Stored, grouped, pair, relink
 from services.hedges.domain.holdings import Holdings
 
 ORACLE = json.loads(
@@ -157,3 +157,29 @@ def test_swapping_the_sides_mirrors_the_figures(rows: list[tuple[str, str, str, 
         assert group.total_long_size_usd == mirrored.total_short_size_usd
         assert group.long_heat == mirrored.short_heat
         assert group.net_delta_tokens == pytest.approx(-(mirrored.net_delta_tokens or 0.0))
+
+
+def test_a_grouping_is_used_again_while_only_figures_move_and_gives_the_same_groups() -> None:
+    before = holdings([("main", "BTC", "LONG", 10.0), ("main", "BTC", "SHORT", 20.0)])
+    moved = replace(before, mark_price_usd=before.mark_price_usd * 2)
+    grouping = grouped(before)
+    assert grouping.fits(moved)
+    for kept, made in zip(pair(moved, grouping), pair(moved), strict=True):
+        assert kept.rows.tolist() == made.rows.tolist()
+        assert replace(kept, rows=made.rows) == made
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"side": np.array([1, 1])},
+        {"wallet": np.array([0, 1]), "wallet_names": ["main", "other"]},
+        {"wallet_names": ["other"]},
+        {"asset_names": ["ETH"]},
+        {"position_key": np.array([1, 9])},
+    ],
+    ids=lambda changed: next(iter(changed)),
+)
+def test_a_grouping_of_other_members_is_not_used_again(changed: dict[str, object]) -> None:
+    before = holdings([("main", "BTC", "LONG", 10.0), ("main", "BTC", "SHORT", 20.0)])
+    assert not grouped(before).fits(replace(before, **changed))  # type: ignore[arg-type]

@@ -3,7 +3,7 @@
 Right as long as its pass number is the stored one.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from math import isnan
@@ -55,8 +55,10 @@ class EnrichedFrame:
     def __len__(self) -> int:
         return len(self.columns["position_key"])
 
-    def asked(self, names: Iterable[str]) -> Columns:
-        """position_key and these columns, but `position_id`; InvalidArgument UNKNOWN_COLUMN."""
+    def asked(self, names: Iterable[str], position_keys: Sequence[int] = ()) -> Columns:
+        """position_key and these columns, but `position_id`, of these positions (none: of all);
+        InvalidArgument UNKNOWN_COLUMN.
+        """
         known = [name for name in self.columns if name != _UNSENT]
         chosen = {"position_key": self.columns["position_key"]}
         for name in names:
@@ -70,7 +72,10 @@ class EnrichedFrame:
                     fields={"columns": f"of {listed}"},
                 )
             chosen[name] = self.columns[name]
-        return chosen
+        if not position_keys:
+            return chosen
+        rows = places_of(np.unique(np.array(position_keys, np.int64)), chosen["position_key"])
+        return {name: column[rows[rows >= 0]] for name, column in chosen.items()}
 
     def risk(self, position_key: int) -> Risk | None:
         """The figures of one position, None when the pass did not judge it."""

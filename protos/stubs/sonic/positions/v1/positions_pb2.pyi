@@ -2808,21 +2808,27 @@ class ReadColumnsRequest(_message.Message):
 
     COLUMNS_FIELD_NUMBER: _builtins.int
     CHUNK_ROW_COUNT_FIELD_NUMBER: _builtins.int
+    POSITION_KEYS_FIELD_NUMBER: _builtins.int
     chunk_row_count: _builtins.int
     """Rows a message: 0 = 16384."""
     @_builtins.property
     def columns(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Names of fields of PositionColumns; position_key always comes."""
 
+    @_builtins.property
+    def position_keys(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Only the rows of these positions, in the order of all: empty = all."""
+
     def __init__(
         self,
         *,
         columns: _abc.Iterable[_builtins.str] | None = ...,
         chunk_row_count: _builtins.int = ...,
+        position_keys: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk_row_count", b"chunk_row_count", "columns", b"columns"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk_row_count", b"chunk_row_count", "columns", b"columns", "position_keys", b"position_keys"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
