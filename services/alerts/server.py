@@ -23,6 +23,7 @@ from services.alerts.ledger.service import LedgerQueries
 from services.alerts.ledger.servicer import LedgerServicer
 from services.alerts.ledger.store.key import GivenKey, KeyFile
 from services.alerts.loop import AcknowledgementLoop, HoldLoop, RelayLoop
+from services.alerts.notifications.service.gathering import Gathering
 from services.alerts.notifications.service.relay import Relay
 from services.alerts.price_rules.service import PriceRules
 from services.alerts.price_rules.servicer import RulesServicer
@@ -64,6 +65,12 @@ class Config(ServiceConfig):
         description="key of the ledger's hashes; empty: ledger.key of the state directory, made "
         "once",
     )
+    alerts_burst_count: int = Field(
+        20,
+        ge=1,
+        le=1000,
+        description="changes of one commit that are told one by one; more of one kind are a digest",
+    )
     sonic_home: Path = Field(Path(".sonic"), description="state directory")
 
 
@@ -88,13 +95,15 @@ def build(config: Config, clock: Clock | None = None) -> App:
     peer, notifier = PositionsClient(positions), XComClient(xcom)
     relay = Relay(cache, notifier)
     queries = AlertQueries(cache, peer)
-    silences, watch = Silences(cache, commits, peer, queries), AlertWatch(cache, queries)
+    gathering = Gathering(config.alerts_burst_count)
+    silences = Silences(cache, commits, peer, queries, gathering)
+    watch = AlertWatch(cache, queries)
     ledger, channels = LedgerQueries(cache, commits.ledger), Channels(notifier, clock)
     attention = SilencesServicer(silences, watch, ledger, clock)
     servicers: list[tuple[Callable[[Any, Any], None], object]] = [
         (rpc.add_AttentionServiceServicer_to_server, attention),
         (rpc.add_LedgerServiceServicer_to_server, LedgerServicer(ledger)),
-        *_servicers(cache, commits, peer, relay, queries, channels),
+        *_servicers(cache, commits, peer, relay, queries, channels, gathering),
     ]
     server = GrpcServer(
         config.listen_address,
@@ -139,13 +148,14 @@ def _servicers(
     relay: Relay,
     queries: AlertQueries,
     channels: Channels,
+    gathering: Gathering,
 ) -> list[tuple[Callable[[Any, Any], None], object]]:
     price_rules = PriceRules(cache, commits, channels)
     edits = AlertEdits(cache, commits, channels, queries)
     cases = UseCases(
-        EnsureAlerts(cache, commits, peer),
-        EvaluateAlerts(cache, commits, peer, price_rules),
-        DeleteAlerts(cache, commits, peer),
+        EnsureAlerts(cache, commits, peer, gathering),
+        EvaluateAlerts(cache, commits, peer, price_rules, gathering),
+        DeleteAlerts(cache, commits, peer, gathering),
         queries,
         Deaths(cache, commits, peer),
         relay,

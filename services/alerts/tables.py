@@ -99,6 +99,8 @@ alert = Table(
     # Sum of: 1 switched off by hand, 2 has words, 4 made by hand.
     Column("trait_bits", SmallInteger, nullable=False, server_default="0"),
     Column("revision", Integer, nullable=False, server_default="1"),
+    # The digest that last told of its present incident; 0 when it was told by itself, or not.
+    Column("digest_sequence", BigInteger, nullable=False, server_default="0"),
     Index("alert_held", "held_until_micros", postgresql_where=text("held_status <> 0")),
     Index(
         "alert_once",
@@ -246,6 +248,20 @@ outbox = Table(
         postgresql_where=text("sent_time is null"),
     ),
     Index("outbox_sent", "sent_time", postgresql_where=text("sent_time is not null")),
+)
+
+# Many changes of one commit that are told as one: its row of the ledger, and theirs.
+digest = Table(
+    "digest",
+    metadata,
+    Column("ledger_sequence", BigInteger, primary_key=True, autoincrement=False),
+    *_required(ARRAY(Text), "channels", "ended_incidents"),
+    # Some of what is over by it was told by a digest that goes on, or never.
+    Column("heard_elsewhere", Boolean, nullable=False),
+    Column("member_sequences", ARRAY(BigInteger), nullable=False),
+    # The row of the ledger by which the last of its alerts left it; none: it goes on.
+    Column("ended_sequence", BigInteger),
+    Index("digest_ended", "ended_sequence", postgresql_where=text("ended_sequence is not null")),
 )
 
 declare_fence(metadata)

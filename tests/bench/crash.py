@@ -31,13 +31,15 @@ class Crash:
     heard_seconds: float | None
     told_seconds: float
     received_count: int
+    told_count: int
     unsent_count: int
     queued: bool
 
     @property
     def is_told(self) -> bool:
-        """Whether nothing waited at the end."""
-        return not self.unsent_count and not self.queued
+        """Whether nothing waited at the end, and each change was told, alone or in a digest."""
+        is_sent = not self.unsent_count and not self.queued
+        return is_sent and self.told_count >= self.changed_count
 
 
 async def measure(judging: Judging, receiver: Receiver, quiet_ms: list[float]) -> list[Figure]:
@@ -84,6 +86,7 @@ async def _crash(judging: Judging, receiver: Receiver) -> Crash:
         None if heard is None else max(0.0, heard - judged_seconds),
         told_seconds,
         received.count,
+        await _told_count(judging, cycle.id),
         unsent,
         queued,
     )
@@ -102,6 +105,19 @@ async def _waiting(judging: Judging) -> tuple[int, bool]:
     return await judging.unsent_count(), queued
 
 
+async def _told_count(judging: Judging, cycle_id: str) -> int:
+    """Changes of this cycle that xcom was given, by themselves or in a digest."""
+    stub = await judging.found.stub("xcom", xcom_pb2_grpc.XComServiceStub)
+    request, count = xcom_pb2.ListMessagesRequest(page_size=500, source="alerts"), 0
+    while True:
+        page = await stub.ListMessages(request)
+        of_cycle = [one.facts for one in page.messages if one.facts["cycle_id"] == cycle_id]
+        count += sum(int(facts.get("change_count", 1)) for facts in of_cycle)
+        if not of_cycle or not page.next_page_token:
+            return count
+        request.page_token = page.next_page_token
+
+
 def figures(crashes: list[Crash], quiet_ms: list[float]) -> list[Figure]:
     """The lines of these crashes; one that was not told in time counts as long as was waited."""
     told_ms = [crash.told_seconds * 1000 for crash in crashes]
@@ -110,7 +126,8 @@ def figures(crashes: list[Crash], quiet_ms: list[float]) -> list[Figure]:
         crash.told_seconds if crash.heard_seconds is None else crash.heard_seconds
         for crash in crashes
     ]
-    rates = [crash.received_count / crash.told_seconds for crash in crashes]
+    rates = [crash.told_count / crash.told_seconds for crash in crashes]
+    received = max(crash.received_count for crash in crashes)
     said = "; ".join(dict.fromkeys(crash.message for crash in crashes if crash.message))
     what = f"{crashes[0].changed_count:,} levels change"
     quiet, limit = "quiet cycle", Limit(3)
@@ -136,7 +153,13 @@ def figures(crashes: list[Crash], quiet_ms: list[float]) -> list[Figure]:
             share=100,
             note=_unheard(crashes),
         ),
-        Figure("G7", "messages received until then", rates, unit="a second"),
+        Figure(
+            "G7",
+            "changes told until then",
+            rates,
+            unit="a second",
+            note=f"in up to {received:,} messages",
+        ),
     ]
 
 
@@ -145,8 +168,8 @@ def _left(crashes: list[Crash]) -> str:
     untold = [crash for crash in crashes if not crash.is_told]
     if not untold:
         return ""
-    most = max(crash.unsent_count for crash in untold)
-    return f"after {_PATIENCE_SECONDS:.0f} s up to {most:,} were still untold, more in xcom's queue"
+    most = max(crash.changed_count - crash.told_count for crash in untold)
+    return f"after {_PATIENCE_SECONDS:.0f} s up to {most:,} were still untold, or in xcom's queue"
 
 
 def _unheard(crashes: list[Crash]) -> str:

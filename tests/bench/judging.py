@@ -74,8 +74,6 @@ class Judging:
         await stub.ClearData(pb.ClearDataRequest(confirm="clear"), timeout=120)
         xcom = await self.found.stub("xcom", xcom_pb2_grpc.XComServiceStub)
         await xcom.ClearData(xcom_pb2.ClearDataRequest(confirm="clear"), timeout=120)
-        # What is stored to be told outlives both, as it should.
-        await self._execute("delete from alerts.outbox where sent_time is null")
 
     async def unsent_count(self) -> int:
         """Messages that have not left alerts."""

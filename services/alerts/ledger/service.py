@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from bisect import bisect_left
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 
 from services.alerts.alerts.domain.change_inputs import payload_of
+from services.alerts.alerts.domain.digests import digest_sequence
 from services.alerts.ledger.domain import Anchor, Entry, Sealed, Verdict, Walk
 from services.alerts.ledger.store.statistics import Statistics
 from services.alerts.service.ledger_writer import LedgerWriter
@@ -14,7 +16,7 @@ from services.alerts.service.offload import PYTHON_ROW_COST, offload
 from services.alerts.service.snapshot_cache import SnapshotCache
 from services.alerts.store.unit_of_work import Store
 from shared import paging
-from shared.errors import invalid
+from shared.errors import NotFound, invalid
 from shared.paging import Page
 
 _MONTH = timedelta(days=30)
@@ -29,13 +31,19 @@ class LedgerQueries:
         self._ledger = ledger
 
     async def list(
-        self, page_size: int, page_token: str, alert_id: str, cycle_id: str
+        self, page_size: int, page_token: str, alert_id: str, cycle_id: str, digest_id: str
     ) -> Page[Sealed]:
-        """Newest first; ALERT_NOT_FOUND."""
-        context = paging.context("ledger", alert_id, cycle_id)
+        """Newest first; ALERT_NOT_FOUND, DIGEST_NOT_FOUND."""
+        context = paging.context("ledger", alert_id, cycle_id, digest_id)
         page = paging.parse(page_size, page_token, context=context)
         async with self._cache.begin_reading() as store:
-            rows = await store.ledger.page(page, alert_id, cycle_id)
+            members = await _members(store, digest_id) if digest_id else None
+            if members is not None and not (alert_id or cycle_id):
+                # Those of a page alone: there may be tens of thousands.
+                first = page.after[0] if page.after else None
+                end = bisect_left(members, first) if isinstance(first, int) else len(members)
+                members = members[max(end - page.size - 1, 0) : end]
+            rows = await store.ledger.page(page, alert_id, cycle_id, members)
             if not rows:
                 await self._refuse_unknown(store, alert_id)
         shown = [_shown(row) for row in rows]
@@ -101,6 +109,14 @@ def line(row: Sealed) -> str:
         "hash": row.hash.hex(),
     }
     return json.dumps(fields) + "\n"
+
+
+async def _members(store: Store, digest_id: str) -> list[int]:
+    sequence = digest_sequence(digest_id)
+    members = None if sequence is None else await store.ledger.members(sequence)
+    if members is None:
+        raise NotFound("DIGEST_NOT_FOUND", f"no digest {digest_id[:80]!r}")
+    return members
 
 
 def _lines(rows: Sequence[Sealed]) -> str:

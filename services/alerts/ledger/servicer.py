@@ -22,7 +22,11 @@ class LedgerServicer(rpc.LedgerServiceServicer):
         self, request: pb.ListLedgerRequest, context: Context
     ) -> pb.ListLedgerResponse:
         page = await self._queries.list(
-            request.page_size, request.page_token, request.alert_id, request.cycle_id
+            request.page_size,
+            request.page_token,
+            request.alert_id,
+            request.cycle_id,
+            request.digest_id,
         )
         return pb.ListLedgerResponse(
             entries=map(entry_message, page.rows), next_page_token=page.next_page_token

@@ -38,7 +38,8 @@ _ENDINGS = {
 ENDED_INCIDENTS: Final = "ended_incident_ids"
 # In letters that every channel has, SMS too.
 DEMO: Final = "DEMO"
-_SUBJECT_LENGTH = 300
+# What the notification service takes as one line.
+SUBJECT_LENGTH: Final = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,21 +127,23 @@ def short(number: float, unit: str = "") -> str:
 
 def compose(payload: Mapping[str, str]) -> Text:
     """The message for a change of level, an end of an incident, or a death."""
-    subject = f"{_head(payload)}: {_matter(payload)}"
+    subject = f"{head(payload)}: {matter(payload)}"
     # Two wallets may hold the same thing: at three in the morning it matters which.
     if payload.get("wallet"):
         subject += f" ({payload['wallet']})"
     if payload.get("demo") == "true":
         subject = f"{DEMO} {subject}"
     lines = [subject, "", *filter(None, _lines(payload))]
-    return Text(cut(subject, _SUBJECT_LENGTH), "\n".join(lines))
+    return Text(cut(subject, SUBJECT_LENGTH), "\n".join(lines))
 
 
-def _head(payload: Mapping[str, str]) -> str:
+def head(payload: Mapping[str, str]) -> str:
+    """The first word: how loud, or that it is over."""
     return payload["level"] if payload["event"] in (RAISED, LIQUIDATED, GONE) else payload["event"]
 
 
-def _matter(payload: Mapping[str, str]) -> str:
+def matter(payload: Mapping[str, str]) -> str:
+    """What it is about in few words, without level, wallet and distance."""
     if payload["type"] == AlertType.DEATH_NAIL.name:
         return payload["summary"]
     if payload["type"] == AlertType.TIME.name:
@@ -194,11 +197,12 @@ def _position(payload: Mapping[str, str]) -> list[str]:
     return [
         f"Position: {_about(payload)}, wallet {payload.get('wallet') or 'none'}, size {size}",
         f"Price: {price}, entry {entry}, liquidation {last}",
-        _distance(payload),
+        distance(payload),
     ]
 
 
-def _distance(payload: Mapping[str, str]) -> str:
+def distance(payload: Mapping[str, str]) -> str:
+    """How far from liquidation; empty when that is not known."""
     percent, usd = (
         payload.get("liquidation_distance_percent"),
         payload.get("liquidation_distance_usd"),

@@ -27,8 +27,12 @@ _CLAIM = Statement(
     " order by level desc, ledger_sequence for update skip locked limit :size)"
     " returning ledger_sequence, level, tries, noted)"
     " select claimed.ledger_sequence, claimed.level as outbox_level, claimed.tries,"
-    " claimed.noted, ledger.*"
+    " claimed.noted, ledger.*,"
+    " digest.channels, digest.ended_incidents, coalesce(heard_elsewhere, false) as heard_elsewhere,"
+    " array(select over.ledger_sequence from digest as over"
+    "  where over.ended_sequence = claimed.ledger_sequence order by 1) as ended_digests"
     " from claimed join ledger on ledger.sequence = claimed.ledger_sequence"
+    " left join digest on digest.ledger_sequence = claimed.ledger_sequence"
     " order by claimed.level desc, claimed.ledger_sequence"
 )
 _SENT = Statement(
@@ -46,6 +50,11 @@ _WAITING = (
     " set_config('synchronous_commit', 'off', true)"
 )
 _FORGET = Statement("delete from outbox where sent_time < :before")
+# People hear no more of it, and nothing of it that they heard of escalates.
+_QUIETEN = Statement(
+    "update outbox set noted = true from ledger where sequence = ledger_sequence"
+    " and sent_time is null and not noted and alert_id not like 'rule-%'"
+)
 
 
 class Waiting(NamedTuple):
@@ -61,6 +70,12 @@ class Waiting(NamedTuple):
     actor: str
     # The notification service alone is to know.
     noted: bool
+    # Of a digest; None: it is none.
+    channels: Sequence[str] | None = None
+    ended_incidents: Sequence[str] | None = None
+    heard_elsewhere: bool = False
+    # Digests that are over by this.
+    ended_digests: Sequence[int] = ()
 
     @property
     def request_id(self) -> str:
@@ -92,6 +107,10 @@ class OutboxStore:
     async def mark_sent(self, waiting: Sequence[Waiting], now: datetime) -> None:
         await self._transaction.execute(_SENT, sequences=_sequences(waiting), now=now)
         await self._transaction.execute(_FORGET, before=now - _KEPT)
+
+    async def quieten(self) -> None:
+        """What waits of alerts is for the notification service alone: none of them is left."""
+        await self._transaction.execute(_QUIETEN)
 
     async def release(self, waiting: Sequence[Waiting], due_time: datetime) -> None:
         """Give rows back, to be tried again from then on."""

@@ -11,12 +11,13 @@ from typing import Generic, NamedTuple, TypeVar
 import numpy as np
 
 from services.alerts.alerts.domain.alert_columns import AlertColumns, Column, no_rows
+from services.alerts.alerts.domain.digests import Digest, Gathered
 from services.alerts.domain.kinds import Level
 from services.alerts.ledger.domain import Entry
 from services.alerts.service.ledger_writer import LedgerWriter, Sealing
 from services.alerts.service.offload import without_collector
 from services.alerts.service.snapshot_cache import Snapshot, SnapshotCache
-from services.alerts.store.commit import Outbox, Writes
+from services.alerts.store.commit import DigestRows, Outbox, Writes
 from services.alerts.store.service_state import ServiceState
 from services.alerts.store.unit_of_work import Store
 from shared.database.fence import Attempt, Step
@@ -39,7 +40,8 @@ class Notice(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Entries:
     """Entries for the ledger, made when they are wanted, and those of them for the outbox: their
-    places, levels of the domain from LOW on, and whether they are not for people.
+    places, levels of the domain from LOW on, and whether they are not for people. `digests` are
+    among them; `ended`: digests that are over, each with the entry by which.
     """
 
     count: int = 0
@@ -47,6 +49,25 @@ class Entries:
     place: Column = field(default_factory=no_rows)
     level: Column = field(default_factory=no_rows)
     noted: Column = field(default_factory=no_rows)
+    digests: Sequence[Digest] = ()
+    ended: Sequence[tuple[int, int]] = ()
+
+    @classmethod
+    def gathered(
+        cls, count: int, made: Callable[[], Iterable[Entry]], gathered: Gathered
+    ) -> Entries:
+        """Entries of which many may be told as one; those of its digests are counted and come
+        last.
+        """
+        return cls(
+            count + len(gathered.digests),
+            made,
+            gathered.place,
+            gathered.level,
+            gathered.noted,
+            gathered.digests,
+            gathered.ended,
+        )
 
     @classmethod
     def of(cls, entries: Sequence[Entry], notices: Sequence[Notice] = ()) -> Entries:
@@ -172,7 +193,8 @@ class Commits:
         self, step: Step, snapshot: Snapshot, decision: Decision[T]
     ) -> tuple[Attempt[T], Snapshot]:
         key = await self.ledger.proven() if decision.entries.count else b""
-        is_one = decision.also is None and not _writes(snapshot, decision).are_many
+        writes = _writes(snapshot, decision)
+        is_one = decision.also is None and not (writes.are_many or writes.digests.begun)
         begin = self._cache.begin_statement if is_one else self._cache.begin
         async with begin() as store:
             return await self._write(store, step, snapshot, decision, key)
@@ -210,13 +232,26 @@ class Commits:
 
 
 def _writes(snapshot: Snapshot, decision: Decision[T]) -> Writes:
-    entries = decision.entries
-    sequence = snapshot.head.sequence + 1 + entries.place
+    entries, first = decision.entries, snapshot.head.sequence + 1
+    digests = DigestRows(
+        [
+            (
+                one.sequence,
+                list(one.channels),
+                list(one.ended_incidents),
+                one.heard_elsewhere,
+                (first + one.members).tolist(),
+            )
+            for one in entries.digests
+        ],
+        [(sequence, first + place) for sequence, place in entries.ended],
+    )
     return Writes(
         decision.columns,
         decision.levels,
         decision.settings,
         decision.readings,
         entries.count,
-        Outbox(sequence, entries.level, entries.noted),
+        Outbox(first + entries.place, entries.level, entries.noted),
+        digests,
     )

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 
 import numpy as np
+from numpy.typing import NDArray
 
 from services.alerts.alerts.domain.alert_columns import AlertColumns
 from services.alerts.alerts.domain.change_inputs import payload_of
 from services.alerts.alerts.domain.change_payload import ChangeContext, key_of, moment
+from services.alerts.alerts.domain.digests import (
+    HELD_DIGEST,
+    Gathered,
+    digest_id,
+    digest_sequence,
+)
 from services.alerts.alerts.domain.evaluation import Outcome, expire, reapply_levels
 from services.alerts.alerts.domain.incidents import hold, release
 from services.alerts.alerts.domain.readings import NOTHING_HELD, Positions
@@ -21,18 +29,36 @@ from services.alerts.domain.kinds import LONGEST_QUIET_SECONDS, AlertStatus, Lev
 from services.alerts.ledger.domain import Entry
 from services.alerts.notifications.domain import Acknowledgement
 from services.alerts.notifications.service.entries import entries_of
-from services.alerts.service.commits import Commits, Decision, Edit, Entries, Notice
+from services.alerts.notifications.service.gathering import Gathering, digest_entries
+from services.alerts.service.commits import Commits, Decision, Edit, Entries
 from services.alerts.service.ports import AcknowledgementSource, PositionsPeer
 from services.alerts.service.snapshot_cache import Snapshot, SnapshotCache
 from services.alerts.store.service_state import new_version
 from shared.clock import micros_of
-from shared.errors import FailedPrecondition, Unavailable, invalid
+from shared.errors import FailedPrecondition, NotFound, Unavailable, invalid
+
+Integers = NDArray[np.int64]
+Truths = NDArray[np.bool_]
 
 DEFAULT_HOLD = timedelta(hours=1)
 _LOOK_SECONDS = 5.0
 _SHORTEST_SECONDS = 0.05
+# Of what is held at once so many rows of the ledger say until when; the others are of that moment.
+_DESCRIBED_COUNT = 100
 # The same said twice is one hold.
 _SAME_MICROS = 60_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """Why rows are touched, by whom, and whether the notification service is to know, which it does
+    not when it comes from there; `digest`: all that it told of is held then, or was before.
+    """
+
+    reason: str
+    actor: str
+    is_noted: bool = False
+    digest: str = ""
 
 
 class Silences:
@@ -44,11 +70,13 @@ class Silences:
         commits: Commits,
         positions: PositionsPeer,
         queries: AlertQueries,
+        gathering: Gathering,
     ) -> None:
         self._cache = cache
         self._commits = commits
         self._positions = positions
         self._queries = queries
+        self._gathering = gathering
         self.held: Callable[[], None] = _nobody
 
     async def acknowledge(self, id: str, duration: timedelta | None, actor: str) -> Alert:
@@ -66,18 +94,19 @@ class Silences:
         positions = await self._figures()
         async with self._commits.edit() as edit:
             snapshot = edit.snapshot
-            row = snapshot.row(id)
-            held = bool(snapshot.columns.held_status[row])
+            rows = _rows(snapshot, id)
+            held = bool(snapshot.columns.held_status[rows].any())
             outcome = reapply_levels(
-                release(snapshot.columns, row),
+                release(snapshot.columns, rows),
                 snapshot.tables,
                 positions,
-                np.array([row]),
+                rows,
                 self._cache.clock_guard.micros(),
             )
-            by = actor or "person"
-            after = await self._write(edit, outcome, positions, "UNSILENCED", by, noted=held)
-            (alert,) = await self._queries.shown(edit.store, after, [row])
+            digest = _wholly_held(snapshot.columns, rows)
+            said = _Said("UNSILENCED", actor or "person", is_noted=held, digest=digest)
+            after = await self._write(edit, outcome, positions, said)
+            (alert,) = await self._queries.shown(edit.store, after, [_worst(after.columns, rows)])
         return alert
 
     async def expire(self) -> float:
@@ -100,7 +129,7 @@ class Silences:
                 self._cache.clock_guard.micros(),
             )
             if len(outcome.changed):
-                await self._write(edit, outcome, positions, "", "clock")
+                await self._write(edit, outcome, positions, _Said("", "clock"))
         return _SHORTEST_SECONDS
 
     async def read_acknowledgements(self, source: AcknowledgementSource) -> bool:
@@ -135,11 +164,12 @@ class Silences:
                 return
             left = min((until - self._cache.clock.now()).total_seconds(), LONGEST_QUIET_SECONDS)
             until_micros = self._cache.clock_guard.micros() + round(left * 1_000_000)
-            row = _raised_in(columns, said.incident_key)
-            if row is not None and left > 0 and _says_more(columns, row, said.level, until_micros):
-                held = hold(columns, row, status, said.level, until_micros)
-                by = said.actor or "person"
-                await self._write_hold(edit, held, row, status, by, noted=False)
+            rows = _raised_in(columns, said.incident_key)
+            rows = rows[_says_more(columns, rows, said.level, until_micros)]
+            if len(rows) and left > 0:
+                held = hold(columns, rows, status, said.level, until_micros)
+                heard = _Said(status.name, said.actor or "person")
+                await self._write_hold(edit, held, rows, heard)
             await edit.store.service_state.put_acknowledged_sequence(said.sequence)
         self.held()
 
@@ -153,60 +183,53 @@ class Silences:
     ) -> Alert:
         seconds = _seconds(duration)
         async with self._commits.edit() as edit:
-            columns, row = edit.snapshot.columns, edit.snapshot.row(id)
+            columns, rows = edit.snapshot.columns, _rows(edit.snapshot, id)
+            row = _worst(columns, rows)
             held_level = _held_level(Level(columns.level[row]), status, level)
             until_micros = self._cache.clock_guard.micros() + round(seconds * 1_000_000)
-            held = hold(columns, row, status, held_level, until_micros)
-            after = await self._write_hold(edit, held, row, status, actor or "person", noted=True)
+            held = hold(columns, rows, status, held_level, until_micros)
+            said = _Said(
+                status.name, actor or "person", is_noted=True, digest=_wholly_held(held, rows)
+            )
+            after = await self._write_hold(edit, held, rows, said)
             (alert,) = await self._queries.shown(edit.store, after, [row])
         self.held()
         return alert
 
     async def _write_hold(
-        self,
-        edit: Edit,
-        held: AlertColumns,
-        row: int,
-        status: AlertStatus,
-        actor: str,
-        *,
-        noted: bool,
+        self, edit: Edit, held: AlertColumns, rows: Integers, said: _Said
     ) -> Snapshot:
         outcome = reapply_levels(
             held,
             edit.snapshot.tables,
             NOTHING_HELD,
-            np.array([row]),
+            rows,
             self._cache.clock_guard.micros(),
             notifying=False,
         )
-        return await self._write(edit, outcome, NOTHING_HELD, status.name, actor, noted=noted)
+        return await self._write(edit, outcome, NOTHING_HELD, said)
 
     async def _write(
-        self,
-        edit: Edit,
-        outcome: Outcome,
-        positions: Positions,
-        reason: str,
-        actor: str,
-        *,
-        noted: bool = True,
+        self, edit: Edit, outcome: Outcome, positions: Positions, said: _Said
     ) -> Snapshot:
         """Rows that somebody or the clock touched, with their record; everything as it is then."""
         now, state = self._cache.clock.now(), edit.snapshot.service_state
         subjects = await edit.store.subjects.read(outcome.columns.subject_key[outcome.changed])
         context = ChangeContext("", state.demo, micros_of(now))
-        made = list(entries_of(outcome, subjects, positions, context, actor, now))
-        is_noted = outcome.ended_quietly
-        if reason:
-            made = [_by_hand(entry, outcome, reason) for entry in made]
-            # The notification service is to know of it; at NORMAL there is no incident.
-            levels = outcome.columns.level[outcome.changed]
-            is_noted = (levels > Level.NORMAL) & noted
-        notices = [
-            Notice(int(place), noted=not outcome.notified[place])
-            for place in np.flatnonzero(outcome.notified | is_noted)
-        ]
+        outcome, gathered = await self._gathering.gather(
+            edit.store, edit.snapshot, outcome, positions
+        )
+        if said.is_noted and not len(gathered.place):
+            gathered = _noted(outcome)
+        made = partial(
+            entries_of,
+            subjects=subjects,
+            positions=positions,
+            context=context,
+            actor=said.actor,
+            now=now,
+        )
+        entries = partial(_entries, outcome, made, gathered, said)
         return await edit.write(
             Decision(
                 None,
@@ -214,7 +237,7 @@ class Silences:
                 outcome.columns,
                 levels=outcome.changed,
                 settings=outcome.changed,
-                entries=Entries.of(made, notices),
+                entries=Entries.gathered(len(outcome.changed), entries, gathered),
             )
         )
 
@@ -226,21 +249,52 @@ class Silences:
             return NOTHING_HELD
 
 
-def _raised_in(columns: AlertColumns, incident_key: str) -> int | None:
-    """The row of the alert whose present incident this is, while it is raised."""
+def _rows(snapshot: Snapshot, id: str) -> Integers:
+    """Of an alert, or of all that a digest told of and that stands; ALERT_NOT_FOUND."""
+    sequence = digest_sequence(id)
+    if sequence is None:
+        return np.array([snapshot.row(id)])
+    rows = np.flatnonzero(snapshot.columns.digest_sequence == sequence)
+    if not len(rows):
+        raise NotFound("ALERT_NOT_FOUND", f"no alert of {id[:80]!r} is raised")
+    return rows
+
+
+def _worst(columns: AlertColumns, rows: Integers) -> int:
+    return int(rows[np.argmax(columns.level[rows])])
+
+
+def _wholly_held(columns: AlertColumns, rows: Integers) -> str:
+    """The digest that told of these, when everything of it is held; else empty."""
+    sequence = int(columns.digest_sequence[rows[0]])
+    held = columns.held_status[columns.digest_sequence == sequence] > 0
+    return digest_id(sequence) if sequence and held.all() else ""
+
+
+def _raised_in(columns: AlertColumns, incident_key: str) -> Integers:
+    """Rows of the alerts whose present incident this is, or that this digest told of, while they
+    are raised.
+    """
+    sequence = digest_sequence(incident_key)
+    if sequence is not None:
+        return np.flatnonzero(
+            (columns.digest_sequence == sequence) & (columns.level > Level.NORMAL)
+        )
     id, _, count = incident_key.rpartition(".")
     key = key_of(id)
-    row = int(columns.rows_of(np.array([-1 if key is None else key]))[0])
-    if row < 0 or count != str(columns.incident_count[row]) or columns.level[row] == Level.NORMAL:
-        return None
-    return row
+    rows = columns.rows_of(np.array([-1 if key is None else key]))
+    rows = rows[rows >= 0]
+    is_present = columns.incident_count[rows].astype(str) == count
+    present: Integers = rows[is_present & (columns.level[rows] > Level.NORMAL)]
+    return present
 
 
-def _says_more(columns: AlertColumns, row: int, level: int, until_micros: int) -> bool:
+def _says_more(columns: AlertColumns, rows: Integers, level: int, until_micros: int) -> Truths:
     """Not of a level that was passed since, and not what is held as high and as long already."""
-    longer = until_micros - int(columns.held_until_micros[row]) > _SAME_MICROS
-    held = columns.held_status[row] > 0 and columns.held_level[row] >= level
-    return bool(columns.level[row] <= level and not (held and not longer))
+    longer = until_micros - columns.held_until_micros[rows] > _SAME_MICROS
+    held = (columns.held_status[rows] > 0) & (columns.held_level[rows] >= level)
+    more: Truths = (columns.level[rows] <= level) & ~(held & ~longer)
+    return more
 
 
 def _seconds(duration: timedelta | None) -> float:
@@ -262,16 +316,33 @@ def _held_level(present: Level, status: AlertStatus, wanted: Level | None) -> Le
     return max(present, Level.LOW) if wanted is None else wanted
 
 
-def _by_hand(entry: Entry, outcome: Outcome, reason: str) -> Entry:
-    """With the hold as it is now."""
-    row = outcome.changed[0]
-    level, until = (
-        int(outcome.columns.held_level[row]),
-        int(outcome.columns.held_until_micros[row]),
-    )
-    held = {"held_level": Level(level).name, "held_until_time": moment(until)} if level else {}
-    text = json.dumps({**payload_of(entry), **held})
-    return entry._replace(reason=reason, inputs_json=text, inputs=b"")
+def _noted(outcome: Outcome) -> Gathered:
+    """The first of these rows is for the notification service; at NORMAL there is no incident."""
+    level = outcome.columns.level[outcome.changed[:1]].astype(np.int64)
+    place = np.flatnonzero(level > Level.NORMAL)
+    return Gathered(place, level[place], np.ones(len(place), bool))
+
+
+def _entries(
+    outcome: Outcome, made: Callable[[Outcome], Iterable[Entry]], gathered: Gathered, said: _Said
+) -> Iterator[Entry]:
+    facts = _facts(outcome, said) if said.reason else {}
+    for place, entry in enumerate(made(outcome)):
+        if place < _DESCRIBED_COUNT and facts:
+            text = json.dumps({**payload_of(entry), **facts})
+            yield entry._replace(reason=said.reason, inputs_json=text, inputs=b"")
+        else:
+            yield entry._replace(reason=said.reason or entry.reason)
+    yield from digest_entries(gathered.digests, outcome, made)
+
+
+def _facts(outcome: Outcome, said: _Said) -> dict[str, str]:
+    row, columns = outcome.changed[0], outcome.columns
+    facts = {HELD_DIGEST: said.digest} if said.digest else {}
+    if level := int(columns.held_level[row]):
+        until = moment(int(columns.held_until_micros[row]))
+        facts |= {"held_level": Level(level).name, "held_until_time": until}
+    return facts
 
 
 def _nobody() -> None:

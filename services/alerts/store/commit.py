@@ -26,6 +26,10 @@ Rows = Callable[[], AsyncIterator[Sequence[Link]]]
 # Above this many rows they come by COPY.
 _COPY_ROWS = 1000
 _FIRST_ARGUMENT = 8
+_BEGIN_DIGEST = (
+    "insert into digest (ledger_sequence, channels, ended_incidents, heard_elsewhere,"
+    " member_sequences) values ($1, $2, $3, $4, $5)"
+)
 # What a change of level changes of an alert, and what people set, and the end of what they asked
 # for; with the types of the table.
 _LEVEL: Mapping[str, str] = {
@@ -37,6 +41,7 @@ _LEVEL: Mapping[str, str] = {
     "incident_count": "int4",
     "trigger_count": "int4",
     "last_triggered_micros": "int8",
+    "digest_sequence": "int8",
 }
 _SETTINGS: Mapping[str, str] = {
     "kind": "int2",
@@ -81,6 +86,14 @@ class Outbox:
 
 
 @dataclass(frozen=True, slots=True)
+class DigestRows:
+    """Digests that begin, and those that are over: rows of the ledger, the last by which row."""
+
+    begun: Sequence[tuple[int, Sequence[str], Sequence[str], bool, Sequence[int]]] = ()
+    ended: Sequence[tuple[int, int]] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Writes:
     """What is written beside the service state. Rows are of `columns`.
 
@@ -94,10 +107,11 @@ class Writes:
     readings: bool = False
     ledger_count: int = 0
     outbox: Outbox = Outbox()
+    digests: DigestRows = DigestRows()
 
     @property
     def are_many(self) -> bool:
-        """Whether they need a transaction."""
+        """Whether they come by COPY."""
         return max(len(self.levels), self.ledger_count) > _COPY_ROWS
 
     @property
@@ -132,6 +146,8 @@ class Commit:
         statement.gate(before, after, in_a_hurry=in_a_hurry)
         if writes.readings:
             statement.readings(writes.columns, before, after)
+        if writes.digests.ended:
+            statement.ended_digests(writes.digests.ended)
         if not writes.are_many:
             await _few(statement, writes, ledger)
         sql = fence.single_statement(", ".join(statement.queries))
@@ -140,6 +156,8 @@ class Commit:
         )
         if made.is_done and writes.are_many:
             await self._many(writes, ledger, now)
+        if made.is_done and writes.digests.begun:
+            await self._transaction.driver.executemany(_BEGIN_DIGEST, writes.digests.begun)
         return made
 
     async def _many(self, writes: Writes, ledger: Rows, now: datetime) -> None:
@@ -263,6 +281,14 @@ class _Statement:
             f"recorded_changes as (insert into ledger ({', '.join(_LEDGER)})"
             f" select new.* from done, unnest({kinds}) as new)",
             *map(list, zip(*records, strict=True)),
+        )
+
+    def ended_digests(self, ended: Sequence[tuple[int, int]]) -> None:
+        self._add(
+            "over as (update digest set ended_sequence = new.ended_sequence"
+            " from done, unnest({}::int8[], {}::int8[]) as new (ledger_sequence, ended_sequence)"
+            " where digest.ledger_sequence = new.ledger_sequence)",
+            *map(list, zip(*ended, strict=True)),
         )
 
     def outbox(self, outbox: Outbox) -> None:

@@ -232,8 +232,8 @@ LEDGER = Noun(
         Verb(
             "list",
             "alerts.LedgerService.ListLedger",
-            options=("alert_id", "cycle_id"),
-            renamed={"alert_id": "alert", "cycle_id": "cycle"},
+            options=("alert_id", "cycle_id", "digest_id"),
+            renamed={"alert_id": "alert", "cycle_id": "cycle", "digest_id": "digest"},
             columns=(
                 "sequence",
                 "entry_time",

@@ -12,7 +12,8 @@ from services.xcom.domain.phrases import DEMO
 @dataclass(frozen=True, slots=True)
 class Worst:
     """The worst of a group in words. `covered_counts`: messages about the first, the first two,
-    ..."""
+    ...; `noun`: what the group is of, `head`: the first word, by default the level.
+    """
 
     level: str
     message_count: int
@@ -20,6 +21,8 @@ class Worst:
     short_phrases: Sequence[str]
     covered_counts: Sequence[int]
     is_demo: bool = False
+    noun: str = "messages"
+    head: str = ""
 
     def within(self, room: int, head: str | None = None) -> str:
         """As many of the worst as fit, then `and n more`; the first is cut when it does not."""
@@ -36,10 +39,15 @@ class Worst:
         """All of it, to be read aloud."""
         count = len(self.phrases)
         more = self.message_count - self.covered_counts[count - 1]
-        return [f"{self.message_count} messages", *self.phrases, f"and {more} more" if more else ""]
+        return [
+            f"{self.message_count} {self.noun}",
+            *self.phrases,
+            f"and {more} more" if more else "",
+        ]
 
     def _head(self) -> str:
-        return f"{f'{DEMO} ' if self.is_demo else ''}{self.level}: {self.message_count} messages: "
+        demo, head = f"{DEMO} " if self.is_demo else "", self.head or self.level
+        return f"{demo}{head}: {self.message_count} {self.noun}: "
 
     def _rest(self, count: int) -> str:
         more = self.message_count - self.covered_counts[count - 1]

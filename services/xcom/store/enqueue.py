@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -13,6 +13,7 @@ from services.xcom.domain.messages import URGENT, DeliveryReason, Kind, Level
 from services.xcom.store.listener import NOTIFY_CHANNEL
 from services.xcom.store.queue import FRESH, LevelRange
 from services.xcom.store.settings import SettingStore
+from services.xcom.store.worst import FACT, fact_of
 from shared.database.statement import Statement
 
 INSERT_DELIVERY: Final = (
@@ -134,7 +135,6 @@ class EnqueueStore(SettingStore):
         self, extra: ExtraDelivery, group: Group, digest: Digest, now: datetime
     ) -> None:
         """The message that stands for a group, with its one delivery."""
-        worst = json.dumps(asdict(digest.worst), ensure_ascii=False)
         await self._transaction.execute(
             _DIGEST,
             id=extra.id,
@@ -146,7 +146,7 @@ class EnqueueStore(SettingStore):
             urgency=group.urgency,
             subject=digest.subject,
             body=digest.body,
-            facts=json.dumps({**digest.facts, "worst": worst}),
+            facts=json.dumps({**digest.facts, FACT: fact_of(digest.worst)}),
             now=now,
         )
 

@@ -24,9 +24,9 @@ from services.xcom.domain.messages import (
     Verdict,
 )
 from services.xcom.domain.settings import Settings
-from services.xcom.domain.worst import Worst
 from services.xcom.store.listener import NOTIFY_CHANNEL, SOUNDS
 from services.xcom.store.settings import STORED, Fetches, parsed
+from services.xcom.store.worst import worst_of
 from shared import rows
 from shared.database.statement import Statement
 
@@ -368,8 +368,6 @@ class Queue:
 
 def _attempt(row: asyncpg.Record) -> DeliveryAttempt:
     """A claimed delivery with what its message says."""
-    facts, worst = json.loads(row["facts"]), None
-    if row["reason"] == DeliveryReason.DIGEST and "worst" in facts:
-        worst = Worst(**json.loads(facts["worst"]))
+    facts = json.loads(row["facts"])
     own = {"link": "", "is_own": False, "is_off": False}
-    return rows.read(DeliveryAttempt, row, facts=facts, worst=worst, **own)
+    return rows.read(DeliveryAttempt, row, facts=facts, worst=worst_of(facts), **own)

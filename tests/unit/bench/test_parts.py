@@ -29,6 +29,7 @@ def a_crash(**changes: object) -> crash.Crash:
         "heard_seconds": 0.5,
         "told_seconds": 2.0,
         "received_count": 10,
+        "told_count": 900,
         "unsent_count": 0,
         "queued": False,
     }
@@ -40,11 +41,11 @@ def test_a_crash_lasts_until_all_are_told() -> None:
     assert (told.ratio, told.verdict) == (2, Verdict.MET)
     assert alone.ratio == pytest.approx(0.1)
     assert (heard.value, heard.verdict) == (0.5, Verdict.MET)
-    assert rate.value == 5
+    assert (rate.value, rate.note) == (450, "in up to 10 messages")
 
 
 def test_a_crash_that_nobody_hears_of_is_missed() -> None:
-    silent = a_crash(heard_seconds=None, told_seconds=20.0, unsent_count=7)
+    silent = a_crash(heard_seconds=None, told_seconds=20.0, told_count=893)
     told, _, heard, _ = crash.figures([a_crash(), silent], [1000.0])
     assert heard.verdict is Verdict.MISSED
     assert "1 times nothing was heard" in heard.note

@@ -15,6 +15,8 @@ from services.xcom.domain.fitting import cut
 from services.xcom.domain.messages import DeliveryAttempt, DeliveryReason, Level
 from services.xcom.domain.phrases import marked
 from services.xcom.domain.texts import SMS_LENGTH, short_text, spoken, spoken_text
+from services.xcom.domain.worst import Worst
+from services.xcom.store.worst import fact_of, worst_of
 
 ATTEMPT = DeliveryAttempt(
     "d", "m", "sms", Level.HIGH, "s", "", "alerts", {}, datetime(2026, 11, 20, tzinfo=UTC)
@@ -163,3 +165,27 @@ def test_the_marker_of_simulated_data_is_set_once_and_is_plain_letters() -> None
     text = short_text(replace(ATTEMPT, subject=once[0], facts=facts))
     assert re.match(r"DEMO HIGH: SOL long", text)
     assert "?" not in text
+
+
+def test_a_digest_that_its_source_made_is_said_in_few_words_too() -> None:
+    worst = Worst("HIGH", 60_123, ["SOL long (main) 4 % to liquidation"],
+                  ["SOL long 4 % to liquidation"], [3], noun="alerts")  # fmt: skip
+    found = worst_of({"worst": fact_of(worst)})
+    assert found == worst
+    assert found.within(160) == (
+        "HIGH: 60123 alerts: SOL long (main) 4 % to liquidation; and 60120 more"
+    )
+    assert replace(worst, head="RESOLVED").within(160).startswith("RESOLVED: 60123 alerts: ")
+    assert worst.sentences()[0] == "60123 alerts"
+
+
+_NO_PHRASES = (
+    '{"level":"HIGH","message_count":2,"phrases":[],"short_phrases":[],"covered_counts":[]}'
+)
+_UNEQUAL = _NO_PHRASES.replace('"phrases":[]', '"phrases":["a"]', 1)
+
+
+@pytest.mark.parametrize("fact", ["", "x", "[]", "{}", _NO_PHRASES, _UNEQUAL])
+def test_a_fact_that_names_no_worst_leaves_the_message_as_it_is(fact: str) -> None:
+    assert worst_of({"worst": fact}) is None
+    assert worst_of({}) is None

@@ -44,6 +44,7 @@ ALERT_COLUMNS: Mapping[str, tuple[str, str]] = {
     "held_until_micros": ("int8", "i8"),
     "trait_bits": ("int2", "i1"),
     "revision": ("int4", "i4"),
+    "digest_sequence": ("int8", "i8"),
 }
 # Traits: switched off by hand; has words of a person; was made by hand, with its own limit.
 OFF_BIT, ANNOTATED_BIT, HAND_BIT = 1, 2, 4
@@ -141,6 +142,7 @@ class AlertColumns:
     held_until_micros: NDArray[np.int64]
     trait_bits: NDArray[np.int8]
     revision: NDArray[np.int32]
+    digest_sequence: NDArray[np.int64]
     readings: Readings
     evaluated_micros: int = 0
 

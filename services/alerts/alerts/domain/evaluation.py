@@ -110,6 +110,21 @@ class ThresholdTables:
         return on
 
 
+# Columns of an outcome, a row each change.
+_OF_CHANGES = (
+    "changed",
+    "before",
+    "notified",
+    "expired",
+    "released",
+    "ended_quietly",
+    "off",
+    "limits",
+    "flip_value",
+    "position_row",
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """The alerts after an evaluation. `changed` are rows to record, the rest is about those rows:
@@ -134,6 +149,11 @@ class Outcome:
     unjudged_count: int
     # Price changes that got their start.
     started: Sequence[int] = ()
+
+    def pick(self, places: Integers) -> Outcome:
+        """These changes alone."""
+        own = {name: getattr(self, name)[places] for name in _OF_CHANGES}
+        return replace(self, **own)
 
     @property
     def raised(self) -> Truths:

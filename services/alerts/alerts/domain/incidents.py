@@ -147,15 +147,13 @@ def _notified_already(one: AlertColumns, *, forgotten: Truths, broken: Truths) -
 
 
 def hold(
-    columns: AlertColumns, row: int, status: AlertStatus, level: int, until_micros: int
+    columns: AlertColumns, rows: Integers, status: AlertStatus, level: int, until_micros: int
 ) -> AlertColumns:
-    """The alerts with one alert held."""
+    """The alerts with these held."""
     values = {"held_status": status, "held_level": level, "held_until_micros": until_micros}
-    return columns.with_values(np.array([row]), values)
+    return columns.with_values(rows, values)
 
 
-def release(columns: AlertColumns, row: int) -> AlertColumns:
-    """The alerts with one alert no longer held; what was kept quiet is then due."""
-    return columns.with_values(
-        np.array([row]), {"held_status": 0, "held_level": 0, "held_until_micros": 0}
-    )
+def release(columns: AlertColumns, rows: Integers) -> AlertColumns:
+    """The alerts with these no longer held; what was kept quiet is then due."""
+    return columns.with_values(rows, dict.fromkeys(_HOLD, 0))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
@@ -19,12 +19,15 @@ from services.alerts.alerts.domain.change_payload import (
     alert_id,
     ended_alerts,
 )
+from services.alerts.alerts.domain.digests import Gathered, ended_digests
 from services.alerts.alerts.domain.ends import UNRECORDED, PositionEnd, end_notification
+from services.alerts.alerts.domain.gathering import LedgerPlace, Told, gather_told
 from services.alerts.alerts.domain.incidents import IS_OPPORTUNITY
 from services.alerts.alerts.domain.views import present
 from services.alerts.domain.kinds import AlertClass, AlertType, Level, type_number
 from services.alerts.ledger.domain import Entry
-from services.alerts.notifications.domain import CLOSED, GONE, LIQUIDATED
+from services.alerts.notifications.domain import CLOSED, ENDED_INCIDENTS, GONE, LIQUIDATED
+from services.alerts.notifications.service.gathering import Gathering, digest_entry
 from services.alerts.service.commits import Commits, Decision, Entries, Notice
 from services.alerts.service.offload import PYTHON_ROW_COST, offload
 from services.alerts.service.ports import PositionsPeer, Present
@@ -36,6 +39,7 @@ from shared.database.fence import Step
 from shared.errors import require_confirmation
 
 T = TypeVar("T")
+Integers = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +59,17 @@ class _Asked:
 class DeleteAlerts:
     """Deletes alerts."""
 
-    def __init__(self, cache: SnapshotCache, commits: Commits, positions: PositionsPeer) -> None:
+    def __init__(
+        self,
+        cache: SnapshotCache,
+        commits: Commits,
+        positions: PositionsPeer,
+        gathering: Gathering,
+    ) -> None:
         self._cache = cache
         self._commits = commits
         self._positions = positions
+        self._gathering = gathering
 
     async def clear_stale(self, step: Step, membership_epoch: int | None) -> Cleared:
         """Delete position alerts whose position is closed, liquidated or deleted, and only those.
@@ -75,12 +86,16 @@ class DeleteAlerts:
             rows = np.array([snapshot.row(id, etag)])
             step = Step("DELETE_ALERT")
             made = await self._ended(edit.store, snapshot.columns, rows, snapshot, step)
-            entries = _quiet_entries(snapshot.columns, made, self._cache.clock.now())
+            after = snapshot.columns.without(rows)
+            now = self._cache.clock.now()
+            entries = _quiet_entries(snapshot.columns, rows, made, after, now)
             state = replace(snapshot.service_state, complete=False)
             await edit.write(_without(None, state, snapshot.columns, rows, entries))
 
     async def clear(self, confirm: str) -> int:
-        """All alerts and readings; NOT_CONFIRMED. Thresholds, ledger and outbox stay."""
+        """All alerts and readings, and nobody hears any more of them; NOT_CONFIRMED. Thresholds and
+        ledger stay.
+        """
         require_confirmation(confirm, "clear")
         now = self._cache.clock.now()
         async with self._commits.edit() as edit:
@@ -94,7 +109,7 @@ class DeleteAlerts:
                 complete=False,
             )
             empty = replace(columns.pick(slice(0)), evaluated_micros=0)
-            entries = _quiet_entries(columns, made, now, _summary(columns, now))
+            entries = _quiet_entries(columns, loud, made, empty, now, _summary(columns, now))
             await edit.write(Decision(None, state, empty, entries=entries, also=_delete_all))
         return len(columns)
 
@@ -112,9 +127,13 @@ class DeleteAlerts:
             return Decision(Cleared(0), state, columns)
         async with self._commits.reading(store) as reading:
             made = await self._ended(reading, columns, rows, snapshot, step)
+            own = await self._gathering.own_channels(reading, columns, rows)
         if store is None:
             asked.ends = await self._positions.ends(_worst_first(columns, made))
-        entries = _end_entries(columns, made, asked.ends, self._cache.clock.now())
+        told = _told(columns, made, asked.ends, partial(self._gathering.channels, snapshot, own))
+        commit = LedgerPlace(self._gathering.most, len(made), snapshot.head.sequence)
+        gathered = gather_told(told, commit, *_lost_digests(columns, rows))
+        entries = _end_entries(columns, made, gathered, self._cache.clock.now())
         state = replace(state, complete=False)
         return _without(Cleared(len(rows)), state, columns, rows, entries)
 
@@ -151,6 +170,7 @@ async def _delete_all(store: Store) -> None:
     await store.alerts.delete_all()
     await store.evaluations.delete_all()
     await store.annotations.delete_all()
+    await store.outbox.quieten()
 
 
 async def _delete(columns: AlertColumns, store: Store) -> None:
@@ -175,36 +195,92 @@ def _without(
 
 
 def _quiet_entries(
-    columns: AlertColumns, made: Sequence[EndedAlert], now: datetime, first: Sequence[Entry] = ()
+    columns: AlertColumns,
+    rows: Integers,
+    made: Sequence[EndedAlert],
+    after: AlertColumns,
+    now: datetime,
+    first: Sequence[Entry] = (),
 ) -> Entries:
     """What a person takes away; nobody is notified, and nothing of it escalates any more."""
-    loud = _loud(columns)
-    notices = [
-        Notice(len(first) + place, noted=True) for place, item in enumerate(made) if loud[item.row]
+    loud, left = _loud(columns), columns.digest_sequence
+    places = {item.row: len(first) + place for place, item in enumerate(made)}
+    # The notification service knows of what a digest told by that digest alone.
+    ended = [
+        (sequence, places[int(rows[np.argmax(left[rows] == sequence)])])
+        for sequence in ended_digests(left[rows], after.digest_sequence)
     ]
-    return Entries.of([*first, *_entries(columns, made, "person", now)], notices)
+    carriers = {place for _, place in ended}
+    notices = [
+        Notice(place, noted=True)
+        for row, place in places.items()
+        if place in carriers or (loud[row] and not left[row])
+    ]
+    entries = Entries.of([*first, *_entries(columns, made, "person", now)], notices)
+    return replace(entries, ended=ended)
 
 
-def _end_entries(
+def _told(
     columns: AlertColumns,
     made: Sequence[EndedAlert],
     ends: Mapping[str, PositionEnd],
-    now: datetime,
-) -> Entries:
-    """All of them, and one notification for each position: what happened to it."""
+    channels: Callable[[Mapping[str, str], int], tuple[str, ...]],
+) -> list[Told]:
+    """Of each position by what people hear that it ended: what happened to it."""
     of_one: dict[int, list[EndedAlert]] = {}
     for item in made:
         of_one.setdefault(int(columns.subject_key[item.row]), []).append(item)
-    chosen = {
-        end_notification(columns, items, ends.get(items[0].subject.name, UNRECORDED)).row
-        for items in of_one.values()
-    }
-    notices = [
-        Notice(place, Level.LOW if item.payload["event"] == CLOSED else Level.HIGH)
-        for place, item in enumerate(made)
-        if item.row in chosen
+    place_of = {item.row: place for place, item in enumerate(made)}
+    told = []
+    for key, items in of_one.items():
+        own_incident = {item.row: item.payload["incident_id"] for item in items}
+        chosen = end_notification(columns, items, ends.get(items[0].subject.name, UNRECORDED))
+        payload, is_closed = chosen.payload, chosen.payload["event"] == CLOSED
+        single = {own_incident[item.row] for item in items if not columns.digest_sequence[item.row]}
+        ended = payload.get(ENDED_INCIDENTS, "").split()
+        if is_closed and columns.notified_level[chosen.row]:
+            ended.append(payload["incident_id"])
+        level = Level.LOW if is_closed else Level.HIGH
+        told.append(
+            Told(
+                place_of[chosen.row],
+                level,
+                payload,
+                channels(payload, level),
+                key,
+                [incident for incident in ended if incident in single],
+                is_all=bool(ended),
+            )
+        )
+    return told
+
+
+def _lost_digests(
+    columns: AlertColumns, rows: NDArray[np.int64]
+) -> tuple[list[tuple[int, int]], list[int]]:
+    """Subjects of these rows that digests told of, with the digest, and digests that are over
+    without them.
+    """
+    of_digest = rows[columns.digest_sequence[rows] > 0]
+    subjects, digests = columns.subject_key[of_digest], columns.digest_sequence[of_digest]
+    left = columns.digest_sequence.copy()
+    left[rows] = 0
+    return list(zip(subjects.tolist(), digests.tolist(), strict=True)), ended_digests(digests, left)
+
+
+def _end_entries(
+    columns: AlertColumns, made: Sequence[EndedAlert], gathered: Gathered, now: datetime
+) -> Entries:
+    """All of them, then the digests by which people hear of many positions at once."""
+    entries = _entries(columns, made, "clear", now)
+    count = len(entries)
+    entries += [
+        digest_entry(
+            digest, [made[place].payload for place in digest.worst], entries[digest.worst[0]]
+        )
+        for digest in gathered.digests
     ]
-    return Entries.of(_entries(columns, made, "clear", now), notices)
+    return Entries.gathered(count, lambda: entries, gathered)
 
 
 def _worst_first(columns: AlertColumns, made: Iterable[EndedAlert]) -> list[str]:

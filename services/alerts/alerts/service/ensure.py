@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 
 import numpy as np
 
-from services.alerts.alerts.domain.ends import back
 from services.alerts.alerts.domain.missing_alerts import Wanted, wanted
 from services.alerts.alerts.domain.subjects import NOBODY, Members
-from services.alerts.domain.kinds import Level, parts_of
-from services.alerts.ledger.domain import Entry, Sealed
-from services.alerts.service.commits import Commits, Decision, Entries, Notice
+from services.alerts.alerts.service.backs import back_entries
+from services.alerts.domain.kinds import parts_of
+from services.alerts.ledger.domain import Entry
+from services.alerts.notifications.service.gathering import Gathering
+from services.alerts.service.commits import Commits, Decision, Entries
 from services.alerts.service.offload import offload
 from services.alerts.service.ports import PositionsPeer
 from services.alerts.service.snapshot_cache import Snapshot, SnapshotCache
@@ -25,9 +25,6 @@ from shared.clock import micros_of
 from shared.database.fence import Step
 from shared.errors import Unavailable
 from shared.log import get_logger
-
-# A position that was GONE and comes back later than this is another one.
-_REMEMBERED = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +47,17 @@ class _Asked:
 class EnsureAlerts:
     """Keeps alerts in step with what is held and with what is judged."""
 
-    def __init__(self, cache: SnapshotCache, commits: Commits, positions: PositionsPeer) -> None:
+    def __init__(
+        self,
+        cache: SnapshotCache,
+        commits: Commits,
+        positions: PositionsPeer,
+        gathering: Gathering,
+    ) -> None:
         self._cache = cache
         self._commits = commits
         self._positions = positions
+        self._gathering = gathering
 
     async def create(self, step: Step, membership_epoch: int | None) -> Created:
         """Make what is missing by (type, class, subject); nothing while members and thresholds
@@ -124,7 +128,7 @@ class EnsureAlerts:
                 cleared_epoch=-1,
             ),
             made,
-            entries=await self._made_entries(step, found, now, store),
+            entries=await self._made_entries(step, snapshot, found, now, store),
             also=partial(_insert, found, len(columns.assets)),
         )
 
@@ -143,32 +147,19 @@ class EnsureAlerts:
         return asked.members
 
     async def _made_entries(
-        self, step: Step, found: Wanted, now: datetime, store: Store | None
+        self, step: Step, snapshot: Snapshot, found: Wanted, now: datetime, store: Store | None
     ) -> Entries:
         """What was made; and what was GONE is BACK, of which people hear."""
         held = [subject.name for subject in found.subjects if subject.subject_key > 0]
-        gone: Sequence[Sealed] = ()
-        if held:
-            async with self._commits.reading(store) as reading:
-                gone = await reading.ledger.gone(held, now - _REMEMBERED)
-        entries = [_entry(step, found, now), *(_back(step, row, now) for row in gone)]
-        return Entries.of(entries, [Notice(place) for place in range(1, len(entries))])
+        made = _entry(step, found, now)
+        async with self._commits.reading(store) as reading:
+            return await back_entries(reading, self._gathering, snapshot, step, held, made)
 
 
 async def _insert(found: Wanted, known_asset_count: int, store: Store) -> None:
     await store.alerts.insert_assets(known_asset_count, found.assets[known_asset_count:])
     await store.subjects.write(found.subjects)
     await store.alerts.insert(found.columns)
-
-
-def _back(step: Step, gone: Sealed, now: datetime) -> Entry:
-    """That what was GONE by this row is held ends the incident that it began."""
-    inputs = json.dumps(back(json.loads(gone.entry.inputs_json), step.cycle_id))
-    was = gone.entry
-    return Entry(
-        now, was.alert_id, was.type, "create", "BACK", Level.HIGH, Level.NORMAL, None, None, inputs,
-        step.cycle_id, was.subject,
-    )  # fmt: skip
 
 
 def _entry(step: Step, found: Wanted, now: datetime) -> Entry:

@@ -11,12 +11,13 @@ from functools import partial
 
 import numpy as np
 
-from services.alerts.alerts.domain.alert_columns import AlertColumns
+from services.alerts.alerts.domain.alert_columns import AlertColumns, no_rows
 from services.alerts.alerts.domain.change_payload import (
     ChangeContext,
     alert_id,
     changes_worst_first,
 )
+from services.alerts.alerts.domain.digests import Gathered
 from services.alerts.alerts.domain.evaluation import Outcome, ThresholdTables, enrich, evaluate
 from services.alerts.alerts.domain.readings import NOTHING_HELD, Inputs, Positions, Reading
 from services.alerts.alerts.domain.subjects import Subject
@@ -24,6 +25,7 @@ from services.alerts.alerts.domain.views import present
 from services.alerts.domain.kinds import AlertType, Level, type_number
 from services.alerts.ledger.domain import Entry
 from services.alerts.notifications.service.entries import entries_of
+from services.alerts.notifications.service.gathering import Gathering, digest_entries
 from services.alerts.price_rules.service import NO_RULES, JudgedRules, PriceRules, RuleEvent
 from services.alerts.service.commits import Commits, Decision, Entries
 from services.alerts.service.offload import offload
@@ -104,11 +106,13 @@ class EvaluateAlerts:
         commits: Commits,
         positions: PositionsPeer,
         price_rules: PriceRules,
+        gathering: Gathering,
     ) -> None:
         self._cache = cache
         self._commits = commits
         self._positions = positions
         self._price_rules = price_rules
+        self._gathering = gathering
 
     async def evaluate(
         self,
@@ -156,7 +160,7 @@ class EvaluateAlerts:
         after = _state_after(snapshot.service_state, request, outcome)
         context = ChangeContext(request.step.cycle_id, after.demo, inputs.now_micros)
         subjects: Mapping[int, Subject] = {}
-        rules = NO_RULES
+        rules, gathered = NO_RULES, Gathered()
         has_rules = request.work is Work.EVALUATE and request.prices and after.next_rule_key > 1
         if len(outcome.changed) or has_rules:
             async with self._commits.reading(store) as reading:
@@ -166,6 +170,9 @@ class EvaluateAlerts:
                     rules = await self._price_rules.judge(
                         reading, request.prices, inputs.now_micros, guarded_micros
                     )
+                outcome, gathered = await self._gathering.gather(
+                    reading, snapshot, outcome, request.positions, len(rules.seen)
+                )
         released = outcome.changed[outcome.released]
         return Decision(
             answer=_evaluated(snapshot, outcome, subjects, rules.seen),
@@ -175,7 +182,10 @@ class EvaluateAlerts:
             settings=np.union1d(released, np.array(outcome.started, np.int64)),
             readings=True,
             entries=_noticed_entries(
-                outcome, rules, partial(_entries, request, outcome, subjects, rules, context, now)
+                outcome,
+                rules,
+                gathered,
+                partial(_entries, request, outcome, subjects, rules, gathered, context, now),
             ),
             also=rules.write if rules.are_moved else None,
             is_also_lasting=False,
@@ -197,34 +207,48 @@ def _entries(
     outcome: Outcome,
     subjects: Mapping[int, Subject],
     rules: JudgedRules,
+    gathered: Gathered,
     context: ChangeContext,
     now: datetime,
 ) -> Iterator[Entry]:
-    yield from entries_of(outcome, subjects, request.positions, context, "evaluation", now)
+    made = partial(
+        entries_of,
+        subjects=subjects,
+        positions=request.positions,
+        context=context,
+        actor="evaluation",
+        now=now,
+    )
+    yield from made(outcome)
     yield from rules.entries(context, now)
+    yield from digest_entries(gathered.digests, outcome, made)
 
 
 def _noticed_entries(
-    outcome: Outcome, rules: JudgedRules, entries: Callable[[], Iterable[Entry]]
+    outcome: Outcome,
+    rules: JudgedRules,
+    gathered: Gathered,
+    entries: Callable[[], Iterable[Entry]],
 ) -> Entries:
-    """Changes first, then events of price rules; in the order of `_entries`."""
-    chosen = np.flatnonzero(outcome.notified | outcome.ended_quietly)
+    """Changes first, then events of price rules, then digests; in the order of `_entries`."""
     count = len(outcome.changed)
     events = [
         (count + place, event.level_after)
         for place, event in enumerate(rules.seen)
         if event.notified
     ]
-    levels = outcome.columns.level[outcome.changed[chosen]]
-    return Entries(
-        count + len(rules.seen),
-        entries,
-        np.concatenate([chosen, np.array([place for place, _ in events], np.int64)]),
-        np.maximum(
-            np.concatenate([levels, np.array([level for _, level in events], np.int64)]), Level.LOW
-        ),
-        np.concatenate([~outcome.notified[chosen], np.zeros(len(events), bool)]),
+    places, levels = (
+        (np.array(column, np.int64) for column in zip(*events, strict=True))
+        if events
+        else (no_rows(), no_rows())
     )
+    told = replace(
+        gathered,
+        place=np.concatenate([gathered.place, places]),
+        level=np.concatenate([gathered.level, np.maximum(levels, Level.LOW)]),
+        noted=np.concatenate([gathered.noted, np.zeros(len(events), bool)]),
+    )
+    return Entries.gathered(count + len(rules.seen), entries, told)
 
 
 def _evaluated(

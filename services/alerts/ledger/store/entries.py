@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import ARRAY, BigInteger, any_, bindparam, cast, select
 
 from services.alerts.ledger.domain import Anchor, Entry, Head, Sealed
 from services.alerts.tables import anchor, ledger
@@ -27,6 +27,20 @@ _PUT_ANCHOR = Statement(
     " on conflict (id) do update set sequence = excluded.sequence, hash = excluded.hash"
     " where known.sequence < excluded.sequence"
 )
+_MEMBERS = Statement("select member_sequences from digest where ledger_sequence = :sequence")
+# Digests of the same commits that told of some of these rows, each with one of them; over are those
+# of which everything was GONE and is BACK, with these.
+_DIGESTS_OF_GONE = Statement(
+    "select digest.ledger_sequence, own.sequence, not exists (select from ledger as other"
+    "  where other.sequence = any(digest.member_sequences)"
+    "  and other.sequence <> all(cast(:sequences as int8[]))"
+    "  and (other.reason <> 'GONE' or not exists (select from ledger as back"
+    "   where back.alert_id = other.alert_id and back.reason = 'BACK'))) as is_over"
+    " from digest join ledger as row on row.sequence = digest.ledger_sequence"
+    " join unnest(cast(:sequences as int8[])) as own (sequence)"
+    "  on own.sequence = any(digest.member_sequences)"
+    " where row.reason = 'DIGEST' and row.entry_time = any(cast(:times as timestamptz[]))"
+)
 _GONE = Statement(
     "select * from ledger as gone where reason = 'GONE' and entry_time > :after"
     " and subject = any(cast(:subjects as text[])) and not exists (select from ledger as back"
@@ -47,13 +61,22 @@ class LedgerStore:
         found = [await self._transaction.first(query) for query in (_FIRST, _LAST)]
         return [_sealed(row) for row in found if row is not None]
 
-    async def page(self, page: PageRequest, alert_id: str, cycle_id: str) -> list[Sealed]:
-        """Newest first, one more than the page holds."""
+    async def members(self, digest_sequence: int) -> list[int] | None:
+        """Rows that a digest told of; None when there is no such digest."""
+        found: list[int] | None = await self._transaction.scalar(_MEMBERS, sequence=digest_sequence)
+        return found
+
+    async def page(
+        self, page: PageRequest, alert_id: str, cycle_id: str, sequences: Sequence[int] | None
+    ) -> list[Sealed]:
+        """Newest first, one more than the page holds; None: of all."""
         query = select(ledger)
         if alert_id:
             query = query.where(ledger.c.alert_id == alert_id)
         if cycle_id:
             query = query.where(ledger.c.cycle_id == cycle_id)
+        if sequences is not None:
+            query = query.where(any_(cast(list(sequences), ARRAY(BigInteger))) == _ORDER)
         query = apply(query, [(_ORDER, "desc")], page.after, page.size)
         return [_sealed(row) for row in await self._transaction.fetch(query)]
 
@@ -61,6 +84,17 @@ class LedgerStore:
         """Rows since then by which one of these positions was GONE, and is not BACK since."""
         found = await self._transaction.fetch(_GONE, subjects=list(subjects), after=after)
         return [_sealed(row) for row in found]
+
+    async def digests_of_gone(self, gone: Sequence[Sealed]) -> list[tuple[int, int, bool]]:
+        """Digests that told of these rows, with the row each, and whether they are over when all of
+        these are BACK.
+        """
+        found = await self._transaction.fetch(
+            _DIGESTS_OF_GONE,
+            sequences=[row.sequence for row in gone],
+            times=[row.entry.entry_time for row in gone],
+        )
+        return [(row["ledger_sequence"], row["sequence"], row["is_over"]) for row in found]
 
     async def names(self, alert_id: str) -> bool:
         """Whether any row is about this alert or price rule."""

@@ -424,6 +424,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The epoch of a step is more than 5 minutes ahead of the clock of this service's database: it is no owner's, or
     the clocks disagree.
     """
+    ERROR_REASON_DIGEST_NOT_FOUND: _ErrorReason.ValueType  # 24
+    """No digest with this id."""
     ERROR_REASON_LEDGER_KEY_MISSING: _ErrorReason.ValueType  # 40
     """The key that wrote the ledger is not here; the message says where it belongs."""
 
@@ -482,6 +484,8 @@ ERROR_REASON_EPOCH_AHEAD: ErrorReason.ValueType  # 23
 """The epoch of a step is more than 5 minutes ahead of the clock of this service's database: it is no owner's, or
 the clocks disagree.
 """
+ERROR_REASON_DIGEST_NOT_FOUND: ErrorReason.ValueType  # 24
+"""No digest with this id."""
 ERROR_REASON_LEDGER_KEY_MISSING: ErrorReason.ValueType  # 40
 """The key that wrote the ledger is not here; the message says where it belongs."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
@@ -790,13 +794,13 @@ class LedgerEntry(_message.Message):
     sequence: _builtins.int
     """Place in the chain, from 1."""
     alert_id: _builtins.str
-    """Alert it is about."""
+    """Alert it is about; the digest, for the row of a digest."""
     type: Global___AlertType.ValueType
     """Metric."""
     actor: _builtins.str
     """Who or what changed it: evaluation, a person's name, clear."""
     reason: _builtins.str
-    """Upper-case word: RAISED, LOWERED, CLEARED, CREATED, DELETED, DEATH ..."""
+    """Upper-case word: RAISED, LOWERED, CLEARED, CREATED, DELETED, DEATH, DIGEST ..."""
     level_before: Global___Level.ValueType
     """Level before."""
     level_after: Global___Level.ValueType
@@ -2183,6 +2187,7 @@ class ListLedgerRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     ALERT_ID_FIELD_NUMBER: _builtins.int
     CYCLE_ID_FIELD_NUMBER: _builtins.int
+    DIGEST_ID_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """Rows wanted: 0 = 50, more than 500 gives 500."""
     page_token: _builtins.str
@@ -2191,6 +2196,8 @@ class ListLedgerRequest(_message.Message):
     """Only this alert."""
     cycle_id: _builtins.str
     """Only this cycle."""
+    digest_id: _builtins.str
+    """Only changes that this digest told of."""
     def __init__(
         self,
         *,
@@ -2198,10 +2205,11 @@ class ListLedgerRequest(_message.Message):
         page_token: _builtins.str = ...,
         alert_id: _builtins.str = ...,
         cycle_id: _builtins.str = ...,
+        digest_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alert_id", b"alert_id", "cycle_id", b"cycle_id", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alert_id", b"alert_id", "cycle_id", b"cycle_id", "digest_id", b"digest_id", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2379,7 +2387,7 @@ class AcknowledgeAlertRequest(_message.Message):
     DURATION_FIELD_NUMBER: _builtins.int
     ACTOR_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """Alert id."""
+    """Alert id, or the id of a digest: all of its alerts that are raised; the worst of them is answered."""
     actor: _builtins.str
     """Who, for the ledger; a name, never an address. Empty = person."""
     @_builtins.property
@@ -2412,7 +2420,7 @@ class SilenceAlertRequest(_message.Message):
     LEVEL_FIELD_NUMBER: _builtins.int
     ACTOR_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """Alert id."""
+    """Alert id, or the id of a digest: all of its alerts that are raised; the worst of them is answered."""
     level: Global___Level.ValueType
     """Highest level to keep quiet, not below the present one; unspecified = the present one, LOW at least."""
     actor: _builtins.str
@@ -2446,7 +2454,7 @@ class UnsilenceAlertRequest(_message.Message):
     ID_FIELD_NUMBER: _builtins.int
     ACTOR_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """Alert id."""
+    """Alert id, or the id of a digest: all of its alerts that are raised; the worst of them is answered."""
     actor: _builtins.str
     """Who, for the ledger; a name, never an address. Empty = person."""
     def __init__(

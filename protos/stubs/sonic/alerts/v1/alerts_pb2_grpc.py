@@ -229,7 +229,7 @@ class AlertsServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ClearData(self, request, context):
-        """Deletes all alerts; thresholds and ledger stay. Fails with NOT_CONFIRMED.
+        """Deletes all alerts, and nobody is told any more of them; thresholds and ledger stay. Fails with NOT_CONFIRMED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -1573,7 +1573,8 @@ class LedgerServiceServicer:
     """
 
     def ListLedger(self, request, context):
-        """Rows of the chain, newest first. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, ALERT_NOT_FOUND.
+        """Rows of the chain, newest first.
+        Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, ALERT_NOT_FOUND, DIGEST_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -69,7 +69,7 @@ class AlertsServiceStub:
     GetSummary: _aio.UnaryUnaryMultiCallable[_alerts_pb2.GetSummaryRequest, _alerts_pb2.Summary]
     """Highest level of every kind of alert, for badges."""
     ClearData: _aio.UnaryUnaryMultiCallable[_alerts_pb2.ClearDataRequest, _alerts_pb2.ClearDataResponse]
-    """Deletes all alerts; thresholds and ledger stay. Fails with NOT_CONFIRMED."""
+    """Deletes all alerts, and nobody is told any more of them; thresholds and ledger stay. Fails with NOT_CONFIRMED."""
 
 class AlertsServiceServicer(metaclass=_abc_1.ABCMeta):
     """Alerts and their judgement."""
@@ -216,7 +216,7 @@ class AlertsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _alerts_pb2.ClearDataRequest,
         context: _aio.ServicerContext[_alerts_pb2.ClearDataRequest, _abc.Awaitable[_alerts_pb2.ClearDataResponse]],
     ) -> _abc.Awaitable[_alerts_pb2.ClearDataResponse]:
-        """Deletes all alerts; thresholds and ledger stay. Fails with NOT_CONFIRMED."""
+        """Deletes all alerts, and nobody is told any more of them; thresholds and ledger stay. Fails with NOT_CONFIRMED."""
 
 def add_AlertsServiceServicer_to_server(servicer: AlertsServiceServicer, server: _aio.Server) -> None: ...
 
@@ -453,7 +453,9 @@ class LedgerServiceStub:
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListLedger: _aio.UnaryUnaryMultiCallable[_alerts_pb2.ListLedgerRequest, _alerts_pb2.ListLedgerResponse]
-    """Rows of the chain, newest first. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, ALERT_NOT_FOUND."""
+    """Rows of the chain, newest first.
+    Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, ALERT_NOT_FOUND, DIGEST_NOT_FOUND.
+    """
     VerifyLedger: _aio.UnaryUnaryMultiCallable[_alerts_pb2.VerifyLedgerRequest, _alerts_pb2.VerifyLedgerResponse]
     """Walks the chain and reports the first row that does not fit."""
     ExportLedger: _aio.UnaryStreamMultiCallable[_alerts_pb2.ExportLedgerRequest, _alerts_pb2.ExportLedgerResponse]
@@ -468,7 +470,9 @@ class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _alerts_pb2.ListLedgerRequest,
         context: _aio.ServicerContext[_alerts_pb2.ListLedgerRequest, _abc.Awaitable[_alerts_pb2.ListLedgerResponse]],
     ) -> _abc.Awaitable[_alerts_pb2.ListLedgerResponse]:
-        """Rows of the chain, newest first. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, ALERT_NOT_FOUND."""
+        """Rows of the chain, newest first.
+        Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, ALERT_NOT_FOUND, DIGEST_NOT_FOUND.
+        """
 
     @_abc_1.abstractmethod
     def VerifyLedger(

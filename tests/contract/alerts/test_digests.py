@@ -1,0 +1,397 @@
+"""Many changes of one commit are one message; each of them stays in the ledger, and is
+acknowledged, ended and listed as if it had been told alone.
+"""
+
+from __future__ import annotations
+
+import json
+
+import asyncpg
+import pytest
+from sonic.alerts.v1 import alerts_pb2 as pb
+from sonic.positions.v1 import positions_pb2 as positions_pb
+from sonic.xcom.v1 import xcom_pb2 as xcom_pb
+
+from shared.errors import NotFound, SonicError
+from tests.contract.alerts.conftest import House
+
+TRAVEL = pb.ALERT_TYPE_TRAVEL_PERCENT
+SAFE, MEDIUM_MARK, HIGH_MARK = 101.0, 92.0, 89.0
+ACTIVE, CLOSED = 1, 3
+# Changes that are told one by one.
+MOST = 3
+
+
+@pytest.fixture
+async def house(bare_house: House) -> House:
+    await bare_house.start_positions()
+    await bare_house.start_xcom()
+    await bare_house.start_alerts(alerts_burst_count=MOST)
+    return bare_house
+
+
+@pytest.fixture
+async def deaf_house(bare_house: House) -> House:
+    await bare_house.start_positions()
+    await bare_house.start_alerts(alerts_burst_count=MOST)
+    return bare_house
+
+
+async def held(house: House, *marks: float) -> list[str]:
+    """Positions of these marks, with alerts; nothing judged yet."""
+    await house.only(TRAVEL)
+    ids = [await house.hold(mark) for mark in marks]
+    await house.create()
+    return ids
+
+
+async def crash(house: House, *marks: float, cycle_id: str = "") -> list[str]:
+    """All of these marks are seen by one evaluation."""
+    ids = await held(house, *marks)
+    await house.evaluate(cycle_id, epoch=1 if cycle_id else 0)
+    return ids
+
+
+async def recover(house: House, *ids: str) -> None:
+    """Back at NORMAL, as the second fresh reading says."""
+    for _ in range(2):
+        for id in ids:
+            await house.mark(id, SAFE)
+        await house.evaluate()
+
+
+async def digest(house: House) -> xcom_pb.Message:
+    (message,) = await house.messages()
+    return message
+
+
+async def alerts(house: House) -> list[pb.Alert]:
+    return list((await house.alerts.ListAlerts(pb.ListAlertsRequest())).alerts)
+
+
+async def test_a_burst_is_one_message_that_names_the_worst_and_counts_the_rest(
+    house: House,
+) -> None:
+    await crash(house, HIGH_MARK, 88.0, 82.0, 87.0, 86.0)
+    message = await digest(house)
+    assert message.level == xcom_pb.LEVEL_HIGH
+    assert message.subject == (
+        "HIGH: 5 alerts: SOL long (manual) 2.439 % to liquidation;"
+        " SOL long (manual) 6.9767 % to liquidation; SOL long (manual) 8.046 % to liquidation;"
+        " and 2 more"
+    )
+    lines = message.body.splitlines()
+    assert lines[2] == "5 alerts at once (5 HIGH), the worst first:"
+    assert lines[3] == (
+        "- HIGH: SOL long travel -90 % (manual). Distance to liquidation: 2.439 % (2 USD)"
+    )
+    assert len([line for line in lines if line.startswith("- ")]) == 5
+    id = message.facts["digest_id"]
+    assert lines[-1] == f"All: sonic ledger list --digest {id}, GET /v1/ledger?digest_id={id}"
+    assert message.facts["change_count"] == "5"
+    assert message.facts["liquidation_distance_percent"] == "2.4390243902439024"
+    assert json.loads(message.facts["worst"])["short_phrases"][0] == (
+        "SOL long 2.439 % to liquidation"
+    )
+    assert (message.incident_key, message.source) == (id, "alerts")
+    assert message.HasField("escalation_due_time")
+
+
+async def test_as_many_as_the_setting_are_told_one_by_one(house: House) -> None:
+    await crash(house, *[HIGH_MARK] * MOST)
+    assert len(await house.messages()) == MOST
+    assert not [one for one in await house.entries() if one.reason == "DIGEST"]
+
+
+async def test_high_and_quieter_ones_are_told_apart(house: House) -> None:
+    await crash(house, *[HIGH_MARK] * 4, *[MEDIUM_MARK] * 4)
+    high, medium = await house.messages()
+    assert [one.subject[:17] for one in (high, medium)] == [
+        "HIGH: 4 alerts: S",
+        "MEDIUM: 4 alerts:",
+    ]
+    assert not medium.HasField("escalation_due_time")
+
+
+async def test_alerts_with_channels_of_their_own_are_a_digest_of_their_own(house: House) -> None:
+    ids = await held(house, *[SAFE] * 9)
+    await house.evaluate()
+    for id in ids[:4]:
+        alert = await house.alert(TRAVEL, id)
+        request = pb.UpdateAlertRequest(alert=pb.Alert(id=alert.id, channels=["log"]))
+        request.update_mask.paths.append("channels")
+        await house.alerts.UpdateAlert(request)
+    for id in ids:
+        await house.mark(id, HIGH_MARK)
+    await house.evaluate()
+    messages = await house.messages()
+    told = {one.facts["change_count"]: one.channels_reason for one in messages}
+    assert told == {"4": "EXPLICIT", "5": "FALLBACK_ALL_CONFIGURED"}
+
+
+async def test_every_transition_of_a_burst_is_in_the_ledger_and_listed_by_cycle_and_digest(
+    house: House,
+) -> None:
+    await crash(house, *[HIGH_MARK] * 5, cycle_id="c-1")
+    message = await digest(house)
+    rows = [one for one in await house.entries() if one.cycle_id == "c-1"]
+    assert [one.reason for one in rows] == ["RAISED"] * 5 + ["DIGEST"]
+    assert rows[-1].alert_id == message.facts["digest_id"]
+    listed: list[pb.LedgerEntry] = []
+    request = pb.ListLedgerRequest(digest_id=message.facts["digest_id"], page_size=2)
+    while True:
+        page = await house.ledger.ListLedger(request)
+        listed += page.entries
+        if not page.next_page_token:
+            break
+        request.page_token = page.next_page_token
+    assert listed == list(reversed(rows[:-1]))
+    one = pb.ListLedgerRequest(digest_id=request.digest_id, alert_id=rows[1].alert_id)
+    assert list((await house.ledger.ListLedger(one)).entries) == [rows[1]]
+    assert (await house.ledger.VerifyLedger(pb.VerifyLedgerRequest())).intact
+    with pytest.raises(NotFound) as caught:
+        await house.ledger.ListLedger(pb.ListLedgerRequest(digest_id="digest-1"))
+    assert caught.value.reason == "DIGEST_NOT_FOUND"
+
+
+async def test_who_acknowledges_a_digest_acknowledges_all_of_it(house: House) -> None:
+    await crash(house, *[HIGH_MARK] * 4)
+    message = await digest(house)
+    await house.escalation.AckMessage(xcom_pb.AckMessageRequest(id=message.id, by="ann"))
+
+    async def acknowledged() -> bool:
+        return {one.status for one in await alerts(house)} == {pb.ALERT_STATUS_ACKNOWLEDGED}
+
+    house.clock.advance(2)
+    await house.until(acknowledged)
+    rows = (await house.entries())[-4:]
+    assert {(one.reason, one.actor) for one in rows} == {("ACKNOWLEDGED", "ann")}
+    shown = await house.xcom.GetMessage(xcom_pb.GetMessageRequest(id=message.id))
+    assert not shown.HasField("escalation_due_time")
+    assert len(await house.messages()) == 1
+
+
+async def test_a_digest_is_acknowledged_by_its_id_too_and_xcom_hears_of_it(house: House) -> None:
+    await crash(house, *[HIGH_MARK] * 4)
+    message = await digest(house)
+    id = message.facts["digest_id"]
+    shown = await house.attention.AcknowledgeAlert(pb.AcknowledgeAlertRequest(id=id, actor="bob"))
+    assert shown.status == pb.ALERT_STATUS_ACKNOWLEDGED
+    assert {one.status for one in await alerts(house)} == {pb.ALERT_STATUS_ACKNOWLEDGED}
+    await house.until(lambda: _is_quiet(house, message.id))
+    with pytest.raises(NotFound):
+        await house.attention.AcknowledgeAlert(pb.AcknowledgeAlertRequest(id="digest-9999"))
+
+
+async def _is_quiet(house: House, id: str) -> bool:
+    shown = await house.xcom.GetMessage(xcom_pb.GetMessageRequest(id=id))
+    return not shown.HasField("escalation_due_time")
+
+
+async def test_a_digest_of_which_every_alert_is_acknowledged_escalates_no_more(
+    house: House,
+) -> None:
+    await crash(house, *[HIGH_MARK] * 4)
+    message = await digest(house)
+    *most, last = await alerts(house)
+    for one in most:
+        await house.attention.AcknowledgeAlert(pb.AcknowledgeAlertRequest(id=one.id))
+    await house.flush()
+    assert not await _is_quiet(house, message.id)
+    await house.attention.AcknowledgeAlert(pb.AcknowledgeAlertRequest(id=last.id))
+    await house.until(lambda: _is_quiet(house, message.id))
+
+
+async def test_when_all_of_a_digest_ends_at_once_that_is_one_message_to_those_who_heard(
+    house: House,
+) -> None:
+    ids = await crash(house, *[HIGH_MARK] * 4)
+    await digest(house)
+    await recover(house, *ids)
+    begun, ended = await house.messages()
+    assert ended.subject.startswith("RESOLVED: 4 alerts: SOL long travel 5 % (manual)")
+    assert (ended.level, ended.ends_incident) == (xcom_pb.LEVEL_LOW, True)
+    assert (ended.incident_key, ended.channels_reason) == (begun.incident_key, "WHO_HEARD")
+    assert await _is_quiet(house, begun.id)
+
+
+async def test_an_alert_that_ends_alone_is_told_alone_and_the_last_one_ends_the_digest(
+    house: House,
+) -> None:
+    first, *others = await crash(house, *[HIGH_MARK] * 5)
+    begun = await digest(house)
+    await recover(house, first)
+    _, alone = await house.messages()
+    assert alone.subject == "RESOLVED: SOL long travel 5 % (manual)"
+    assert not await _is_quiet(house, begun.id)
+    await recover(house, *others[:3])
+    assert not await _is_quiet(house, begun.id)
+    await recover(house, others[3])
+    last = (await house.messages())[-1]
+    assert (last.subject, last.incident_key) == (alone.subject, begun.incident_key)
+    assert last.channels_reason == "WHO_HEARD"
+    assert await _is_quiet(house, begun.id)
+
+
+async def test_many_that_were_told_singly_end_as_one_and_nothing_of_them_escalates(
+    house: House,
+) -> None:
+    ids = await held(house, *[SAFE] * 4)
+    await house.evaluate()
+    for id in ids:
+        await house.at(id, HIGH_MARK)
+    begun = await house.messages()
+    assert len(begun) == 4
+    await recover(house, *ids)
+    *_, ended = await house.messages()
+    assert ended.subject.startswith("RESOLVED: 4 alerts")
+    assert ended.channels_reason == "WHO_HEARD"
+    for one in begun:
+        assert await _is_quiet(house, one.id)
+
+
+async def test_what_an_acknowledgement_of_a_digest_kept_quiet_is_told_again_as_one(
+    house: House,
+) -> None:
+    await crash(house, *[HIGH_MARK] * 4)
+    begun = await digest(house)
+    await house.attention.AcknowledgeAlert(pb.AcknowledgeAlertRequest(id=begun.facts["digest_id"]))
+    await house.flush()
+    house.clock.advance(3601)
+    await house.until(lambda: _told_count(house, 2))
+    again = (await house.messages())[-1]
+    assert again.subject.startswith("HIGH: 4 alerts")
+    assert again.incident_key != begun.incident_key
+    assert again.HasField("escalation_due_time")
+
+
+async def _told_count(house: House, count: int) -> bool:
+    return len(await house.messages()) == count
+
+
+async def test_many_positions_that_are_closed_at_once_are_one_message(house: House) -> None:
+    ids = await crash(house, *[HIGH_MARK] * 4)
+    begun = await digest(house)
+    for id in ids:
+        await house.lets_go(id)
+    await house.alerts.ClearStaleAlerts(pb.ClearStaleAlertsRequest())
+    *_, ended = await house.messages()
+    assert ended.subject.startswith(
+        "CLOSED: 4 positions: SOL long is no longer held (was HIGH) (manual)"
+    )
+    assert (ended.kind, ended.channels_reason) == (xcom_pb.KIND_NEWS, "WHO_HEARD")
+    assert await _is_quiet(house, begun.id)
+
+
+async def test_a_burst_that_cannot_be_stored_changes_nothing(deaf_house: House) -> None:
+    await held(deaf_house, *[HIGH_MARK] * 4)
+    before = await deaf_house.entries()
+    owner = await asyncpg.connect(deaf_house.databases.owner_url("alerts"))
+    await owner.execute("alter table digest add constraint shut check (false) not valid")
+    with pytest.raises(SonicError):
+        await deaf_house.evaluate()
+    await owner.execute("alter table digest drop constraint shut")
+    await owner.close()
+    assert {one.level for one in await alerts(deaf_house)} == {pb.LEVEL_NORMAL}
+    assert await deaf_house.entries() == before
+    await deaf_house.evaluate()
+    assert await deaf_house.waiting() == 1
+
+
+async def test_a_sender_that_dies_in_the_middle_of_a_burst_tells_nothing_twice(
+    house: House,
+) -> None:
+    await crash(house, *[HIGH_MARK] * 4, *[MEDIUM_MARK] * 4)
+    told = await house.messages()
+    owner = await asyncpg.connect(house.databases.owner_url("alerts"))
+    # As it is when the sender dies between the answer of xcom and its own record of it.
+    await owner.execute("update outbox set sent_time = null")
+    await owner.close()
+    await house.stop("alerts")
+    await house.start_alerts(alerts_burst_count=MOST)
+    assert [one.id for one in await house.messages()] == [one.id for one in told]
+    assert await house.waiting() == 0
+
+
+async def test_a_burst_that_nobody_took_is_told_once_by_the_next_sender(
+    bare_house: House,
+) -> None:
+    await bare_house.start_positions()
+    await bare_house.start_alerts(alerts_burst_count=MOST)
+    await crash(bare_house, *[HIGH_MARK] * 4)
+    assert await bare_house.waiting() == 1
+    await bare_house.stop("alerts")
+    await bare_house.start_xcom()
+    await bare_house.start_alerts(alerts_burst_count=MOST)
+    assert (await digest(bare_house)).subject.startswith("HIGH: 4 alerts")
+
+
+async def test_the_same_cycle_again_is_the_same_digest(house: House) -> None:
+    await crash(house, *[HIGH_MARK] * 4, cycle_id="c-1")
+    await house.evaluate("c-1", epoch=1)
+    assert (await digest(house)).facts["change_count"] == "4"
+
+
+async def test_what_waits_to_be_told_does_not_outlive_the_alerts(bare_house: House) -> None:
+    await bare_house.start_positions()
+    await bare_house.start_alerts(alerts_burst_count=MOST)
+    ids = await crash(bare_house, *[HIGH_MARK] * 5)
+    await recover(bare_house, ids[0])
+    assert await bare_house.waiting() == 2
+    await bare_house.alerts.ClearData(pb.ClearDataRequest(confirm="clear"))
+    assert await bare_house.waiting() == 0
+    await bare_house.stop("alerts")
+    await bare_house.start_xcom()
+    await bare_house.start_alerts(alerts_burst_count=MOST)
+    assert not await bare_house.messages()
+
+
+async def test_alerts_that_are_cleared_end_the_digest_that_told_of_them(house: House) -> None:
+    await crash(house, *[HIGH_MARK] * 4)
+    begun = await digest(house)
+    await house.alerts.ClearData(pb.ClearDataRequest(confirm="clear"))
+    await house.until(lambda: _is_quiet(house, begun.id))
+    assert len(await house.messages()) == 1
+
+
+async def test_a_deleted_alert_leaves_its_digest_and_the_last_one_ends_it(house: House) -> None:
+    await crash(house, *[HIGH_MARK] * 4)
+    begun = await digest(house)
+    *most, last = await alerts(house)
+    for one in most:
+        await house.alerts.DeleteAlert(pb.DeleteAlertRequest(id=one.id))
+    await house.flush()
+    assert not await _is_quiet(house, begun.id)
+    await house.alerts.DeleteAlert(pb.DeleteAlertRequest(id=last.id))
+    await house.until(lambda: _is_quiet(house, begun.id))
+
+
+async def _all_of_venue(house: House, status: int) -> None:
+    """The venue says so of every position between two looks."""
+    owner = await asyncpg.connect(house.databases.owner_url("positions"))
+    await owner.execute("update feed set venue = 'jupiter'")
+    await owner.execute("update position set status = $1", status)
+    await owner.execute("update service_state set membership_epoch = membership_epoch + 1")
+    await owner.close()
+    await house.positions.EnrichPositions(positions_pb.EnrichPositionsRequest())
+
+
+async def test_many_that_may_have_been_liquidated_are_one_high_message_until_all_are_back(
+    house: House,
+) -> None:
+    await crash(house, *[88.0] * 3)
+    await house.messages()
+    await house.hold(88.0)
+    await house.create()
+    before = len(await house.messages())
+    await _all_of_venue(house, CLOSED)
+    await house.alerts.ClearStaleAlerts(pb.ClearStaleAlertsRequest())
+    gone = (await house.messages())[before:][0]
+    assert gone.subject.startswith("HIGH: 4 positions: SOL long is gone, may have been liquidated")
+    assert not await _is_quiet(house, gone.id)
+    await _all_of_venue(house, ACTIVE)
+    await house.create()
+    *_, word = await house.messages()
+    assert word.subject.startswith("BACK: 4 positions: SOL long is held, and had been told")
+    assert (word.incident_key, word.channels_reason) == (gone.incident_key, "WHO_HEARD")
+    assert await _is_quiet(house, gone.id)
