@@ -167,6 +167,43 @@ def test_receipts_that_moved_before_the_base_matter_not() -> None:
     assert not check.faults and not check.holds
 
 
+def test_a_flow_that_tells_no_receipts_hides_no_other_that_is_missing() -> None:
+    flows = small_flows()
+    untold = replace(flows[2], receipt_units=None, exchange_rate=None)
+    check = checked(small_samples(), [flows[0], flows[1], untold])
+    assert Lack.FLOW_WITHOUT_RECEIPTS in check.lacks and not check.holds
+    (fault,) = checked(small_samples(), [flows[0], untold]).faults
+    assert (fault.fault, fault.time) == (Fault.RECEIPTS_MOVED, at(2))
+
+
+def off_by_nine(*rows: int) -> GainCheck:
+    """A thousand times the small account, some samples' units 9 tokens (7 parts in a million) off;
+    the gains may differ by 6.5.
+    """
+    samples = [
+        replace(one, units=(one.units or Decimal(0)) * 1000, receipt_units=dec(held) * 1000)
+        for one, held in zip(small_samples(), RECEIPTS, strict=True)
+    ]
+    for row in rows:
+        samples[row] = replace(samples[row], units=(samples[row].units or Decimal(0)) + 9)
+    flows = [
+        replace(one, units=one.units * 1000, receipt_units=(one.receipt_units or Decimal(0)) * 1000)
+        for one in small_flows()
+    ]
+    return checked(samples, flows)
+
+
+def test_a_large_position_that_grows_between_its_two_statements_holds_nothing() -> None:
+    assert off_by_nine(2, 3).agreement is Agreement.AGREE and not off_by_nine(2, 3).holds
+    assert not off_by_nine(*range(6)).holds
+
+
+def test_once_the_gains_differ_a_row_is_named_however_little_it_is_off() -> None:
+    check = off_by_nine(5)
+    assert check.agreement is Agreement.DISAGREE
+    assert [(one.time, one.off_units) for one in check.faults] == [(at(5), 9)]
+
+
 def test_one_sample_off_the_line_is_named_where_it_tells_no_receipts() -> None:
     for wrong in range(6):
         samples = without(small_samples(), "receipt_units")
@@ -201,6 +238,12 @@ def test_a_flow_that_contradicts_itself_is_named_alone(field: str, wrong: int) -
         (Fault.FLOW_CONTRADICTS_ITSELF, flows[wrong].identity)
     ]
     assert check.holds
+
+
+def test_a_pending_flow_that_contradicts_itself_is_named() -> None:
+    late = replace(small_flow(5.5, 100, "0.0201", "late"), units=dec(999))
+    check = checked(small_samples(), [*small_flows(), late])
+    assert [one.flow for one in check.faults] == [late.identity]
 
 
 def test_a_flow_told_twice_under_two_ids_is_named() -> None:
