@@ -93,6 +93,12 @@ def test_a_flow_before_the_very_first_sample_can_show_after_it() -> None:
     assert gain.gain_units == 3
 
 
+def test_of_flows_before_the_very_first_sample_the_later_one_may_show_after_it() -> None:
+    gain = gain_of([1000, 901, 902, 903], [flow(-0.6, 700), flow(-0.3, -100)])
+    assert state(gain) == [(FlowState.IN_TIME, 0), (FlowState.LAGGED, 1)]
+    assert gain.gain_units == 3
+
+
 def test_a_flow_before_the_very_first_sample_is_neutral_when_nothing_shows_after_it() -> None:
     gain = gain_of([1000, 1001, 1002], [flow(-0.3, -100)])
     assert state(gain) == [(FlowState.IN_TIME, 0)]
@@ -142,6 +148,13 @@ def test_a_flow_smaller_than_the_growth_stays_in_its_own_interval() -> None:
 def test_a_missing_sample_moves_a_flow_to_the_interval_that_is_there() -> None:
     gain = gain_of([1000, 1001, None, 1503, 1504], [flow(1.5, 500)])
     assert state(gain) == [(FlowState.IN_TIME, 2)]
+    assert gain.gain_units == 4
+
+
+def test_a_small_late_flow_beside_a_large_one_is_found_by_the_better_fit() -> None:
+    flows = [flow(1.2, 6000), flow(1.8, -100)]
+    gain = gain_of([1000, 1001, 7002, 6903, 6904], flows)
+    assert state(gain) == [(FlowState.IN_TIME, 2), (FlowState.LAGGED, 3)]
     assert gain.gain_units == 4
 
 

@@ -329,9 +329,24 @@ def test_on_random_histories_one_wrong_number_is_named_alone_and_holds() -> None
     assert not [seed for seed in range(500) if not named_and_held(seed)]
 
 
+def told_early(history: History) -> History:
+    """Every flow told 50 minutes before its receipts moved."""
+    flows = [replace(one, time=one.time - timedelta(minutes=50)) for one in history.flows]
+    return replace(history, flows=flows)
+
+
+def test_on_random_histories_a_lag_of_the_venue_changes_no_gain() -> None:
+    for seed in range(300):
+        history = random_history(seed)
+        assert agree(told_early(history)), seed
+        (late,), (told,) = (one.evaluate().holdings for one in (told_early(history), history))
+        assert late.gain_units == told.gain_units, seed
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_on_ten_thousand_random_histories_both_hold() -> None:
     seeds = range(1_000_000, 1_010_000)
     assert not [seed for seed in seeds if not agree(random_history(seed))]
     assert not [seed for seed in seeds if not named_and_held(seed)]
+    assert not [seed for seed in seeds if not agree(told_early(random_history(seed)))]

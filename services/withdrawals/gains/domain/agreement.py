@@ -111,7 +111,9 @@ def check_gains(
     scale: UnitScale,
 ) -> GainCheck:
     """Compares the samples' gain from row `base` to the last row with that of the flows."""
-    flows = [one.flow for one in placed if one.row < len(samples)]
+    shown = [one for one in placed if one.row < len(samples)]
+    # Within one interval deposits first: their true order is not known there.
+    flows = [one.flow for one in sorted(shown, key=lambda one: (one.row, -one.flow.sign))]
     base_time, end_time = (utc_moment(samples.time_micros[row]) for row in (base, -1))
     base_rate, end_rate = (_rate(samples, row, flows, points) for row in (base, -1))
     lacks = lacks_of(flows, coverage)
@@ -130,8 +132,8 @@ def check_gains(
     if lacks or base_rate is None or end_rate is None:
         return GainCheck(Agreement.INCOMPLETE, gain_units, None, tuple(lacks), faults)
     by_flows = gain_by_flows(
-        [one.flow for one in placed if one.row <= base],
-        [one.flow for one in placed if base < one.row < len(samples)],
+        [one.flow for one in shown if one.row <= base],
+        [one.flow for one in shown if one.row > base],
         RatePoint(base_time, base_rate),
         RatePoint(end_time, end_rate),
     )

@@ -102,11 +102,13 @@ def gain_by_flows(
 
 
 def lacks_of(flows: Sequence[Flow], coverage: FlowCoverage) -> list[Lack]:
-    """What is missing in the rows themselves: receipts, rates, the history from zero."""
+    """What is missing in the rows themselves, in the order they took effect: receipts, rates, the
+    history from zero.
+    """
     lacks = []
     held = Decimal(0)
     is_whole = coverage.whole
-    for flow in sorted(flows, key=lambda one: (one.time, -one.sign)):
+    for flow in flows:
         held += _receipts(flow)
         # More burnt than ever minted: the beginning is not here.
         is_whole = is_whole and held > -(flow.receipt_units or Decimal(0)) * _ROUNDING_SHARE
@@ -148,7 +150,7 @@ def gain_without_samples(
     by_instant |= {flow.time_micros: flow.time for flow in flows}
     rates = known_rates(flows, points)
     instants = sorted(moment for moment in rates if moment >= start)
-    lacks = lacks_of(flows, coverage)
+    lacks = lacks_of(sorted(flows, key=lambda one: (one.time, -one.sign)), coverage)
     if not instants:
         return None, (*lacks, Lack.NO_RATE_AT_BASE)
     base, end = (

@@ -7,10 +7,11 @@ groups the last ones are those that may show later. What is not certain stays wh
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
+from typing import NamedTuple
 
 import numpy as np
 
@@ -59,12 +60,43 @@ class PlacedFlow:
 
 @dataclass(slots=True)
 class _Group:
-    """Flows of one instant: `net` in smallest units, `own` the row that their time gives."""
+    """Flows of one instant: `net` in smallest units, `own` the row that their time gives; net
+    receipts, None where one tells none.
+    """
 
     time: int
-    net: int
     own: int
-    flows: list[Flow]
+    net: int = 0
+    net_receipts: int | None = 0
+    flows: list[Flow] = field(default_factory=list)
+
+    def add(self, flow: Flow, scale: UnitScale) -> None:
+        self.flows.append(flow)
+        self.net += flow.sign * scale.smallest(flow.units)
+        if flow.receipt_units is None:
+            self.net_receipts = None
+        elif self.net_receipts is not None:
+            self.net_receipts += flow.sign * scale.smallest(flow.receipt_units)
+
+
+class _Change(NamedTuple):
+    """Smallest units that came by flows in an interval, and how far they may be off.
+
+    `rate`: where receipts were compared, the exchange rate by which.
+    """
+
+    units: float
+    noise: float
+    rate: float | None = None
+
+    def off(self, groups: Iterable[_Group]) -> float:
+        """By how much these groups do not explain it, >= 0."""
+        return abs(self.units - sum(map(self._worth, groups)))
+
+    def _worth(self, group: _Group) -> float:
+        if self.rate is None or group.net_receipts is None:
+            return group.net
+        return group.net_receipts * self.rate
 
 
 def place_flows(
@@ -100,9 +132,8 @@ def _grouped(flows: Sequence[Flow], samples: SampleColumns, scale: UnitScale) ->
         if group is None:
             # A flow on the instant of a sample is in that sample.
             row = int(np.searchsorted(samples.time_micros, moment))
-            group = groups[moment] = _Group(moment, 0, row, [])
-        group.net += flow.sign * scale.smallest(flow.units)
-        group.flows.append(flow)
+            group = groups[moment] = _Group(moment, row)
+        group.add(flow, scale)
     return [groups[moment] for moment in sorted(groups)]
 
 
@@ -151,42 +182,55 @@ class _Placing:
         return int(self._samples.time_micros[row - 1]) < group.time + self._lag
 
     def _split(self, row: int, own: list[_Group]) -> None:
-        """Takes the longest run of groups that the row's change explains; the default first."""
+        """Takes the groups that the row's change explains: the first choice that does so within
+        the noise, else the best one within the ratio.
+        """
         queue = [*self._waiting, *own]
-        unproved = [group for group in self._waiting if group.own == 0]
-        change, floor = self._change(row)
-        tolerance = floor + MATCH_RATIO * max(abs(group.net) for group in queue)
-        if len(unproved) == len(self._waiting) and self._explains(own, change, tolerance):
-            self._settle(own, row)
-            return
-        for stop in range(len(queue), -1, -1):
-            shown, later = queue[:stop], queue[stop:]
-            may_wait = all(self._may_show(group, row + 1) for group in later)
-            if may_wait and self._explains(shown, change, tolerance):
-                self._settle(shown, row)
-                self._waiting = later
-                return
-        for group in own:
-            self._put(group, row, FlowState.UNMATCHED)
+        change = self._change(row)
+        limit = change.noise + MATCH_RATIO * max(abs(group.net) for group in queue)
+        choices = []
+        for order, (shown, later) in enumerate(self._choices(row, own)):
+            off = change.off(shown)
+            if off <= limit:
+                rank = (False, order) if off <= change.noise else (True, off)
+                choices.append((rank, shown, later))
+        if choices:
+            _, shown, later = min(choices, key=lambda choice: choice[0])
+            self._settle(shown, row)
+            for group in self._waiting:
+                if group not in shown and group not in later:
+                    self._give_up(group)
+            self._waiting = later
+        else:
+            for group in own:
+                self._put(group, row, FlowState.UNMATCHED)
 
-    @staticmethod
-    def _explains(groups: list[_Group], change: float, tolerance: float) -> bool:
-        return abs(change - sum(group.net for group in groups)) <= tolerance
+    def _choices(self, row: int, own: list[_Group]) -> Iterator[tuple[list[_Group], list[_Group]]]:
+        """Groups that show in this row and groups that wait on: the ordinary case first. Of those
+        before the first sample the earliest may be in that one: they are in neither.
+        """
+        unproved = sum(group.own == 0 for group in self._waiting)
+        if unproved == len(self._waiting):
+            yield own, self._waiting
+        queue = [*self._waiting, *own]
+        for start in range(unproved + 1):
+            for stop in range(len(queue), start - 1, -1):
+                if all(self._may_show(group, row + 1) for group in queue[stop:]):
+                    yield queue[start:stop], queue[stop:]
 
-    def _change(self, row: int) -> tuple[float, float]:
-        """Smallest units that came by flows between row - 1 and row, and how sure that is.
-
-        Receipt tokens change by flows alone; of units the growth of quiet intervals is taken off.
+    def _change(self, row: int) -> _Change:
+        """Receipt tokens change by flows alone; of units the growth of quiet intervals is taken
+        off.
         """
         samples = self._samples
         before, after = int(samples.receipt_units[row - 1]), int(samples.receipt_units[row])
         rate = float(samples.exchange_rate[row])
         if ABSENT_UNITS not in {before, after} and not np.isnan(rate):
-            return (after - before) * rate, self._floor
+            return _Change((after - before) * rate, self._floor, rate)
         span = float(samples.time_micros[row] - samples.time_micros[row - 1])
         held = float(samples.units[row - 1]) * span
         change = float(samples.units[row] - samples.units[row - 1])
-        return change - self._growth * held, self._floor + self._spread * held
+        return _Change(change - self._growth * held, self._floor + self._spread * held)
 
     def _settle(self, groups: list[_Group], row: int) -> None:
         for group in groups:
