@@ -60,8 +60,8 @@ _WHOLE = (
     " {effect},"
     " old as (delete from step_answer using done where answer_time < $5),"
     " recorded as (insert into step_answer (cycle_id, step, epoch, answer, answer_time)"
-    " select $3, $4, $2, $6::bytea, $7::timestamptz from done where $3 <> '' on conflict do"
-    " nothing)"
+    " select $3, $4, $2, $6::bytea, $7::timestamptz from done"
+    " where $3 <> '' and $6::bytea is not null on conflict do nothing)"
     " select {refused}, (select answer from known) as answer,"
     " exists (select from done) as is_done, {returned} as returned"
 )
@@ -122,10 +122,16 @@ class Attempt(Generic[T]):
 
 
 async def attempt(
-    run: Run, sql: str, step: Step, answer: T, now: datetime, *arguments: object
+    run: Run,
+    sql: str,
+    step: Step,
+    answer: T,
+    now: datetime,
+    *arguments: object,
+    is_part: bool = False,
 ) -> Attempt[T]:
     """Do a step by one statement of `single_statement()`, by the driver's `fetch`; refuses as
-    `enter`.
+    `enter`. A part of it leaves no answer: the step is not done.
     """
     adapter = _adapter(type(answer))
     fence = (
@@ -134,7 +140,7 @@ async def attempt(
         step.cycle_id,
         step.name,
         now - KEPT,
-        adapter.dump_json(answer),
+        None if is_part else adapter.dump_json(answer),
         now,
     )
     ((refused, recorded, is_done, returned),) = await run(sql, *fence, *arguments)

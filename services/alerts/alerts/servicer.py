@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from sonic.alerts.v1 import alerts_pb2 as pb
@@ -57,27 +58,28 @@ class AlertsServicer(rpc.AlertsServiceServicer):
     ) -> pb.CreateAlertsResponse:
         step = Step("CREATE_ALERTS", request.cycle_id, request.epoch)
         epoch = request.membership_epoch if request.HasField("membership_epoch") else None
-        created = await self._cases.ensure.create(step, epoch)
+        created = await self._cases.ensure.create(step, epoch, self._end_seconds(context))
         return pb.CreateAlertsResponse(
             created_count=created.created_count,
             alert_count=created.alert_count,
             positions_unavailable=created.unread,
+            unfinished=created.is_part,
         )
 
     async def EvaluateAlerts(
         self, request: pb.EvaluateAlertsRequest, context: Context
     ) -> pb.EvaluateAlertsResponse:
-        return await self._judge(request, "EVALUATE_ALERTS", Work.EVALUATE)
+        return await self._judge(request, "EVALUATE_ALERTS", Work.EVALUATE, context)
 
     async def EnrichAlerts(
         self, request: pb.EnrichAlertsRequest, context: Context
     ) -> pb.EvaluateAlertsResponse:
-        return await self._judge(request, "ENRICH_ALERTS", Work.ENRICH)
+        return await self._judge(request, "ENRICH_ALERTS", Work.ENRICH, context)
 
     async def ProcessAlerts(
         self, request: pb.ProcessAlertsRequest, context: Context
     ) -> pb.EvaluateAlertsResponse:
-        return await self._judge(request, "PROCESS_ALERTS", Work.PROCESS)
+        return await self._judge(request, "PROCESS_ALERTS", Work.PROCESS, context)
 
     async def CreateAlert(self, request: pb.CreateAlertRequest, context: Context) -> pb.Alert:
         made = await self._cases.by_hand.create(new_alert_of(request, self._clock.now()))
@@ -93,8 +95,10 @@ class AlertsServicer(rpc.AlertsServiceServicer):
     ) -> pb.ClearStaleAlertsResponse:
         step = Step("CLEAR_STALE_ALERTS", request.cycle_id, request.epoch)
         epoch = request.membership_epoch if request.HasField("membership_epoch") else None
-        cleared = await self._cases.delete.clear_stale(step, epoch)
-        return pb.ClearStaleAlertsResponse(cleared_count=cleared.cleared_count)
+        cleared = await self._cases.delete.clear_stale(step, epoch, self._end_seconds(context))
+        return pb.ClearStaleAlertsResponse(
+            cleared_count=cleared.cleared_count, unfinished=cleared.is_part
+        )
 
     async def ListAlerts(
         self, request: pb.ListAlertsRequest, context: Context
@@ -155,9 +159,16 @@ class AlertsServicer(rpc.AlertsServiceServicer):
         return pb.ClearDataResponse(deleted_count=await self._cases.delete.clear(request.confirm))
 
     async def _judge(
-        self, request: _Judged, step_name: str, work: Work
+        self, request: _Judged, step_name: str, work: Work, context: Context
     ) -> pb.EvaluateAlertsResponse:
         step = Step(step_name, request.cycle_id, request.epoch)
         totals = totals_of(request.totals) if request.HasField("totals") else None
         prices = prices_of(request.prices)
-        return evaluated_message(await self._cases.evaluate.evaluate(step, totals, prices, work))
+        end_seconds = self._end_seconds(context)
+        evaluated = await self._cases.evaluate.evaluate(step, totals, prices, work, end_seconds)
+        return evaluated_message(evaluated)
+
+    def _end_seconds(self, context: Context) -> float:
+        """When the caller gives up, by the monotonic clock."""
+        left: float | None = context.time_remaining()
+        return math.inf if left is None else self._clock.monotonic() + left

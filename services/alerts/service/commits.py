@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from typing import Generic, NamedTuple, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Generic, NamedTuple, Protocol, Self, TypeVar
 
 import numpy as np
 
@@ -22,7 +23,17 @@ from services.alerts.store.service_state import ServiceState
 from services.alerts.store.unit_of_work import Store
 from shared.database.fence import Attempt, Step
 
+
+class Answer(Protocol):
+    """What a step answers."""
+
+    def after(self, earlier: Self) -> Self:
+        """With what earlier parts of the same step did."""
+        ...
+
+
 T = TypeVar("T")
+AnswerT = TypeVar("AnswerT", bound=Answer)
 _TRIES_UNLOCKED = 2
 _BY_HAND = Step("EDIT")
 
@@ -99,6 +110,8 @@ class Decision(Generic[T]):
     also: Callable[[Store], Awaitable[None]] | None = None
     # Whether `also` must survive the machine; else the next cycle writes it again.
     is_also_lasting: bool = True
+    # A part of a step that is too much for one commit: the rest is decided after it.
+    is_part: bool = False
 
 
 Decide = Callable[[Snapshot, Store | None], Awaitable[Decision[T]]]
@@ -131,27 +144,45 @@ class Commits:
         # Steps of one process do not overtake each other.
         self._turn = asyncio.Lock()
 
-    async def step(self, step: Step, decide: Decide[T]) -> T:
+    async def step(
+        self, step: Step, decide: Decide[AnswerT], end_seconds: float = math.inf
+    ) -> AnswerT:
         """Decide and write, once a cycle; the answer given, or the one recorded before.
+
+        Parts are committed one after the other, until all is done or the next would hardly end by
+        `end_seconds` of the monotonic clock: the answer of the last one then, and who calls again
+        goes on from there.
+        """
+        async with self._turn:
+            earlier: AnswerT | None = None
+            while True:
+                began_seconds = self._cache.clock.monotonic()
+                answer, is_part = await self._decided(step, _after(earlier, decide))
+                now_seconds = self._cache.clock.monotonic()
+                if not is_part or now_seconds + 2 * (now_seconds - began_seconds) > end_seconds:
+                    return answer
+                earlier = answer
+
+    async def _decided(self, step: Step, decide: Decide[T]) -> tuple[T, bool]:
+        """The answer, and whether it is of a part.
 
         Overtaken by others it is decided again, the third time behind the lock: then `decide` gets
         the store it must read from, and asks nobody else. Raises StaleEpoch, EpochAhead.
         """
-        async with self._turn:
-            snapshot = self._cache.last()
-            for _ in range(_TRIES_UNLOCKED):
-                snapshot = snapshot or await self._cache.present()
-                decision = await decide(snapshot, None)
-                made, after = await self._attempt(step, snapshot, decision)
-                if made.recorded is not None or made.is_done:
-                    return self._finished(made, decision, after)
-                snapshot = None
-            async with self._cache.begin() as store:
-                await store.enter(step)
-                snapshot = await self._cache.locked(store)
-                decision = await decide(snapshot, store)
-                made, after = await self.write_in(store, step, snapshot, decision)
-            return self._finished(made, decision, after)
+        snapshot = self._cache.last()
+        for _ in range(_TRIES_UNLOCKED):
+            snapshot = snapshot or await self._cache.present()
+            decision = await decide(snapshot, None)
+            made, after = await self._attempt(step, snapshot, decision)
+            if made.recorded is not None or made.is_done:
+                return self._finished(made, decision, after)
+            snapshot = None
+        async with self._cache.begin() as store:
+            await store.enter(step)
+            snapshot = await self._cache.locked(store)
+            decision = await decide(snapshot, store)
+            made, after = await self.write_in(store, step, snapshot, decision)
+        return self._finished(made, decision, after)
 
     @asynccontextmanager
     async def reading(self, store: Store | None) -> AsyncIterator[Store]:
@@ -178,11 +209,11 @@ class Commits:
         if edit.snapshot.service_state.threshold_version == kept and edit.snapshot is not before:
             self._finish(edit.snapshot, is_noticed=edit.is_noticed)
 
-    def _finished(self, made: Attempt[T], decision: Decision[T], after: Snapshot) -> T:
+    def _finished(self, made: Attempt[T], decision: Decision[T], after: Snapshot) -> tuple[T, bool]:
         if made.recorded is not None:
-            return made.recorded
+            return made.recorded, False
         self._finish(after, is_noticed=bool(len(decision.entries.place)))
-        return decision.answer
+        return decision.answer, decision.is_part
 
     def _finish(self, after: Snapshot, *, is_noticed: bool) -> None:
         self._cache.keep(after)
@@ -222,6 +253,7 @@ class Commits:
                     writes,
                     sealing.portions,
                     in_a_hurry=writes.are_nothing_new and not must_last,
+                    is_part=decision.is_part,
                 )
                 if made.is_done and decision.also is not None:
                     await decision.also(store)
@@ -229,6 +261,18 @@ class Commits:
                 sealing.cancel()
         after = snapshot.after(decision.service_state, decision.columns, sealing.head)
         return made, after
+
+
+def _after(earlier: AnswerT | None, decide: Decide[AnswerT]) -> Decide[AnswerT]:
+    """The same with what earlier parts did."""
+    if earlier is None:
+        return decide
+
+    async def decided(snapshot: Snapshot, store: Store | None) -> Decision[AnswerT]:
+        decision = await decide(snapshot, store)
+        return replace(decision, answer=decision.answer.after(earlier))
+
+    return decided
 
 
 def _writes(snapshot: Snapshot, decision: Decision[T]) -> Writes:

@@ -136,10 +136,12 @@ class Commit:
         ledger: Rows,
         *,
         in_a_hurry: bool,
+        is_part: bool = False,
     ) -> Attempt[T]:
         """Nothing of it, unless the service state is the first of `states`; it is the second then.
 
-        Raises StaleEpoch, EpochAhead. In a hurry nobody waits for the disk.
+        Raises StaleEpoch, EpochAhead. In a hurry nobody waits for the disk; a part of a step is not
+        its answer.
         """
         before, after = states
         statement = _Statement()
@@ -151,9 +153,8 @@ class Commit:
         if not writes.are_many:
             await _few(statement, writes, ledger)
         sql = fence.single_statement(", ".join(statement.queries))
-        made = await fence.attempt(
-            self._transaction.driver.fetch, sql, step, answer, now, *statement.arguments
-        )
+        fetch, arguments = self._transaction.driver.fetch, statement.arguments
+        made = await fence.attempt(fetch, sql, step, answer, now, *arguments, is_part=is_part)
         if made.is_done and writes.are_many:
             await self._many(writes, ledger, now)
         if made.is_done and writes.digests.begun:

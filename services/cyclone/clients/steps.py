@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from typing import Protocol, TypeVar
 
 from sonic.alerts.v1 import alerts_pb2, alerts_pb2_grpc
 from sonic.hedges.v1 import hedges_pb2, hedges_pb2_grpc
@@ -11,7 +13,7 @@ from sonic.positions.v1 import positions_pb2, positions_pb2_grpc
 from sonic.price.v1 import price_pb2, price_pb2_grpc
 
 from services.cyclone.clients import readings
-from services.cyclone.domain import outcomes, steps
+from services.cyclone.domain import bounds, outcomes, steps
 from services.cyclone.domain.outcomes import (
     Answer,
     Call,
@@ -25,6 +27,26 @@ from services.cyclone.domain.outcomes import (
 )
 from shared.codec import read, to_duration
 from shared.rpc.client import Channel
+
+
+class _Part(Protocol):
+    """An answer of a step that may need several calls."""
+
+    @property
+    def unfinished(self) -> bool: ...
+
+
+PartT = TypeVar("PartT", bound=_Part)
+
+
+async def _parts(call: Callable[[], Awaitable[PartT]]) -> Sequence[PartT]:
+    """The answers of as many calls as the step needs: each has the whole bound, for each that was
+    answered got on with it. After the most of them the last is unfinished.
+    """
+    parts: list[PartT] = []
+    while not parts or (parts[-1].unfinished and len(parts) < bounds.MOST_CALLS):
+        parts.append(await call())
+    return parts
 
 
 class StepClient:
@@ -111,10 +133,10 @@ class StepClient:
         request = alerts_pb2.CreateAlertsRequest(
             cycle_id=call.cycle_id, epoch=call.epoch, membership_epoch=call.membership_epoch
         )
-        answer = await self._alerts.CreateAlerts(request, timeout=seconds)
-        return Answer(
-            outcomes.read_counts({"created": answer.created_count, "alerts": answer.alert_count})
-        )
+        parts = await _parts(partial(self._alerts.CreateAlerts, request, timeout=seconds))
+        created = sum(part.created_count for part in parts)
+        counts = {"created": created, "alerts": parts[-1].alert_count}
+        return Answer(outcomes.read_counts(counts, unfinished=parts[-1].unfinished))
 
     async def _evaluate_alerts(self, call: Call, seconds: float) -> Answer:
         request = alerts_pb2.EvaluateAlertsRequest(
@@ -123,23 +145,25 @@ class StepClient:
             totals=readings.alerts_totals(call.totals),
             prices=readings.alerts_prices(call.prices),
         )
-        answer = await self._alerts.EvaluateAlerts(request, timeout=seconds)
+        parts = await _parts(partial(self._alerts.EvaluateAlerts, request, timeout=seconds))
+        answer = parts[-1]
         counts = {
             "evaluated": answer.evaluated_count,
-            "raised": answer.raised_count,
-            "lowered": answer.lowered_count,
+            "raised": sum(part.raised_count for part in parts),
+            "lowered": sum(part.lowered_count for part in parts),
             "stale": answer.stale_count,
             "unknown": answer.unknown_count,
             "unjudged": answer.unjudged_count,
         }
-        return Answer(outcomes.read_evaluation(counts))
+        return Answer(outcomes.read_evaluation(counts, unfinished=answer.unfinished))
 
     async def _clear_stale_alerts(self, call: Call, seconds: float) -> Answer:
         request = alerts_pb2.ClearStaleAlertsRequest(
             cycle_id=call.cycle_id, epoch=call.epoch, membership_epoch=call.membership_epoch
         )
-        answer = await self._alerts.ClearStaleAlerts(request, timeout=seconds)
-        return Answer(outcomes.read_counts({"cleared": answer.cleared_count}))
+        parts = await _parts(partial(self._alerts.ClearStaleAlerts, request, timeout=seconds))
+        counts = {"cleared": sum(part.cleared_count for part in parts)}
+        return Answer(outcomes.read_counts(counts, unfinished=parts[-1].unfinished))
 
     async def _record_snapshot(self, call: Call, seconds: float) -> Answer:
         request = positions_pb2.RecordSnapshotRequest(cycle_id=call.cycle_id, epoch=call.epoch)

@@ -24,6 +24,9 @@ SHARES: Mapping[str, float] = {
     steps.RUN_MONITORS: 0.15,
     steps.NOTIFY: 0.1,
 }
+# Calls of one step that says after each that it did a part and is not finished: a portfolio of a
+# million positions that is new needs some tens.
+MOST_CALLS = 500
 # Asked beside the steps (mode, last known prices); a service that has not answered in this cycle
 # already; one try to notify of a death.
 ASIDE_SHARE = 0.05

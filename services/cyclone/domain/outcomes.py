@@ -12,6 +12,8 @@ _SUCCEEDED, _PARTIAL, _FAILED = StepState.SUCCEEDED, StepState.PARTIAL, StepStat
 # A step that is PARTIAL for this alone works: no such price was stated or entered.
 NO_LIQUIDATION_PRICE = "NO_LIQUIDATION_PRICE"
 _LIQUIDATION_PRICE_MISSING = "LIQUIDATION_PRICE_MISSING"
+# Reason and message.
+_UNFINISHED = ("UNFINISHED", "there was more than one cycle does: the next one goes on from there")
 # How a call ends when its service is not there, as opposed to one that refuses.
 DOWN_REASONS = frozenset({"PEER_UNAVAILABLE", "DEADLINE_EXCEEDED"})
 
@@ -187,13 +189,15 @@ def read_enrich(answer: EnrichAnswer) -> Outcome:
     return Outcome(_PARTIAL, counts, reason, message + _listed(answer.absent))
 
 
-def read_counts(counts: Mapping[str, int]) -> Outcome:
-    """For a step that either works or fails whole."""
-    return Outcome(_SUCCEEDED, counts)
+def read_counts(counts: Mapping[str, int], *, unfinished: bool = False) -> Outcome:
+    """For a step that either works or fails whole, or did a part of it."""
+    return Outcome(_PARTIAL, counts, *_UNFINISHED) if unfinished else Outcome(_SUCCEEDED, counts)
 
 
-def read_evaluation(counts: Mapping[str, int]) -> Outcome:
+def read_evaluation(counts: Mapping[str, int], *, unfinished: bool = False) -> Outcome:
     """PARTIAL while an alert has no reading; an old one is judged and lowers nothing."""
+    if unfinished:
+        return Outcome(_PARTIAL, counts, *_UNFINISHED)
     left, unknown = counts["unjudged"], counts["unknown"]
     if left:
         message = (

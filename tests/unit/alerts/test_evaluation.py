@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from services.alerts.alerts.domain.alert_columns import (
+    ALERT_COLUMNS,
     JUDGED_BIT,
+    READING_COLUMNS,
     AlertColumns,
     Readings,
     fresh_columns,
@@ -18,6 +22,7 @@ from services.alerts.domain.kinds import (
     KIND_COUNT,
     AlertType,
     Condition,
+    Level,
     ReadingState,
     condition_number,
     kind_of,
@@ -137,3 +142,35 @@ def test_keys_come_back_from_runs_of_neighbours(keys: list[int], byte_count: int
     packed = packed_keys(np.array(keys, np.int64))
     assert keys_of(packed).tolist() == keys
     assert len(packed) == byte_count
+
+
+@pytest.mark.parametrize("most", [1, 7, 60])
+@pytest.mark.parametrize("seed", range(10))
+def test_levels_applied_in_parts_are_those_applied_at_once(seed: int, most: int) -> None:
+    chance = np.random.default_rng(seed)
+    columns, tables = _alert_columns(200, chance), _tables(chance)
+    positions = _positions(chance)
+    # None older than a reading known already: that one counts only while it raises a level.
+    positions = replace(positions, observed_micros=np.maximum(positions.observed_micros, _NOW - 1))
+    inputs = Inputs(positions, {}, {}, _NOW, _NOW)
+    whole = evaluate(columns, tables, inputs)
+    changed: list[int] = []
+    part = evaluate(columns, tables, inputs, most=most)
+    while part.is_part:
+        assert len(part.changed) == most
+        changed += part.changed.tolist()
+        # As it is stored: the levels alone.
+        columns = replace(part.columns, readings=columns.readings)
+        part = evaluate(columns, tables, inputs, most=most)
+    assert sorted(changed + part.changed.tolist()) == whole.changed.tolist()
+    for name in ALERT_COLUMNS:
+        expected, found = getattr(whole.columns, name), getattr(part.columns, name)
+        assert np.array_equal(expected, found, equal_nan=expected.dtype.kind == "f"), name
+    # At NORMAL nothing can fall: what is remembered of it says nothing.
+    raised = whole.columns.level > Level.NORMAL
+    for name in READING_COLUMNS:
+        expected, found = (
+            getattr(one.columns.readings, name)[raised if name == "falling" else slice(None)]
+            for one in (whole, part)
+        )
+        assert np.array_equal(expected, found, equal_nan=expected.dtype.kind == "f"), name

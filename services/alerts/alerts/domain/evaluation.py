@@ -149,6 +149,8 @@ class Outcome:
     unjudged_count: int
     # Price changes that got their start.
     started: Sequence[int] = ()
+    # More changed than was asked for: the rest stands at its level as if it was not judged yet.
+    is_part: bool = False
 
     def pick(self, places: Integers) -> Outcome:
         """These changes alone."""
@@ -165,9 +167,18 @@ class Outcome:
 
 
 def evaluate(
-    columns: AlertColumns, tables: ThresholdTables, inputs: Inputs, *, notifying: bool = True
+    columns: AlertColumns,
+    tables: ThresholdTables,
+    inputs: Inputs,
+    *,
+    most: int | None = None,
+    notifying: bool = True,
 ) -> Outcome:
-    """Judge every active alert by what is known now; not `notifying`: what is due waits."""
+    """Judge every active alert by what is known now; not `notifying`: what is due waits.
+
+    Of more than `most` changes the worst: judged again, with the readings of before, the rest is
+    found.
+    """
     compiled_limits = tables.compiled_limits(columns)
     starts = unstarted(columns, inputs, compiled_limits.reading_index)
     if starts:
@@ -186,6 +197,9 @@ def evaluate(
     after = replace(columns, readings=readings, evaluated_micros=inputs.now_micros)
     waiting = due(after, level, compiled_limits.active & notifying, inputs.guarded_micros)
     rows = np.flatnonzero((level != columns.level) | waiting)
+    is_part = most is not None and len(rows) > most
+    if is_part:
+        rows = np.sort(rows[np.argsort(-level[rows], kind="stable")[:most]])
     applied = apply_levels(
         after,
         rows,
@@ -197,7 +211,7 @@ def evaluate(
     outcome = _outcome(
         applied, tables, inputs.positions, _counts(columns, compiled_limits, aligned, inputs)
     )
-    return replace(outcome, started=list(starts)) if starts else outcome
+    return replace(outcome, started=() if is_part else list(starts), is_part=is_part)
 
 
 def _judged(

@@ -23,6 +23,8 @@ class Wanted:
     subjects: list[Subject]
     complete: bool
     next_subject_key: int
+    # More is missing than was asked for.
+    is_part: bool = False
 
     def __len__(self) -> int:
         return len(self.columns["kind"])
@@ -52,8 +54,10 @@ def wanted(
     members: Members,
     next_subject_key: int,
     now_micros: int,
+    most: int,
 ) -> Wanted:
-    """Position, portfolio and price alerts, each for kinds with an enabled threshold.
+    """Position, portfolio and price alerts, each for kinds with an enabled threshold; at most so
+    many.
 
     Probability only where it is known; `complete` is False while some position lacks it.
     """
@@ -62,16 +66,20 @@ def wanted(
     places = {asset: place for place, asset in enumerate(assets)}
     tables = ThresholdTables(*thresholds.tables(assets))
     found = _Found()
-    complete, subjects = _positions(columns, thresholds, tables, members, places, found)
+    # Few, and not of positions: they come first.
     _portfolio(columns, thresholds, found)
-    subjects_of_prices, next_key = _market(columns, market, places, next_subject_key, found)
-    made = fresh_columns(sum(len(piece) for piece in found.kind))
+    subjects, next_key = _market(columns, market, places, next_subject_key, found)
+    complete = _positions(columns, thresholds, tables, members, places, found)
+    missing_count = sum(len(piece) for piece in found.kind)
+    made = fresh_columns(min(missing_count, most))
     for name in ("subject_key", "asset_key", "kind", "starting_value"):
         pieces = getattr(found, name)
         if pieces:
-            made[name][:] = np.concatenate(pieces)
+            made[name][:] = np.concatenate(pieces)[:most]
     made["created_micros"][:] = now_micros
-    return Wanted(assets, made, subjects + subjects_of_prices, complete, next_key)
+    rows = np.flatnonzero(np.isin(members.position_key, made["subject_key"]))
+    subjects += [_subject(members, row) for row in rows.tolist()]
+    return Wanted(assets, made, subjects, complete, next_key, missing_count > most)
 
 
 def _extended(assets: tuple[str, ...], names: list[str]) -> tuple[str, ...]:
@@ -85,9 +93,9 @@ def _positions(
     members: Members,
     places: dict[str, int],
     found: _Found,
-) -> tuple[bool, list[Subject]]:
+) -> bool:
+    """Whether all that could be missing was looked for."""
     asset_key = np.array([places[name] for name in members.asset_names] or [0])[members.asset_index]
-    touched = np.zeros(len(members.position_key), bool)
     complete = True
     for kind in thresholds.kinds(AlertClass.POSITION):
         alert_type = parts_of(kind)[0]
@@ -99,8 +107,7 @@ def _positions(
         existing = columns.subject_key[(columns.kind == kind) & columns.automatic]
         rows = np.flatnonzero(eligible & ~np.isin(members.position_key, existing))
         found.add(kind, members.position_key[rows], asset_key[rows], value[rows])
-        touched[rows] = True
-    return complete, [_subject(members, row) for row in np.flatnonzero(touched).tolist()]
+    return complete
 
 
 def _subject(members: Members, row: int) -> Subject:

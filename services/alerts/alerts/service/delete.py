@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -40,11 +41,20 @@ from shared.errors import require_confirmation
 
 T = TypeVar("T")
 Integers = NDArray[np.int64]
+# Alerts of one commit: a second of work.
+_PART_ROWS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
 class Cleared:
+    """`is_part`: more are to be deleted."""
+
     cleared_count: int
+    is_part: bool = False
+
+    def after(self, earlier: Cleared) -> Cleared:
+        """With what earlier parts deleted."""
+        return replace(self, cleared_count=earlier.cleared_count + self.cleared_count)
 
 
 @dataclass(slots=True)
@@ -71,13 +81,16 @@ class DeleteAlerts:
         self._positions = positions
         self._gathering = gathering
 
-    async def clear_stale(self, step: Step, membership_epoch: int | None) -> Cleared:
+    async def clear_stale(
+        self, step: Step, membership_epoch: int | None, end_seconds: float = math.inf
+    ) -> Cleared:
         """Delete position alerts whose position is closed, liquidated or deleted, and only those.
+        Many are deleted in parts, see `Commits.step`.
 
         `membership_epoch` is what the caller heard from positions; None is asked for.
         """
         asked = _Asked(membership_epoch)
-        return await self._commits.step(step, partial(self._decide, step, asked))
+        return await self._commits.step(step, partial(self._decide, step, asked), end_seconds)
 
     async def delete(self, id: str, etag: str) -> None:
         """ALERT_NOT_FOUND, ETAG_MISMATCH. While its threshold judges it is made again."""
@@ -121,8 +134,11 @@ class DeleteAlerts:
         if present is None:
             return Decision(Cleared(0), state, columns)
         epoch, keys = present
-        state = replace(state, cleared_epoch=epoch)
-        rows = _lost(columns, keys)
+        lost = _lost(columns, keys)
+        rows = _first_of(columns, lost, _PART_ROWS)
+        is_part = len(rows) < len(lost)
+        if not is_part:
+            state = replace(state, cleared_epoch=epoch)
         if not len(rows):
             return Decision(Cleared(0), state, columns)
         async with self._commits.reading(store) as reading:
@@ -135,7 +151,8 @@ class DeleteAlerts:
         gathered = gather_told(told, commit, *_lost_digests(columns, rows))
         entries = _end_entries(columns, made, gathered, self._cache.clock.now())
         state = replace(state, complete=False)
-        return _without(Cleared(len(rows)), state, columns, rows, entries)
+        cleared = _without(Cleared(len(rows), is_part), state, columns, rows, entries)
+        return replace(cleared, is_part=is_part)
 
     async def _other_present(
         self, state: ServiceState, asked: _Asked, *, may_ask: bool
@@ -301,6 +318,22 @@ def _loud(columns: AlertColumns) -> NDArray[np.bool_]:
 def _lost(columns: AlertColumns, keys: NDArray[np.int64]) -> NDArray[np.int64]:
     rows = np.flatnonzero(columns.alert_class == AlertClass.POSITION)
     return rows[~np.isin(columns.subject_key[rows], keys)]
+
+
+def _first_of(columns: AlertColumns, rows: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+    """About so many of these rows, those of the positions in the worst danger; all of a position
+    together, for it ends with one notification.
+    """
+    if len(rows) <= most:
+        return rows
+    keys, places = np.unique(columns.subject_key[rows], return_inverse=True)
+    levels = np.zeros(len(keys), np.int8)
+    np.maximum.at(levels, places, columns.level[rows])
+    ranks = np.empty(len(keys), np.int64)
+    ranks[np.argsort(-levels, kind="stable")] = np.arange(len(keys))
+    ordered = np.sort(ranks[places])
+    first: NDArray[np.int64] = rows[ranks[places] <= ordered[most - 1]]
+    return first
 
 
 def _entries(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -26,14 +27,24 @@ from shared.database.fence import Step
 from shared.errors import Unavailable
 from shared.log import get_logger
 
+# Alerts of one commit: a second of work.
+_PART_ROWS = 100_000
+
 
 @dataclass(frozen=True, slots=True)
 class Created:
-    """`unread`: positions could not be asked, so that nothing was made for them."""
+    """`unread`: positions could not be asked, so that nothing was made for them; `is_part`: more is
+    missing.
+    """
 
     created_count: int
     alert_count: int
     unread: bool = False
+    is_part: bool = False
+
+    def after(self, earlier: Created) -> Created:
+        """With what earlier parts made."""
+        return replace(self, created_count=earlier.created_count + self.created_count)
 
 
 @dataclass(slots=True)
@@ -59,15 +70,17 @@ class EnsureAlerts:
         self._positions = positions
         self._gathering = gathering
 
-    async def create(self, step: Step, membership_epoch: int | None) -> Created:
+    async def create(
+        self, step: Step, membership_epoch: int | None, end_seconds: float = math.inf
+    ) -> Created:
         """Make what is missing by (type, class, subject); nothing while members and thresholds
-        stay.
+        stay. Many are made in parts, see `Commits.step`.
 
         `membership_epoch` is what the caller heard from positions; None is asked for. Without
         positions the alerts of portfolio and prices are made all the same.
         """
         asked = _Asked(membership_epoch)
-        return await self._commits.step(step, partial(self._decide, step, asked))
+        return await self._commits.step(step, partial(self._decide, step, asked), end_seconds)
 
     async def _decide(
         self, step: Step, asked: _Asked, snapshot: Snapshot, store: Store | None
@@ -109,16 +122,22 @@ class EnsureAlerts:
             members,
             after.next_subject_key,
             micros_of(now),
+            _PART_ROWS,
         )
         is_unread = members is NOBODY
-        after = replace(after, complete=found.complete and not is_unread)
+        if found.is_part:
+            # As if nobody had looked: who comes next does.
+            state = snapshot.service_state
+            after = replace(after, membership_epoch=state.membership_epoch)
+        is_complete = found.complete and not is_unread and not found.is_part
+        after = replace(after, complete=is_complete)
         if not len(found):
             return Decision(Created(0, len(columns), is_unread), after, columns)
         first = after.next_alert_key
         found.columns["alert_key"][:] = np.arange(first, first + len(found))
         made = columns.followed_by(found.assets, found.columns)
         return Decision(
-            Created(len(found), len(made), is_unread),
+            Created(len(found), len(made), is_unread, found.is_part),
             replace(
                 after,
                 alert_version=new_version(),
@@ -130,6 +149,7 @@ class EnsureAlerts:
             made,
             entries=await self._made_entries(step, snapshot, found, now, store),
             also=partial(_insert, found, len(columns.assets)),
+            is_part=found.is_part,
         )
 
     async def _other_members(

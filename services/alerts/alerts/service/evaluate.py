@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -39,6 +40,8 @@ from shared.errors import Unavailable
 from shared.log import get_logger
 
 _MOST_TRANSITIONS = 500
+# Changes of level of one commit: a second or two of work.
+_PART_ROWS = 100_000
 
 
 class Work(Enum):
@@ -49,11 +52,11 @@ class Work(Enum):
     EVALUATE = "evaluate"
 
 
-_WORKS: Mapping[Work, Callable[[AlertColumns, ThresholdTables, Inputs], Outcome]] = {
-    Work.ENRICH: enrich,
-    Work.PROCESS: partial(evaluate, notifying=False),
-    Work.EVALUATE: evaluate,
-}
+def _outcome(work: Work, columns: AlertColumns, tables: ThresholdTables, inputs: Inputs) -> Outcome:
+    if work is Work.ENRICH:
+        return enrich(columns, tables, inputs)
+    is_told = work is Work.EVALUATE
+    return evaluate(columns, tables, inputs, most=_PART_ROWS, notifying=is_told)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,17 @@ class Evaluated:
     rule_events: Sequence[RuleEvent] = ()
     # Alerts whose levels were only held: positions could not be read.
     unjudged_count: int = 0
+    # Some that changed are not judged yet.
+    is_part: bool = False
+
+    def after(self, earlier: Evaluated) -> Evaluated:
+        """With the changes of earlier parts, which were the worse ones."""
+        return replace(
+            self,
+            raised_count=earlier.raised_count + self.raised_count,
+            lowered_count=earlier.lowered_count + self.lowered_count,
+            transitions=[*earlier.transitions, *self.transitions][:_MOST_TRANSITIONS],
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +109,12 @@ class _Request:
     positions: Positions
     totals: Mapping[AlertType, Reading]
     unread: bool = False
+
+    def inputs(self, now_micros: int, guarded_micros: int) -> Inputs:
+        """With the moment they are judged at."""
+        return Inputs(
+            self.positions, self.totals, self.prices, now_micros, guarded_micros, self.unread
+        )
 
 
 class EvaluateAlerts:
@@ -120,8 +140,11 @@ class EvaluateAlerts:
         totals: Mapping[AlertType, Reading] | None,
         prices: Mapping[str, Reading],
         work: Work = Work.EVALUATE,
+        end_seconds: float = math.inf,
     ) -> Evaluated:
         """Judge by what positions says now; portfolio readings are asked for when not given.
+
+        Many changes are committed in parts, see `Commits.step`.
 
         Without positions the rest is judged all the same: their levels hold, and the answer counts
         them.
@@ -139,33 +162,29 @@ class EvaluateAlerts:
                 "judged without positions", reason=error.reason, detail=error.message
             )
             request = _Request(step, work, prices, NOTHING_HELD, totals or {}, unread=True)
-        return await self._commits.step(step, partial(self._decide, request))
+        return await self._commits.step(step, partial(self._decide, request), end_seconds)
 
     async def _decide(
         self, request: _Request, snapshot: Snapshot, store: Store | None
     ) -> Decision[Evaluated]:
         now, columns = self._cache.clock.now(), snapshot.columns
         guarded_micros = self._cache.clock_guard.micros()
-        inputs = Inputs(
-            request.positions,
-            request.totals,
-            request.prices,
-            micros_of(now),
-            guarded_micros,
-            request.unread,
-        )
+        inputs = request.inputs(micros_of(now), guarded_micros)
         outcome = await offload(
-            len(columns), _WORKS[request.work], columns, snapshot.tables, inputs
+            len(columns), _outcome, request.work, columns, snapshot.tables, inputs
         )
         after = _state_after(snapshot.service_state, request, outcome)
         context = ChangeContext(request.step.cycle_id, after.demo, inputs.now_micros)
+        # Of a part the levels alone: readings and price rules come with the last.
+        is_part = outcome.is_part
+        is_told = request.work is Work.EVALUATE and not is_part
+        rules = NO_RULES
         subjects: Mapping[int, Subject] = {}
-        rules, gathered = NO_RULES, Gathered()
-        has_rules = request.work is Work.EVALUATE and request.prices and after.next_rule_key > 1
+        gathered = Gathered()
+        has_rules = is_told and request.prices and after.next_rule_key > 1
         if len(outcome.changed) or has_rules:
             async with self._commits.reading(store) as reading:
-                keys = outcome.columns.subject_key[outcome.changed]
-                subjects = await reading.subjects.read(keys)
+                subjects = await _subjects(reading, outcome)
                 if has_rules:
                     rules = await self._price_rules.judge(
                         reading, request.prices, inputs.now_micros, guarded_micros
@@ -175,12 +194,12 @@ class EvaluateAlerts:
                 )
         released = outcome.changed[outcome.released]
         return Decision(
-            answer=_evaluated(snapshot, outcome, subjects, rules.seen),
+            answer=replace(_evaluated(snapshot, outcome, subjects, rules.seen), is_part=is_part),
             service_state=after,
-            columns=outcome.columns,
+            columns=_unread(outcome.columns, columns) if is_part else outcome.columns,
             levels=outcome.changed,
             settings=np.union1d(released, np.array(outcome.started, np.int64)),
-            readings=True,
+            readings=not is_part,
             entries=_noticed_entries(
                 outcome,
                 rules,
@@ -189,11 +208,28 @@ class EvaluateAlerts:
             ),
             also=rules.write if rules.are_moved else None,
             is_also_lasting=False,
+            is_part=is_part,
         )
+
+
+async def _subjects(reading: Store, outcome: Outcome) -> Mapping[int, Subject]:
+    return await reading.subjects.read(outcome.columns.subject_key[outcome.changed])
+
+
+def _unread(after: AlertColumns, before: AlertColumns) -> AlertColumns:
+    """With the readings of before, by which the rest is judged."""
+    return replace(
+        after,
+        readings=before.readings,
+        evaluated_micros=before.evaluated_micros,
+        starting_value=before.starting_value,
+    )
 
 
 def _state_after(before: ServiceState, request: _Request, outcome: Outcome) -> ServiceState:
     demo = before.demo if request.positions.is_demo is None else request.positions.is_demo
+    if outcome.is_part:
+        return replace(before, alert_version=new_version(), demo=demo)
     after = replace(before, evaluation_version=new_version(), demo=demo)
     if len(outcome.changed) or outcome.started:
         after = replace(after, alert_version=new_version())

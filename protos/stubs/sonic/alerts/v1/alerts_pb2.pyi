@@ -1264,22 +1264,26 @@ class CreateAlertsResponse(_message.Message):
     CREATED_COUNT_FIELD_NUMBER: _builtins.int
     ALERT_COUNT_FIELD_NUMBER: _builtins.int
     POSITIONS_UNAVAILABLE_FIELD_NUMBER: _builtins.int
+    UNFINISHED_FIELD_NUMBER: _builtins.int
     created_count: _builtins.int
     """New alerts, >= 0."""
     alert_count: _builtins.int
     """Alerts after the step, >= 0."""
     positions_unavailable: _builtins.bool
     """Positions could not be read: nothing was made for them, and nothing taken away."""
+    unfinished: _builtins.bool
+    """Time ran out with more to make: call again, it goes on from here. What is counted is committed."""
     def __init__(
         self,
         *,
         created_count: _builtins.int = ...,
         alert_count: _builtins.int = ...,
         positions_unavailable: _builtins.bool = ...,
+        unfinished: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alert_count", b"alert_count", "created_count", b"created_count", "positions_unavailable", b"positions_unavailable"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alert_count", b"alert_count", "created_count", b"created_count", "positions_unavailable", b"positions_unavailable", "unfinished", b"unfinished"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1440,6 +1444,7 @@ class EvaluateAlertsResponse(_message.Message):
     LEVEL_COUNT_FIELD_NUMBER: _builtins.int
     RULE_EVENTS_FIELD_NUMBER: _builtins.int
     UNJUDGED_COUNT_FIELD_NUMBER: _builtins.int
+    UNFINISHED_FIELD_NUMBER: _builtins.int
     evaluated_count: _builtins.int
     """Alerts judged, >= 0."""
     raised_count: _builtins.int
@@ -1452,6 +1457,10 @@ class EvaluateAlertsResponse(_message.Message):
     """Alerts with an absent reading, >= 0; those of positions that are no longer held are not among them."""
     unjudged_count: _builtins.int
     """Alerts that were not judged as positions could not be read, >= 0: their levels are held."""
+    unfinished: _builtins.bool
+    """Time ran out with more levels to change, the worst were first: call again, it goes on from here. What is counted is
+    committed.
+    """
     @_builtins.property
     def transitions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Transition]:
         """The first 500 changes of level, worst first."""
@@ -1476,10 +1485,11 @@ class EvaluateAlertsResponse(_message.Message):
         level_count: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
         rule_events: _abc.Iterable[Global___Transition] | None = ...,
         unjudged_count: _builtins.int = ...,
+        unfinished: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["evaluated_count", b"evaluated_count", "level_count", b"level_count", "lowered_count", b"lowered_count", "raised_count", b"raised_count", "rule_events", b"rule_events", "stale_count", b"stale_count", "transitions", b"transitions", "unjudged_count", b"unjudged_count", "unknown_count", b"unknown_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["evaluated_count", b"evaluated_count", "level_count", b"level_count", "lowered_count", b"lowered_count", "raised_count", b"raised_count", "rule_events", b"rule_events", "stale_count", b"stale_count", "transitions", b"transitions", "unfinished", b"unfinished", "unjudged_count", b"unjudged_count", "unknown_count", b"unknown_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1526,16 +1536,20 @@ class ClearStaleAlertsResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     CLEARED_COUNT_FIELD_NUMBER: _builtins.int
+    UNFINISHED_FIELD_NUMBER: _builtins.int
     cleared_count: _builtins.int
     """Alerts deleted, >= 0."""
+    unfinished: _builtins.bool
+    """Time ran out with more to delete: call again, it goes on from here. What is counted is committed."""
     def __init__(
         self,
         *,
         cleared_count: _builtins.int = ...,
+        unfinished: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cleared_count", b"cleared_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cleared_count", b"cleared_count", "unfinished", b"unfinished"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

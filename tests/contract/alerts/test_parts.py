@@ -1,0 +1,146 @@
+"""What is too much for one commit is committed in parts, also when the time of a call runs out
+between them, or the server ends.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+from sonic.alerts.v1 import alerts_pb2 as pb
+
+from services.alerts.store.commit import Commit
+from tests.contract.alerts.conftest import House
+
+SAFE, HIGH_MARK = 100.0, 81.0
+POSITIONS = 5
+TRAVEL = pb.ALERT_TYPE_TRAVEL_PERCENT
+
+
+@pytest.fixture(autouse=True)
+def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    for step in ("ensure", "evaluate", "delete"):
+        monkeypatch.setattr(f"services.alerts.alerts.service.{step}._PART_ROWS", 2)
+
+
+@pytest.fixture
+def house(deaf_house: House) -> House:
+    return deaf_house
+
+
+@pytest.fixture
+def _slow(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each commit takes twenty seconds by the clock: a call of half a minute holds one."""
+    write = Commit.write
+
+    async def written(self: Commit, *values: Any, **more: Any) -> Any:
+        house.clock.advance(20)
+        return await write(self, *values, **more)
+
+    monkeypatch.setattr(Commit, "write", written)
+
+
+async def _held(house: House, *kinds: int) -> list[str]:
+    await house.only(*(kinds or (TRAVEL,)))
+    return [await house.hold(SAFE) for _ in range(POSITIONS)]
+
+
+async def _is_intact(house: House) -> bool:
+    return (await house.ledger.VerifyLedger(pb.VerifyLedgerRequest())).intact
+
+
+async def test_all_alerts_are_made_in_parts(house: House) -> None:
+    await _held(house, TRAVEL, pb.ALERT_TYPE_HEAT_INDEX)
+    created = await house.create("cycle-1", 1)
+    assert (created.created_count, created.alert_count, created.unfinished) == (10, 10, False)
+    listed = await house.alerts.ListAlerts(pb.ListAlertsRequest(page_size=500))
+    assert len({(alert.type, alert.position_id) for alert in listed.alerts}) == 10
+    reasons = Counter(entry.reason for entry in await house.entries())
+    assert reasons["CREATED"] == 5
+    assert await house.create("cycle-1", 1) == created, "the step is answered from its record"
+    assert not (await house.create("cycle-2", 1)).created_count
+
+
+async def test_every_change_of_level_is_recorded_once_the_worst_first(house: House) -> None:
+    ids = await _held(house)
+    await house.create()
+    await house.evaluate()
+    for place, id in enumerate(ids):
+        await house.mark(id, HIGH_MARK if place > 2 else 88.0)
+    evaluated = await house.evaluate("cycle-1", 1)
+    assert (evaluated.raised_count, evaluated.unfinished) == (POSITIONS, False)
+    assert [one.level_after for one in evaluated.transitions][:2] == [pb.LEVEL_HIGH] * 2
+    assert sum(evaluated.level_count.values()) == POSITIONS
+    entries = [entry for entry in await house.entries() if entry.reason == "RAISED"]
+    assert [entry.level_after for entry in entries][:2] == [pb.LEVEL_HIGH] * 2
+    assert sorted(entry.subject for entry in entries) == sorted(ids)
+    assert await house.waiting() == POSITIONS
+    alert = await house.alert(TRAVEL, ids[-1])
+    assert alert.evaluated_value == pytest.approx(-95.0)
+    assert await house.evaluate("cycle-1", 1) == evaluated
+    assert not (await house.evaluate("cycle-2", 1)).raised_count
+    assert await _is_intact(house)
+
+
+async def test_levels_that_fall_in_parts_fall_once(house: House) -> None:
+    ids = await _held(house)
+    await house.create()
+    for mark in (HIGH_MARK, SAFE, SAFE + 1):
+        for id in ids:
+            await house.mark(id, mark)
+        evaluated = await house.evaluate()
+    assert evaluated.lowered_count == POSITIONS
+    assert dict(evaluated.level_count)["NORMAL"] == POSITIONS
+    assert await _is_intact(house)
+
+
+async def test_positions_that_end_are_told_one_by_one_whatever_part_they_are_in(
+    house: House,
+) -> None:
+    ids = await _held(house, TRAVEL, pb.ALERT_TYPE_HEAT_INDEX, pb.ALERT_TYPE_LIQUIDATION_DISTANCE)
+    await house.create()
+    await house.evaluate()
+    for id in ids:
+        await house.lets_go(id)
+    before = await house.waiting()
+    request = pb.ClearStaleAlertsRequest(cycle_id="cycle-1", epoch=1)
+    cleared = await house.alerts.ClearStaleAlerts(request)
+    assert (cleared.cleared_count, cleared.unfinished) == (3 * POSITIONS, False)
+    assert await house.waiting() == before + POSITIONS
+    assert not (await house.alerts.ListAlerts(pb.ListAlertsRequest())).alerts
+    assert await house.alerts.ClearStaleAlerts(request) == cleared
+    assert await _is_intact(house)
+
+
+@pytest.mark.usefixtures("_slow")
+async def test_when_the_time_of_a_call_runs_out_the_next_goes_on_even_after_a_restart(
+    house: House,
+) -> None:
+    ids = await _held(house)
+    created = []
+    while not created or created[-1].unfinished:
+        request = pb.CreateAlertsRequest(cycle_id="cycle-1", epoch=1)
+        created.append(await house.alerts.CreateAlerts(request, timeout=30))
+        await house.stop("alerts")
+        await house.start_alerts()
+    assert [answer.created_count for answer in created] == [2, 2, 1]
+    assert await house.create("cycle-1", 1) == created[-1]
+    for id in ids:
+        await house.mark(id, HIGH_MARK)
+    raised = []
+    while not raised or raised[-1].unfinished:
+        evaluate = pb.EvaluateAlertsRequest(cycle_id="cycle-1", epoch=1)
+        raised.append(await house.alerts.EvaluateAlerts(evaluate, timeout=30))
+        await house.stop("alerts")
+        await house.start_alerts()
+    assert [answer.raised_count for answer in raised] == [2, 2, 1]
+    assert await house.waiting() == POSITIONS
+    for id in ids:
+        await house.lets_go(id)
+    cleared = []
+    while not cleared or cleared[-1].unfinished:
+        clear = pb.ClearStaleAlertsRequest(cycle_id="cycle-1", epoch=1)
+        cleared.append(await house.alerts.ClearStaleAlerts(clear, timeout=30))
+    assert [answer.cleared_count for answer in cleared] == [2, 2, 1]
+    assert await _is_intact(house)

@@ -1,0 +1,66 @@
+"""A step that did a part of its work and says so is called again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from google.protobuf.message import Message
+from sonic.alerts.v1 import alerts_pb2
+from sonic.cyclone.v1 import cyclone_pb2 as pb
+
+from tests.contract.cyclone.conftest import House
+from tests.fakes.peers import Behaviour, answers
+
+SUCCEEDED, PARTIAL = pb.STEP_STATE_SUCCEEDED, pb.STEP_STATE_PARTIAL
+
+
+def _step(cycle: pb.Cycle, name: str) -> pb.Step:
+    return next(step for step in cycle.steps if step.name == name)
+
+
+async def test_a_step_that_is_not_finished_is_called_until_it_is(house: House) -> None:
+    left = {"alerts.CreateAlerts": 3, "alerts.EvaluateAlerts": 2, "alerts.ClearStaleAlerts": 1}
+
+    def parts(name: str, kind: Any, **counts: int) -> Behaviour:
+        async def behave(_request: Message, _context: Any) -> Message:
+            left[name] -= 1
+            return kind(unfinished=left[name] >= 0, **counts)
+
+        return behave
+
+    told = house.peers.told
+    told["alerts.CreateAlerts"] = parts(
+        "alerts.CreateAlerts", alerts_pb2.CreateAlertsResponse, created_count=10, alert_count=40
+    )
+    told["alerts.EvaluateAlerts"] = parts(
+        "alerts.EvaluateAlerts",
+        alerts_pb2.EvaluateAlertsResponse,
+        raised_count=5,
+        evaluated_count=40,
+    )
+    told["alerts.ClearStaleAlerts"] = parts(
+        "alerts.ClearStaleAlerts", alerts_pb2.ClearStaleAlertsResponse, cleared_count=1
+    )
+    cycle = await house.run(await house.start())
+    assert cycle.state == pb.CYCLE_STATE_SUCCEEDED
+    assert dict(_step(cycle, "CREATE_ALERTS").counts) == {"created": 40, "alerts": 40}
+    counts = _step(cycle, "EVALUATE_ALERTS").counts
+    assert (counts["raised"], counts["evaluated"]) == (15, 40)
+    assert dict(_step(cycle, "CLEAR_STALE_ALERTS").counts) == {"cleared": 2}
+
+
+async def test_a_step_that_never_finishes_leaves_the_rest_to_the_next_cycle(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.cyclone.domain.bounds.MOST_CALLS", 3)
+    made = alerts_pb2.CreateAlertsResponse(created_count=1, unfinished=True)
+    house.peers.told["alerts.CreateAlerts"] = answers(made)
+    cycle = await house.run(await house.start())
+    create = _step(cycle, "CREATE_ALERTS")
+    assert (create.state, create.reason, dict(create.counts)["created"]) == (
+        PARTIAL,
+        "UNFINISHED",
+        3,
+    )
+    assert _step(cycle, "EVALUATE_ALERTS").state == SUCCEEDED
