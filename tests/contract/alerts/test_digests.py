@@ -233,6 +233,39 @@ async def test_an_alert_that_ends_alone_is_told_alone_and_the_last_one_ends_the_
     assert await _is_quiet(house, begun.id)
 
 
+async def test_an_alert_that_gets_worse_alone_is_told_alone_and_leaves_its_digest(
+    house: House,
+) -> None:
+    first, *others = await crash(house, *[MEDIUM_MARK] * 4)
+    begun = await digest(house)
+    await house.at(first, HIGH_MARK)
+    _, worse = await house.messages()
+    assert worse.subject == "HIGH: SOL long travel -55 % (manual)"
+    assert worse.HasField("escalation_due_time")
+    await recover(house, *others)
+    *_, ended = await house.messages()
+    assert [one.subject[:9] for one in (await house.messages())[2:]] == ["RESOLVED:"] * 3
+    assert (ended.incident_key, ended.ends_incident) == (begun.incident_key, True)
+    assert not await _is_quiet(house, worse.id)
+
+
+async def test_many_that_are_told_anew_are_a_digest_that_takes_the_place_of_the_one_before(
+    house: House,
+) -> None:
+    ids = await crash(house, *[MEDIUM_MARK] * 4)
+    begun = await digest(house)
+    for id in ids:
+        await house.mark(id, HIGH_MARK)
+    await house.evaluate()
+    _, worse = await house.messages()
+    assert worse.subject.startswith("HIGH: 4 alerts")
+    assert worse.incident_key != begun.incident_key
+    await recover(house, *ids)
+    *_, ended = await house.messages()
+    assert (ended.incident_key, ended.ends_incident) == (worse.incident_key, True)
+    assert await _is_quiet(house, worse.id)
+
+
 async def test_many_that_were_told_singly_end_as_one_and_nothing_of_them_escalates(
     house: House,
 ) -> None:

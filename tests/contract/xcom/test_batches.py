@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import asyncpg
 import pytest
 from sonic.xcom.v1 import xcom_pb2 as pb
 
 from shared.errors import InvalidArgument, SonicError
-from tests.contract.xcom.conftest import Xcom
+from tests.contract.xcom.conftest import Xcom, twilio_settings, until
 from tests.fakes.databases import Databases
+from tests.fakes.twilio import FakeTwilio
 
 
 def _request(id: str, **fields: object) -> pb.SendRequest:
@@ -114,3 +116,31 @@ async def test_settings_changed_since_the_last_message_hold_for_a_batch(xcom: Xc
     first, second = await _sent(xcom, _request("a"), _request("b"))
     assert not first.message.deliveries
     assert second.message.suppressed_reason == "NO_CHANNEL"
+
+
+async def test_a_digest_that_its_source_made_is_a_short_text_and_a_call_of_few_words(
+    xcom: Xcom, twilio: FakeTwilio
+) -> None:
+    await xcom.start(**twilio_settings(twilio))
+    phrase, short = "SOL long (a wallet of a long name) 2.4 % to liquidation", "SOL long 2.4 %"
+    worst = {
+        "level": "HIGH", "message_count": 60_123, "phrases": [phrase] * 3,
+        "short_phrases": [short] * 3, "covered_counts": [3, 6, 9], "noun": "alerts",
+    }  # fmt: skip
+    request = _request(
+        "a",
+        subject="HIGH: 60,123 alerts: and so on",
+        body="a line each",
+        channels=["sms", "voice"],
+        facts={"worst": json.dumps(worst)},
+    )
+    await _sent(xcom, request)
+
+    async def heard() -> bool | None:
+        return bool(twilio.texts and twilio.calls) or None
+
+    await until(heard)
+    assert twilio.texts[0]["Body"] == (
+        "HIGH: 60123 alerts: SOL long 2.4 %; SOL long 2.4 %; SOL long 2.4 %; and 60114 more"
+    )
+    assert "60123 alerts. SOL long" in twilio.calls[0]["Twiml"]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.alerts.alerts.domain.alert_columns import AlertColumns, fresh_columns
 from services.alerts.alerts.domain.digest_texts import digest_payload
 from services.alerts.alerts.domain.digests import (
     LISTED_COUNT,
@@ -20,7 +22,10 @@ from services.alerts.alerts.domain.digests import (
     ended_digests,
     grouped,
 )
-from services.alerts.domain.kinds import Level
+from services.alerts.alerts.domain.evaluation import Outcome
+from services.alerts.alerts.domain.gathering import LedgerPlace, Ways, gather
+from services.alerts.alerts.domain.readings import NOTHING_HELD
+from services.alerts.domain.kinds import AlertType, Condition, Level, kind_of
 
 ROWS = st.lists(
     st.tuples(
@@ -129,3 +134,87 @@ def test_a_digest_of_ninety_thousand_fits_where_a_message_goes() -> None:
 def test_a_digest_of_the_past_liquidation_says_so() -> None:
     payload = digest_payload(digest(2, 2), worst(2, liquidation_distance_percent="-0.5"))
     assert "PAST LIQUIDATION by 0.5 %" in payload["subject"]
+
+
+CHANGES = st.lists(
+    st.tuples(
+        # Before, after, the digest that told of it before, told now, way.
+        st.sampled_from([Level.NORMAL, Level.LOW, Level.MEDIUM, Level.HIGH]),
+        st.sampled_from([Level.NORMAL, Level.LOW, Level.MEDIUM, Level.HIGH]),
+        st.sampled_from([0, 0, 5, 6]),
+        st.booleans(),
+        st.integers(0, 1),
+    ),
+    max_size=40,
+)
+
+
+def outcome_of(changes: list[tuple[Level, Level, int, bool, int]], others: list[int]) -> Outcome:
+    """These changes, beside alerts that stay in digests."""
+    count = len(changes) + len(others)
+    made = fresh_columns(count)
+    made["alert_key"][:] = np.arange(1, count + 1)
+    made["subject_key"][:] = np.arange(1, count + 1)
+    made["kind"][:] = kind_of(AlertType.TRAVEL_PERCENT, Condition.BELOW)
+    made["level"][:] = [after for _, after, *_ in changes] + [Level.HIGH] * len(others)
+    made["digest_sequence"][:] = [digest for _, _, digest, *_ in changes] + others
+    size = len(changes)
+    notified = np.array([told for *_, told, _ in changes], bool)
+    falls = np.array([after is Level.NORMAL for _, after, *_ in changes], bool)
+    none = np.zeros(size, bool)
+    return Outcome(
+        columns=AlertColumns.of(["", "SOL"], made),
+        changed=np.arange(size),
+        before=np.array([before for before, *_ in changes], np.int8),
+        notified=notified,
+        expired=none,
+        released=none,
+        ended_quietly=falls & ~notified,
+        off=none,
+        limits=np.zeros((size, 3)),
+        flip_value=np.zeros(size),
+        position_row=np.full(size, -1),
+        evaluated_count=count,
+        stale_count=0,
+        unknown_count=0,
+        unjudged_count=0,
+    )
+
+
+@given(CHANGES, st.lists(st.sampled_from([0, 5, 6]), max_size=3), st.integers(1, 6))
+def test_of_any_mix_of_changes_each_is_told_once_and_every_digest_ends_with_its_last_alert(
+    changes: list[tuple[Level, Level, int, bool, int]], others: list[int], most: int
+) -> None:
+    outcome = outcome_of(changes, others)
+    before = outcome.columns.digest_sequence.copy()
+    way = np.array([one[4] for one in changes], np.int64)[outcome.notified]
+    ways, place = Ways(way, [(), ("sms",)]), LedgerPlace(most, len(changes) + 2, 100)
+    outcome, found = gather(outcome, ways, NOTHING_HELD, place)
+    after, level = outcome.columns.digest_sequence, outcome.columns.level
+
+    told = Counter(found.place[~found.noted].tolist())
+    members = [row for one in found.digests for row in one.members.tolist()]
+    alone = [row for row in told if row < len(changes)]
+    assert sorted(members + alone) == np.flatnonzero(outcome.notified).tolist()
+    assert set(told.values()) <= {1}
+    assert {one.place for one in found.digests} == {row for row in told if row >= len(changes)}
+    assert all(outcome.ended_quietly[row] for row in found.place[found.noted].tolist())
+
+    in_digest = {row: one.sequence for one in found.digests for row in one.members.tolist()}
+    for row in range(len(changes)):
+        if level[row] == Level.NORMAL:
+            assert after[row] == 0
+        elif outcome.notified[row]:
+            assert after[row] == in_digest.get(row, 0)
+        else:
+            assert after[row] == before[row]
+    assert after[len(changes) :].tolist() == others
+
+    ended = dict(found.ended)
+    assert set(ended) == set(before[: len(changes)].tolist()) - set(after.tolist()) - {0}
+    for sequence, by in ended.items():
+        was = [row for row in range(len(changes)) if before[row] == sequence]
+        if any(outcome.notified[row] for row in was):
+            assert by in told
+        elif any(outcome.ended_quietly[row] for row in was):
+            assert by in found.place[found.noted].tolist()
