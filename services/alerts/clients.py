@@ -6,6 +6,7 @@ import asyncio
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -38,6 +39,7 @@ _ENDS_ASKED, _ENDS_AT_ONCE = 200, 8
 _BY_HAND_VENUES = ("manual", "demo")
 _STATES = ("status", "flag_bits", "mark_time_micros")
 _NAMED = ("position_id", "asset_index", "wallet_index", "side_sign")
+_MOST_KEYS = 10_000  # that ReadColumns takes
 # Set aside by hand: not judged, and not gone.
 _INACTIVE = 5
 
@@ -54,18 +56,34 @@ class PositionsClient:
         # Columns come as bytes, so the generated type does not describe the answer.
         self._columns: Any = channel.stub(rpc.PositionsServiceStub, columns=["ReadColumns"])
         self._stub = channel.stub(rpc.PositionsServiceStub)
-        self._portfolio = channel.stub(rpc.PortfolioServiceStub)
 
     async def figures(self) -> Positions:
         parts = await self._read((*_STATES, *FIGURES)) or []
         return _positions(_epoch(parts), _join(parts))
 
+    async def readings(self) -> tuple[Positions, Mapping[AlertType, Reading]]:
+        parts = await self._read((*_STATES, *FIGURES)) or []
+        return _positions(_epoch(parts), _join(parts)), _totals(parts)
+
     async def members(self) -> Members:
         return _members(await self._read((*_STATES, *FIGURES, *_NAMED)) or [])
 
-    async def members_since(self, known_epoch: int) -> Members | None:
-        parts = await self._read((*_STATES, *FIGURES, *_NAMED), known_epoch)
-        return None if parts is None else _members(parts)
+    async def members_since(
+        self, known_epoch: int, known_keys: NDArray[np.int64]
+    ) -> Members | None:
+        parts = await self._read(("status",), known_epoch)
+        if parts is None:
+            return None
+        # Texts are what costs: those who are known are not asked for again.
+        joined = _join(parts)
+        others = np.setdiff1d(joined["position_key"], known_keys, assume_unique=True).tolist()
+        if len(others) > _MOST_KEYS:
+            return await self.members()
+        asked = (*_STATES, *FIGURES, *_NAMED)
+        # Of nobody the names of assets are wanted still: no key is 0.
+        found = _members(await self._read(asked, position_keys=others or [0]) or [])
+        # Who opened between the two readings is in neither: the next epoch asks for them.
+        return replace(found, membership_epoch=_epoch(parts))
 
     async def present(self) -> tuple[int, NDArray[np.int64]]:
         return _present(await self._read(("status",)) or [])
@@ -85,13 +103,6 @@ class PositionsClient:
         asked = list(position_ids)[:_ENDS_ASKED]
         return dict(zip(asked, await asyncio.gather(*map(one, asked)), strict=True))
 
-    async def totals(self) -> Mapping[AlertType, Reading]:
-        with _positions_asked():
-            totals = await self._portfolio.GetTotals(pb.GetTotalsRequest(), timeout=_SHORT_SECONDS)
-        oldest = from_timestamp(totals, "oldest_mark_time")
-        micros = micros_of(oldest) if oldest else 0
-        return {kind: Reading(_total(totals, METRICS[kind].name), micros) for kind in OF_PORTFOLIO}
-
     async def has(self, position_id: str) -> bool:
         return await self._position(position_id, "asked") is not None
 
@@ -109,10 +120,15 @@ class PositionsClient:
             except NotFound:
                 return None
 
-    async def _read(self, names: Sequence[str], known_epoch: int | None = None) -> list[Any] | None:
+    async def _read(
+        self,
+        names: Sequence[str],
+        known_epoch: int | None = None,
+        position_keys: Sequence[int] = (),
+    ) -> list[Any] | None:
         """All parts of the stream; None, and no further part, at the known epoch."""
         parts: list[Any] = []
-        request = pb.ReadColumnsRequest(columns=names)
+        request = pb.ReadColumnsRequest(columns=names, position_keys=position_keys)
         with _positions_asked():
             async for part in self._columns.ReadColumns(request, timeout=_READ_SECONDS):
                 if not parts and known_epoch is not None and part.membership_epoch == known_epoch:
@@ -314,6 +330,19 @@ def _acknowledgement(one: xcom_pb2.Acknowledgement) -> Acknowledgement:
         actor=one.by,
         said_time=from_timestamp(one, "created_time") or datetime.fromtimestamp(0, UTC),
     )
+
+
+def _totals(parts: Sequence[Any]) -> dict[AlertType, Reading]:
+    """Of the pass whose columns these are; nothing of no answer."""
+    if not parts:
+        return {}
+    totals: pb.Totals = parts[0].totals
+    oldest = from_timestamp(totals, "oldest_mark_time")
+    micros = micros_of(oldest) if oldest else 0
+    return {
+        kind: Reading(_total(totals, METRICS[kind].name), micros, totals.stale)
+        for kind in OF_PORTFOLIO
+    }
 
 
 def _total(totals: pb.Totals, name: str) -> float | None:

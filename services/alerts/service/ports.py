@@ -26,12 +26,20 @@ class PositionsPeer(Protocol):
         """What is held now."""
         ...
 
+    async def readings(self) -> tuple[Positions, Mapping[AlertType, Reading]]:
+        """What is held now, and the portfolio readings of the same pass by type."""
+        ...
+
     async def members(self) -> Members:
         """Who is held."""
         ...
 
-    async def members_since(self, known_epoch: int) -> Members | None:
-        """Who is held; None when the membership epoch still is `known_epoch`."""
+    async def members_since(
+        self, known_epoch: int, known_keys: NDArray[np.int64]
+    ) -> Members | None:
+        """Who is held; None when the membership epoch still is `known_epoch`. Those of
+        `known_keys`, ascending, may be left out.
+        """
         ...
 
     async def present(self) -> Present:
@@ -44,10 +52,6 @@ class PositionsPeer(Protocol):
 
     async def ends(self, position_ids: Collection[str]) -> Mapping[str, PositionEnd]:
         """How these ended, of the first 200 of them."""
-        ...
-
-    async def totals(self) -> Mapping[AlertType, Reading]:
-        """Portfolio readings by type, not judged for staleness."""
         ...
 
     async def has(self, position_id: str) -> bool:

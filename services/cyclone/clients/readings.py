@@ -9,7 +9,7 @@ from sonic.monitor.v1 import monitor_pb2
 from sonic.positions.v1 import positions_pb2
 from sonic.price.v1 import price_pb2
 
-from services.cyclone.domain.outcomes import Call, PriceReading, TotalsReading, WalletReading
+from services.cyclone.domain.outcomes import Call, PriceReading, WalletReading
 from shared.codec import fill, read
 
 _STATES = positions_pb2.WalletSyncState
@@ -23,13 +23,6 @@ def price_reading(price: price_pb2.Price) -> PriceReading:
 
 def alerts_prices(prices: Iterable[PriceReading]) -> list[alerts_pb2.PriceReading]:
     return [fill(alerts_pb2.PriceReading, price) for price in prices]
-
-
-def alerts_totals(totals: TotalsReading | None) -> alerts_pb2.TotalsReading | None:
-    """None when this cycle has not read them."""
-    if totals is None:
-        return None
-    return fill(alerts_pb2.TotalsReading, totals, observed_time=totals.oldest_mark_time)
 
 
 def wallet_readings(syncs: Iterable[positions_pb2.WalletSync]) -> tuple[WalletReading, ...]:

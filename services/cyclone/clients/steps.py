@@ -142,7 +142,6 @@ class StepClient:
         request = alerts_pb2.EvaluateAlertsRequest(
             cycle_id=call.cycle_id,
             epoch=call.epoch,
-            totals=readings.alerts_totals(call.totals),
             prices=readings.alerts_prices(call.prices),
         )
         parts = await _parts(partial(self._alerts.EvaluateAlerts, request, timeout=seconds))

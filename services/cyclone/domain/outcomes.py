@@ -40,20 +40,13 @@ class PriceReading:
 
 @dataclass(frozen=True, slots=True)
 class TotalsReading:
-    """Portfolio readings to hand on; absent numbers are None, never 0."""
+    """Of the portfolio: what the monitors and the outside heartbeat are told."""
 
-    total_value_usd: float | None
-    total_size_usd: float
     total_profit_usd: float
     total_pnl_usd: float
-    avg_leverage_ratio: float | None
-    avg_travel_percent: float | None
-    avg_heat_index: float | None
-    value_to_collateral_ratio: float | None
     oldest_mark_time: datetime | None
     position_count: int
     stale_count: int
-    stale: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -354,3 +354,32 @@ async def test_levels_that_come_by_copy_are_stored_like_others(
     await house.stop("alerts")
     await house.start_alerts()
     assert [await house.alert(TRAVEL, position) for position in (id, calm)] == before
+
+
+async def test_who_opens_gets_alerts_and_who_has_them_gets_no_more(house: House) -> None:
+    first = await house.hold(SAFE)
+    await house.create()
+    known = await house.alert(TRAVEL, first)
+    second = await house.hold(SAFE, asset="ETH")
+    assert (await house.create()).created_count == 4
+    assert (await house.alert(TRAVEL, second)).asset == "ETH"
+    assert await house.alert(TRAVEL, first) == known
+    missing = pb.DeleteAlertRequest(id=known.id)
+    await house.alerts.DeleteAlert(missing)
+    await house.hold(SAFE)
+    assert (await house.create()).created_count == 4 + 1
+    await house.lets_go(second)
+    assert (await house.create()).created_count == 0
+
+
+async def test_sums_come_with_the_positions_they_are_of(house: House) -> None:
+    await house.hold(SAFE, size_usd=60_000.0, collateral_usd=12_600.0)
+    await house.create()
+    await house.evaluate()
+    total = await house.alert(pb.ALERT_TYPE_TOTAL_SIZE)
+    assert (total.level, total.evaluated_value) == (pb.LEVEL_MEDIUM, 60_000.0)
+    assert total.reading_state == pb.READING_STATE_FRESH
+    house.clock.advance(600)
+    await house.evaluate()
+    total = await house.alert(pb.ALERT_TYPE_TOTAL_SIZE)
+    assert (total.level, total.reading_state) == (pb.LEVEL_MEDIUM, pb.READING_STATE_STALE)

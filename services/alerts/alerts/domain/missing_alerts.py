@@ -82,6 +82,16 @@ def wanted(
     return Wanted(assets, made, subjects, complete, next_key, missing_count > most)
 
 
+def all_made(columns: AlertColumns, thresholds: ThresholdSet) -> NDArray[np.int64]:
+    """Positions that have an alert of every kind that any may have, ascending by key: whatever
+    comes, nothing of theirs is missing.
+    """
+    kinds = thresholds.kinds(AlertClass.POSITION)
+    rows = columns.automatic & np.isin(columns.kind, kinds)
+    keys, counts = np.unique(columns.subject_key[rows], return_counts=True)
+    return np.asarray(keys[counts >= len(kinds)], np.int64)
+
+
 def _extended(assets: tuple[str, ...], names: list[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*assets, *names]))
 

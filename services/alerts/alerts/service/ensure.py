@@ -10,7 +10,7 @@ from functools import partial
 
 import numpy as np
 
-from services.alerts.alerts.domain.missing_alerts import Wanted, wanted
+from services.alerts.alerts.domain.missing_alerts import Wanted, all_made, wanted
 from services.alerts.alerts.domain.subjects import NOBODY, Members
 from services.alerts.alerts.service.backs import back_entries
 from services.alerts.domain.kinds import parts_of
@@ -87,7 +87,7 @@ class EnsureAlerts:
     ) -> Decision[Created]:
         state, columns = snapshot.service_state, snapshot.columns
         try:
-            members = await self._other_members(state, asked, may_ask=store is None)
+            members = await self._other_members(snapshot, asked, may_ask=store is None)
         except Unavailable as error:
             get_logger().warning(
                 "alerts made without positions", reason=error.reason, detail=error.message
@@ -153,17 +153,20 @@ class EnsureAlerts:
         )
 
     async def _other_members(
-        self, state: ServiceState, asked: _Asked, *, may_ask: bool
+        self, snapshot: Snapshot, asked: _Asked, *, may_ask: bool
     ) -> Members | None:
         """Who is held; None when alerts were made for them, or when nobody may be asked now."""
+        state = snapshot.service_state
         known = state.membership_epoch
         is_made = state.complete and state.created_threshold_version == state.threshold_version
         if is_made and known == asked.membership_epoch:
             return None
         if asked.members is None and may_ask:
-            asked.members = await (
-                self._positions.members_since(known) if is_made else self._positions.members()
-            )
+            if is_made:
+                known_keys = all_made(snapshot.columns, snapshot.thresholds)
+                asked.members = await self._positions.members_since(known, known_keys)
+            else:
+                asked.members = await self._positions.members()
         return asked.members
 
     async def _made_entries(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -142,7 +141,7 @@ class EvaluateAlerts:
         work: Work = Work.EVALUATE,
         end_seconds: float = math.inf,
     ) -> Evaluated:
-        """Judge by what positions says now; portfolio readings are asked for when not given.
+        """Judge by what positions says now; its portfolio readings count when none are given.
 
         Many changes are committed in parts, see `Commits.step`.
 
@@ -150,13 +149,9 @@ class EvaluateAlerts:
         them.
         """
         try:
-            if totals is None:
-                positions, read_totals = await asyncio.gather(
-                    self._positions.figures(), self._positions.totals()
-                )
-            else:
-                positions, read_totals = await self._positions.figures(), totals
-            request = _Request(step, work, prices, positions, read_totals)
+            positions, read_totals = await self._positions.readings()
+            given = read_totals if totals is None else totals
+            request = _Request(step, work, prices, positions, given)
         except Unavailable as error:
             get_logger().warning(
                 "judged without positions", reason=error.reason, detail=error.message
