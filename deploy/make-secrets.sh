@@ -30,7 +30,7 @@ else
 fi
 administrator=$(cat "$folder/init/database_url")
 
-for service in price positions hedges alerts monitor xcom cyclone; do
+for service in price positions hedges alerts monitor xcom cyclone withdrawals; do
     keep "$service/${service}_database_url" "postgresql://$service:$(random)@${administrator##*@}"
     keep "init/${service}_database_url" "$(cat "$folder/$service/${service}_database_url")"
 done

@@ -41,7 +41,7 @@ async def init(
         print_json({"migrated": heads} | ({"urls": urls} if show_urls else {}))
         return
     for service, revision in heads.items():
-        console.print(f"{service:<10} at {revision}")
+        console.print(f"{service:<11} at {revision}")
         if show_urls:
             print(f"{service.upper()}_DATABASE_URL={urls[service]}")
 
@@ -57,7 +57,7 @@ async def check_schemas() -> int:
         for service in SERVICES:
             try:
                 await check(url, service, database.migrations_folder(service))
-                console.print(f"{service:<10} tables and migrations agree")
+                console.print(f"{service:<11} tables and migrations agree")
             except SonicError as drift:
                 drifts += 1
                 console.print(

@@ -26,6 +26,7 @@ SERVICES: Mapping[str, int] = {
     "hedges": 3,
     "alerts": 4,
     "monitor": 5,
+    "withdrawals": 8,
     "cyclone": 7,
 }
 GATEWAY = "gateway"

@@ -31,6 +31,7 @@ class Config(ProcessConfig):
     monitor_address: str = "127.0.0.1:50055"
     xcom_address: str = "127.0.0.1:50056"
     cyclone_address: str = "127.0.0.1:50057"
+    withdrawals_address: str = "127.0.0.1:50058"
     gateway_hosts: list[str] = Field(
         default_factory=list,
         description="names besides localhost under which a proxy asks",

@@ -22,6 +22,7 @@ from sonic.hedges.v1 import hedges_pb2
 from sonic.monitor.v1 import monitor_pb2
 from sonic.positions.v1 import positions_pb2
 from sonic.price.v1 import price_pb2
+from sonic.withdrawals.v1 import withdrawals_pb2
 from sonic.xcom.v1 import xcom_pb2
 
 # Owner of each package: the name of its channel.
@@ -33,6 +34,7 @@ FILES: Mapping[str, FileDescriptor] = {
     "monitor": monitor_pb2.DESCRIPTOR,
     "xcom": xcom_pb2.DESCRIPTOR,
     "cyclone": cyclone_pb2.DESCRIPTOR,
+    "withdrawals": withdrawals_pb2.DESCRIPTOR,
 }
 # The words of a cycle, in the request of every step: only the owner of the schedule sends them, and
 # it never comes by HTTP. Known by the pair, so that a new step is covered too.

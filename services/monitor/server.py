@@ -71,7 +71,8 @@ else:
 
 
 class Config(Overridable):
-    """Settings of the monitor service; an empty address of hedges or cyclone: not watched."""
+    """Settings of the monitor service; an empty address of hedges, cyclone or
+    withdrawals: not watched."""
 
     service: ClassVar[str] = "monitor"
     listen_address: str = "127.0.0.1:50055"
@@ -81,6 +82,9 @@ class Config(Overridable):
     xcom_address: str = Field("127.0.0.1:50056", description="host:port of the xcom service")
     hedges_address: str = Field("", description="host:port of the hedges service, for its health")
     cyclone_address: str = Field("", description="host:port of the cyclone service, for its health")
+    withdrawals_address: str = Field(
+        "", description="host:port of the withdrawals service, for its health"
+    )
     sonic_cycle_interval_seconds: float = Field(
         60, ge=5, le=86_400, description="time between cycles until Cyclone tells its own"
     )
@@ -125,7 +129,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
     clock = clock or SystemClock()
     database = Database(config.database_url.get_secret_value(), application_name="monitor")
     begin, read = database.open(Store), database.open(Store, isolation="AUTOCOMMIT")
-    watched = ("price", "positions", "hedges", "alerts", "xcom", "cyclone")
+    watched = ("price", "positions", "hedges", "alerts", "xcom", "cyclone", "withdrawals")
     services = channels({name: getattr(config, f"{name}_address") for name in watched})
     hosts = [
         ProviderHttp(

@@ -1,0 +1,1 @@
+"""Generated from protos/sonic by `make protos`; never edited."""

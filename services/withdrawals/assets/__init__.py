@@ -1,0 +1,1 @@
+"""Assets that are watched, their settings, their wallets and tokens."""

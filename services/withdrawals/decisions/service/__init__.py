@@ -1,0 +1,1 @@
+"""Use cases of decisions: evaluate, keep, tell, explain."""

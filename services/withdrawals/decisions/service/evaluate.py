@@ -1,0 +1,187 @@
+"""An evaluation: a step of a cycle, a turn of the schedule, or asked for by hand."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from services.withdrawals.assets.domain.settings import Asset
+from services.withdrawals.assets.service.assets import AssetsService
+from services.withdrawals.decisions.domain.record import DecisionRecord, failed_record, is_news
+from services.withdrawals.decisions.ports import Begin
+from services.withdrawals.decisions.service.gathering import Gathered, Gathering
+from services.withdrawals.decisions.service.judging import Judgement, judgement_of
+from services.withdrawals.supply.domain.demo import demo_flows, demo_samples
+from services.withdrawals.supply.service.loading import SupplyRows
+from services.withdrawals.supply.service.sync import SyncService
+from shared.clock import Clock
+from shared.database.fence import Step
+from shared.errors import NotFound, SonicError
+from shared.log import get_logger
+from shared.names import new_id
+
+STEP = "ADVISE_WITHDRAWALS"
+Changed = Callable[[Sequence[DecisionRecord]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """Decisions by name of the asset; whether nothing is configured."""
+
+    decisions: list[DecisionRecord]
+    not_configured: bool = False
+
+
+class EvaluateService:
+    """One evaluation at a time in this process. `demo_seed` makes the simulation."""
+
+    def __init__(
+        self,
+        begin: Begin,
+        assets: AssetsService,
+        supply: SupplyRows,
+        sync: SyncService,
+        gathering: Gathering,
+        clock: Clock,
+        demo_seed: str,
+    ) -> None:
+        self._begin = begin
+        self._assets = assets
+        self._supply = supply
+        self._sync = sync
+        self._gathering = gathering
+        self._clock = clock
+        self._demo_seed = demo_seed
+        self._alone = asyncio.Lock()
+        self._changed: list[Changed] = []
+
+    def on_change(self, changed: Changed) -> None:
+        """Call this with the decisions kept after every evaluation."""
+        self._changed.append(changed)
+
+    async def evaluate(
+        self,
+        step: Step,
+        names: Sequence[str] = (),
+        as_of: datetime | None = None,
+        *,
+        dry_run: bool = False,
+    ) -> Evaluated:
+        """Judge assets, all enabled ones without names; the same cycle again answers from its
+        record. With `as_of` or `dry_run` no sample, decision or news is kept. ASSET_NOT_FOUND.
+        """
+        assets = _chosen(await self._assets.watched(), names)
+        async with self._alone:
+            async with self._begin() as store:
+                keys = await store.enter(step)
+                if keys is not None:
+                    return _answer(await store.some(keys), assets)
+                counts = await store.mismatch_counts()
+            now = self._clock.now()
+            kept = as_of is None and not dry_run
+            gathered = await self._gather(assets, now, kept=kept, live=as_of is None)
+            judged = [
+                await self._judge(
+                    asset,
+                    gathered[asset.settings.name],
+                    counts.get(asset.settings.name, 0),
+                    as_of or now,
+                    step.cycle_id,
+                )
+                for asset in assets
+            ]
+            if not kept:
+                return _answer([one.record for one in judged], assets)
+            records = await self._write(step, judged, now)
+        for changed in self._changed:
+            changed(records)
+        return _answer(records, assets)
+
+    async def _gather(
+        self, assets: Sequence[Asset], now: datetime, *, kept: bool, live: bool
+    ) -> Mapping[str, Gathered]:
+        """Prices and samples first, flows after them: a flow that a sample holds is known then."""
+        real = [asset for asset in assets if not asset.demo]
+        demo = [asset for asset in assets if asset.demo]
+        gathered: dict[str, Gathered] = {asset.settings.name: Gathered() for asset in assets}
+        if not live:
+            return gathered
+        gathered |= await self._gathering.take(real, now)
+        if kept:
+            await self._supply.add([one for mine in gathered.values() for one in mine.samples])
+        wallets = {name for mine in gathered.values() for name in mine.wallets}
+        if wallets:
+            for name, problem in (await self._sync.catch_up(sorted(wallets))).items():
+                get_logger().warning("flows of a wallet cannot be read", problem=problem)
+                del name  # A wallet's name may be an address.
+        for asset in demo:
+            gathered[asset.settings.name] = await self._simulate(asset, now)
+        return gathered
+
+    async def _simulate(self, asset: Asset, now: datetime) -> Gathered:
+        """Draws the simulation on to this moment; what is drawn is kept, whoever asks."""
+        async with self._begin() as store:
+            start = await store.demo_start(now.replace(microsecond=0))
+        last = await self._supply.last_sample_time(asset.settings.name)
+        flows = [] if last is not None else demo_flows(self._demo_seed, start)
+        await self._supply.add(demo_samples(self._demo_seed, start, last, now), flows)
+        return self._gathering.simulated(start, now)
+
+    async def _judge(
+        self, asset: Asset, gathered: Gathered, count: int, as_of: datetime, cycle_id: str
+    ) -> Judgement:
+        """A fault of ours in one asset stops no other, and is a decision too: ERROR."""
+        try:
+            loaded = await self._supply.load(asset.settings.name, as_of)
+            return await asyncio.to_thread(
+                judgement_of, asset, loaded, gathered, count, as_of, cycle_id
+            )
+        except SonicError:
+            raise
+        except Exception as error:  # noqa: BLE001  # one asset's fault is told, not spread
+            get_logger().error(
+                "an asset cannot be judged",
+                asset=asset.settings.name,
+                incident_id=new_id("inc"),
+                exc_info=error,
+            )
+            record = failed_record(asset.settings, as_of, demo=asset.demo, cycle_id=cycle_id)
+            return Judgement(record, count)
+
+    async def _write(
+        self, step: Step, judged: Sequence[Judgement], now: datetime
+    ) -> list[DecisionRecord]:
+        async with self._begin() as store:
+            await store.lock()
+            done = await store.enter(step)
+            if done is not None:
+                return await store.some(done)
+            before = await store.newest()
+            records = []
+            for one in judged:
+                previous = before.get(one.record.asset)
+                record = await store.add(one.record)
+                await store.set_mismatch_count(record.asset, one.mismatch_count)
+                if not record.demo and is_news(previous, record):
+                    value = None if previous is None else previous.value
+                    await store.tell(record, value, now)
+                records.append(record)
+            await store.record_step(step, [record.key for record in records], now)
+        return records
+
+
+def _chosen(watched: Sequence[Asset], names: Sequence[str]) -> list[Asset]:
+    """Those named, whether enabled or not; without names all that are enabled."""
+    if not names:
+        return [asset for asset in watched if asset.settings.enabled]
+    known = {asset.settings.name: asset for asset in watched}
+    if unknown := [name for name in names if name not in known]:
+        listed = ", ".join(known) or "none"
+        raise NotFound("ASSET_NOT_FOUND", f"no asset {unknown[0][:32]!r}; known are {listed}"[:500])
+    return [known[name] for name in dict.fromkeys(names)]
+
+
+def _answer(records: Sequence[DecisionRecord], assets: Sequence[Asset]) -> Evaluated:
+    return Evaluated(sorted(records, key=lambda one: one.asset), not assets and not records)

@@ -1,0 +1,212 @@
+"""What an evaluation takes from outside before it judges: prices, a sample, flows."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from decimal import Decimal
+
+from services.withdrawals.assets.domain.settings import Asset, Wallet
+from services.withdrawals.assets.service.assets import AssetsService
+from services.withdrawals.decisions.domain.inputs import HoldingFailure
+from services.withdrawals.decisions.domain.reasons import Reason
+from services.withdrawals.decisions.ports import PricedAsset, PriceSource
+from services.withdrawals.gains.domain.flows import Holding
+from services.withdrawals.prices.domain import PriceQuote
+from services.withdrawals.supply.domain.demo import demo_price_usd
+from services.withdrawals.supply.domain.rows import RowSource, SampleRow
+from services.withdrawals.supply.domain.venue import Held, Market, market_of
+from services.withdrawals.supply.ports import Venue
+from services.withdrawals.supply.service.sync import SyncService
+from shared.errors import SonicError
+
+_WALLETS_AT_ONCE = 4
+
+
+@dataclass(slots=True)
+class Gathered:
+    """Of one asset. `is_asked`: whether the venue was; then its wallets' flows are known by
+    cursors.
+    """
+
+    quotes: list[PriceQuote] = field(default_factory=list)
+    market: Market | None = None
+    is_asked: bool = False
+    # The venue answered, and knows no market of the asset.
+    is_unresolved: bool = False
+    samples: list[SampleRow] = field(default_factory=list)
+    failures: list[HoldingFailure] = field(default_factory=list)
+    collateral_units: dict[Holding, Decimal] = field(default_factory=dict)
+    venue_yield_units: dict[Holding, Decimal] = field(default_factory=dict)
+    wallets: list[str] = field(default_factory=list)
+
+
+class Gathering:
+    """Asks the venue and the price sources. `venue` None: nothing but what is imported."""
+
+    def __init__(
+        self,
+        assets: AssetsService,
+        sync: SyncService,
+        venue: Venue | None,
+        prices: Sequence[PriceSource],
+        demo_seed: str,
+    ) -> None:
+        self._assets = assets
+        self._sync = sync
+        self._venue = venue
+        self._prices = prices
+        self._demo_seed = demo_seed
+
+    async def take(self, assets: Sequence[Asset], now: datetime) -> dict[str, Gathered]:
+        """By asset; who does not answer is said in it."""
+        gathered = {asset.settings.name: Gathered() for asset in assets}
+        if not assets:
+            return gathered
+        await asyncio.gather(
+            self._ask_prices(assets, gathered, now), self._ask_venue(assets, gathered, now)
+        )
+        for asset in assets:
+            mine = gathered[asset.settings.name]
+            order = asset.settings.price.sources
+            mine.quotes.sort(key=lambda quote: order.index(quote.source))
+            price = next((quote.price_usd for quote in mine.quotes if quote.price_usd), None)
+            mine.samples = [replace(sample, price_usd=price) for sample in mine.samples]
+        return gathered
+
+    def simulated(self, start: datetime, now: datetime) -> Gathered:
+        """What the demo's asset is told; its samples are made elsewhere."""
+        seed = self._demo_seed
+        quotes = [
+            PriceQuote(source, demo_price_usd(seed, start, now, source), now)
+            for source in ("liqwid", "minswap")
+        ]
+        return Gathered(quotes=quotes)
+
+    async def _ask_prices(
+        self, assets: Sequence[Asset], gathered: Mapping[str, Gathered], now: datetime
+    ) -> None:
+        tokens = {token.asset: token.token_id for token in await self._assets.tokens()}
+        await asyncio.gather(
+            *(self._ask_source(source, assets, tokens, gathered) for source in self._prices)
+        )
+
+    @staticmethod
+    async def _ask_source(
+        source: PriceSource,
+        assets: Sequence[Asset],
+        tokens: Mapping[str, str],
+        gathered: Mapping[str, Gathered],
+    ) -> None:
+        wanted = [
+            PricedAsset(one.settings.name, one.settings.symbol, tokens.get(one.settings.name, ""))
+            for one in assets
+            if source.name in one.settings.price.sources
+        ]
+        if not wanted:
+            return
+        try:
+            found = await source.quotes(wanted)
+        except SonicError as error:
+            found = {one.name: PriceQuote(source.name, None, None, error.message) for one in wanted}
+        for one in wanted:
+            none = PriceQuote(source.name, None, None, "gave no price")
+            gathered[one.name].quotes.append(found.get(one.name, none))
+
+    async def _ask_venue(
+        self, assets: Sequence[Asset], gathered: Mapping[str, Gathered], now: datetime
+    ) -> None:
+        wallets = await self._sync.wallets() if self._venue is not None else []
+        if self._venue is None:
+            return
+        try:
+            markets = await self._venue.markets()
+        except SonicError as error:
+            for asset in assets:
+                mine = gathered[asset.settings.name]
+                mine.is_asked = bool(wallets)
+                mine.failures = [_failure(wallet, "", error) for wallet in _of(asset, wallets)]
+                if "liqwid" in asset.settings.price.sources:
+                    mine.quotes.append(PriceQuote("liqwid", None, None, error.message))
+            return
+        held = await self._held(wallets)
+        for asset in assets:
+            _settle(asset, gathered[asset.settings.name], markets, wallets, held, now)
+
+    async def _held(self, wallets: Sequence[Wallet]) -> dict[str, Sequence[Held] | SonicError]:
+        venue, room = self._venue, asyncio.Semaphore(_WALLETS_AT_ONCE)
+
+        async def ask(wallet: Wallet) -> Sequence[Held] | SonicError:
+            async with room:
+                try:
+                    return [] if venue is None else await venue.held(wallet.addresses)
+                except SonicError as error:
+                    return error
+
+        found = await asyncio.gather(*map(ask, wallets))
+        return {wallet.name: one for wallet, one in zip(wallets, found, strict=True)}
+
+
+def _settle(
+    asset: Asset,
+    mine: Gathered,
+    markets: Sequence[Market],
+    wallets: Sequence[Wallet],
+    held: Mapping[str, Sequence[Held] | SonicError],
+    now: datetime,
+) -> None:
+    """What the venue's answers say of one asset."""
+    settings = asset.settings
+    mine.market = market = market_of(settings.symbol, markets)
+    mine.is_unresolved = market is None
+    if "liqwid" in settings.price.sources:
+        price = None if market is None else market.price_usd
+        mine.quotes.append(
+            PriceQuote("liqwid", price, now, "" if price is not None else "gave no price")
+        )
+    if market is None:
+        return
+    mine.is_asked = True
+    for wallet in _of(asset, wallets):
+        mine.wallets.append(wallet.name)
+        found = held[wallet.name]
+        if isinstance(found, SonicError):
+            mine.failures.append(_failure(wallet, market.id, found))
+            continue
+        for one in found:
+            if one.market == market.id:
+                _hold(settings.name, wallet.name, one, market, mine, now)
+
+
+def _hold(
+    asset: str, wallet: str, one: Held, market: Market, mine: Gathered, now: datetime
+) -> None:
+    holding = Holding(wallet, market.id)
+    if one.free_collateral_units is not None:
+        mine.collateral_units[holding] = one.free_collateral_units
+    if one.venue_yield_units is not None:
+        mine.venue_yield_units[holding] = one.venue_yield_units
+    mine.samples.append(
+        SampleRow(
+            asset,
+            wallet,
+            market.id,
+            now,
+            one.units,
+            None,
+            one.receipt_units,
+            market.exchange_rate,
+            RowSource.SYNC,
+        )
+    )
+
+
+def _of(asset: Asset, wallets: Sequence[Wallet]) -> list[Wallet]:
+    wanted = asset.settings.wallets
+    return [wallet for wallet in wallets if not wanted or wallet.name in wanted]
+
+
+def _failure(wallet: Wallet, market: str, error: SonicError) -> HoldingFailure:
+    return HoldingFailure(Holding(wallet.name, market), Reason.NO_DATA, error.message)

@@ -1,0 +1,54 @@
+"""Hands changes of advice to alerts, at least once each and with the same id."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from services.withdrawals.decisions.ports import AlertsPort, Begin
+from services.withdrawals.decisions.store import News
+from shared.clock import Clock
+from shared.errors import SonicError, Unavailable
+from shared.log import get_logger
+
+_CLAIM = timedelta(seconds=30)
+_LONGEST_PAUSE_SECONDS = 300.0
+
+
+class NewsRelay:
+    """Empties the outbox. Any number of them may run: a row is claimed by one at a time."""
+
+    def __init__(self, begin: Begin, alerts: AlertsPort, clock: Clock) -> None:
+        self._begin = begin
+        self._alerts = alerts
+        self._clock = clock
+
+    async def relay(self) -> int:
+        """One turn over the rows that are due; how many were taken."""
+        now = self._clock.now()
+        async with self._begin() as store:
+            waiting = await store.claim(now, now + _CLAIM)
+        taken = 0
+        for news in waiting:
+            taken += await self._hand_over(news)
+        return taken
+
+    async def _hand_over(self, news: News) -> bool:
+        try:
+            await self._alerts.report(news)
+        except Unavailable as error:
+            await self._put_off(news, error)
+            return False
+        except SonicError as error:
+            get_logger().error("news refused", request_id=news.request_id, reason=error.reason)
+            await self._put_off(news, error)
+            return False
+        async with self._begin() as store:
+            await store.mark_sent(news.record.key, self._clock.now())
+        return True
+
+    async def _put_off(self, news: News, error: SonicError) -> None:
+        pause = error.retry_after or timedelta(
+            seconds=min(2.0 ** min(news.tries, 20), _LONGEST_PAUSE_SECONDS)
+        )
+        async with self._begin() as store:
+            await store.put_off(news.record.key, self._clock.now() + pause)

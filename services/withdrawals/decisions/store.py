@@ -1,0 +1,253 @@
+"""Decisions, what the next one needs of the last, and the outbox."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import NamedTuple
+
+from pydantic import TypeAdapter
+from sqlalchemy import select
+
+from services.withdrawals.decisions.domain.record import DecisionRecord
+from services.withdrawals.tables import decision
+from shared import rows
+from shared.database import fence
+from shared.database.fence import Step
+from shared.database.keyset import apply
+from shared.database.statement import Row, Statement
+from shared.database.transaction import Transaction
+from shared.paging import PageRequest
+
+BITE_ROWS = 5000
+_RECORD: TypeAdapter[DecisionRecord] = TypeAdapter(DecisionRecord)
+_LOCK = Statement("select pg_advisory_xact_lock(hashtext('withdrawals decisions'))")
+_INSERT = Statement(
+    "insert into decision (asset, value, evaluated_time, demo, body)"
+    " values (:asset, :value, :evaluated_time, :demo, :body) returning key"
+)
+_ONE = Statement("select key, body from decision where key = :key")
+_SOME = Statement(
+    "select key, body from decision where key = any(cast(:keys as int8[])) order by key"
+)
+_NEWEST = Statement(
+    "select distinct on (asset) key, body from decision"
+    " where cast(:asset as text) = '' or asset = :asset order by asset, key desc"
+)
+_SINCE = Statement("select key, body from decision where key > :key order by key limit 500")
+_REVISION = Statement("select coalesce(max(key), 0) from decision")
+_MISMATCHES = Statement("select asset, mismatch_count from asset_state")
+_SET_MISMATCH = Statement(
+    "insert into asset_state (asset, mismatch_count) values (:asset, :mismatch_count)"
+    " on conflict (asset) do update set mismatch_count = excluded.mismatch_count"
+)
+_TELL = Statement(
+    "insert into outbox (decision_key, previous_value, due_time)"
+    " values (:key, :previous_value, :now)"
+)
+_CLAIM = Statement(
+    "with claimed as (update outbox set due_time = :until, tries = tries + 1 where decision_key in"
+    " (select decision_key from outbox where sent_time is null and due_time <= :now"
+    " order by decision_key for update skip locked limit 50) returning *)"
+    " select claimed.decision_key as key, claimed.previous_value, claimed.tries, decision.body"
+    " from claimed join decision on decision.key = claimed.decision_key order by 1"
+)
+_SENT = Statement("update outbox set sent_time = :now where decision_key = :key")
+_LATER = Statement("update outbox set due_time = :due_time where decision_key = :key")
+_FORGET = {
+    # The last of each asset stays, whatever its age; one that alerts has not taken does too.
+    "decisions": Statement(
+        "delete from decision where key in (select key from decision as old where"
+        " evaluated_time < :before and exists (select from decision as newer where"
+        " newer.asset = old.asset and newer.key > old.key) and not exists (select from outbox"
+        f" where decision_key = old.key and sent_time is null) limit {BITE_ROWS})"
+    ),
+    "outbox": Statement(
+        "delete from outbox where decision_key in (select decision_key from outbox"
+        f" where coalesce(sent_time, due_time) < :before limit {BITE_ROWS})"
+    ),
+    "requests": Statement(
+        "delete from request where request_id in (select request_id from request"
+        f" where request_time < :before limit {BITE_ROWS})"
+    ),
+    # The first sample of a holding stays: gains may count from it.
+    "samples": Statement(
+        "delete from sample using (select holding_key, sample_time from sample as old where"
+        " sample_time < :before and exists (select from sample as first where"
+        " first.holding_key = old.holding_key and first.sample_time < old.sample_time)"
+        f" limit {BITE_ROWS}) as gone where sample.holding_key = gone.holding_key"
+        " and sample.sample_time = gone.sample_time"
+    ),
+}
+_SCHEDULE = Statement(
+    "select interval_seconds, next_time, schedule_revision as revision from service_state"
+)
+_SET_SCHEDULE = Statement(
+    "update service_state set interval_seconds = :interval_seconds, next_time = :next_time,"
+    " schedule_revision = schedule_revision + 1"
+)
+_CLAIM_TURN = Statement(
+    "update service_state set next_time = :now + make_interval(secs => interval_seconds)"
+    " where interval_seconds > 0 and next_time <= :now"
+)
+_DEMO_START = Statement(
+    "update service_state set demo_start_time = coalesce(demo_start_time, :now)"
+    " returning demo_start_time"
+)
+_CLEARED = ("decision", "outbox", "asset_state")
+
+
+class Timetable(NamedTuple):
+    """When evaluations run by themselves; 0 seconds: never."""
+
+    interval_seconds: float
+    next_time: datetime | None
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """A claimed row of the outbox: a decision, and the value before it (None: the first)."""
+
+    record: DecisionRecord
+    previous_value: int | None
+    tries: int
+
+    @property
+    def request_id(self) -> str:
+        """The same at every try."""
+        return f"withdrawals-{self.record.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionFilter:
+    """Which decisions; empty or None: any."""
+
+    asset: str = ""
+    value: int | None = None
+    start_time: datetime | None = None
+    end_time: datetime | None = None
+
+
+class DecisionStore:
+    """Of one transaction."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+
+    async def lock(self) -> None:
+        """Decisions are written one evaluation after another."""
+        await self._transaction.execute(_LOCK)
+
+    async def enter(self, step: Step) -> list[int] | None:
+        """The keys of an evaluation of this cycle that was done; raises as `fence.enter`."""
+        return await fence.enter(self._transaction, step, list[int])
+
+    async def record_step(self, step: Step, keys: list[int], now: datetime) -> None:
+        """Remember the step's answer."""
+        await fence.record(self._transaction, step, list[int], keys, now)
+
+    async def add(self, record: DecisionRecord) -> DecisionRecord:
+        """With its key."""
+        key = await self._transaction.scalar(
+            _INSERT,
+            asset=record.asset,
+            value=record.value,
+            evaluated_time=record.evaluated_time,
+            demo=record.demo,
+            body=_RECORD.dump_json(record).decode(),
+        )
+        return replace(record, key=key)
+
+    async def get(self, key: int) -> DecisionRecord | None:
+        row = await self._transaction.first(_ONE, key=key)
+        return None if row is None else _record(row)
+
+    async def some(self, keys: Sequence[int]) -> list[DecisionRecord]:
+        """By key, as far as they are there."""
+        return [_record(row) for row in await self._transaction.fetch(_SOME, keys=list(keys))]
+
+    async def newest(self, asset: str = "") -> dict[str, DecisionRecord]:
+        """The last one of each asset, or of one."""
+        found = [_record(row) for row in await self._transaction.fetch(_NEWEST, asset=asset)]
+        return {record.asset: record for record in found}
+
+    async def since(self, key: int) -> list[DecisionRecord]:
+        """Those after a key, ascending, at most 500."""
+        return [_record(row) for row in await self._transaction.fetch(_SINCE, key=key)]
+
+    async def revision(self) -> int:
+        """The highest key."""
+        return int(await self._transaction.scalar(_REVISION))
+
+    async def page(self, page: PageRequest, wanted: DecisionFilter) -> list[DecisionRecord]:
+        """Newest first, one more than the page holds."""
+        query = select(decision.c.key, decision.c.body)
+        if wanted.asset:
+            query = query.where(decision.c.asset == wanted.asset)
+        if wanted.value is not None:
+            query = query.where(decision.c.value == wanted.value)
+        if wanted.start_time is not None:
+            query = query.where(decision.c.evaluated_time >= wanted.start_time)
+        if wanted.end_time is not None:
+            query = query.where(decision.c.evaluated_time < wanted.end_time)
+        query = apply(query, [(decision.c.key, "desc")], page.after, page.size)
+        return [_record(row) for row in await self._transaction.fetch(query)]
+
+    async def mismatch_counts(self) -> Mapping[str, int]:
+        """Price mismatches in a row, by asset."""
+        found = await self._transaction.fetch(_MISMATCHES)
+        return {row["asset"]: row["mismatch_count"] for row in found}
+
+    async def set_mismatch_count(self, asset: str, count: int) -> None:
+        await self._transaction.execute(_SET_MISMATCH, asset=asset, mismatch_count=count)
+
+    async def tell(self, record: DecisionRecord, previous_value: int | None, now: datetime) -> None:
+        """Into the outbox."""
+        await self._transaction.execute(
+            _TELL, key=record.key, previous_value=previous_value, now=now
+        )
+
+    async def claim(self, now: datetime, until: datetime) -> list[News]:
+        """Rows that are due, which nobody else gets before `until`."""
+        found = await self._transaction.fetch(_CLAIM, now=now, until=until)
+        return [News(_record(row), row["previous_value"], row["tries"]) for row in found]
+
+    async def mark_sent(self, key: int, now: datetime) -> None:
+        await self._transaction.execute(_SENT, key=key, now=now)
+
+    async def put_off(self, key: int, due_time: datetime) -> None:
+        await self._transaction.execute(_LATER, key=key, due_time=due_time)
+
+    async def forget(self, kind: str, before: datetime) -> int:
+        """Delete at most BITE_ROWS rows of decisions, outbox, requests, samples; how many."""
+        return await self._transaction.execute(_FORGET[kind], before=before)
+
+    async def timetable(self) -> Timetable:
+        row = await self._transaction.first(_SCHEDULE)
+        return Timetable(0.0, None, 0) if row is None else rows.read(Timetable, row)
+
+    async def set_timetable(self, interval_seconds: float, next_time: datetime | None) -> None:
+        await self._transaction.execute(
+            _SET_SCHEDULE, interval_seconds=interval_seconds, next_time=next_time
+        )
+
+    async def claim_turn(self, now: datetime) -> bool:
+        """Whether an evaluation is due and this process is the one to run it."""
+        return bool(await self._transaction.execute(_CLAIM_TURN, now=now))
+
+    async def demo_start(self, now: datetime) -> datetime:
+        """When the simulation began: at the first call."""
+        began: datetime = await self._transaction.scalar(_DEMO_START, now=now)
+        return began
+
+    async def clear(self) -> int:
+        """Delete every row; how many."""
+        return sum(
+            [await self._transaction.execute(Statement(f"delete from {name}")) for name in _CLEARED]
+        )
+
+
+def _record(row: Row) -> DecisionRecord:
+    return replace(_RECORD.validate_json(row["body"]), key=row["key"])

@@ -1,0 +1,6 @@
+"""What Alembic runs for withdrawals."""
+
+from services.withdrawals.tables import metadata
+from shared.database.migrations import run
+
+run(metadata)

@@ -1,0 +1,231 @@
+"""Puts the withdrawals service together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+from urllib.parse import urlsplit
+
+from pydantic import Field, ValidationInfo, field_validator
+from sonic.withdrawals.v1 import withdrawals_pb2_grpc as rpc
+
+from services.withdrawals.assets.service.assets import AssetsService
+from services.withdrawals.assets.service.config import ConfigService
+from services.withdrawals.assets.servicer import AssetsServicer
+from services.withdrawals.assets.store import AssetStore
+from services.withdrawals.clients import PriceServiceSource, price_channel
+from services.withdrawals.decisions.ports import AlertsPort, PriceSource
+from services.withdrawals.decisions.service.evaluate import EvaluateService
+from services.withdrawals.decisions.service.exposed import METRIC_NAMES, ExposedDecisions
+from services.withdrawals.decisions.service.gathering import Gathering
+from services.withdrawals.decisions.service.queries import DecisionQueries
+from services.withdrawals.decisions.service.relay import NewsRelay
+from services.withdrawals.decisions.service.upkeep import Clearing, Forgetting, ScheduleService
+from services.withdrawals.decisions.servicer import AdvisorServicer
+from services.withdrawals.decisions.store import DecisionStore
+from services.withdrawals.loop import DecisionFeed, relay_loop, schedule_loop, sweep_loop
+from services.withdrawals.series.service import SeriesService
+from services.withdrawals.series.servicer import SeriesReader
+from services.withdrawals.supply.domain.demo import DEMO_ASSETS
+from services.withdrawals.supply.ports import Venue
+from services.withdrawals.supply.service.flows import FlowsService
+from services.withdrawals.supply.service.imports import ImportsService
+from services.withdrawals.supply.service.loading import SupplyRows
+from services.withdrawals.supply.service.sync import SyncService
+from services.withdrawals.supply.servicer import SupplyServicer
+from services.withdrawals.supply.store.supply import SupplyStore
+from shared import metrics
+from shared.clock import Clock, SystemClock
+from shared.config import ServiceConfig
+from shared.database.migrations import migrated
+from shared.database.pool import Database
+from shared.lifecycle import App, Part, run
+from shared.rpc.server import GrpcServer
+
+_SERVICES = ("AdvisorService", "AssetsService", "SupplyService")
+# A file of 16 MiB, as the schema allows, and its envelope.
+_FILE_BYTES = 17 * 1024 * 1024
+TEST_ROLE = "withdrawals_test"
+
+
+class Config(ServiceConfig):
+    """Settings of the withdrawals service."""
+
+    service: ClassVar[str] = "withdrawals"
+    listen_address: str = Field("127.0.0.1:50058", description="host:port to serve on")
+    price_address: str = Field("127.0.0.1:50051", description="host:port of the price service")
+    sonic_live: bool = Field(
+        False, description="1: no simulated supply while no asset is configured"
+    )
+    sonic_demo_seed: str = Field("sonic", min_length=1, description="seed of the simulation")
+    withdrawals_test: bool = Field(
+        False,
+        validate_default=True,
+        description="1: reads and writes the schema withdrawals_test alone",
+    )
+    withdrawals_metrics: tuple[str, ...] = Field(
+        METRIC_NAMES, description="which wo_ series /metrics shows", examples=["wo_decision"]
+    )
+    withdrawals_decisions_days: float = Field(
+        400.0, ge=0, description="decisions stay so long, the last of an asset for ever; 0 = ever"
+    )
+    withdrawals_samples_days: float = Field(
+        1100.0, ge=0, description="samples stay so long, the first of a wallet for ever; 0 = ever"
+    )
+    withdrawals_requests_days: float = Field(
+        7.0, ge=0, description="answers of imports and news stay so long; 0 = ever"
+    )
+
+    @field_validator("withdrawals_test")
+    @classmethod
+    def _has_the_role_of_tests(cls, value: bool, others: ValidationInfo) -> bool:
+        url = others.data.get("database_url")
+        role = urlsplit(url.get_secret_value()).username if url is not None else TEST_ROLE
+        if value and role != TEST_ROLE:
+            raise ValueError(f"WITHDRAWALS_DATABASE_URL must name the role {TEST_ROLE}")
+        return value
+
+    @field_validator("withdrawals_metrics")
+    @classmethod
+    def _are_series(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if unknown := [name for name in value if name not in METRIC_NAMES]:
+            raise ValueError(f"no series {', '.join(unknown)[:60]}; {', '.join(METRIC_NAMES)}")
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """The world: the venue (None: none is asked), prices beside the venue's, who tells people."""
+
+    venue: Venue | None
+    prices: Sequence[PriceSource]
+    alerts: AlertsPort | None = None
+    parts: Sequence[Part] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Services:
+    """The use cases that others are made of."""
+
+    assets: AssetsService
+    schedule: ScheduleService
+    config: ConfigService
+    sync: SyncService
+    rows: SupplyRows
+    evaluations: EvaluateService
+    queries: DecisionQueries
+
+
+def outside(config: Config) -> Outside:
+    """As configured."""
+    price = price_channel(config.price_address)
+    return Outside(None, [PriceServiceSource(price)], parts=[price])
+
+
+def build(config: Config, clock: Clock | None = None, world: Outside | None = None) -> App:
+    """The service as an application; nothing is opened before it starts. `world`: of a test."""
+    clock = clock or SystemClock()
+    world = world or outside(config)
+    database = Database(config.database_url.get_secret_value(), application_name="withdrawals")
+    services = _services(config, database, world, clock)
+    exposed = ExposedDecisions(metrics.process(), config.withdrawals_metrics)
+    feed = DecisionFeed(services.queries, clock)
+    services.evaluations.on_change(exposed.show)
+    services.evaluations.on_change(feed.wake)
+    turns = schedule_loop(services.schedule, services.evaluations, clock)
+    services.schedule.on_change(turns.wake)
+    decisions = database.open(DecisionStore)
+    forgetting = Forgetting(decisions, clock, _kept_days(config))
+    server = GrpcServer(
+        config.listen_address,
+        [
+            (rpc.add_AdvisorServiceServicer_to_server, _advisor(services, database, feed, clock)),
+            (
+                rpc.add_AssetsServiceServicer_to_server,
+                AssetsServicer(services.assets, services.config),
+            ),
+            (rpc.add_SupplyServiceServicer_to_server, _supply(services, database, clock)),
+        ],
+        service_names=[f"sonic.withdrawals.v1.{name}" for name in _SERVICES],
+        ready=migrated(database, Path(__file__).parent / "migrations"),
+        clock=clock,
+        channelz=config.channelz,
+        large=dict.fromkeys(("ImportFlows", "ImportSamples", "ImportTokenRegistry"), _FILE_BYTES),
+    )
+    side = metrics.serve(config.metrics_address)
+    parts: list[Part] = [database, *world.parts, feed, side, server]
+    parts += [turns, sweep_loop(forgetting.sweep, clock)]
+    if world.alerts is not None:
+        relay = NewsRelay(decisions, world.alerts, clock)
+        parts.append(relay_loop(relay.relay, clock))
+    return App("withdrawals", parts, grace_seconds=config.shutdown_grace_seconds)
+
+
+def _services(config: Config, database: Database, world: Outside, clock: Clock) -> _Services:
+    begin, read = database.open(AssetStore), database.open(AssetStore, isolation="AUTOCOMMIT")
+    supply = database.open(SupplyStore)
+    decisions = database.open(DecisionStore)
+    schedule = ScheduleService(decisions, clock)
+    assets = AssetsService(begin, read, () if config.sonic_live else DEMO_ASSETS)
+    sync = SyncService(
+        supply,
+        database.open(SupplyStore, isolation="AUTOCOMMIT"),
+        assets,
+        world.venue,
+        clock,
+    )
+    rows = SupplyRows(supply, database.open(SupplyStore, isolation="REPEATABLE READ"), clock)
+    seed = config.sonic_demo_seed
+    gathering = Gathering(assets, sync, world.venue, world.prices, seed)
+    return _Services(
+        assets,
+        schedule,
+        ConfigService(begin, read, schedule.set_seconds),
+        sync,
+        rows,
+        EvaluateService(decisions, assets, rows, sync, gathering, clock, seed),
+        DecisionQueries(database.open(DecisionStore, isolation="AUTOCOMMIT")),
+    )
+
+
+def _advisor(
+    services: _Services, database: Database, feed: DecisionFeed, clock: Clock
+) -> AdvisorServicer:
+    return AdvisorServicer(
+        services.evaluations,
+        services.queries,
+        services.schedule,
+        Clearing(database.open(DecisionStore), services.rows.clear),
+        feed.watch,
+        SeriesReader(SeriesService(services.assets, services.rows, clock)).get,
+    )
+
+
+def _supply(services: _Services, database: Database, clock: Clock) -> SupplyServicer:
+    begin = database.open(SupplyStore)
+    read = database.open(SupplyStore, isolation="AUTOCOMMIT")
+    return SupplyServicer(
+        FlowsService(begin, read, services.assets, clock),
+        ImportsService(begin, clock),
+        services.sync,
+    )
+
+
+def _kept_days(config: Config) -> dict[str, float]:
+    return {
+        "decisions": config.withdrawals_decisions_days,
+        "samples": config.withdrawals_samples_days,
+        "requests": config.withdrawals_requests_days,
+        "outbox": config.withdrawals_requests_days,
+    }
+
+
+def main() -> None:
+    """Start one process of the service."""
+    raise SystemExit(run(Config, build))
+
+
+if __name__ == "__main__":
+    main()

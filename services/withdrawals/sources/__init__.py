@@ -1,0 +1,1 @@
+"""Where samples, flows and prices come from."""

@@ -1,0 +1,1 @@
+"""Use cases of supply: rows by hand, from files, from the venue."""

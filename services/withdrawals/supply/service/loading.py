@@ -1,0 +1,68 @@
+"""Everything that is kept of an asset's supply at one moment, and new samples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from services.withdrawals.gains.domain.samples import Floats, Micros, SampleColumns
+from services.withdrawals.supply.domain.rows import Cursor, FlowRow, ReferenceRow, SampleRow
+from services.withdrawals.supply.ports import Begin
+from services.withdrawals.supply.store.samples import FIRST_MOMENT
+from shared.clock import Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Of one asset up to a moment; cursors of every wallet."""
+
+    samples: SampleColumns
+    flows: list[FlowRow]
+    references: list[ReferenceRow]
+    cursors: Mapping[str, Cursor]
+
+
+class SupplyRows:
+    """Reads by `snapshot`, which sees one moment over several statements."""
+
+    def __init__(self, begin: Begin, snapshot: Begin, clock: Clock) -> None:
+        self._begin = begin
+        self._snapshot = snapshot
+        self._clock = clock
+
+    async def load(self, asset: str, until: datetime, since: datetime | None = None) -> Loaded:
+        """What was known then; `since` bounds the samples alone."""
+        async with self._snapshot() as store:
+            return Loaded(
+                await store.samples(asset, until, since),
+                await store.flows(asset, until),
+                await store.references(asset, until),
+                await store.cursors(),
+            )
+
+    async def ada_prices(self, asset: str, until: datetime) -> tuple[Micros, Floats]:
+        """USD an ADA at the instants of samples, where it is known, ascending."""
+        async with self._snapshot() as store:
+            return await store.ada_prices(asset, until, FIRST_MOMENT)
+
+    async def add(self, samples: Sequence[SampleRow], flows: Sequence[FlowRow] = ()) -> None:
+        """Those that are not there."""
+        if not samples and not flows:
+            return
+        async with self._begin() as store:
+            names = [(row.asset, row.wallet, row.market) for row in samples]
+            keys = await store.holding_keys(names)
+            await store.add_samples(samples, [keys[name] for name in names])
+            if flows:
+                await store.add_flows(flows, self._clock.now())
+
+    async def last_sample_time(self, asset: str) -> datetime | None:
+        """The newest one's."""
+        async with self._begin() as store:
+            return await store.last_sample_time(asset)
+
+    async def clear(self) -> int:
+        """Delete every row; how many."""
+        async with self._begin() as store:
+            return await store.clear()

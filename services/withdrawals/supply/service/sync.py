@@ -1,0 +1,250 @@
+"""The venue's transactions as flows: window by window, wallet by wallet, as often as wanted."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+
+from services.withdrawals.assets.domain.settings import Asset, Wallet
+from services.withdrawals.gains.domain.flows import FlowIdentity
+from services.withdrawals.supply.domain.rows import Cursor, FlowRow, RowSource, shown_wallet
+from services.withdrawals.supply.domain.venue import (
+    KINDS,
+    LEAST_WINDOW,
+    Market,
+    VenueTransaction,
+    is_address,
+    market_id_of,
+    market_of,
+)
+from services.withdrawals.supply.ports import Begin, Venue, Watched
+from shared.clock import Clock
+from shared.errors import Conflict, FailedPrecondition, SonicError, Unavailable, invalid
+
+# Before the venue's first market.
+FIRST_TIME = datetime(2022, 1, 1, tzinfo=UTC)
+# A transaction may be told late.
+_OVERLAP = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class SyncProgress:
+    """How far a synchronisation is; counts over all wallets."""
+
+    wallets_total: int = 0
+    wallet_count: int = 0
+    wallet: str = ""
+    window_count: int = 0
+    seen_count: int = 0
+    new_count: int = 0
+    ignored_count: int = 0
+    unresolved_count: int = 0
+    errors: tuple[str, ...] = ()
+    done: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """From when until when; None: as the cursors say, until now."""
+
+    start: datetime | None = None
+    end: datetime | None = None
+
+
+@dataclass(slots=True)
+class _Gathered:
+    """Of one wallet."""
+
+    flows: dict[FlowIdentity, FlowRow] = field(default_factory=dict)
+    seen: set[tuple[str, str, str]] = field(default_factory=set)
+    unresolved_count: int = 0
+    ignored_count: int = 0
+    refused: list[str] = field(default_factory=list)
+
+
+class SyncService:
+    """One synchronisation at a time in this process; two processes write the same rows once."""
+
+    def __init__(
+        self, begin: Begin, read: Begin, watched: Watched, venue: Venue | None, clock: Clock
+    ) -> None:
+        self._begin = begin
+        self._read = read
+        self._watched = watched
+        self._venue = venue
+        self._clock = clock
+        self._alone = asyncio.Lock()
+
+    async def sync(self, span: Span, names: Sequence[str] = ()) -> AsyncIterator[SyncProgress]:
+        """SYNC_RUNNING, NO_WALLETS, VENUE_UNAVAILABLE; one wallet's failure stops no other."""
+        if self._alone.locked():
+            raise Conflict("SYNC_RUNNING", "a synchronisation is under way; wait for its end")
+        async with self._alone:
+            async for progress in self._sync(span, names):
+                yield progress
+
+    async def catch_up(self, wallets: Sequence[str]) -> Mapping[str, str]:
+        """What is new of these wallets since their cursors; why not, by wallet. For evaluations."""
+        failed: dict[str, str] = {}
+        async with self._alone:
+            known = {wallet.name: wallet for wallet in await self.wallets()}
+            try:
+                markets = await self._markets()
+            except SonicError as error:
+                return dict.fromkeys(wallets, error.message)
+            for name in wallets:
+                if name in known:
+                    try:
+                        await self._wallet(known[name], Span(), markets, SyncProgress())
+                    except SonicError as error:
+                        failed[name] = error.message
+        return failed
+
+    async def wallets(self) -> list[Wallet]:
+        """Those configured, else those of samples, whose name is their address."""
+        configured = await self._watched.every_wallet()
+        if configured:
+            return configured
+        async with self._read() as store:
+            names = await store.sampled_wallets()
+        return [Wallet(name, (name,)) for name in names if is_address(name)]
+
+    async def _markets(self) -> dict[str, tuple[str, Sequence[Market]]]:
+        """Asset name by market id, each with all markets."""
+        if self._venue is None:
+            raise Unavailable("VENUE_UNAVAILABLE", "no venue is configured")
+        markets = await self._venue.markets()
+        return _by_market(await self._watched.watched(), markets)
+
+    async def _sync(self, span: Span, names: Sequence[str]) -> AsyncIterator[SyncProgress]:
+        if span.start is not None and span.start >= (span.end or self._clock.now()):
+            raise invalid("start_time", "before end_time")
+        wallets = [wallet for wallet in await self.wallets() if not names or wallet.name in names]
+        if not wallets:
+            raise FailedPrecondition(
+                "NO_WALLETS", "no such wallet is configured, and none is found in the samples"
+            )
+        progress = SyncProgress(wallets_total=len(wallets))
+        markets = await self._markets()
+        for wallet in wallets:
+            progress = replace(progress, wallet=wallet.name)
+            yield progress
+            try:
+                progress = await self._wallet(wallet, span, markets, progress)
+            except SonicError as error:
+                said = f"{shown_wallet(wallet.name)}: {error.message}"
+                progress = replace(progress, errors=(*progress.errors, said))
+            progress = replace(progress, wallet_count=progress.wallet_count + 1)
+        yield replace(progress, wallet="", done=True)
+
+    async def _wallet(
+        self,
+        wallet: Wallet,
+        span: Span,
+        markets: Mapping[str, tuple[str, Sequence[Market]]],
+        progress: SyncProgress,
+    ) -> SyncProgress:
+        start, end = span.start, span.end or self._clock.now()
+        if start is None:
+            async with self._read() as store:
+                cursor = (await store.cursors()).get(wallet.name)
+            start = FIRST_TIME if cursor is None else cursor.until_time - _OVERLAP
+        gathered = _Gathered()
+        windows = await self._windows(wallet, start, end, markets, gathered)
+        flows = list(gathered.flows.values())
+        async with self._begin() as store:
+            keys = await store.add_flows(flows, self._clock.now())
+            if not gathered.refused and start < end:
+                # What could not be read may be a deposit: the span is whole without it only.
+                await store.set_cursor(Cursor(wallet.name, start, end))
+        errors = [f"{shown_wallet(wallet.name)}: {refused}" for refused in gathered.refused[:10]]
+        return replace(
+            progress,
+            window_count=progress.window_count + windows,
+            seen_count=progress.seen_count + len(gathered.seen),
+            new_count=progress.new_count + len(keys),
+            ignored_count=progress.ignored_count + gathered.ignored_count,
+            unresolved_count=progress.unresolved_count + gathered.unresolved_count,
+            errors=(*progress.errors, *errors),
+        )
+
+    async def _windows(
+        self,
+        wallet: Wallet,
+        start: datetime,
+        end: datetime,
+        markets: Mapping[str, tuple[str, Sequence[Market]]],
+        gathered: _Gathered,
+    ) -> int:
+        """Halved until each fits into an answer; how many were asked for."""
+        if self._venue is None:
+            raise Unavailable("VENUE_UNAVAILABLE", "no venue is configured")
+        waiting, count = [(start, end)], 0
+        while waiting:
+            first, last = waiting.pop()
+            page = await self._venue.transactions(wallet.addresses, first, last)
+            count += 1
+            if page.is_whole:
+                gathered.refused += page.refused
+                for one in page.transactions:
+                    _gather(one, wallet.name, markets, gathered)
+                continue
+            if last - first <= LEAST_WINDOW:
+                raise Unavailable(
+                    "VENUE_UNAVAILABLE",
+                    f"the venue tells {len(page.transactions)} of {page.total_count} transactions"
+                    f" of {first:%Y-%m-%dT%H:%M:%SZ}",
+                )
+            # Both halves hold their common moment; a transaction told twice is one.
+            middle = first + (last - first) / 2
+            waiting += [(middle, last), (first, middle)]
+        return count
+
+
+def _by_market(
+    assets: Sequence[Asset], markets: Sequence[Market]
+) -> dict[str, tuple[str, Sequence[Market]]]:
+    found: dict[str, tuple[str, Sequence[Market]]] = {"": ("", markets)}
+    for asset in assets:
+        market = market_of(asset.settings.symbol, markets)
+        if market is not None:
+            found[market.id] = (asset.settings.name, markets)
+    return found
+
+
+def _gather(
+    one: VenueTransaction,
+    wallet: str,
+    markets: Mapping[str, tuple[str, Sequence[Market]]],
+    gathered: _Gathered,
+) -> None:
+    identity = (one.tx_id, one.market_id or one.market_name, one.type)
+    if identity in gathered.seen:
+        return
+    gathered.seen.add(identity)
+    kind = KINDS.get(one.type)
+    if kind is None:
+        gathered.ignored_count += 1
+        return
+    market = market_id_of(one, markets[""][1])
+    asset, _ = markets.get(market, ("", ()))
+    if not market or not asset:
+        # A market that nobody watches is known and left; one without a name is not.
+        gathered.unresolved_count += not market
+        gathered.ignored_count += bool(market)
+        return
+    row = FlowRow(
+        asset=asset,
+        wallet=wallet,
+        market=market,
+        tx_id=one.tx_id,
+        kind=kind,
+        units=one.units,
+        flow_time=one.time,
+        source=RowSource.SYNC,
+        receipt_units=one.receipt_units,
+        exchange_rate=one.exchange_rate,
+    )
+    gathered.flows[FlowIdentity(one.tx_id, market, wallet, kind)] = row

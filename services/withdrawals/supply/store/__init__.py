@@ -1,0 +1,1 @@
+"""Rows of supply in and out: flows, samples as columns, references, cursors."""
