@@ -8,8 +8,8 @@ from decimal import Decimal
 from sonic.withdrawals.v1 import withdrawals_pb2 as pb
 
 from services.withdrawals.decisions.domain.explain import Explained
+from services.withdrawals.decisions.domain.history import DecisionFilter, Timetable
 from services.withdrawals.decisions.domain.record import DecisionRecord, WalletRecord
-from services.withdrawals.decisions.store import DecisionFilter, Timetable
 from services.withdrawals.gate.domain.gate import GateResult
 from services.withdrawals.prices.domain import PriceComparison
 from shared.codec import fill, from_timestamp, to_duration

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from services.withdrawals.decisions.store import DecisionStore, News
+from services.withdrawals.decisions.domain.history import News
 from services.withdrawals.prices.domain import PriceQuote
-
-Begin = Callable[[], AbstractAsyncContextManager[DecisionStore]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from datetime import datetime
-from typing import NamedTuple
 
 from pydantic import TypeAdapter
 from sqlalchemy import select
 
+from services.withdrawals.decisions.domain.history import DecisionFilter, News, Timetable
 from services.withdrawals.decisions.domain.record import DecisionRecord
 from services.withdrawals.tables import decision
 from shared import rows
@@ -96,38 +97,6 @@ _DEMO_START = Statement(
     " returning demo_start_time"
 )
 _CLEARED = ("decision", "outbox", "asset_state")
-
-
-class Timetable(NamedTuple):
-    """When evaluations run by themselves; 0 seconds: never."""
-
-    interval_seconds: float
-    next_time: datetime | None
-    revision: int
-
-
-@dataclass(frozen=True, slots=True)
-class News:
-    """A claimed row of the outbox: a decision, and the value before it (None: the first)."""
-
-    record: DecisionRecord
-    previous_value: int | None
-    tries: int
-
-    @property
-    def request_id(self) -> str:
-        """The same at every try."""
-        return f"withdrawals-{self.record.id}"
-
-
-@dataclass(frozen=True, slots=True)
-class DecisionFilter:
-    """Which decisions; empty or None: any."""
-
-    asset: str = ""
-    value: int | None = None
-    start_time: datetime | None = None
-    end_time: datetime | None = None
 
 
 class DecisionStore:
@@ -251,3 +220,6 @@ class DecisionStore:
 
 def _record(row: Row) -> DecisionRecord:
     return replace(_RECORD.validate_json(row["body"]), key=row["key"])
+
+
+Begin = Callable[[], AbstractAsyncContextManager[DecisionStore]]

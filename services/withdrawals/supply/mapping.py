@@ -10,9 +10,8 @@ from sonic.withdrawals.v1 import withdrawals_pb2 as pb
 
 from services.withdrawals.assets.mapping import amount_of
 from services.withdrawals.gains.domain.flows import FlowKind
-from services.withdrawals.supply.domain.rows import SCALE, FlowRow, ReferenceRow
+from services.withdrawals.supply.domain.rows import SCALE, FlowFilter, FlowRow, ReferenceRow
 from services.withdrawals.supply.service.sync import SyncProgress
-from services.withdrawals.supply.store.flows import FlowFilter
 from shared.codec import fill, from_timestamp, number
 from shared.errors import invalid
 

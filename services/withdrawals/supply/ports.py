@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
 from services.withdrawals.assets.domain.settings import Asset, Wallet
 from services.withdrawals.supply.domain.venue import Held, Market, TransactionPage
-from services.withdrawals.supply.store.supply import SupplyStore
-
-Begin = Callable[[], AbstractAsyncContextManager[SupplyStore]]
 
 
 class Venue(Protocol):

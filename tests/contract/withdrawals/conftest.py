@@ -12,8 +12,8 @@ from sonic.withdrawals.v1 import withdrawals_pb2 as pb
 from sonic.withdrawals.v1 import withdrawals_pb2_grpc as rpc
 
 from services.withdrawals import server
+from services.withdrawals.decisions.domain.history import News
 from services.withdrawals.decisions.ports import PricedAsset
-from services.withdrawals.decisions.store import News
 from services.withdrawals.prices.domain import PriceQuote
 from services.withdrawals.supply.domain.venue import (
     Held,

@@ -10,9 +10,9 @@ from datetime import datetime
 from services.withdrawals.assets.domain.settings import Asset
 from services.withdrawals.assets.service.assets import AssetsService
 from services.withdrawals.decisions.domain.record import DecisionRecord, failed_record, is_news
-from services.withdrawals.decisions.ports import Begin
 from services.withdrawals.decisions.service.gathering import Gathered, Gathering
 from services.withdrawals.decisions.service.judging import Judgement, judgement_of
+from services.withdrawals.decisions.store import Begin
 from services.withdrawals.supply.domain.demo import demo_flows, demo_samples
 from services.withdrawals.supply.service.loading import SupplyRows
 from services.withdrawals.supply.service.sync import SyncService

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from services.withdrawals.decisions.domain.explain import Explained, explained
+from services.withdrawals.decisions.domain.history import DecisionFilter
 from services.withdrawals.decisions.domain.record import DecisionRecord
-from services.withdrawals.decisions.ports import Begin
-from services.withdrawals.decisions.store import DecisionFilter
+from services.withdrawals.decisions.store import Begin
 from services.withdrawals.supply.domain.rows import key_of
 from shared import paging
 from shared.errors import NotFound

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from services.withdrawals.decisions.ports import AlertsPort, Begin
-from services.withdrawals.decisions.store import News
+from services.withdrawals.decisions.domain.history import News
+from services.withdrawals.decisions.ports import AlertsPort
+from services.withdrawals.decisions.store import Begin
 from shared.clock import Clock
 from shared.errors import SonicError, Unavailable
 from shared.log import get_logger

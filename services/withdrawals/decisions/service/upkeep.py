@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 
-from services.withdrawals.decisions.ports import Begin
-from services.withdrawals.decisions.store import BITE_ROWS, Timetable
+from services.withdrawals.decisions.domain.history import Timetable
+from services.withdrawals.decisions.store import BITE_ROWS, Begin
 from shared.clock import Clock
 from shared.errors import Conflict, invalid, require_confirmation
 from shared.log import get_logger

@@ -97,6 +97,17 @@ class ReferenceRow:
         return f"ref-{self.key}"
 
 
+@dataclass(frozen=True, slots=True)
+class FlowFilter:
+    """Which flows; empty or None: any."""
+
+    asset: str = ""
+    wallet: str = ""
+    kind: FlowKind | None = None
+    start_time: datetime | None = None
+    end_time: datetime | None = None
+
+
 class Cursor(NamedTuple):
     """The span of the venue's transactions that was read of a wallet without a failure."""
 

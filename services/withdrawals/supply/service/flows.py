@@ -6,9 +6,15 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
-from services.withdrawals.supply.domain.rows import FlowRow, ReferenceRow, RowSource, key_of
-from services.withdrawals.supply.ports import Begin, Watched
-from services.withdrawals.supply.store.flows import FlowFilter
+from services.withdrawals.supply.domain.rows import (
+    FlowFilter,
+    FlowRow,
+    ReferenceRow,
+    RowSource,
+    key_of,
+)
+from services.withdrawals.supply.ports import Watched
+from services.withdrawals.supply.store.supply import Begin
 from shared import paging
 from shared.clock import Clock
 from shared.errors import AlreadyExists, NotFound

@@ -10,8 +10,7 @@ from typing import TypeVar
 
 from services.withdrawals.supply.domain.files import Read, read_flows, read_samples
 from services.withdrawals.supply.domain.rows import FlowRow, SampleRow
-from services.withdrawals.supply.ports import Begin
-from services.withdrawals.supply.store.supply import SupplyStore
+from services.withdrawals.supply.store.supply import Begin, SupplyStore
 from shared.clock import Clock
 from shared.errors import Conflict
 

@@ -8,8 +8,8 @@ from datetime import datetime
 
 from services.withdrawals.gains.domain.samples import Floats, Micros, SampleColumns
 from services.withdrawals.supply.domain.rows import Cursor, FlowRow, ReferenceRow, SampleRow
-from services.withdrawals.supply.ports import Begin
 from services.withdrawals.supply.store.samples import FIRST_MOMENT
+from services.withdrawals.supply.store.supply import Begin
 from shared.clock import Clock
 
 

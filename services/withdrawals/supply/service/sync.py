@@ -19,7 +19,8 @@ from services.withdrawals.supply.domain.venue import (
     market_id_of,
     market_of,
 )
-from services.withdrawals.supply.ports import Begin, Venue, Watched
+from services.withdrawals.supply.ports import Venue, Watched
+from services.withdrawals.supply.store.supply import Begin
 from shared.clock import Clock
 from shared.errors import Conflict, FailedPrecondition, SonicError, Unavailable, invalid
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select
 
 from services.withdrawals.gains.domain.flows import FlowKind
-from services.withdrawals.supply.domain.rows import FlowRow, ReferenceRow, RowSource
+from services.withdrawals.supply.domain.rows import FlowFilter, FlowRow, ReferenceRow, RowSource
 from services.withdrawals.tables import flow, holding, reference
 from shared import rows
 from shared.database.keyset import apply
@@ -60,17 +59,6 @@ _SET_REFERENCE = Statement(
     " returning key"
 )
 _DELETE_REFERENCE = Statement("delete from reference where key = :key")
-
-
-@dataclass(frozen=True, slots=True)
-class FlowFilter:
-    """Which flows; empty or None: any."""
-
-    asset: str = ""
-    wallet: str = ""
-    kind: FlowKind | None = None
-    start_time: datetime | None = None
-    end_time: datetime | None = None
 
 
 class FlowRows:

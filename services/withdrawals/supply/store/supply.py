@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Any
 
@@ -78,3 +80,6 @@ class SupplyStore(FlowRows, SampleRows):
         return sum(
             [await self._transaction.execute(Statement(f"delete from {name}")) for name in _CLEAR]
         )
+
+
+Begin = Callable[[], AbstractAsyncContextManager[SupplyStore]]
