@@ -12,7 +12,7 @@ from services.withdrawals.decisions.domain.history import DecisionFilter, Timeta
 from services.withdrawals.decisions.domain.record import DecisionRecord, WalletRecord
 from services.withdrawals.gate.domain.gate import GateResult
 from services.withdrawals.prices.domain import PriceComparison
-from shared.codec import fill, from_timestamp, to_duration
+from shared.codec import fill, from_timestamp
 
 _VALUES = {
     1: pb.DECISION_VALUE_WITHDRAW_OK,
@@ -78,6 +78,6 @@ def schedule_message(timetable: Timetable) -> pb.Schedule:
     return fill(
         pb.Schedule,
         timetable,
-        interval=to_duration(timedelta(seconds=timetable.interval_seconds)),
+        interval=timedelta(seconds=timetable.interval_seconds),
         etag=str(timetable.revision),
     )

@@ -11,6 +11,7 @@ import numpy as np
 
 from services.withdrawals.assets.domain.settings import Asset, AssetSettings
 from services.withdrawals.assets.service.assets import AssetsService
+from services.withdrawals.decisions.domain.even_points import evenly
 from services.withdrawals.decisions.service.judging import gate_settings, of_wallets
 from services.withdrawals.gains.domain.corrected_gain import GainSeries
 from services.withdrawals.gains.domain.evaluation import GainRules, evaluate_gains
@@ -117,6 +118,8 @@ def _drawn(
         series += _gains(asset.settings, rows, request, end)
     columns = _columns(series, assets, ada)
     settings = assets[0].settings if assets else AssetSettings("none")
+    if request.view is View.RESIDUAL:
+        columns = _even(columns, settings.gate.lookback)
     view = view_series(request.view, columns, gate_settings(settings))
     kept = _within(view, request, end)
     bins = None
@@ -178,6 +181,14 @@ def _columns(
         ada_usd,
         base,
     )
+
+
+def _even(columns: SupplyColumns, lookback: timedelta) -> SupplyColumns:
+    """Only its corrected position, at the points that the gate looks at."""
+    times, corrected = evenly(columns.time_micros, columns.corrected_units, lookback)
+    unknown = np.full(len(times), np.nan)
+    gains = corrected - columns.base_units
+    return SupplyColumns(times, unknown, gains, unknown, unknown, columns.base_units)
 
 
 def _within(view: ViewSeries, request: SeriesRequest, end: datetime) -> ViewSeries:

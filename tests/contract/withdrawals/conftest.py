@@ -37,7 +37,7 @@ class FakeVenue:
 
     listed: list[Market] = field(
         default_factory=lambda: [
-            Market("DJED", "DJED", "DJED", 0.999, Decimal(1_000_000), 0.0213, "", Decimal(1))
+            Market("DJED", "DJED", "DJED", 0.999, Decimal(1_000_000), 0.0213, "", Decimal("0.5"))
         ]
     )
     holdings: dict[str, list[Held]] = field(default_factory=dict)

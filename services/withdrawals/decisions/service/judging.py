@@ -12,6 +12,7 @@ import numpy as np
 from services.withdrawals.assets.domain.settings import Asset, AssetSettings, PriceConfig
 from services.withdrawals.decisions.domain.allowance import TakenRule
 from services.withdrawals.decisions.domain.decision import decide
+from services.withdrawals.decisions.domain.even_points import evenly
 from services.withdrawals.decisions.domain.inputs import (
     Circumstances,
     DecisionRules,
@@ -119,9 +120,9 @@ def asset_gains(asset: Asset, loaded: Loaded, gathered: Gathered, as_of: datetim
 def gate_series(settings: AssetSettings, gains: AssetGains) -> tuple[Micros, Numbers]:
     """What the gate looks at: microseconds since 1970, and tokens or USD a token."""
     total = total_series(gains.series, settings.sample_age_limit)
-    if settings.gate.series == "PRICE":
-        return total.time_micros, total.price_usd
-    return total.time_micros, total.corrected_units / 10.0**SCALE.decimals
+    is_price = settings.gate.series == "PRICE"
+    values = total.price_usd if is_price else total.corrected_units / 10.0**SCALE.decimals
+    return evenly(total.time_micros, values, settings.gate.lookback)
 
 
 def gate_settings(settings: AssetSettings) -> GateSettings:
