@@ -1,0 +1,195 @@
+"""Flows, samples and references by hand, from files, from the venue."""
+
+from __future__ import annotations
+
+import os
+import time
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from sonic.withdrawals.v1 import withdrawals_pb2 as pb
+
+from services.withdrawals.supply.domain.venue import Market, VenueTransaction
+from shared.errors import AlreadyExists, Conflict, FailedPrecondition, InvalidArgument, NotFound
+from tests.contract.withdrawals.conftest import START, Bench
+from tests.contract.withdrawals.test_evaluations import stamp
+
+FLOWS = """asset;wallet;market;tx_id;kind;amount;time;notes
+djed;main;DJED;a1;deposit;100.5;2026-11-01T00:00:00Z;first
+djed;main;DJED;a2;withdrawal;oops;2026-11-02T00:00:00Z;
+djed;main;DJED;a3;withdrawal;20;2026-11-03T09:00:00+09:00;
+djed;main;DJED;a4;deposit;1;2026-11-03T00:00:00;
+djed;main;DJED;a5;loan;1;2026-11-03T00:00:00Z;
+"""
+
+
+def told(count: int) -> list[VenueTransaction]:
+    """So many, an hour apart: deposits, every tenth a withdrawal, every seventh a loan."""
+    return [
+        VenueTransaction(
+            f"tx{number}",
+            "BORROW" if number % 7 == 0 else "WITHDRAW" if number % 10 == 0 else "SUPPLY",
+            "",
+            "DJED",
+            START - timedelta(hours=number),
+            Decimal(10),
+            Decimal(469),
+            0.0213,
+        )
+        for number in range(1, count + 1)
+    ]
+
+
+async def sync(bench: Bench, **request: object) -> list[pb.SyncProgress]:
+    stream = bench.supply.SyncTransactions(pb.SyncTransactionsRequest(**request))
+    return [progress async for progress in stream]
+
+
+async def flow_count(bench: Bench) -> int:
+    return len((await bench.supply.ListFlows(pb.ListFlowsRequest(page_size=500))).flows)
+
+
+async def test_350_transactions_come_by_halved_windows_and_once(bench: Bench) -> None:
+    await bench.watch_djed()
+    bench.venue.told["addr1main"] = told(350)
+    progress = await sync(bench)
+    last = progress[-1]
+    assert last.done
+    assert (last.seen_count, last.new_count, last.ignored_count) == (350, 300, 50)
+    assert last.window_count > 6
+    assert await flow_count(bench) == 300
+    start = stamp(START - timedelta(days=365))
+    again = (await sync(bench, start_time=start))[-1]
+    assert (again.seen_count, again.new_count) == (350, 0)
+    # From the cursor on a day is asked for again.
+    assert (await sync(bench))[-1].seen_count == 24
+
+
+async def test_a_machine_in_another_zone_reads_the_same(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        await bench.watch_djed()
+        bench.venue.told["addr1main"] = told(30)
+        await sync(bench)
+        flows = (await bench.supply.ListFlows(pb.ListFlowsRequest())).flows
+        assert flows[0].flow_time == stamp(START - timedelta(hours=1))
+    finally:
+        monkeypatch.undo()
+        os.environ.pop("TZ", None)
+        time.tzset()
+
+
+async def test_one_wallets_failure_stops_no_other_and_is_said(bench: Bench) -> None:
+    await bench.watch_djed(wallets=("bad", "good"))
+    bench.venue.told["addr1good"] = told(5)
+    bench.venue.failing.add("addr1bad")
+    last = (await sync(bench))[-1]
+    assert list(last.errors) == ["bad: the venue does not answer"]
+    assert (last.wallet_count, last.wallets_total, last.new_count) == (2, 2, 5)
+
+
+async def test_the_same_transaction_in_two_markets_is_two_flows(bench: Bench) -> None:
+    await bench.watch_djed()
+    await bench.assets.CreateAsset(pb.CreateAssetRequest(asset=pb.Asset(name="usdc")))
+    bench.venue.listed.append(Market("wanUSDC", "USDC", "wanUSDC"))
+    one = told(1)[0]
+    from dataclasses import replace
+
+    bench.venue.told["addr1main"] = [
+        one,
+        one,
+        replace(one, market_id="wanUSDC"),
+        replace(one, tx_id="other", market_name="Nobody's"),
+    ]
+    last = (await sync(bench))[-1]
+    assert (last.seen_count, last.new_count, last.unresolved_count) == (3, 2, 1)
+    flows = (await bench.supply.ListFlows(pb.ListFlowsRequest())).flows
+    assert {(flow.asset, flow.market) for flow in flows} == {("djed", "DJED"), ("usdc", "wanUSDC")}
+
+
+async def test_without_wallets_there_is_nothing_to_synchronise(bench: Bench) -> None:
+    with pytest.raises(FailedPrecondition) as refused:
+        await sync(bench)
+    assert refused.value.reason == "NO_WALLETS"
+
+
+async def test_a_bad_row_is_named_and_the_others_are_kept(bench: Bench) -> None:
+    answer = await bench.supply.ImportFlows(pb.ImportFlowsRequest(content=FLOWS, request_id="one"))
+    assert (answer.new_count, answer.known_count, answer.refused_count) == (2, 0, 3)
+    assert list(answer.refused) == [
+        "row 3: units: a decimal number",
+        "row 5: time: needs its zone, Z for UTC",
+        "row 6: kind: DEPOSIT or WITHDRAWAL",
+    ]
+    assert "oops" not in str(answer)
+    again = await bench.supply.ImportFlows(pb.ImportFlowsRequest(content=FLOWS, request_id="one"))
+    assert again == answer
+    other = await bench.supply.ImportFlows(pb.ImportFlowsRequest(content=FLOWS))
+    assert (other.new_count, other.known_count) == (0, 2)
+    with pytest.raises(Conflict) as refused:
+        await bench.supply.ImportFlows(
+            pb.ImportFlowsRequest(content=FLOWS + "\n", request_id="one")
+        )
+    assert refused.value.reason == "REQUEST_ID_REUSED"
+    flows = (await bench.supply.ListFlows(pb.ListFlowsRequest(kind=pb.FLOW_KIND_WITHDRAWAL))).flows
+    assert [(flow.units, flow.flow_time.ToJsonString()) for flow in flows] == [
+        ("20", "2026-11-03T00:00:00Z")
+    ]
+
+
+async def test_samples_come_as_json_too(bench: Bench) -> None:
+    content = (
+        '{"samples": [{"asset": "djed", "wallet": "main", "market": "DJED", "ts": 1795000000000,'
+        ' "underlying_units": 1000.5, "price_usd": 0.999}, 7]}'
+    )
+    answer = await bench.supply.ImportSamples(pb.ImportSamplesRequest(content=content))
+    assert (answer.new_count, answer.refused_count) == (1, 1)
+    again = await bench.supply.ImportSamples(pb.ImportSamplesRequest(content=content))
+    assert (again.new_count, again.known_count) == (0, 1)
+    with pytest.raises(InvalidArgument) as refused:
+        await bench.supply.ImportSamples(pb.ImportSamplesRequest(content="[1"))
+    assert refused.value.reason == "BAD_IMPORT"
+
+
+async def test_a_flow_by_hand_is_there_once_and_can_be_deleted(bench: Bench) -> None:
+    await bench.watch_djed()
+    flow = pb.Flow(
+        asset="djed", wallet="main", tx_id="t", kind=pb.FLOW_KIND_DEPOSIT, units="1.000001",
+        flow_time=stamp(START),
+    )  # fmt: skip
+    made = await bench.supply.CreateFlow(pb.CreateFlowRequest(flow=flow))
+    assert (made.units, made.source) == ("1.000001", pb.ROW_SOURCE_HAND)
+    with pytest.raises(AlreadyExists):
+        await bench.supply.CreateFlow(pb.CreateFlowRequest(flow=flow))
+    for units in ("0", "-1", "x"):
+        flow.units = units
+        with pytest.raises(InvalidArgument):
+            await bench.supply.CreateFlow(pb.CreateFlowRequest(flow=flow))
+    await bench.supply.DeleteFlow(pb.DeleteFlowRequest(id=made.id))
+    with pytest.raises(NotFound):
+        await bench.supply.DeleteFlow(pb.DeleteFlowRequest(id=made.id))
+
+
+async def test_a_deleted_flow_of_the_venue_comes_back(bench: Bench) -> None:
+    await bench.watch_djed()
+    bench.venue.told["addr1main"] = told(300)
+    await sync(bench)
+    oldest = (await bench.supply.ListFlows(pb.ListFlowsRequest(page_size=500))).flows[-1]
+    await bench.supply.DeleteFlow(pb.DeleteFlowRequest(id=oldest.id))
+    assert (await sync(bench))[-1].new_count == 1
+
+
+async def test_references_are_listed_newest_first_and_deleted(bench: Bench) -> None:
+    await bench.watch_djed()
+    old = await bench.refer(10)
+    new = await bench.refer(1, "main")
+    listed = (await bench.supply.ListReferences(pb.ListReferencesRequest(asset="djed"))).references
+    assert list(listed) == [new, old]
+    await bench.supply.DeleteReference(pb.DeleteReferenceRequest(id=new.id))
+    with pytest.raises(NotFound) as missing:
+        await bench.supply.DeleteReference(pb.DeleteReferenceRequest(id=new.id))
+    assert missing.value.reason == "ROW_NOT_FOUND"
