@@ -9,6 +9,7 @@ from services.cli.nouns.portfolio import MODIFIERS, PORTFOLIO
 from services.cli.nouns.positions import POSITIONS
 from services.cli.nouns.prices import PRICES
 from services.cli.nouns.wallets import BROKERS, WALLETS
+from services.cli.nouns.withdrawals import WITHDRAWALS
 
 NOUNS = (
     POSITIONS,
@@ -24,6 +25,7 @@ NOUNS = (
     MONITORS,
     DELIVERIES,
     CHANNELS,
+    WITHDRAWALS,
     CYCLES,
     SCHEDULE,
     MODIFIERS,

@@ -1,0 +1,133 @@
+"""`sonic withdrawals`: what may be taken out of supplied stablecoins."""
+
+from services.cli.schema.verbs import Noun, Verb
+
+_ADVICE = "withdrawals.AdvisorService."
+_ASSETS = "withdrawals.AssetsService."
+_SUPPLY = "withdrawals.SupplyService."
+_DECISIONS = ("id", "asset", "value", "allowance_usd", "reasons", "evaluated_time")
+_FLOWS = ("id", "asset", "wallet", "kind", "units", "flow_time", "source", "tx_id")
+_SETTINGS = (
+    *("asset.alternate_name", "asset.enabled", "asset.safety_factor", "asset.cap_units"),
+    *("asset.taken_rule", "asset.ref_mode", "asset.reference_keyword", "asset.gated"),
+    *("asset.hold_on_aggregate_loss", "asset.sample_age_limit", "asset.flow_lag"),
+    *("asset.fee_units", "asset.wallets", "asset.range_start_time"),
+    *("asset.gate.method", "asset.gate.order", "asset.gate.mode", "asset.gate.band"),
+    *("asset.gate.k_sigma", "asset.gate.central_confidence", "asset.gate.alpha"),
+    *("asset.gate.lookback", "asset.gate.min_points", "asset.gate.series"),
+    *("asset.price.sources", "asset.price.relative", "asset.price.epsilon"),
+    *("asset.price.persistence", "asset.price.age_limit", "asset.price.depeg_limit_percent"),
+)
+_RANGE = {"start_time": "since", "end_time": "until"}
+
+WITHDRAWALS = Noun(
+    "withdrawals",
+    "What may be taken out of supplied stablecoins, and when.",
+    (
+        Verb(
+            "evaluate",
+            f"{_ADVICE}Evaluate",
+            options=("assets", "as_of_time", "dry_run"),
+            renamed={"assets": "asset", "as_of_time": "as-of"},
+            columns=("summary",),
+            rows="decisions",
+            seconds=120.0,
+        ),
+        Verb(
+            "decisions",
+            f"{_ADVICE}ListDecisions",
+            options=("asset", "value", "start_time", "end_time"),
+            renamed=_RANGE,
+            columns=_DECISIONS,
+        ),
+        Verb("show", f"{_ADVICE}GetDecision", ("id",)),
+        Verb("explain", f"{_ADVICE}ExplainDecision", ("id",)),
+        Verb(
+            "watch",
+            f"{_ADVICE}WatchDecisions",
+            options=("asset",),
+            columns=_DECISIONS,
+            rows="decisions",
+        ),
+        Verb(
+            "series",
+            f"{_ADVICE}GetSeries",
+            ("asset", "view"),
+            options=("start_time", "end_time", "bin", "wallet", "points_per_bin"),
+            renamed=_RANGE,
+            columns=("time", "value"),
+            rows="points",
+        ),
+        Verb("schedule", f"{_ADVICE}GetSchedule"),
+        Verb("set-schedule", f"{_ADVICE}UpdateSchedule", ("schedule.interval",)),
+        Verb("reset", f"{_ADVICE}ClearData", word="withdrawals"),
+        Verb(
+            "assets",
+            f"{_ASSETS}ListAssets",
+            columns=("name", "alternate_name", "enabled", "safety_factor", "ref_mode", "demo"),
+        ),
+        Verb("add", f"{_ASSETS}CreateAsset", ("asset.name",), options=_SETTINGS),
+        Verb(
+            "edit",
+            f"{_ASSETS}UpdateAsset",
+            ("asset.name",),
+            options=_SETTINGS,
+            example="sonic withdrawals edit djed --safety-factor 0.4",
+        ),
+        Verb("remove", f"{_ASSETS}DeleteAsset", ("name",), question="Remove this asset?"),
+        Verb("wallets", f"{_ASSETS}ListWallets", columns=("name", "addresses")),
+        Verb(
+            "set-wallet",
+            f"{_ASSETS}SetWallet",
+            ("wallet.name",),
+            options=("wallet.addresses",),
+            renamed={"wallet.addresses": "address"},
+        ),
+        Verb("remove-wallet", f"{_ASSETS}DeleteWallet", ("name",), question="Remove it?"),
+        Verb("import-tokens", f"{_ASSETS}ImportTokenRegistry", file="content"),
+        Verb("check-config", f"{_ASSETS}ValidateConfig", file="content"),
+        Verb("import-config", f"{_ASSETS}ImportConfig", options=("dry_run",), file="content"),
+        Verb(
+            "sync",
+            f"{_SUPPLY}SyncTransactions",
+            options=("start_time", "end_time", "wallets"),
+            renamed={"start_time": "from", "end_time": "to", "wallets": "wallet"},
+            seconds=3600.0,
+        ),
+        Verb("import-flows", f"{_SUPPLY}ImportFlows", options=("request_id",), file="content"),
+        Verb("import-samples", f"{_SUPPLY}ImportSamples", options=("request_id",), file="content"),
+        Verb(
+            "flows",
+            f"{_SUPPLY}ListFlows",
+            options=("asset", "wallet", "kind", "start_time", "end_time"),
+            renamed=_RANGE,
+            columns=_FLOWS,
+        ),
+        Verb(
+            "add-flow",
+            f"{_SUPPLY}CreateFlow",
+            options=(
+                *("flow.asset", "flow.wallet", "flow.market", "flow.tx_id", "flow.kind"),
+                *("flow.units", "flow.flow_time", "flow.note"),
+            ),
+            renamed={"flow.flow_time": "time"},
+        ),
+        Verb("remove-flow", f"{_SUPPLY}DeleteFlow", ("id",), question="Remove this flow?"),
+        Verb(
+            "references",
+            f"{_SUPPLY}ListReferences",
+            options=("asset",),
+            columns=("id", "asset", "wallet", "reference_time", "note", "actor"),
+        ),
+        Verb(
+            "set-reference",
+            f"{_SUPPLY}SetReference",
+            ("reference.asset",),
+            options=("reference.wallet", "reference.reference_time", "reference.note"),
+            renamed={"reference.reference_time": "time"},
+            help="Count gains anew from a moment, by default now.",
+        ),
+        Verb("remove-reference", f"{_SUPPLY}DeleteReference", ("id",), question="Remove it?"),
+    ),
+    "Look",
+)
