@@ -34,6 +34,15 @@ def migrations_folder(service: str) -> Path:
     return SERVICES_FOLDER / service / "migrations"
 
 
+def roles_of_services() -> dict[str, str]:
+    """The role, and with it the schema, that each service works in: its name, but a test's own with
+    WITHDRAWALS_TEST=1, so that neither reads nor writes touch the other's rows.
+    """
+    is_test = given("WITHDRAWALS_TEST").lower() in {"1", "true", "yes", "on"}
+    test = {"withdrawals": "withdrawals_test"} if is_test else {}
+    return {service: test.get(service, service) for service in SERVICES}
+
+
 @dataclass(frozen=True, slots=True)
 class Opened:
     """A database that runs: the administrator's URL, and the server when it is ours."""
@@ -77,20 +86,21 @@ async def prepare(opened: Opened, home: Path, *, replace_given: bool = False) ->
     """
     passwords = given_passwords()
     given_services = set(passwords)
-    passwords |= _kept_passwords(
-        home, [service for service in SERVICES if service not in passwords]
-    )
+    names = roles_of_services()
+    passwords |= _kept_passwords(home, [role for role in names.values() if role not in passwords])
     with _said("DATABASE_URL" if opened.owned is None else "the embedded PostgreSQL"):
         if replace_given:
             await initialise(
-                opened.url, list(SERVICES), {name: passwords[name] for name in given_services}
+                opened.url, list(names.values()), {name: passwords[name] for name in given_services}
             )
-        await initialise(opened.url, list(SERVICES), passwords, replace=opened.owned is not None)
+        is_ours = opened.owned is not None
+        await initialise(opened.url, list(names.values()), passwords, replace=is_ours)
         refused = await roles.refused(opened.url, passwords)
         if refused:
             raise InvalidArgument(BAD_SETTINGS, _missing(refused, given_services, home))
-        await upgrade_all(opened.url, {service: migrations_folder(service) for service in SERVICES})
-    return {service: as_role(opened.url, service, passwords[service]) for service in SERVICES}
+        folders = {role: migrations_folder(service) for service, role in names.items()}
+        await upgrade_all(opened.url, folders)
+    return {service: as_role(opened.url, role, passwords[role]) for service, role in names.items()}
 
 
 async def bring_up_to_date(url: str, passwords: Mapping[str, str]) -> None:
@@ -137,23 +147,29 @@ def given(variable: str) -> str:
 def given_passwords() -> dict[str, str]:
     """Passwords of the services whose <SERVICE>_DATABASE_URL is given: somebody else made them."""
     urls = {service: given(f"{service.upper()}_DATABASE_URL") for service in SERVICES}
-    return {service: _password(service, url) for service, url in urls.items() if url}
+    names = roles_of_services()
+    return {
+        names[service]: _password(service, names[service], url)
+        for service, url in urls.items()
+        if url
+    }
 
 
 def known_passwords(home: Path) -> dict[str, str]:
     """The passwords given or kept here, as far as there are any; makes none."""
     file = home / ROLES_FILE
     kept: dict[str, str] = json.loads(file.read_text()) if file.exists() else {}
-    return {service: kept[service] for service in SERVICES if service in kept} | given_passwords()
+    known = roles_of_services().values()
+    return {role: kept[role] for role in known if role in kept} | given_passwords()
 
 
-def _password(service: str, url: str) -> str:
+def _password(service: str, role: str, url: str) -> str:
     parts = urlsplit(plain(url))
-    if unquote(parts.username or "") != service or not parts.password:
+    if unquote(parts.username or "") != role or not parts.password:
         raise InvalidArgument(
             "WRONG_ROLE",
-            f"{service.upper()}_DATABASE_URL must name the role {service} and its password: "
-            f"postgresql://{service}:password@host/database",
+            f"{service.upper()}_DATABASE_URL must name the role {role} and its password: "
+            f"postgresql://{role}:password@host/database",
         )
     return unquote(parts.password)
 

@@ -109,7 +109,7 @@ def _gate_lines(record: DecisionRecord) -> Iterator[str]:
 
 def _price_lines(record: DecisionRecord) -> Iterator[str]:
     for quote in record.prices.quotes:
-        said = _usd(quote.price_usd) if quote.price_usd is not None else "no price"
+        said = "" if quote.price_usd is None else _usd(quote.price_usd)
         yield f"price of {quote.source}: {'; '.join(filter(None, (said, quote.problem)))}"
     if record.prices.delta_rel is not None:
         yield (
