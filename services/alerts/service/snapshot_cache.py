@@ -10,7 +10,8 @@ import numpy as np
 
 from services.alerts.alerts.domain.alert_columns import AlertColumns
 from services.alerts.alerts.domain.change_payload import key_of
-from services.alerts.alerts.domain.evaluation import ThresholdTables
+from services.alerts.alerts.domain.evaluation import CompiledLimits, ThresholdTables
+from services.alerts.alerts.domain.readings import PositionPlaces, Positions, ReadingIndex
 from services.alerts.alerts.domain.views import etag
 from services.alerts.ledger.domain import Head
 from services.alerts.store.service_state import ServiceState
@@ -67,6 +68,23 @@ class SnapshotCache:
         self.outbox_filled: Callable[[], None] = _nobody
         self.changed: Callable[[], None] = _nobody
         self._snapshot: Snapshot | None = None
+        self._compiled_limits: CompiledLimits | None = None
+        self._places: tuple[ReadingIndex | None, PositionPlaces | None] = None, None
+
+    def compiled_limits(self, snapshot: Snapshot) -> CompiledLimits:
+        """Made again only for other alerts or limits. Any thread may ask."""
+        known = self._compiled_limits
+        if known is None or not known.holds_for(snapshot.tables, snapshot.columns):
+            self._compiled_limits = known = CompiledLimits(snapshot.tables, snapshot.columns)
+        return known
+
+    def places(self, limits: CompiledLimits, positions: Positions) -> PositionPlaces:
+        """Found again only for other alerts, or after other positions are held."""
+        index, known = self._places
+        if known is None or index is not limits.reading_index or not known.holds_for(positions):
+            known = limits.reading_index.places(positions)
+            self._places = limits.reading_index, known
+        return known
 
     def last(self) -> Snapshot | None:
         """As last seen here; it may be old."""

@@ -11,7 +11,7 @@ import pytest
 from services.alerts.alerts.domain.alert_columns import AlertColumns, fresh_columns
 from services.alerts.alerts.domain.change_inputs import payload_of
 from services.alerts.alerts.domain.change_payload import ChangeContext
-from services.alerts.alerts.domain.evaluation import ThresholdTables, evaluate
+from services.alerts.alerts.domain.evaluation import CompiledLimits, ThresholdTables, evaluate
 from services.alerts.alerts.domain.readings import FIGURES, Inputs, Positions
 from services.alerts.alerts.domain.subjects import Subject
 from services.alerts.domain.kinds import KIND_COUNT, AlertType, Condition, kind_of
@@ -54,9 +54,9 @@ def _made(own_limit: float = math.nan) -> list[Entry]:
     zeros = np.zeros(count, np.int64)
     positions = Positions(1, keys, np.ones(count, np.int64), zeros, np.full(count, _NOW), figures)
     columns = AlertColumns.of(["", "SOL"], columns)
-    outcome = evaluate(
-        columns, ThresholdTables(limits, enabled), Inputs(positions, {}, {}, _NOW, _NOW)
-    )
+    compiled = CompiledLimits(ThresholdTables(limits, enabled), columns)
+    places = compiled.reading_index.places(positions)
+    outcome = evaluate(columns, compiled, places, Inputs(positions, {}, {}, _NOW, _NOW))
     subjects = {key: Subject(key, f'pos "{key}"', f"w{key % 2}", 1, "") for key in keys.tolist()}
     context = ChangeContext("cycle-1", False, _NOW)
     now = datetime.fromtimestamp(_NOW / 1_000_000, UTC)

@@ -15,7 +15,12 @@ from services.alerts.alerts.domain.alert_columns import (
     Readings,
     fresh_columns,
 )
-from services.alerts.alerts.domain.evaluation import ThresholdTables, evaluate
+from services.alerts.alerts.domain.evaluation import (
+    CompiledLimits,
+    Outcome,
+    ThresholdTables,
+    evaluate,
+)
 from services.alerts.alerts.domain.readings import FIGURES, Inputs, Positions
 from services.alerts.alerts.store.evaluations import keys_of, packed_keys
 from services.alerts.domain.kinds import (
@@ -76,6 +81,14 @@ def _tables(chance: np.random.Generator) -> ThresholdTables:
     return ThresholdTables(limits, enabled)
 
 
+def _evaluated(
+    columns: AlertColumns, tables: ThresholdTables, inputs: Inputs, most: int | None = None
+) -> Outcome:
+    compiled = CompiledLimits(tables, columns)
+    places = compiled.reading_index.places(inputs.positions)
+    return evaluate(columns, compiled, places, inputs, most=most)
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_a_board_is_judged_as_each_row_alone_would_be(seed: int) -> None:
     chance = np.random.default_rng(seed)
@@ -84,7 +97,7 @@ def test_a_board_is_judged_as_each_row_alone_would_be(seed: int) -> None:
         _positions(chance),
         _tables(chance),
     )
-    after = evaluate(columns, tables, Inputs(positions, {}, {}, _NOW, _NOW)).columns
+    after = _evaluated(columns, tables, Inputs(positions, {}, {}, _NOW, _NOW)).columns
     for row in range(len(columns)):
         place = np.flatnonzero(positions.position_key == columns.subject_key[row])
         metric = positions.metric(AlertType(type_number(int(columns.kind[row]))))
@@ -122,10 +135,25 @@ def test_a_board_is_judged_as_each_row_alone_would_be(seed: int) -> None:
 def test_limits_of_other_alerts_are_not_taken_for_these() -> None:
     chance = np.random.default_rng(1)
     columns, tables = _alert_columns(30, chance), _tables(chance)
-    first = tables.compiled_limits(columns)
-    assert tables.compiled_limits(columns.with_values(np.array([3]), {"level": 4})) is first
+    first = CompiledLimits(tables, columns)
+    assert first.holds_for(tables, columns.with_values(np.array([3]), {"level": 4}))
     edited = columns.with_values(np.array([3]), {"trigger_value": 77.0})
-    np.testing.assert_array_equal(tables.compiled_limits(edited).limits, tables.limits_of(edited))
+    assert not first.holds_for(tables, edited)
+    compiled = CompiledLimits(tables, edited)
+    nearest = np.fmin.reduce(tables.limits_of(edited) * compiled.sign[:, None], axis=1)
+    np.testing.assert_array_equal(compiled.nearest, nearest)
+
+
+def test_a_column_of_one_value_takes_no_memory_and_is_written_all_the_same() -> None:
+    columns = AlertColumns.of(["", "SOL"], fresh_columns(1000))
+    names = ("level", "trigger_value", "held_until_micros", "cooldown_seconds")
+    assert {getattr(columns, name).strides for name in names} == {(0,)}
+    raised = columns.with_values(np.array([3, 5]), {"level": 4, "trigger_value": 7.0})
+    assert np.flatnonzero(raised.level == 4).tolist() == [3, 5]
+    assert np.flatnonzero(~np.isnan(raised.trigger_value)).tolist() == [3, 5]
+    assert (columns.level == 1).all()
+    calm = raised.with_values(np.array([3, 5]), {"level": 1, "trigger_value": np.nan})
+    assert calm.level.strides == calm.trigger_value.strides == (0,)
 
 
 @pytest.mark.parametrize(
@@ -153,15 +181,15 @@ def test_levels_applied_in_parts_are_those_applied_at_once(seed: int, most: int)
     # None older than a reading known already: that one counts only while it raises a level.
     positions = replace(positions, observed_micros=np.maximum(positions.observed_micros, _NOW - 1))
     inputs = Inputs(positions, {}, {}, _NOW, _NOW)
-    whole = evaluate(columns, tables, inputs)
+    whole = _evaluated(columns, tables, inputs)
     changed: list[int] = []
-    part = evaluate(columns, tables, inputs, most=most)
+    part = _evaluated(columns, tables, inputs, most=most)
     while part.is_part:
         assert len(part.changed) == most
         changed += part.changed.tolist()
         # As it is stored: the levels alone.
         columns = replace(part.columns, readings=columns.readings)
-        part = evaluate(columns, tables, inputs, most=most)
+        part = _evaluated(columns, tables, inputs, most=most)
     assert sorted(changed + part.changed.tolist()) == whole.changed.tolist()
     for name in ALERT_COLUMNS:
         expected, found = getattr(whole.columns, name), getattr(part.columns, name)

@@ -10,8 +10,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.alerts.alerts.domain.alert_columns import AlertColumns, fresh_columns
-from services.alerts.alerts.domain.evaluation import ThresholdTables, enrich, evaluate
-from services.alerts.alerts.domain.readings import FIGURES, Inputs, Positions, Reading
+from services.alerts.alerts.domain.evaluation import (
+    CompiledLimits,
+    ThresholdTables,
+    enrich,
+    evaluate,
+)
+from services.alerts.alerts.domain.readings import (
+    FIGURES,
+    Inputs,
+    PositionPlaces,
+    Positions,
+    Reading,
+)
 from services.alerts.domain.kinds import (
     KIND_COUNT,
     AlertType,
@@ -73,15 +84,21 @@ class Watched:
             case "late":
                 self._judge(*self.past[place % len(self.past)])
             case "enriched":
-                self.columns = enrich(self.columns, self.tables, self._inputs(heat, seen)).columns
+                self.columns = enrich(*self._compiled(self._inputs(heat, seen))).columns
             case _:
                 self._judge(heat, seen, status=2)
 
     def _judge(self, heat: float, seen: int, flags: int = 0, status: int = 1) -> list[int]:
-        self.columns = evaluate(
-            self.columns, self.tables, self._inputs(heat, seen, flags, status)
-        ).columns
+        inputs = self._inputs(heat, seen, flags, status)
+        self.columns = evaluate(*self._compiled(inputs)).columns
         return self.levels
+
+    def _compiled(
+        self, inputs: Inputs
+    ) -> tuple[AlertColumns, CompiledLimits, PositionPlaces, Inputs]:
+        compiled = CompiledLimits(self.tables, self.columns)
+        places = compiled.reading_index.places(inputs.positions)
+        return self.columns, compiled, places, inputs
 
     def _inputs(self, heat: float, seen: int, flags: int = 0, status: int = 1) -> Inputs:
         figures = {name: np.full(1, np.nan) for name in FIGURES} | {"heat_index": np.array([heat])}

@@ -153,7 +153,7 @@ class AlertColumns:
     def of(cls, assets: Sequence[str], columns: Mapping[str, Column]) -> AlertColumns:
         """Alerts from stored columns, without readings."""
         typed: dict[str, Any] = {
-            name: columns[name].astype(dtype, copy=False)
+            name: _narrow(columns[name].astype(dtype, copy=False))
             for name, (_, dtype) in ALERT_COLUMNS.items()
         }
         return cls(tuple(assets), **typed, readings=Readings.none(len(typed["alert_key"])))
@@ -194,6 +194,7 @@ class AlertColumns:
         for name, fresh in values.items():
             columns[name] = getattr(self, name).copy()
             columns[name][rows] = fresh
+            columns[name] = _narrow(columns[name])
         return replace(self, **columns)
 
     def stored(self, rows: Column | slice) -> dict[str, Any]:
@@ -207,18 +208,39 @@ class AlertColumns:
     def without(self, rows: Column) -> AlertColumns:
         kept = np.ones(len(self), bool)
         kept[rows] = False
-        return self.pick(kept)
+        left = self.pick(kept)
+        narrow: dict[str, Any] = left.stored(slice(None))
+        narrow = {name: _narrow(column) for name, column in narrow.items()}
+        return replace(left, **narrow)
 
     def followed_by(self, assets: Sequence[str], columns: Mapping[str, Column]) -> AlertColumns:
         """More alerts, with higher keys, at the end."""
         more = AlertColumns.of(assets, columns)
         joined: dict[str, Any] = {
-            name: np.concatenate([getattr(self, name), getattr(more, name)])
+            name: _narrow(np.concatenate([getattr(self, name), getattr(more, name)]))
             for name in ALERT_COLUMNS
         }
         return replace(
             self, assets=tuple(assets), **joined, readings=self.readings.followed_by(more.readings)
         )
+
+
+def _narrow(column: Column) -> Column:
+    """A column of one value as a view of one place: of most alerts nobody set anything, and nothing
+    happened yet.
+    """
+    if not len(column):
+        return column
+    first = column[0]
+    if not _is(column[-1:], first).all() or not _is(column, first).all():
+        return column
+    return np.broadcast_to(column[:1].copy(), column.shape)
+
+
+def _is(column: Column, value: Any) -> Column:
+    """Where it is the value; NaN is NaN."""
+    equal: Column = column == value if value == value else column != column  # noqa: PLR0124
+    return equal
 
 
 def fresh_columns(count: int) -> dict[str, Column]:

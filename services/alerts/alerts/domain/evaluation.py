@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from services.alerts.alerts.domain.readings import (
     AlignedReadings,
     Inputs,
     Order,
+    PositionPlaces,
     Positions,
     ReadingIndex,
     align,
@@ -23,6 +24,7 @@ from services.alerts.alerts.domain.readings import (
 )
 from services.alerts.domain.kinds import (
     DEATH_KIND,
+    KIND_COUNT,
     TIME_KIND,
     TIME_STANDS_SECONDS,
     AlertClass,
@@ -49,17 +51,20 @@ class CompiledLimits:
 
     def __init__(self, tables: ThresholdTables, columns: AlertColumns) -> None:
         self._made_of = _compiled_from(columns)
+        self.tables = tables
         self.reading_index = ReadingIndex(columns)
         self.active = tables.active(columns)
         self.judged = self.active & (columns.kind != DEATH_KIND)
-        self.limits = tables.limits_of(columns)
-        self.sign = signs(condition_number(columns.kind))
+        self.sign = signs(condition_number(columns.kind)).astype(np.int8)
         # The first edge a rising danger meets; dangerous is high, BELOW in the mirror.
-        self.nearest = np.fmin.reduce(self.limits * self.sign[:, None], axis=1)
+        of_kind = signs(condition_number(np.arange(KIND_COUNT)))[:, None, None]
+        nearest = np.fmin.reduce(tables.limits * of_kind, axis=2)
+        own = columns.trigger_value * self.sign
+        self.nearest = np.where(np.isnan(own), nearest[columns.kind, columns.asset_key], own)
 
-    def holds_for(self, columns: AlertColumns) -> bool:
-        """Whether it was made of these columns: columns are replaced, never changed."""
-        return all(
+    def holds_for(self, tables: ThresholdTables, columns: AlertColumns) -> bool:
+        """Whether it was made of these: columns are replaced, never changed."""
+        return tables is self.tables and all(
             mine is theirs
             for mine, theirs in zip(self._made_of, _compiled_from(columns), strict=True)
         )
@@ -82,16 +87,6 @@ class ThresholdTables:
 
     limits: Floats
     enabled: Truths
-    _compiled: list[CompiledLimits] = field(default_factory=list, repr=False, compare=False)
-
-    def compiled_limits(self, columns: AlertColumns) -> CompiledLimits:
-        """Made again only for other alerts."""
-        known = self._compiled[0] if self._compiled else None
-        if known is None or not known.holds_for(columns):
-            # Another thread may ask for other columns meanwhile: what is returned is this one's.
-            known = CompiledLimits(self, columns)
-            self._compiled[:] = [known]
-        return known
 
     def limits_of(self, columns: AlertColumns, rows: Integers | slice = slice(None)) -> Floats:
         """Limits of each row, (n, 3); an alert's own trigger replaces them: HIGH, else NORMAL."""
@@ -168,7 +163,8 @@ class Outcome:
 
 def evaluate(
     columns: AlertColumns,
-    tables: ThresholdTables,
+    compiled_limits: CompiledLimits,
+    places: PositionPlaces,
     inputs: Inputs,
     *,
     most: int | None = None,
@@ -179,12 +175,11 @@ def evaluate(
     Of more than `most` changes the worst: judged again, with the readings of before, the rest is
     found.
     """
-    compiled_limits = tables.compiled_limits(columns)
     starts = unstarted(columns, inputs, compiled_limits.reading_index)
     if starts:
         rows = np.array(list(starts))
         columns = columns.with_values(rows, {"starting_value": list(starts.values())})
-    aligned = align(columns, inputs, compiled_limits.reading_index)
+    aligned = align(columns, inputs, compiled_limits.reading_index, places)
     order = ordered(columns.readings, aligned, inputs.now_micros)
     level, falling = _judged(columns, aligned, order, compiled_limits)
     # Who switched it off knows of it. Switched on again it is judged anew, and notified.
@@ -208,9 +203,8 @@ def evaluate(
         inputs.guarded_micros,
         notifying=notifying,
     )
-    outcome = _outcome(
-        applied, tables, inputs.positions, _counts(columns, compiled_limits, aligned, inputs)
-    )
+    counts = _counts(columns, compiled_limits, places, aligned, inputs)
+    outcome = _outcome(applied, compiled_limits.tables, inputs.positions, counts)
     return replace(outcome, started=() if is_part else list(starts), is_part=is_part)
 
 
@@ -233,8 +227,8 @@ def _judged(
             level[rows],
             last.falling_level,
             reading,
-            compiled_limits.limits[rows],
-            compiled_limits.sign[rows],
+            compiled_limits.tables.limits_of(columns, rows),
+            compiled_limits.sign[rows].astype(np.float64),
         )
         stays = np.isnan(now.value) | (present.older & (judged.level <= level[rows]))
         was_judged = ~stays | last.judged
@@ -264,17 +258,18 @@ def reapply_levels(
     notifying: bool = True,
 ) -> Outcome:
     """Settle these rows at the level they have: what was kept quiet is notified."""
-    active = tables.active(columns)[rows]
+    active = tables.active(columns.pick(rows))
     applied = apply_levels(
         columns, rows, columns.level[rows], active, now_micros, notifying=notifying
     )
     return _outcome(applied, tables, positions, (0, 0, 0, 0))
 
 
-def enrich(columns: AlertColumns, tables: ThresholdTables, inputs: Inputs) -> Outcome:
+def enrich(
+    columns: AlertColumns, compiled_limits: CompiledLimits, places: PositionPlaces, inputs: Inputs
+) -> Outcome:
     """Other readings, the same levels."""
-    compiled_limits = tables.compiled_limits(columns)
-    aligned = align(columns, inputs, compiled_limits.reading_index)
+    aligned = align(columns, inputs, compiled_limits.reading_index, places)
     order = ordered(columns.readings, aligned, inputs.now_micros)
     _judged(columns, aligned, order, compiled_limits)
     last = columns.readings
@@ -287,9 +282,8 @@ def enrich(columns: AlertColumns, tables: ThresholdTables, inputs: Inputs) -> Ou
         _NO_TRUTHS,
         inputs.guarded_micros,
     )
-    return _outcome(
-        applied, tables, inputs.positions, _counts(columns, compiled_limits, aligned, inputs)
-    )
+    counts = _counts(columns, compiled_limits, places, aligned, inputs)
+    return _outcome(applied, compiled_limits.tables, inputs.positions, counts)
 
 
 def with_level(
@@ -315,7 +309,7 @@ def _outcome(
         expired=applied.expired,
         released=applied.released,
         ended_quietly=applied.ended_quietly,
-        off=~tables.compiled_limits(columns).active[rows],
+        off=~tables.active(columns.pick(rows)),
         limits=limits,
         flip_value=flip_values(
             columns.kind[rows], columns.level[rows], columns.last_triggered_micros[rows], limits
@@ -341,7 +335,11 @@ def flip_values(
 
 
 def _counts(
-    columns: AlertColumns, compiled_limits: CompiledLimits, aligned: AlignedReadings, inputs: Inputs
+    columns: AlertColumns,
+    compiled_limits: CompiledLimits,
+    places: PositionPlaces,
+    aligned: AlignedReadings,
+    inputs: Inputs,
 ) -> Counts:
     judged, unjudged = compiled_limits.judged, 0
     if inputs.unread:
@@ -354,6 +352,5 @@ def _counts(
     stale, unknown = (int(np.count_nonzero(judged & (aligned.state == state))) for state in states)
     if not inputs.unread:
         # That a position is over is known: its alerts hold until ClearStaleAlerts takes them.
-        over = compiled_limits.reading_index.not_held(inputs.positions)
-        unknown -= int(np.count_nonzero(judged[over]))
+        unknown -= int(np.count_nonzero(judged[places.not_held]))
     return int(np.count_nonzero(judged)), stale, unknown, unjudged

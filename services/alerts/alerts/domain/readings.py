@@ -155,6 +155,21 @@ class _IndexEntry:
     position_rows: Places
 
 
+@dataclass(frozen=True, slots=True)
+class PositionPlaces:
+    """Alerts whose position is held with the rows of positions they read, and rows of the others;
+    the same while the same positions are held.
+    """
+
+    position_key: Integers
+    entries: Sequence[_IndexEntry]
+    not_held: Integers
+
+    def holds_for(self, positions: Positions) -> bool:
+        """Whether they are the same positions."""
+        return np.array_equal(self.position_key, positions.position_key)
+
+
 class ReadingIndex:
     """Which alerts read what. Made once for the same alerts: their kinds and subjects count."""
 
@@ -164,32 +179,23 @@ class ReadingIndex:
         self.portfolio = np.flatnonzero(classes == AlertClass.PORTFOLIO).tolist()
         self.market = np.flatnonzero(classes == AlertClass.MARKET).tolist()
         self.moments = np.flatnonzero(columns.kind == TIME_KIND).tolist()
+        self._subject_key = columns.subject_key
         self._rows = {
-            kind: rows for kind in OF_POSITIONS if len(rows := np.flatnonzero(types == kind))
+            kind: _run(rows) for kind in OF_POSITIONS if len(rows := np.flatnonzero(types == kind))
         }
-        self._subjects = {kind: columns.subject_key[rows] for kind, rows in self._rows.items()}
-        self._last: tuple[Integers, Sequence[_IndexEntry], Integers] | None = None
 
-    def aligned(self, positions: Positions) -> Sequence[_IndexEntry]:
-        """The alerts whose position is held, and the rows of positions they read."""
-        return self._found(positions)[1]
-
-    def not_held(self, positions: Positions) -> Integers:
-        """Rows of alerts whose position is not among these."""
-        return self._found(positions)[2]
-
-    def _found(self, positions: Positions) -> tuple[Integers, Sequence[_IndexEntry], Integers]:
-        """Found again only after other positions are held."""
-        last = self._last
-        if last is None or not np.array_equal(last[0], positions.position_key):
-            entries, missing = [], [_NO_NUMBERS]
-            for kind, rows in self._rows.items():
-                place = positions.rows_of(self._subjects[kind])
-                here = place >= 0
-                entries.append(_IndexEntry(kind, _run(rows[here]), _run(place[here])))
-                missing.append(rows[~here])
-            last = self._last = (positions.position_key, entries, np.concatenate(missing))
-        return last
+    def places(self, positions: Positions) -> PositionPlaces:
+        """Where these alerts read."""
+        entries, missing = [], [_NO_NUMBERS]
+        for kind, rows in self._rows.items():
+            place = positions.rows_of(self._subject_key[rows])
+            here = place >= 0
+            if not here.all():
+                numbers = np.arange(rows.start, rows.stop) if isinstance(rows, slice) else rows
+                missing.append(numbers[~here])
+                rows, place = _run(numbers[here]), place[here]
+            entries.append(_IndexEntry(kind, rows, _run(place)))
+        return PositionPlaces(positions.position_key, entries, np.concatenate(missing))
 
 
 def _run(places: Integers) -> Places:
@@ -199,7 +205,9 @@ def _run(places: Integers) -> Places:
     return places
 
 
-def align(columns: AlertColumns, inputs: Inputs, reading_index: ReadingIndex) -> AlignedReadings:
+def align(
+    columns: AlertColumns, inputs: Inputs, reading_index: ReadingIndex, places: PositionPlaces
+) -> AlignedReadings:
     """Each alert's reading. One that is absent keeps the last value and time, marked UNKNOWN."""
     count = len(columns)
     aligned = AlignedReadings(
@@ -207,7 +215,7 @@ def align(columns: AlertColumns, inputs: Inputs, reading_index: ReadingIndex) ->
         np.zeros(count, np.int64),
         np.full(count, ReadingState.UNKNOWN, np.int8),
     )
-    _align_positions(inputs.positions, reading_index, aligned)
+    _align_positions(inputs.positions, places, aligned)
     if inputs.unread:
         held = (columns.alert_class == AlertClass.POSITION) | (
             columns.alert_class == AlertClass.PORTFOLIO
@@ -314,10 +322,10 @@ def kept(
 
 
 def _align_positions(
-    positions: Positions, reading_index: ReadingIndex, aligned: AlignedReadings
+    positions: Positions, places: PositionPlaces, aligned: AlignedReadings
 ) -> None:
     states = np.where(positions.stale, ReadingState.STALE, ReadingState.FRESH).astype(np.int8)
-    for entry in reading_index.aligned(positions):
+    for entry in places.entries:
         value, place = positions.metric(entry.type), entry.position_rows
         aligned.value[entry.rows] = value[place]
         aligned.observed_micros[entry.rows] = positions.observed_micros[place]

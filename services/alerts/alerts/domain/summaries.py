@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from services.alerts.alerts.domain.alert_columns import AlertColumns
-from services.alerts.alerts.domain.evaluation import ThresholdTables
+from services.alerts.alerts.domain.alert_columns import AlertColumns, Column
 from services.alerts.alerts.domain.views import present
 from services.alerts.domain.kinds import (
     METRICS,
@@ -55,9 +54,8 @@ class MetricSummary:
     raised_count: int = 0
 
 
-def summarise(columns: AlertColumns, tables: ThresholdTables) -> list[MetricSummary]:
+def summarise(columns: AlertColumns, active: Column) -> list[MetricSummary]:
     """One per metric with active alerts; of two conditions the worse one gives the worst."""
-    active = tables.compiled_limits(columns).active
     best: dict[AlertType, MetricSummary] = {}
     for kind in np.unique(columns.kind[active]).tolist():
         summary = _summary(columns, np.flatnonzero(active & (columns.kind == kind)), kind)

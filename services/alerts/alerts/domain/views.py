@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from services.alerts.alerts.domain.alert_columns import OFF_BIT, AlertColumns
+from services.alerts.alerts.domain.alert_columns import OFF_BIT, AlertColumns, Column
 from services.alerts.alerts.domain.change_payload import alert_id, incident_id, moment, side_name
 from services.alerts.alerts.domain.evaluation import ThresholdTables, flip_values
 from services.alerts.alerts.domain.subjects import Subject
@@ -204,7 +204,7 @@ class Filter:
 
 
 def choose(
-    columns: AlertColumns, tables: ThresholdTables, wanted: Filter, subject_keys: list[int] | None
+    columns: AlertColumns, active: Column, wanted: Filter, subject_keys: list[int] | None
 ) -> NDArray[np.bool_]:
     """Rows that fit; `subject_keys` are those of the position asked for."""
     mask = np.ones(len(columns), bool)
@@ -216,10 +216,7 @@ def choose(
         mask &= columns.level >= wanted.min_level
     if wanted.status is not None:
         status = np.where(columns.held_status > 0, columns.held_status, AlertStatus.ACTIVE)
-        mask &= (
-            np.where(tables.compiled_limits(columns).active, status, AlertStatus.INACTIVE)
-            == wanted.status
-        )
+        mask &= np.where(active, status, AlertStatus.INACTIVE) == wanted.status
     if wanted.asset:
         mask &= columns.asset_key == (
             columns.assets.index(wanted.asset) if wanted.asset in columns.assets else -1

@@ -11,14 +11,14 @@ from functools import partial
 
 import numpy as np
 
-from services.alerts.alerts.domain.alert_columns import AlertColumns, no_rows
+from services.alerts.alerts.domain.alert_columns import AlertColumns, Column, no_rows
 from services.alerts.alerts.domain.change_payload import (
     ChangeContext,
     alert_id,
     changes_worst_first,
 )
 from services.alerts.alerts.domain.digests import Gathered
-from services.alerts.alerts.domain.evaluation import Outcome, ThresholdTables, enrich, evaluate
+from services.alerts.alerts.domain.evaluation import Outcome, enrich, evaluate
 from services.alerts.alerts.domain.readings import NOTHING_HELD, Inputs, Positions, Reading
 from services.alerts.alerts.domain.subjects import Subject
 from services.alerts.alerts.domain.views import present
@@ -51,11 +51,13 @@ class Work(Enum):
     EVALUATE = "evaluate"
 
 
-def _outcome(work: Work, columns: AlertColumns, tables: ThresholdTables, inputs: Inputs) -> Outcome:
+def _outcome(work: Work, cache: SnapshotCache, snapshot: Snapshot, inputs: Inputs) -> Outcome:
+    columns, limits = snapshot.columns, cache.compiled_limits(snapshot)
+    places = cache.places(limits, inputs.positions)
     if work is Work.ENRICH:
-        return enrich(columns, tables, inputs)
+        return enrich(columns, limits, places, inputs)
     is_told = work is Work.EVALUATE
-    return evaluate(columns, tables, inputs, most=_PART_ROWS, notifying=is_told)
+    return evaluate(columns, limits, places, inputs, most=_PART_ROWS, notifying=is_told)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,9 +167,7 @@ class EvaluateAlerts:
         now, columns = self._cache.clock.now(), snapshot.columns
         guarded_micros = self._cache.clock_guard.micros()
         inputs = request.inputs(micros_of(now), guarded_micros)
-        outcome = await offload(
-            len(columns), _outcome, request.work, columns, snapshot.tables, inputs
-        )
+        outcome = await offload(len(columns), _outcome, request.work, self._cache, snapshot, inputs)
         after = _state_after(snapshot.service_state, request, outcome)
         context = ChangeContext(request.step.cycle_id, after.demo, inputs.now_micros)
         # Of a part the levels alone: readings and price rules come with the last.
@@ -188,8 +188,9 @@ class EvaluateAlerts:
                     reading, snapshot, outcome, request.positions, len(rules.seen)
                 )
         released = outcome.changed[outcome.released]
+        active = self._cache.compiled_limits(snapshot).active
         return Decision(
-            answer=replace(_evaluated(snapshot, outcome, subjects, rules.seen), is_part=is_part),
+            answer=replace(_evaluated(active, outcome, subjects, rules.seen), is_part=is_part),
             service_state=after,
             columns=_unread(outcome.columns, columns) if is_part else outcome.columns,
             levels=outcome.changed,
@@ -283,13 +284,12 @@ def _noticed_entries(
 
 
 def _evaluated(
-    snapshot: Snapshot,
+    active: Column,
     outcome: Outcome,
     subjects: Mapping[int, Subject],
     events: Sequence[RuleEvent],
 ) -> Evaluated:
     columns = outcome.columns
-    active = snapshot.tables.compiled_limits(columns).active
     moved = outcome.raised | outcome.lowered
     order = changes_worst_first(outcome)
     first = order[moved[order]][:_MOST_TRANSITIONS].tolist()

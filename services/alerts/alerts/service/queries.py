@@ -66,12 +66,9 @@ class AlertQueries:
         async with self._cache.begin_reading() as store:
             snapshot = await self._cache.read(store)
             keys = await store.subjects.find(wanted.position_id) if wanted.position_id else None
-            rows = worst_first(
-                snapshot.columns,
-                choose(snapshot.columns, snapshot.tables, wanted, keys),
-                after,
-                page.size,
-            )
+            active = self._cache.compiled_limits(snapshot).active
+            mask = choose(snapshot.columns, active, wanted, keys)
+            rows = worst_first(snapshot.columns, mask, after, page.size)
             alerts = await self.shown(store, snapshot, rows)
         if not alerts:
             await self.refuse_unknown(wanted)
@@ -107,9 +104,8 @@ class AlertQueries:
             service_state.threshold_version,
         )
         if self._summed is None or self._summed[0] != versions:
-            metrics = await offload(
-                len(snapshot.columns), summarise, snapshot.columns, snapshot.tables
-            )
+            active = self._cache.compiled_limits(snapshot).active
+            metrics = await offload(len(snapshot.columns), summarise, snapshot.columns, active)
             keys = {
                 metric.worst_subject_key
                 for metric in metrics

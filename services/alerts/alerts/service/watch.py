@@ -87,7 +87,7 @@ class AlertWatch:
         if wanted.position_id:
             async with self._cache.begin_statement() as store:
                 keys = await store.subjects.find(wanted.position_id)
-        fresh = mask = choose(columns, snapshot.tables, wanted, keys)
+        fresh = mask = choose(columns, self._cache.compiled_limits(snapshot).active, wanted, keys)
         shown, gone = columns.alert_key[mask], []
         if seen is not None:
             is_new = ~np.isin(columns.alert_key, seen.shown)
