@@ -24,6 +24,7 @@ from services.xcom.escalation.service.links import Links
 from services.xcom.escalation.servicer import EscalationServicer
 from services.xcom.loop import Worker
 from services.xcom.messages.service.messages import MessageService
+from services.xcom.messages.service.retention import Retention
 from services.xcom.messages.service.unrecorded import UnrecordedService
 from services.xcom.messages.servicer.messages import XComServicer
 from services.xcom.messages.servicer.unrecorded import UnrecordedServicer
@@ -35,6 +36,7 @@ from services.xcom.store.escalation import EscalationStore
 from services.xcom.store.listener import HIGH, QUIET, SOUNDS, Listener
 from services.xcom.store.messages import MessageStore
 from services.xcom.store.queue import Queue
+from services.xcom.store.retention import RetentionStore
 from shared import metrics
 from shared.clock import Clock, SystemClock
 from shared.config import ServiceConfig
@@ -81,6 +83,12 @@ class Config(registry.ChannelSettings, ServiceConfig):
     xcom_budget_seconds: float = Field(60.0, gt=0, le=86400, description="window of the budgets")
     xcom_escalation_seconds: float = Field(
         300.0, ge=10, le=86400, description="HIGH that reached nobody so long goes to every channel"
+    )
+    xcom_messages_kept_days: float = Field(
+        90.0,
+        ge=7,
+        le=3650,
+        description="how long settled messages are kept, with their deliveries and request ids",
     )
     xcom_link_url: str = Field(
         "",
@@ -143,6 +151,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
         lambda urgent: (high if urgent else quiet).wake(),
         clock,
         own_name,
+        kept=timedelta(days=config.xcom_messages_kept_days),
     )
     channels = ChannelService(database.open(ChannelStore), by_name, config.levels, clock)
     escalation = EscalationService(
@@ -169,7 +178,14 @@ def build(config: Config, clock: Clock | None = None) -> App:
     side = metrics.serve(config.metrics_address)
     stores: list[Part] = [database, high_database, listening, registered]
     loops: list[Part] = [quiet, high, asking, escalating, sounds.feed, remembering, listener]
-    return App("xcom", [*stores, *loops, side, server])
+    return App("xcom", [*stores, *loops, _retention(config, database, clock), side, server])
+
+
+def _retention(config: Config, database: Database, clock: Clock) -> Loop:
+    """Its first run is minutes after the start, when the system is calm."""
+    kept = timedelta(days=config.xcom_messages_kept_days)
+    retention = Retention(database.open(RetentionStore), kept, clock)
+    return Loop("xcom retention", retention.turn, clock, first_delay_seconds=300)
 
 
 def _server(

@@ -24,8 +24,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 metadata = MetaData()
 
-# Every request ever accepted: outlives its message, so that no old request is sent twice after
-# clearing.
+# Every request accepted: outlives a message that is cleared, so that no old request is sent twice.
 request = Table(
     "request",
     metadata,
@@ -44,6 +43,7 @@ Index(
     request.c.created_time,
     postgresql_where=text("dedupe_key <> ''"),
 )
+Index("request_created", request.c.created_time, postgresql_using="brin")
 
 message = Table(
     "message",
@@ -81,6 +81,7 @@ Index(
     message.c.escalation_due_time,
     postgresql_where=text("escalation_due_time is not null"),
 )
+Index("message_created", message.c.created_time, postgresql_using="brin")
 Index("message_incident", message.c.incident_key, postgresql_where=text("incident_key <> ''"))
 
 # How an incident stands, once somebody said so: over for good, or quiet up to a level and until a

@@ -41,6 +41,7 @@ KEPT_BY = {
     "price.": "price_history_kept_days",
     "hedges.": "hedges_history_days",
     "monitor.": "monitor_runs_kept_days",
+    "xcom.": "xcom_messages_kept_days",
     "cyclone.": "cycles_kept_days",
 }
 # A quote is stored however soon it comes: here a cycle takes less than the least age of one.

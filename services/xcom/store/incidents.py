@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from services.xcom.domain.messages import Level
@@ -22,13 +22,10 @@ from services.xcom.store.recalls import RecallStore
 from shared import rows
 from shared.database.statement import Statement
 
-# Longer than any message of an incident may still be on its way.
-_KEPT = timedelta(days=30)
 _OF_THESE = "message.incident_key = any(cast(:keys as text[])) and message.incident_key <> ''"
 # Before the incident itself, by everybody: two cannot wait for each other.
 _HOLD = Statement(f"select id from message where {_OF_THESE} order by id for update")
 _MARK_ENDED = Statement("""
-    with old as (delete from incident where updated_time < :before)
     insert into incident (key, ended_time, updated_time)
     select distinct key, cast(:now as timestamptz), cast(:now as timestamptz)
     from unnest(cast(:keys as text[])) as own(key) order by key
@@ -97,7 +94,6 @@ _RESUME = Statement("""
 # One after the other: whoever reads them in order must not miss one that commits late.
 _ORDER = Statement("select pg_advisory_xact_lock(hashtextextended('xcom acknowledgements', 0))")
 _RECORD = Statement("""
-    with old as (delete from acknowledgement where created_time < :before)
     insert into acknowledgement (incident_key, source, level, said_by, snoozed_until_time,
         created_time)
     select :key, source, :level, :by, cast(:snoozed_until_time as timestamptz), :now
@@ -128,7 +124,7 @@ class IncidentStore(RecallStore):
 
     async def mark_ended(self, keys: Collection[str], now: datetime) -> None:
         """They are over for good, and nothing of them escalates any more."""
-        values = {"keys": list(keys), "now": now, "before": now - _KEPT}
+        values = {"keys": list(keys), "now": now}
         await self._transaction.execute(_MARK_ENDED, **values)
         await self._transaction.execute(_STOP, **values)
 
@@ -162,10 +158,7 @@ class IncidentStore(RecallStore):
         """For the source of the incident's messages, in order."""
         await self._transaction.execute(_ORDER)
         until = update.until if update.is_snooze else None
-        before = update.now - _KEPT
-        await self._transaction.execute(
-            _RECORD, snoozed_until_time=until, before=before, **values_of(update)
-        )
+        await self._transaction.execute(_RECORD, snoozed_until_time=until, **values_of(update))
 
     async def acknowledgements(self, source: str, after: int, size: int) -> list[Acknowledgement]:
         """Oldest first."""

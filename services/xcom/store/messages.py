@@ -57,7 +57,7 @@ def to_delivery(row: asyncpg.Record) -> Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """What is kept of a request for ever."""
+    """What is kept of a request, also when its message was cleared."""
 
     message_id: str
     created_time: datetime

@@ -73,6 +73,7 @@ async def test_danger_is_claimed_before_news_and_the_nearest_to_liquidation_firs
         lambda _urgent: None,
         clock,
         "elsewhere",
+        kept=timedelta(days=90),
     )
     for name, level, kind, distance in (
         ("profit", Level.HIGH, Kind.NEWS, "0.1"),

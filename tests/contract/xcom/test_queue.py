@@ -42,6 +42,7 @@ async def stored_elsewhere(xcom: Xcom, hook: FakeWebhook, request_id: str) -> st
         lambda _level: None,
         xcom.clock,
         "elsewhere",
+        kept=timedelta(days=90),
     )
     message = await service.send(Draft(request_id, Level.HIGH, "subject", "body", "alerts"))
     await database.stop()

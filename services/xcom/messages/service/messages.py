@@ -74,6 +74,8 @@ class MessageService:
         wake: Callable[[bool], None],
         clock: Clock,
         own_name: str,
+        *,
+        kept: timedelta,
     ) -> None:
         self._begin = begin
         self._look = look
@@ -88,6 +90,7 @@ class MessageService:
         self._escalation_wait = escalation_wait
         self._wake = wake
         self._own_name = own_name
+        self._kept = kept
         self._clock = clock
 
     async def send(self, draft: Draft) -> Message:
@@ -199,7 +202,7 @@ class MessageService:
         async with self._look() as store:
             found = await store.message(id)
             if found is None:
-                raise NotFound("MESSAGE_NOT_FOUND", f"no message {id[:60]!r}")
+                raise self._unknown(id)
             tries, settings = await store.attempts(id), await store.settings()
         deliveries = [replace(one, attempts=tries.get(one.id, ())) for one in found.deliveries]
         return self.shown(replace(found, deliveries=deliveries), settings)
@@ -239,7 +242,7 @@ class MessageService:
         async with self._begin() as store:
             rows = await store.list_deliveries(page, channel, state, message_id)
             if not rows and message_id and await store.message(message_id) is None:
-                raise NotFound("MESSAGE_NOT_FOUND", f"no message {message_id[:60]!r}")
+                raise self._unknown(message_id)
             settings = await store.settings()
         rows = [self._shown(one, settings) for one in rows]
         return paging.cut(rows, page, context, lambda delivery: (delivery.id,))
@@ -251,6 +254,12 @@ class MessageService:
         require_confirmation(confirm, "clear")
         async with self._begin() as store:
             return await store.clear()
+
+    def _unknown(self, id: str) -> NotFound:
+        return NotFound(
+            "MESSAGE_NOT_FOUND",
+            f"no message {id[:60]!r}; settled ones are kept for {self._kept.days} days",
+        )
 
     async def _rested(self, store: MessageStore, delivery: Delivery) -> Delivery:
         """Due when its channel has rested since the last send."""
@@ -345,7 +354,7 @@ async def _repeated(store: MessageStore, draft: Draft) -> Message | AlreadyExist
     """The first answer to this request id, even when its message has been cleared since."""
     accepted = await store.accepted(draft.request_id)
     if accepted is None:
-        # It was in the way of the insert and is never deleted.
+        # It was in the way of the insert, and has its age since.
         raise Internal("INTERNAL", "the request is gone")
     if accepted.fingerprint != draft.fingerprint:
         return AlreadyExists(
