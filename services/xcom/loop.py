@@ -1,4 +1,6 @@
-"""Works a queue: claims, sends several at once, looks again when woken or when something is due."""
+"""Works a queue: claims together what came together, sends several at once, looks again when woken
+or when something is due.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +11,9 @@ from services.xcom.domain.messages import DeliveryAttempt
 from shared.clock import Clock
 from shared.lifecycle import Loop
 from shared.log import get_logger
+
+# What comes so soon after a claim is claimed together: the first of a burst goes at once.
+_GATHER_SECONDS = 0.02
 
 
 class Worker:
@@ -25,6 +30,8 @@ class Worker:
         self._loop = Loop(f"xcom {name}", self._turn, clock, grace_seconds=grace_seconds)
         self._sending: dict[str, DeliveryAttempt] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._next_claim = 0.0
+        self._left_some = False
 
     async def start(self) -> None:
         await self._loop.start()
@@ -44,7 +51,12 @@ class Worker:
         self._loop.wake()
 
     async def _turn(self) -> float:
+        running = asyncio.get_running_loop()
+        await asyncio.sleep(self._next_claim - running.time())
         claimed = await self.deliveries.claim(self._sending)
+        self._left_some = claimed.left_some
+        if claimed.attempts:
+            self._next_claim = running.time() + _GATHER_SECONDS
         for attempt in claimed.attempts:
             self._sending[attempt.delivery_id] = attempt
             task = asyncio.create_task(self._send(attempt), name=f"delivery {attempt.delivery_id}")
@@ -53,10 +65,12 @@ class Worker:
         return claimed.pause_seconds
 
     async def _send(self, attempt: DeliveryAttempt) -> None:
+        look_again = True
         try:
-            await self.deliveries.deliver(attempt)
+            look_again = await self.deliveries.deliver(attempt)
         except Exception as error:  # noqa: BLE001  the claim runs out and the delivery is tried again
             get_logger().error("delivery broke off", delivery=attempt.delivery_id, exc_info=error)
         finally:
             del self._sending[attempt.delivery_id]
-            self._loop.wake()
+            if look_again or self._left_some:
+                self._loop.wake()

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from services.xcom.senders import transport
+from services.xcom.senders.transport import Client
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -58,9 +58,9 @@ class Guard:
         self._allowed = tuple(allowed)
         self._resolve = resolve
 
-    def client(self) -> httpx.AsyncClient:
-        """See transport; connects to checked addresses only."""
-        return transport.client(self.pinned)
+    def client(self) -> Client:
+        """Connects to checked addresses only."""
+        return Client(self.pinned)
 
     async def check(self, url: str) -> None:
         """ValueError when this URL is malformed or leads where it may not;

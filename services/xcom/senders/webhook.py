@@ -7,7 +7,6 @@ import hmac
 import json
 from dataclasses import replace
 from datetime import UTC
-from functools import lru_cache
 from urllib.parse import urlsplit
 
 import httpx
@@ -16,7 +15,7 @@ from pydantic import BaseModel, Field, SecretStr, field_validator
 from services.xcom.domain.messages import Answer, DeliveryAttempt
 from services.xcom.senders.channel import Channel, empty, masked_url, redacted, refused, several
 from services.xcom.senders.guard import Guard, Refused
-from services.xcom.senders.transport import client
+from services.xcom.senders.transport import Answered, Client
 from shared.clock import Clock
 
 
@@ -87,7 +86,7 @@ class Webhook(Channel):
         self._clock = clock
         self._guard = guard
         # To addresses of the environment, and to one that a call has set.
-        self._client, self._guarded = client(), guard.client()
+        self._client, self._guarded = Client(), guard.client()
         self.timeout_seconds = settings.webhook_timeout_seconds
 
     @property
@@ -108,10 +107,8 @@ class Webhook(Channel):
         client = self._guarded if attempt.address and not attempt.is_own else self._client
         url, body = attempt.address or self._urls[0], _body(attempt)
         try:
-            # Not by `client.post`: no headers and cookies of its own are added.
             headers = self._headers(attempt.delivery_id, body)
-            request = httpx.Request("POST", _parsed(url), headers=headers, content=body)
-            return self._read(await client.send(request), url)
+            return self._read(await client.post(url, headers, body), url)
         except Refused as error:
             return Answer(accepted=False, error=f"destination refused: {error}", permanent=True)
         except (httpx.HTTPError, httpx.InvalidURL, OSError, EOFError, ValueError) as error:
@@ -132,20 +129,16 @@ class Webhook(Channel):
             "X-Sonic-Signature": signature(self._secret, timestamp, body),
         }
 
-    def _read(self, response: httpx.Response, url: str) -> Answer:
-        status = response.status_code
-        line = redacted(f"HTTP {status} {response.reason_phrase}", (self._secret, url))
+    def _read(self, answered: Answered, url: str) -> Answer:
+        status = answered.status_code
+        line = redacted(f"HTTP {status} {answered.reason}", (self._secret, url))
         if 200 <= status < 300:
             return Answer(accepted=True, provider_status=line)
-        retry_after = response.headers.get("Retry-After", "")
+        retry_after = answered.headers.get("retry-after", "")
         answer = refused(status, line, retry_after, self._clock.now())
         if 300 <= status < 400:
             return replace(answer, error=f"{answer.error}; redirects are not followed")
         return answer
-
-
-# A URL is taken apart once, not for every delivery.
-_parsed = lru_cache(maxsize=64)(httpx.URL)
 
 
 def signature(secret: str, timestamp: str, body: bytes) -> str:

@@ -172,9 +172,9 @@ async def test_a_checked_address_is_asked_for_by_its_name_and_must_prove_it(tmp_
     async def address_of(host: str, port: int) -> str:
         return "127.0.0.1"
 
-    async with server, transport.client(address_of) as client:
+    async with server, transport.Client(address_of) as client:
         with pytest.raises(ssl.SSLCertVerificationError):
-            await client.get(f"https://hook.invalid:{port}/")
+            await client.post(f"https://hook.invalid:{port}/", {}, b"")
     assert asked == ["hook.invalid"]
 
 

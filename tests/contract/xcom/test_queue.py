@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 from sonic.xcom.v1 import xcom_pb2 as pb
 
+from services.xcom.deliveries.service import deliveries
 from services.xcom.deliveries.service.deliveries import DeliveryService, QueueRules
 from services.xcom.domain.messages import RETRY_SECONDS, Draft, Level
 from services.xcom.domain.settings import LevelDefaults
@@ -173,6 +174,49 @@ async def test_a_hanging_channel_does_not_delay_another(
         sent = [await xcom.settled(message.id, "webhook") for message in messages]
     assert {one.state for one in sent} == {pb.DELIVERY_STATE_SENT}
     assert (await xcom.channel("email")).queued_count == 8
+
+
+async def test_a_quick_channel_is_given_more_than_it_sends_at_once_and_they_can_be_called_back(
+    xcom: Xcom,
+    hook: FakeWebhook,
+    clock: PushedClock,
+    databases: Databases,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # On a busy machine, too.
+    monkeypatch.setattr(deliveries, "_QUICK_SECONDS", 30.0)
+    await xcom.start(**hook_settings(hook))
+    first = await xcom.send("HIGH", channels=["webhook"])
+    await xcom.settled(first.id, "webhook")
+    gate = asyncio.Event()
+    hook.answer = lambda _received: Reply(after=gate)
+    connection = await asyncpg.connect(databases.url("xcom"))
+    unfinished = "select count(*) from attempt where outcome = 1"
+    messages = [
+        await xcom.send("HIGH", channels=["webhook"], incident_key=f"incident-{number}")
+        for number in range(12)
+    ]
+
+    async def claimed() -> bool | None:
+        return await connection.fetchval(unfinished) == 12 or None
+
+    await until(claimed)
+    await hook.wait_for(5)
+    waiting = {one.id for one in messages} - {str(one.body["message_id"]) for one in hook.received}
+    assert len(waiting) == 8
+    called_back = waiting.pop()
+    key = next(one.incident_key for one in messages if one.id == called_back)
+    await xcom.send("LOW", incident_key=key, ends_incident=True)
+    # Longer than they may lie here without another look.
+    clock.advance(12)
+    gate.set()
+    for message in messages:
+        if message.id != called_back:
+            await xcom.settled(message.id, "webhook")
+    assert called_back not in {str(one.body["message_id"]) for one in hook.received}
+    state = (await xcom.deliveries(called_back))["webhook"].state
+    assert state == pb.DELIVERY_STATE_CANCELLED
+    await connection.close()
 
 
 async def test_a_burst_over_two_servers_is_delivered_once_each(

@@ -90,7 +90,7 @@ async def test_the_connection_goes_to_the_address_that_was_checked_and_keeps_the
         guard, asked = answering(["127.0.0.1"])
         async with guard.client() as client:
             # A name that no resolver knows: only the pinned address can have been used.
-            answer = await client.post(f"http://hook.invalid:{port}/hook", content=b"{}")
+            answer = await client.post(f"http://hook.invalid:{port}/hook", {}, b"{}")
         assert (answer.status_code, asked) == (200, ["hook.invalid"])
         assert hook.received[0].headers["host"] == f"hook.invalid:{port}"
 
@@ -100,14 +100,14 @@ async def test_a_name_that_changes_its_mind_is_refused_at_the_connection() -> No
     await guard.check("https://example.com/hook")
     async with guard.client() as client:
         with pytest.raises(Refused):
-            await client.post("https://example.com/hook")
+            await client.post("https://example.com/hook", {}, b"")
 
 
 async def test_a_redirect_is_not_followed() -> None:
     async with FakeWebhook(lambda _: Reply(302, (("Location", "http://10.0.0.1/"),))) as hook:
         guard, asked = answering(["127.0.0.1"], ["10.0.0.1"])
         async with guard.client() as client:
-            answer = await client.post(hook.url, content=b"{}")
+            answer = await client.post(hook.url, {}, b"{}")
         assert answer.status_code == 302
         assert len(asked) == 1
 
@@ -125,5 +125,5 @@ async def test_what_is_no_plain_web_address_is_refused(url: str) -> None:
 async def test_a_client_refuses_before_anything_is_sent() -> None:
     async with FakeWebhook() as hook, Guard().client() as client:
         with pytest.raises(httpx.TransportError):
-            await client.post(hook.url, content=b"{}")
+            await client.post(hook.url, {}, b"{}")
         assert not hook.received

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 
-from services.xcom.senders.transport import client
+from services.xcom.senders.transport import Client
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -47,14 +47,13 @@ async def receiving(*answers: bytes) -> AsyncIterator[Receiver]:
 
 
 async def statuses(receiver: Receiver, count: int, path: str = "/hook") -> list[int]:
-    async with client() as opened:
+    async with Client() as opened:
         url = f"http://127.0.0.1:{receiver.port}{path}"
         return [await post(opened, url, {"X-One": "1"}) for _ in range(count)]
 
 
-async def post(opened: httpx.AsyncClient, url: str, headers: dict[str, str]) -> int:
-    request = httpx.Request("POST", url, headers=headers, content=b"body")
-    return (await opened.send(request)).status_code
+async def post(opened: Client, url: str, headers: dict[str, str]) -> int:
+    return (await opened.post(url, headers, b"body")).status_code
 
 
 async def test_a_connection_is_used_again_when_its_answer_was_read_to_the_end() -> None:
@@ -124,7 +123,7 @@ async def test_a_target_cannot_smuggle_a_line_into_the_head() -> None:
 async def test_a_try_that_is_broken_off_leaves_no_connection_behind() -> None:
     async with receiving(b"HTTP/1.1 100 Continue\r\n\r\n", OK) as receiver:
         url = f"http://127.0.0.1:{receiver.port}/"
-        async with client() as opened:
+        async with Client() as opened:
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(post(opened, url, {}), 0.1)
             assert await post(opened, url, {}) == 200

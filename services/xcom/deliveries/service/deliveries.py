@@ -5,7 +5,10 @@ No transaction is open while a channel is spoken to.
 
 from __future__ import annotations
 
+import asyncio
+import math
 import random
+import time
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -41,6 +44,13 @@ Begin = Callable[[], AbstractAsyncContextManager[DeliveryStore]]
 
 # Something due that another process holds at this moment is looked at again soon, not at once.
 _SHORTEST_PAUSE_SECONDS = 0.2
+# A channel that answers this fast is given more at once than it sends at once: one claim for them
+# all. What waited longer for its turn is looked at once more before it is sent.
+_QUICK_SECONDS = 0.05
+_QUICK_ROOM = 8
+_LONG_WAIT_SECONDS = 1.0
+# Receipts of so long are written together.
+_GATHER_SECONDS = 0.02
 # A receipt that cannot be written now is worth waiting for: without it the message is sent twice.
 _SETTLE_PAUSES_SECONDS = (0.1, 0.5, 2.0)
 
@@ -58,10 +68,13 @@ class QueueRules:
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """What to send now, and when to look again at the latest."""
+    """What to send now, and when to look again at the latest. `left_some`: of a channel without
+    room more may be due: look when one of these has ended.
+    """
 
     attempts: Sequence[DeliveryAttempt]
     pause_seconds: float
+    left_some: bool
 
 
 class DeliveryService:
@@ -81,7 +94,7 @@ class DeliveryService:
     ) -> None:
         self._begin = begin
         self._queue = queue
-        self._receipts = Receipts(queue.settle)
+        self._receipts = Receipts(queue.settle, _GATHER_SECONDS)
         self._channels = channels
         self._rules = rules
         self._links = links
@@ -89,6 +102,9 @@ class DeliveryService:
         self._clock = clock
         self._chance = chance
         self._pacer = Pacer(rules.budget, channels)
+        self._turns = {name: asyncio.Semaphore(rules.sends_per_channel) for name in channels}
+        # How long the last send of each channel took.
+        self._send_seconds: dict[str, float] = {}
 
     async def claim(self, sending: Mapping[str, DeliveryAttempt]) -> Claimed:
         """Take what is due on channels with room; `sending` are those in flight here by delivery
@@ -98,7 +114,7 @@ class DeliveryService:
         level_range = LevelRange(self._rules.urgent, now)
         capacities = self._capacities(sending)
         if not capacities:
-            return Claimed((), self._rules.poll_seconds)
+            return Claimed((), self._rules.poll_seconds, left_some=True)
         free = [one for one in capacities if not self._pacer.paces(one, level_range)]
         watched = [one.channel for one in capacities]
         claims = [await self._queue.claim(free, level_range, sending, watched)]
@@ -118,8 +134,12 @@ class DeliveryService:
         # Held by another process, or for later: it is looked at again soon, or at the next poll.
         is_held = is_held or (not attempts and (len(claims) > 1 or len(due) > len(paced)))
         pause_seconds = self._pause_seconds(self._clock.now() if is_held else next_time)
+        taken = Counter(one.channel for one in attempts)
+        left_some = len(capacities) < len(self._channels) or any(
+            taken[one.channel] >= one.free_count for one in capacities
+        )
         if not attempts:
-            return Claimed((), pause_seconds)
+            return Claimed((), pause_seconds, left_some)
         configured = ConfiguredChannels(self._channels, claims[-1].settings)
         attempts = [
             replace(
@@ -135,7 +155,7 @@ class DeliveryService:
         except SonicError as error:
             # They are claimed: sent without a link they are heard now, else when the claim ends.
             get_logger().error("sent without links", reason=error.reason)
-        return Claimed(attempts, pause_seconds)
+        return Claimed(attempts, pause_seconds, left_some)
 
     async def _claim_paced(
         self, capacities: list[Capacity], level_range: LevelRange, sending: Collection[str]
@@ -149,21 +169,35 @@ class DeliveryService:
                 return None if may is None else []
             return [await store.waiting.claim(may, level_range, sending)]
 
-    async def deliver(self, attempt: DeliveryAttempt) -> None:
-        """One try, then its outcome; a try beyond the last one is only written off."""
+    async def deliver(self, attempt: DeliveryAttempt) -> bool:
+        """One try, then its outcome; a try beyond the last one is only written off.
+
+        Whether something may be due, or not, by its end: it is tried again, or its channel rests.
+        """
         if attempt.fresh_try_number > MAX_TRIES:
             answer = Answer(accepted=False, error=CRASHED)
-        elif not await self._is_ours(attempt):
-            get_logger().warning("claim ran out before the send", delivery=attempt.delivery_id)
-            return
         else:
-            answer = await self._send(attempt)
-        await self.settle(attempt, answer, self._rested_time(attempt, answer))
+            began = time.monotonic()
+            async with self._turns[attempt.channel]:
+                waited_long = time.monotonic() - began > _LONG_WAIT_SECONDS
+                if not await self._is_ours(attempt, waited_long):
+                    get_logger().warning(
+                        "claim ran out, or was called back, before the send",
+                        delivery=attempt.delivery_id,
+                    )
+                    return True
+                answer = await self._send(attempt)
+        state = await self.settle(attempt, answer, self._rested_time(attempt, answer))
+        return state is not DeliveryState.SENT or bool(
+            self._channels[attempt.channel].cooldown_seconds
+        )
 
     async def settle(
         self, attempt: DeliveryAttempt, answer: Answer, rested_time: datetime | None = None
-    ) -> None:
-        """Write down how a try ended, until it is written."""
+    ) -> DeliveryState | None:
+        """Write down how a try ended, until it is written; what it is now, None when it could not
+        be.
+        """
         verdict = judge(
             answer, attempt.fresh_try_number, self._chance(), was_refused=attempt.was_refused
         )
@@ -181,14 +215,15 @@ class DeliveryService:
                 await self._settle(
                     Receipt(attempt, answer, verdict, self._clock.now(), rested_time)
                 )
-                return
+                break
             except SonicError as error:
                 if pause_seconds is None:
                     get_logger().error(
                         "receipt lost", delivery=attempt.delivery_id, reason=error.reason
                     )
-                    return
+                    return None
                 await self._clock.sleep(pause_seconds)
+        return verdict.state
 
     async def _send(self, attempt: DeliveryAttempt) -> Answer:
         if attempt.is_off:
@@ -197,17 +232,23 @@ class DeliveryService:
         channel = self._channels[attempt.channel]
         # The attempt's address stands in for what the environment lacks.
         held = {channel.destination_setting} if attempt.address else set[str]()
-        return await send(
-            channel, attempt, [one for one in channel.missing_settings if one not in held]
-        )
+        missing_settings = [one for one in channel.missing_settings if one not in held]
+        began = time.monotonic()
+        try:
+            return await send(channel, attempt, missing_settings)
+        finally:
+            self._send_seconds[attempt.channel] = time.monotonic() - began
 
-    async def _is_ours(self, attempt: DeliveryAttempt) -> bool:
-        """Whether the claim outlasts a whole try: another process must not begin one meanwhile."""
+    async def _is_ours(self, attempt: DeliveryAttempt, waited_long: bool) -> bool:
+        """Whether the claim outlasts a whole try: another process must not begin one meanwhile.
+
+        What waited long here may have been called back.
+        """
         if attempt.claimed_until is None:
             return True
         now = self._clock.now()
         try_time = timedelta(seconds=self._channels[attempt.channel].timeout_seconds)
-        if now + try_time <= attempt.claimed_until:
+        if now + try_time <= attempt.claimed_until and not waited_long:
             return True
         margin = timedelta(seconds=self._rules.claim_margin_seconds)
         return await self._queue.renew(attempt, now + try_time + margin)
@@ -244,16 +285,19 @@ class DeliveryService:
 
     def _capacities(self, sending: Mapping[str, DeliveryAttempt]) -> list[Capacity]:
         used = Counter(attempt.channel for attempt in sending.values())
-        rules = self._rules
-        # A channel that must rest between two sends makes one at a time.
-        rooms = {
-            name: 1 if channel.cooldown_seconds else rules.sends_per_channel
-            for name, channel in self._channels.items()
-        }
         return [
             Capacity(
-                name, rooms[name] - used[name], channel.timeout_seconds + rules.claim_margin_seconds
+                name,
+                room - used[name],
+                channel.timeout_seconds + self._rules.claim_margin_seconds,
             )
             for name, channel in self._channels.items()
-            if used[name] < rooms[name]
+            if used[name] < (room := self._room(channel))
         ]
+
+    def _room(self, channel: Channel) -> int:
+        """Most at once; a channel that must rest between two sends makes one at a time."""
+        if channel.cooldown_seconds:
+            return 1
+        is_quick = self._send_seconds.get(channel.name, math.inf) < _QUICK_SECONDS
+        return self._rules.sends_per_channel * (_QUICK_ROOM if is_quick else 1)

@@ -14,7 +14,7 @@ from services.xcom.senders.channel import Channel
 from services.xcom.store.queue import Queue
 from shared.clock import Clock
 
-Settle = Callable[[DeliveryAttempt, Answer], Awaitable[None]]
+Settle = Callable[[DeliveryAttempt, Answer], Awaitable[object]]
 
 _AT_ONCE = 20
 _CLAIM = timedelta(seconds=60)

@@ -14,10 +14,13 @@ _MOST = 100
 
 
 class Receipts:
-    """`write` is one statement for them all."""
+    """`write` is one statement for all that come within `gather_seconds`, or during one before."""
 
-    def __init__(self, write: Callable[[Sequence[Receipt]], Awaitable[None]]) -> None:
+    def __init__(
+        self, write: Callable[[Sequence[Receipt]], Awaitable[None]], gather_seconds: float = 0.0
+    ) -> None:
         self._write = write
+        self._gather_seconds = gather_seconds
         self._waiting: list[tuple[Receipt, asyncio.Future[None]]] = []
         self._writer: asyncio.Task[None] | None = None
 
@@ -30,8 +33,8 @@ class Receipts:
         await written
 
     async def _write_all(self) -> None:
-        # Others that end in this turn of the loop go along.
-        await asyncio.sleep(0)
+        # Others that end soon go along.
+        await asyncio.sleep(self._gather_seconds)
         try:
             while self._waiting:
                 batch, self._waiting = self._waiting[:_MOST], self._waiting[_MOST:]
