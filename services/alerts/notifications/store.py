@@ -50,6 +50,11 @@ _WAITING = (
     " set_config('synchronous_commit', 'off', true)"
 )
 _FORGET = Statement("delete from outbox where sent_time < :before")
+# Of the rows of a day: what is older escalates no more.
+_TOLD_ALONE = Statement(
+    "select distinct alert_id from outbox join ledger on sequence = ledger_sequence"
+    " where outbox.level = 4 and not noted and alert_id = any(cast(:alert_ids as text[]))"
+)
 # People hear no more of it, and nothing of it that they heard of escalates.
 _QUIETEN = Statement(
     "update outbox set noted = true from ledger where sequence = ledger_sequence"
@@ -107,6 +112,11 @@ class OutboxStore:
     async def mark_sent(self, waiting: Sequence[Waiting], now: datetime) -> None:
         await self._transaction.execute(_SENT, sequences=_sequences(waiting), now=now)
         await self._transaction.execute(_FORGET, before=now - _KEPT)
+
+    async def told_alone(self, alert_ids: Sequence[str]) -> set[str]:
+        """Those of these alerts of which a message of their own said HIGH lately."""
+        found = await self._transaction.fetch(_TOLD_ALONE, alert_ids=alert_ids)
+        return {row["alert_id"] for row in found}
 
     async def quieten(self) -> None:
         """What waits of alerts is for the notification service alone: none of them is left."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from services.alerts.alerts.domain.alert_columns import AlertColumns
 from services.alerts.alerts.domain.change_inputs import payload_of
-from services.alerts.alerts.domain.change_payload import ChangeContext, key_of, moment
+from services.alerts.alerts.domain.change_payload import ChangeContext, alert_id, key_of, moment
 from services.alerts.alerts.domain.digests import (
     HELD_DIGEST,
     Gathered,
@@ -34,6 +34,7 @@ from services.alerts.service.commits import Commits, Decision, Edit, Entries
 from services.alerts.service.ports import AcknowledgementSource, PositionsPeer
 from services.alerts.service.snapshot_cache import Snapshot, SnapshotCache
 from services.alerts.store.service_state import new_version
+from services.alerts.store.unit_of_work import Store
 from shared.clock import micros_of
 from shared.errors import FailedPrecondition, NotFound, Unavailable, invalid
 
@@ -219,8 +220,9 @@ class Silences:
         outcome, gathered = await self._gathering.gather(
             edit.store, edit.snapshot, outcome, positions
         )
-        if said.is_noted and not len(gathered.place):
-            gathered = _noted(outcome)
+        if said.reason and not len(gathered.place):
+            noted = {0} if said.is_noted else set()
+            gathered = _noted(outcome, noted | await _told_alone(edit.store, outcome))
         made = partial(
             entries_of,
             subjects=subjects,
@@ -316,10 +318,22 @@ def _held_level(present: Level, status: AlertStatus, wanted: Level | None) -> Le
     return max(present, Level.LOW) if wanted is None else wanted
 
 
-def _noted(outcome: Outcome) -> Gathered:
-    """The first of these rows is for the notification service; at NORMAL there is no incident."""
-    level = outcome.columns.level[outcome.changed[:1]].astype(np.int64)
-    place = np.flatnonzero(level > Level.NORMAL)
+async def _told_alone(store: Store, outcome: Outcome) -> set[int]:
+    """Of many, the places of those that were told by themselves too: of each of them the
+    notification service has an incident beside the digest.
+    """
+    if len(outcome.changed) == 1:
+        return set()
+    ids = [alert_id(key) for key in outcome.columns.alert_key[outcome.changed].tolist()]
+    alone = await store.outbox.told_alone(ids)
+    return {place for place, id in enumerate(ids) if id in alone}
+
+
+def _noted(outcome: Outcome, places: set[int]) -> Gathered:
+    """These are for the notification service; at NORMAL there is no incident."""
+    level = outcome.columns.level[outcome.changed].astype(np.int64)
+    place = np.array(sorted(places), np.int64)
+    place = place[level[place] > Level.NORMAL]
     return Gathered(place, level[place], np.ones(len(place), bool))
 
 
@@ -327,8 +341,9 @@ def _entries(
     outcome: Outcome, made: Callable[[Outcome], Iterable[Entry]], gathered: Gathered, said: _Said
 ) -> Iterator[Entry]:
     facts = _facts(outcome, said) if said.reason else {}
+    noted = set(gathered.place.tolist())
     for place, entry in enumerate(made(outcome)):
-        if place < _DESCRIBED_COUNT and facts:
+        if facts and (place < _DESCRIBED_COUNT or place in noted):
             text = json.dumps({**payload_of(entry), **facts})
             yield entry._replace(reason=said.reason, inputs_json=text, inputs=b"")
         else:

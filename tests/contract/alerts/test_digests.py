@@ -12,7 +12,7 @@ from sonic.alerts.v1 import alerts_pb2 as pb
 from sonic.positions.v1 import positions_pb2 as positions_pb
 from sonic.xcom.v1 import xcom_pb2 as xcom_pb
 
-from shared.errors import NotFound, SonicError
+from shared.errors import NotFound
 from tests.contract.alerts.conftest import House
 
 TRAVEL = pb.ALERT_TYPE_TRAVEL_PERCENT
@@ -26,13 +26,6 @@ MOST = 3
 async def house(bare_house: House) -> House:
     await bare_house.start_positions()
     await bare_house.start_xcom()
-    await bare_house.start_alerts(alerts_burst_count=MOST)
-    return bare_house
-
-
-@pytest.fixture
-async def deaf_house(bare_house: House) -> House:
-    await bare_house.start_positions()
     await bare_house.start_alerts(alerts_burst_count=MOST)
     return bare_house
 
@@ -171,6 +164,36 @@ async def test_who_acknowledges_a_digest_acknowledges_all_of_it(house: House) ->
     assert len(await house.messages()) == 1
 
 
+async def test_who_acknowledges_a_digest_acknowledges_what_was_told_of_its_alerts_before(
+    house: House,
+) -> None:
+    ids = await held(house, *[SAFE] * 4)
+    await house.evaluate()
+    for id in ids:
+        await house.at(id, HIGH_MARK)
+    alone = await house.messages()
+    for _ in range(2):
+        for id in ids:
+            await house.mark(id, MEDIUM_MARK)
+        await house.evaluate()
+    house.clock.advance(300)
+    for id in ids:
+        await house.mark(id, HIGH_MARK)
+    await house.evaluate()
+    *_, again = await house.messages()
+    assert again.subject.startswith("HIGH: 4 alerts")
+    assert not alone[0].acknowledged_by
+    await house.escalation.AckMessage(xcom_pb.AckMessageRequest(id=again.id, by="ann"))
+    house.clock.advance(2)
+    for one in alone:
+        await house.until(lambda one=one: _is_known_by(house, one.id, "ann"))
+
+
+async def _is_known_by(house: House, id: str, actor: str) -> bool:
+    shown = await house.xcom.GetMessage(xcom_pb.GetMessageRequest(id=id))
+    return shown.acknowledged_by == actor
+
+
 async def test_a_digest_is_acknowledged_by_its_id_too_and_xcom_hears_of_it(house: House) -> None:
     await crash(house, *[HIGH_MARK] * 4)
     message = await digest(house)
@@ -178,12 +201,12 @@ async def test_a_digest_is_acknowledged_by_its_id_too_and_xcom_hears_of_it(house
     shown = await house.attention.AcknowledgeAlert(pb.AcknowledgeAlertRequest(id=id, actor="bob"))
     assert shown.status == pb.ALERT_STATUS_ACKNOWLEDGED
     assert {one.status for one in await alerts(house)} == {pb.ALERT_STATUS_ACKNOWLEDGED}
-    await house.until(lambda: _is_quiet(house, message.id))
+    await house.until(lambda: is_quiet(house, message.id))
     with pytest.raises(NotFound):
         await house.attention.AcknowledgeAlert(pb.AcknowledgeAlertRequest(id="digest-9999"))
 
 
-async def _is_quiet(house: House, id: str) -> bool:
+async def is_quiet(house: House, id: str) -> bool:
     shown = await house.xcom.GetMessage(xcom_pb.GetMessageRequest(id=id))
     return not shown.HasField("escalation_due_time")
 
@@ -197,9 +220,9 @@ async def test_a_digest_of_which_every_alert_is_acknowledged_escalates_no_more(
     for one in most:
         await house.attention.AcknowledgeAlert(pb.AcknowledgeAlertRequest(id=one.id))
     await house.flush()
-    assert not await _is_quiet(house, message.id)
+    assert not await is_quiet(house, message.id)
     await house.attention.AcknowledgeAlert(pb.AcknowledgeAlertRequest(id=last.id))
-    await house.until(lambda: _is_quiet(house, message.id))
+    await house.until(lambda: is_quiet(house, message.id))
 
 
 async def test_when_all_of_a_digest_ends_at_once_that_is_one_message_to_those_who_heard(
@@ -212,7 +235,7 @@ async def test_when_all_of_a_digest_ends_at_once_that_is_one_message_to_those_wh
     assert ended.subject.startswith("RESOLVED: 4 alerts: SOL long travel 5 % (manual)")
     assert (ended.level, ended.ends_incident) == (xcom_pb.LEVEL_LOW, True)
     assert (ended.incident_key, ended.channels_reason) == (begun.incident_key, "WHO_HEARD")
-    assert await _is_quiet(house, begun.id)
+    assert await is_quiet(house, begun.id)
 
 
 async def test_an_alert_that_ends_alone_is_told_alone_and_the_last_one_ends_the_digest(
@@ -223,14 +246,14 @@ async def test_an_alert_that_ends_alone_is_told_alone_and_the_last_one_ends_the_
     await recover(house, first)
     _, alone = await house.messages()
     assert alone.subject == "RESOLVED: SOL long travel 5 % (manual)"
-    assert not await _is_quiet(house, begun.id)
+    assert not await is_quiet(house, begun.id)
     await recover(house, *others[:3])
-    assert not await _is_quiet(house, begun.id)
+    assert not await is_quiet(house, begun.id)
     await recover(house, others[3])
     last = (await house.messages())[-1]
     assert (last.subject, last.incident_key) == (alone.subject, begun.incident_key)
     assert last.channels_reason == "WHO_HEARD"
-    assert await _is_quiet(house, begun.id)
+    assert await is_quiet(house, begun.id)
 
 
 async def test_an_alert_that_gets_worse_alone_is_told_alone_and_leaves_its_digest(
@@ -246,7 +269,7 @@ async def test_an_alert_that_gets_worse_alone_is_told_alone_and_leaves_its_diges
     *_, ended = await house.messages()
     assert [one.subject[:9] for one in (await house.messages())[2:]] == ["RESOLVED:"] * 3
     assert (ended.incident_key, ended.ends_incident) == (begun.incident_key, True)
-    assert not await _is_quiet(house, worse.id)
+    assert not await is_quiet(house, worse.id)
 
 
 async def test_many_that_are_told_anew_are_a_digest_that_takes_the_place_of_the_one_before(
@@ -263,7 +286,7 @@ async def test_many_that_are_told_anew_are_a_digest_that_takes_the_place_of_the_
     await recover(house, *ids)
     *_, ended = await house.messages()
     assert (ended.incident_key, ended.ends_incident) == (worse.incident_key, True)
-    assert await _is_quiet(house, worse.id)
+    assert await is_quiet(house, worse.id)
 
 
 async def test_many_that_were_told_singly_end_as_one_and_nothing_of_them_escalates(
@@ -280,7 +303,7 @@ async def test_many_that_were_told_singly_end_as_one_and_nothing_of_them_escalat
     assert ended.subject.startswith("RESOLVED: 4 alerts")
     assert ended.channels_reason == "WHO_HEARD"
     for one in begun:
-        assert await _is_quiet(house, one.id)
+        assert await is_quiet(house, one.id)
 
 
 async def test_what_an_acknowledgement_of_a_digest_kept_quiet_is_told_again_as_one(
@@ -313,90 +336,7 @@ async def test_many_positions_that_are_closed_at_once_are_one_message(house: Hou
         "CLOSED: 4 positions: SOL long is no longer held (was HIGH) (manual)"
     )
     assert (ended.kind, ended.channels_reason) == (xcom_pb.KIND_NEWS, "WHO_HEARD")
-    assert await _is_quiet(house, begun.id)
-
-
-async def test_a_burst_that_cannot_be_stored_changes_nothing(deaf_house: House) -> None:
-    await held(deaf_house, *[HIGH_MARK] * 4)
-    before = await deaf_house.entries()
-    owner = await asyncpg.connect(deaf_house.databases.owner_url("alerts"))
-    await owner.execute("alter table digest add constraint shut check (false) not valid")
-    with pytest.raises(SonicError):
-        await deaf_house.evaluate()
-    await owner.execute("alter table digest drop constraint shut")
-    await owner.close()
-    assert {one.level for one in await alerts(deaf_house)} == {pb.LEVEL_NORMAL}
-    assert await deaf_house.entries() == before
-    await deaf_house.evaluate()
-    assert await deaf_house.waiting() == 1
-
-
-async def test_a_sender_that_dies_in_the_middle_of_a_burst_tells_nothing_twice(
-    house: House,
-) -> None:
-    await crash(house, *[HIGH_MARK] * 4, *[MEDIUM_MARK] * 4)
-    told = await house.messages()
-    owner = await asyncpg.connect(house.databases.owner_url("alerts"))
-    # As it is when the sender dies between the answer of xcom and its own record of it.
-    await owner.execute("update outbox set sent_time = null")
-    await owner.close()
-    await house.stop("alerts")
-    await house.start_alerts(alerts_burst_count=MOST)
-    assert [one.id for one in await house.messages()] == [one.id for one in told]
-    assert await house.waiting() == 0
-
-
-async def test_a_burst_that_nobody_took_is_told_once_by_the_next_sender(
-    bare_house: House,
-) -> None:
-    await bare_house.start_positions()
-    await bare_house.start_alerts(alerts_burst_count=MOST)
-    await crash(bare_house, *[HIGH_MARK] * 4)
-    assert await bare_house.waiting() == 1
-    await bare_house.stop("alerts")
-    await bare_house.start_xcom()
-    await bare_house.start_alerts(alerts_burst_count=MOST)
-    assert (await digest(bare_house)).subject.startswith("HIGH: 4 alerts")
-
-
-async def test_the_same_cycle_again_is_the_same_digest(house: House) -> None:
-    await crash(house, *[HIGH_MARK] * 4, cycle_id="c-1")
-    await house.evaluate("c-1", epoch=1)
-    assert (await digest(house)).facts["change_count"] == "4"
-
-
-async def test_what_waits_to_be_told_does_not_outlive_the_alerts(bare_house: House) -> None:
-    await bare_house.start_positions()
-    await bare_house.start_alerts(alerts_burst_count=MOST)
-    ids = await crash(bare_house, *[HIGH_MARK] * 5)
-    await recover(bare_house, ids[0])
-    assert await bare_house.waiting() == 2
-    await bare_house.alerts.ClearData(pb.ClearDataRequest(confirm="clear"))
-    assert await bare_house.waiting() == 0
-    await bare_house.stop("alerts")
-    await bare_house.start_xcom()
-    await bare_house.start_alerts(alerts_burst_count=MOST)
-    assert not await bare_house.messages()
-
-
-async def test_alerts_that_are_cleared_end_the_digest_that_told_of_them(house: House) -> None:
-    await crash(house, *[HIGH_MARK] * 4)
-    begun = await digest(house)
-    await house.alerts.ClearData(pb.ClearDataRequest(confirm="clear"))
-    await house.until(lambda: _is_quiet(house, begun.id))
-    assert len(await house.messages()) == 1
-
-
-async def test_a_deleted_alert_leaves_its_digest_and_the_last_one_ends_it(house: House) -> None:
-    await crash(house, *[HIGH_MARK] * 4)
-    begun = await digest(house)
-    *most, last = await alerts(house)
-    for one in most:
-        await house.alerts.DeleteAlert(pb.DeleteAlertRequest(id=one.id))
-    await house.flush()
-    assert not await _is_quiet(house, begun.id)
-    await house.alerts.DeleteAlert(pb.DeleteAlertRequest(id=last.id))
-    await house.until(lambda: _is_quiet(house, begun.id))
+    assert await is_quiet(house, begun.id)
 
 
 async def _all_of_venue(house: House, status: int) -> None:
@@ -421,10 +361,10 @@ async def test_many_that_may_have_been_liquidated_are_one_high_message_until_all
     await house.alerts.ClearStaleAlerts(pb.ClearStaleAlertsRequest())
     gone = (await house.messages())[before:][0]
     assert gone.subject.startswith("HIGH: 4 positions: SOL long is gone, may have been liquidated")
-    assert not await _is_quiet(house, gone.id)
+    assert not await is_quiet(house, gone.id)
     await _all_of_venue(house, ACTIVE)
     await house.create()
     *_, word = await house.messages()
     assert word.subject.startswith("BACK: 4 positions: SOL long is held, and had been told")
     assert (word.incident_key, word.channels_reason) == (gone.incident_key, "WHO_HEARD")
-    assert await _is_quiet(house, gone.id)
+    assert await is_quiet(house, gone.id)
