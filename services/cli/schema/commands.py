@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 import inspect
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
@@ -12,15 +11,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from google.protobuf import json_format
-from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
 from google.protobuf.message import Message
-from google.protobuf.message_factory import GetMessageClass
 from rich.text import Text
 
-from services.cli.connection import System, connected
+from services.cli.connection import connected
 from services.cli.output import as_json, command, console, print_json
-from services.cli.schema.fields import Field, Kind, at, names, put, python_type
+from services.cli.schema.calls import call_of, filled, method_of, pages, rows_field, rows_of
+from services.cli.schema.fields import Field, at, names, python_type
 from services.cli.schema.render import plain_columns, show_message, show_rows
 from services.cli.schema.verbs import Noun, Verb
 from shared.errors import FailedPrecondition, InvalidArgument
@@ -36,19 +33,6 @@ def add_verbs(app: typer.Typer, noun: Noun) -> None:
     for verb in noun.verbs:
         made = command(_work(noun, verb))
         app.command(verb.name, help=_help(verb), short_help=_summary(verb))(made)
-
-
-def method_of(verb: Verb) -> MethodDescriptor:
-    """The RPC of a verb; LookupError when there is none."""
-    return _method(verb.method)
-
-
-@cache
-def _method(name: str) -> MethodDescriptor:
-    package, service, method = name.split(".")
-    module = importlib.import_module(f"sonic.{package}.v1.{package}_pb2")
-    found: MethodDescriptor = module.DESCRIPTOR.services_by_name[service].methods_by_name[method]
-    return found
 
 
 def _work(noun: Noun, verb: Verb) -> Callable[..., Any]:
@@ -98,7 +82,7 @@ def _parameters(verb: Verb) -> Iterator[inspect.Parameter]:
         flag = f"--{name}/--no-{name}" if kind is bool else f"--{name}"
         option = typer.Option(flag, help=_field_help(field))
         yield _made(_name(path), kind, option, None)
-    if _rows_field(verb) is not None and "page_size" in request.fields_by_name:
+    if rows_field(verb) is not None and "page_size" in request.fields_by_name:
         yield _made("limit", int, typer.Option(min=1, help="Rows at the most."), _DEFAULT_ROWS)
     if verb.output:
         yield _made("output", Path, typer.Option(help="File to write; else standard output."), None)
@@ -153,34 +137,35 @@ async def _run(
     paths: Mapping[str, str],
     other: dict[str, Any],
 ) -> int:
-    method = method_of(verb)
-    request = GetMessageClass(method.input_type)()
     given = {paths[name]: value for name, value in values.items() if value not in (None, [])}
-    _agree(verb, request, other)
+    given |= _agreed(verb, other)
+    file = other.get("file")
+    content = None if file is None else await asyncio.to_thread(_read, file)
     async with connected() as system:
-        await _fill(system, verb, request, given, other.get("file"))
-        call = await _call(system, verb)
-        if method.server_streaming:
+        request = await filled(system, verb, given, content)
+        call = await call_of(system, verb)
+        if method_of(verb).server_streaming:
             return await _stream(noun, verb, call(request), other)
-        rows_field = _rows_field(verb)
-        if rows_field is not None:
-            answer, rows = await _pages(call, request, rows_field, other.get("limit"))
+        field = rows_field(verb)
+        if field is not None:
+            answer, rows = await pages(call, request, field, other.get("limit"))
             return _show_rows(noun, verb, answer, rows, as_list=other["json"])
         answer = await call(request, timeout=verb.seconds)
     return _show(noun, verb, answer, other)
 
 
-def _agree(verb: Verb, request: Message, other: Mapping[str, Any]) -> None:
+def _agreed(verb: Verb, other: Mapping[str, Any]) -> Mapping[str, str]:
     """Nothing is lost without a word: the question answered, the word typed."""
     if verb.question and not other["yes"]:
         _ask_at_terminal("--yes")
         typer.confirm(verb.question, abort=True)
-    if verb.word:
-        typed = other["confirm"]
-        if typed is None:
-            _ask_at_terminal(f"--confirm {verb.word}")
-            typed = typer.prompt(f"{_summary(verb)} Type {verb.word!r} to go on")
-        put(request, "confirm", typed)
+    if not verb.word:
+        return {}
+    typed = other["confirm"]
+    if typed is None:
+        _ask_at_terminal(f"--confirm {verb.word}")
+        typed = typer.prompt(f"{_summary(verb)} Type {verb.word!r} to go on")
+    return {"confirm": typed}
 
 
 def _ask_at_terminal(option: str) -> None:
@@ -188,81 +173,6 @@ def _ask_at_terminal(option: str) -> None:
         raise FailedPrecondition(
             "NOT_CONFIRMED", f"nobody is here to be asked; say {option} to go on"
         )
-
-
-async def _fill(
-    system: System, verb: Verb, request: Message, given: Mapping[str, Any], file: Path | None
-) -> None:
-    if verb.base:
-        read = await _call(system, Verb(verb.name, verb.base))
-        base = GetMessageClass(_method(verb.base).input_type)()
-        (resource,) = [
-            field
-            for field in request.DESCRIPTOR.fields
-            if field.message_type is _method(verb.base).output_type
-        ]
-        getattr(request, resource.name).CopyFrom(await read(base))
-    for path, value in (*verb.fixed.items(), *given.items()):
-        put(request, path, value)
-    if file is not None:
-        _put_file(verb, request, await asyncio.to_thread(_read, file))
-    if _MASK in request.DESCRIPTOR.fields_by_name:
-        masked = [
-            path.partition(".")[2]
-            for path in (*verb.fixed, *given)
-            if "." in path and path not in verb.arguments
-        ]
-        if not masked:
-            raise FailedPrecondition("NOTHING_TO_CHANGE", "say what to change; see --help")
-        getattr(request, _MASK).paths.extend(masked)
-
-
-def _put_file(verb: Verb, request: Message, content: bytes) -> None:
-    if verb.file:
-        is_text = at(request.DESCRIPTOR, verb.file).type == FieldDescriptor.TYPE_STRING
-        setattr(request, verb.file, content.decode() if is_text else content)
-        return
-    try:
-        json_format.Parse(content, getattr(request, verb.body))
-    except (json_format.ParseError, UnicodeDecodeError) as error:
-        raise InvalidArgument("BAD_FILE", f"the file is no {verb.body}: {error}") from error
-
-
-async def _call(system: System, verb: Verb) -> Callable[..., Any]:
-    package, service, method = verb.method.split(".")
-    module = importlib.import_module(f"sonic.{package}.v1.{package}_pb2_grpc")
-    stub = await system.stub(package, getattr(module, f"{service}Stub"))
-    found: Callable[..., Any] = getattr(stub, method)
-    return found
-
-
-def _rows_field(verb: Verb) -> Field | None:
-    """The repeated messages of the answer, when columns say that they are what is shown."""
-    if not verb.columns or method_of(verb).server_streaming:
-        return None
-    return _rows(method_of(verb).output_type, verb.rows)
-
-
-def _rows(answer: Kind, name: str) -> Field:
-    if name:
-        return answer.fields_by_name[name]
-    return next(one for one in answer.fields if one.is_repeated and one.message_type is not None)
-
-
-async def _pages(
-    call: Callable[..., Any], request: Any, field: Field, limit: int | None
-) -> tuple[Message, list[Message]]:
-    """The last page, and the rows of all that were wanted."""
-    rows: list[Message] = []
-    if limit is not None:
-        request.page_size = min(limit, _PAGE)
-    while True:
-        answer = await call(request)
-        rows.extend(getattr(answer, field.name))
-        token = getattr(answer, "next_page_token", "")
-        if not token or (limit is not None and len(rows) >= limit):
-            return answer, rows[:limit]
-        request.page_token = token
 
 
 def _show_rows(
@@ -306,7 +216,7 @@ async def _stream(
         if other["json"]:
             print_json(answer)
         elif verb.columns:
-            field = _rows(answer.DESCRIPTOR, verb.rows)
+            field = rows_of(answer.DESCRIPTOR, verb.rows)
             if rows := list(getattr(answer, field.name)):
                 show_rows(_title(noun, verb), rows, verb.columns)
         else:

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from services.cli.main import assembled
 from services.cli.nouns import NOUNS
-from services.cli.schema.commands import method_of
+from services.cli.schema.calls import method_of
 from services.cli.schema.fields import at
 from services.cli.schema.page import page
 from services.cli.schema.verbs import Noun, Verb
