@@ -18,6 +18,7 @@ from services.cli.nouns import NOUNS
 from services.cli.output import complaints
 from services.cli.schema import commands
 from services.cli.status import status
+from services.cli.terminal.command import console
 from services.cli.up import up
 from shared.secret_shapes import REASON, looks_secret
 from shared.seed_phrases import is_phrase
@@ -39,7 +40,7 @@ def assembled(wanted: str | None = None) -> typer.Typer:
     app.command(rich_help_panel="Look")(status)
     app.command(rich_help_panel="Look")(logs)
     app.command(rich_help_panel="Act")(cycle)
-    for made in (up, doctor, dashboard):
+    for made in (up, doctor, dashboard, console):
         app.command(rich_help_panel="Run")(made)
     app.add_typer(db.app, name="db", rich_help_panel="Run")
     for noun in NOUNS:

@@ -8,6 +8,7 @@ from typing import Any
 
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
@@ -45,6 +46,11 @@ def rows_table(title: str, rows: Sequence[Message], columns: Sequence[str]) -> T
 
 def show_message(message: Message, title: str) -> None:
     """Every field that is set, a line each; lists of messages as tables of their own."""
+    console.print(message_tables(message, title))
+
+
+def message_tables(message: Message, title: str = "") -> Group:
+    """As `show_message`, to be shown elsewhere."""
     made = table(title, ["field", "value"])
     lists: list[Field] = []
     for field in message.DESCRIPTOR.fields:
@@ -52,12 +58,13 @@ def show_message(message: Message, title: str) -> None:
             lists.append(field)
         elif _is_set(message, field):
             _add(made, message, field, field.name)
-    if made.rows:
-        console.print(made)
+    tables = [made] if made.rows else []
     for field in lists:
         rows = list(getattr(message, field.name))
         if rows:
-            show_rows(_words(field.name), rows, plain_columns(field.message_type.fields))
+            columns = plain_columns(field.message_type.fields)
+            tables.append(rows_table(_words(field.name), rows, columns))
+    return Group(*tables)
 
 
 def plain_columns(fields: Iterable[Field]) -> list[str]:

@@ -1,0 +1,97 @@
+"""The first pane: totals, what is nearest to liquidation, what is raised."""
+
+from __future__ import annotations
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+from sonic.alerts.v1 import alerts_pb2, alerts_pb2_grpc
+from sonic.monitor.v1 import monitor_pb2, monitor_pb2_grpc
+from sonic.positions.v1 import positions_pb2, positions_pb2_grpc
+
+from services.cli.connection import System
+from services.cli.output import LEVEL_STYLES, enum_name, heat, known, number, table, travel
+
+_NEAREST = 8
+_BAR_WIDTH = 20
+# Where the bar is full: this far from liquidation nothing is near.
+_FAR_PERCENT = 50.0
+
+
+async def overview(system: System) -> RenderableType:
+    """Raises SonicError of the service that does not answer."""
+    portfolio = await system.stub("positions", positions_pb2_grpc.PortfolioServiceStub)
+    totals = await portfolio.GetTotals(positions_pb2.GetTotalsRequest())
+    positions = await system.stub("positions", positions_pb2_grpc.PositionsServiceStub)
+    nearest = await positions.ListPositions(
+        positions_pb2.ListPositionsRequest(
+            page_size=_NEAREST, order_by="liquidation_distance_percent"
+        )
+    )
+    monitors = await system.stub("monitor", monitor_pb2_grpc.MonitorServiceStub)
+    badges = await monitors.ListBadges(monitor_pb2.ListBadgesRequest())
+    return Group(_totals(totals), _positions(list(nearest.positions)), _badges(badges))
+
+
+async def headline(system: System) -> Text:
+    """The worst state in words."""
+    alerts = await system.stub("alerts", alerts_pb2_grpc.AlertsServiceStub)
+    found = await alerts.ListAlerts(
+        alerts_pb2.ListAlertsRequest(page_size=1, min_level=alerts_pb2.LEVEL_LOW)
+    )
+    if not found.alerts:
+        return Text("NORMAL: no alert is raised", style=LEVEL_STYLES["NORMAL"])
+    worst = found.alerts[0]
+    level = enum_name(worst, "level")
+    about = " ".join(filter(None, (worst.asset, worst.side, worst.wallet))) or "portfolio"
+    status = enum_name(worst, "status")
+    known = "" if status == "ACTIVE" else f" {status}"
+    return Text(f"{level}{known}: {about}: {worst.why}", style=LEVEL_STYLES.get(level, ""))
+
+
+def bar(distance_percent: float | None) -> Text:
+    """How far liquidation is: full is 50 percent or more; words where it is past."""
+    if distance_percent is None:
+        return Text("unknown", style="bright_black")
+    if distance_percent <= 0:
+        return Text("PAST LIQUIDATION", style="bold red")
+    filled = max(1, round(min(distance_percent / _FAR_PERCENT, 1) * _BAR_WIDTH))
+    style = "red" if distance_percent < 5 else "yellow" if distance_percent < 15 else "green"
+    rest = Text("." * (_BAR_WIDTH - filled), style="bright_black")
+    return Text("#" * filled, style=style).append_text(rest)
+
+
+def _totals(totals: positions_pb2.Totals) -> Text:
+    parts = [
+        f"{totals.position_count} positions",
+        f"value {totals.total_value_usd:,.2f} USD",
+        f"profit {totals.total_pnl_usd:+,.2f} USD",
+        f"leverage {number(totals, 'avg_leverage_ratio')}",
+        f"heat {number(totals, 'avg_heat_index', '{:.1f}')}",
+        "STALE" if totals.stale else "",
+    ]
+    return Text("   ".join(filter(None, parts)) + "\n")
+
+
+def _positions(found: list[positions_pb2.Position]) -> Table:
+    columns = ["position", "away>", "", "travel>", "heat>", "pnl USD>"]
+    made = table("Nearest to liquidation", columns)
+    for one in found:
+        made.add_row(
+            f"{one.asset} {enum_name(one, 'side')} {one.wallet}",
+            number(one, "liquidation_distance_percent", "{:.2f} %"),
+            bar(known(one, "liquidation_distance_percent")),
+            travel(one),
+            heat(one),
+            number(one, "pnl_usd", "{:+,.2f}"),
+        )
+    return made
+
+
+def _badges(found: monitor_pb2.ListBadgesResponse) -> Text:
+    line = Text("\n")
+    for badge in found.badges:
+        style = LEVEL_STYLES.get(badge.level, "")
+        line.append(f" {badge.name.removesuffix('_badge')} ", style=f"{style} reverse")
+        line.append(f" {badge.value}{' (stale)' if badge.stale else ''}   ", style=style)
+    return line
