@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
 from typing import ClassVar
 
@@ -14,6 +14,7 @@ from sonic.cyclone.v1 import cyclone_pb2, cyclone_pb2_grpc
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
+from textual.css.query import NoMatches
 from textual.widgets import DataTable, Footer, Input, Label, Static, TabbedContent, TabPane
 
 from services.cli.connection import System, connected
@@ -124,14 +125,16 @@ class Console(App[None]):
 
     async def look(self) -> None:
         """Read again what is in front."""
+        # While it closes, answers still come and their places are gone.
         async with self._looks:
-            await self._told("headline", self._headline())
-            pane = self.pane
-            if pane is None:
-                await self._told(OVERVIEW, self._overview())
-            else:
-                await self._told(pane.name, self._list(pane))
-            self._show_down()
+            with suppress(NoMatches):
+                await self._told("headline", self._headline())
+                pane = self.pane
+                if pane is None:
+                    await self._told(OVERVIEW, self._overview())
+                else:
+                    await self._told(pane.name, self._list(pane))
+                self._show_down()
 
     async def _told(self, what: str, work: Awaitable[None]) -> None:
         """What a service refuses is a banner: the others live on."""
