@@ -21,7 +21,7 @@ from services.cli.connection import System, connected
 from services.cli.schema.calls import call_of, filled, pages, rows_field
 from services.cli.schema.render import cell, message_tables
 from services.cli.schema.verbs import Verb
-from services.cli.terminal.dialogs import Form, Question, Running, Shown, Steps
+from services.cli.terminal.dialogs import Form, Question, CycleRun, Shown, Steps
 from services.cli.terminal.overview import headline, overview
 from services.cli.terminal.panes import PANES, Action, Pane
 from shared.errors import SonicError
@@ -239,7 +239,7 @@ class Console(App[None]):
     async def _run_cycle(self, steps: list[str] | tuple[str, ...]) -> None:
         stub = await self._system.stub("cyclone", cyclone_pb2_grpc.CycloneServiceStub)
         request = cyclone_pb2.RunCycleRequest(steps=steps)
-        self.push_screen(Running(stub.RunCycle(request, timeout=_CYCLE_SECONDS)))
+        self.push_screen(CycleRun(stub.RunCycle(request, timeout=_CYCLE_SECONDS)))
 
     async def on_data_table_row_selected(self, event: DataTable.RowSelected) -> None:
         pane, row = self.pane, self._row()

@@ -136,7 +136,7 @@ class Steps(ModalScreen[list[str] | None]):
         self.dismiss([step for step in self._steps if step in ticked] or None)
 
 
-class Running(ModalScreen[None]):
+class CycleRun(ModalScreen[None]):
     """A cycle while it runs: each step with its counts and milliseconds as they come."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q", "dismiss", "Close")]

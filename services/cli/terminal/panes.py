@@ -145,5 +145,12 @@ PANES = (
         _verb("prices", "show"),
         "asset",
     ),
+    Pane(
+        "Withdrawals",
+        _verb("withdrawals", "decisions"),
+        _verb("withdrawals", "watch"),
+        (),
+        _verb("withdrawals", "explain"),
+    ),
     Pane("Logs", _EVENTS),
 )
