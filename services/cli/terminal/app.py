@@ -21,7 +21,7 @@ from services.cli.connection import System, connected
 from services.cli.schema.calls import call_of, filled, pages, rows_field
 from services.cli.schema.render import cell, message_tables
 from services.cli.schema.verbs import Verb
-from services.cli.terminal.dialogs import Form, Question, CycleRun, Shown, Steps
+from services.cli.terminal.dialogs import CycleRun, Form, Question, Shown, Steps
 from services.cli.terminal.overview import headline, overview
 from services.cli.terminal.panes import PANES, Action, Pane
 from shared.errors import SonicError

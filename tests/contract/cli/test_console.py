@@ -18,7 +18,7 @@ from services.cli import system
 from services.cli.connection import System, connected
 from services.cli.plan import SERVICES, Plan
 from services.cli.terminal.app import OVERVIEW, Console
-from services.cli.terminal.dialogs import Form, Question, CycleRun, Shown, Steps
+from services.cli.terminal.dialogs import CycleRun, Form, Question, Shown, Steps
 from services.cli.terminal.overview import bar
 from services.cli.terminal.panes import PANES
 from shared import log
