@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 
 from services.withdrawals.decisions.domain.decision import Decision, decide
 from services.withdrawals.decisions.domain.inputs import Circumstances, DecisionRules
 from services.withdrawals.gains.domain.evaluation import AssetGains
+from services.withdrawals.gate.domain.gate import GateResult, GateSide, GateState
+from services.withdrawals.prices.domain import PriceComparison
 from tests.unit.withdrawals.made_supply import HOME, at, gains_of, sample
 
 
-@dataclass(frozen=True)
-class MadeGate:
-    """What the residual gate said."""
-
-    state: str = "EVALUATED"
-    side: str | None = "INSIDE"
+def gate_of(side: GateSide | None = GateSide.INSIDE, state: GateState | None = None) -> GateResult:
+    """What the residual gate said of a point after 30 others."""
+    return GateResult(state or GateState.EVALUATED, 30, side)
 
 
-@dataclass(frozen=True)
-class MadePrices:
+def prices_of(is_unavailable: bool = False, is_mismatch: bool = False, holds: bool = False):
     """What the comparison of prices said."""
-
-    is_unavailable: bool = False
-    is_mismatch: bool = False
-    holds: bool = False
+    delta = None if is_unavailable else 0.01
+    return PriceComparison((), delta, delta, is_mismatch, int(is_mismatch), holds)
 
 
-QUIET = MadeGate()
+QUIET = gate_of()
 
 
 def samples_of(gains_units: list[float], holding=HOME, start: float = 1000) -> list:

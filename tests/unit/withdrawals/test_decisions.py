@@ -17,11 +17,20 @@ from services.withdrawals.decisions.domain.inputs import (
     MarketTerms,
 )
 from services.withdrawals.decisions.domain.reasons import Reason, Verdict, Weight
+from services.withdrawals.gains.domain.total_series import total_series
+from services.withdrawals.gate.domain.gate import (
+    GateResult,
+    GateSettings,
+    GateSide,
+    GateState,
+    judge,
+)
+from services.withdrawals.prices.domain import PriceComparison
 from shared.errors import InvalidArgument
 from tests.unit.withdrawals.made_decisions import (
-    MadeGate,
-    MadePrices,
     decided,
+    gate_of,
+    prices_of,
     samples_of,
     ten_gained,
 )
@@ -164,7 +173,7 @@ def test_old_samples_hold() -> None:
 def test_a_price_off_its_peg_holds_whatever_the_mode(
     price: str, holds: bool, mode: GateMode
 ) -> None:
-    gate = MadeGate(side="ABOVE" if mode is GateMode.OPPORTUNITY else "INSIDE")
+    gate = gate_of(GateSide.ABOVE if mode is GateMode.OPPORTUNITY else GateSide.INSIDE)
     decision = decided(rules=DecisionRules(gate_mode=mode), price_usd=Decimal(price), gate=gate)
     assert said(decision) == (held("DEPEG") if holds else OK)
 
@@ -180,13 +189,15 @@ def test_the_price_of_the_newest_sample_is_the_price_where_no_other_is_given() -
 @pytest.mark.parametrize(
     ("prices", "wanted"),
     [
-        (MadePrices(), OK),
-        (MadePrices(is_unavailable=True), (Verdict.WITHDRAW_OK, [], ["PRICE_UNAVAILABLE"])),
-        (MadePrices(is_mismatch=True), (Verdict.WITHDRAW_OK, [], ["PRICE_MISMATCH"])),
-        (MadePrices(is_mismatch=True, holds=True), held("PRICE_MISMATCH")),
+        (prices_of(), OK),
+        (prices_of(is_unavailable=True), (Verdict.WITHDRAW_OK, [], ["PRICE_UNAVAILABLE"])),
+        (prices_of(is_mismatch=True), (Verdict.WITHDRAW_OK, [], ["PRICE_MISMATCH"])),
+        (prices_of(is_mismatch=True, holds=True), held("PRICE_MISMATCH")),
     ],
 )
-def test_prices_apart_hold_once_they_have_been_for_long(prices: MadePrices, wanted: tuple) -> None:
+def test_prices_apart_hold_once_they_have_been_for_long(
+    prices: PriceComparison, wanted: tuple
+) -> None:
     assert said(decided(prices=prices)) == wanted
 
 
@@ -196,18 +207,29 @@ MODES = GateMode.ANOMALY_GUARD, GateMode.OPPORTUNITY, GateMode.OFF
 @pytest.mark.parametrize(
     ("gate", "wanted"),
     [
-        (MadeGate(side="INSIDE"), ("", "NO_OPPORTUNITY", "")),
-        (MadeGate(side="ABOVE"), ("ANOMALY", "", "")),
-        (MadeGate(side="BELOW"), ("ANOMALY", "NO_OPPORTUNITY", "")),
-        (MadeGate("INSUFFICIENT_POINTS", None), ("INSUFFICIENT_POINTS",) * 2 + ("",)),
-        (MadeGate("DEGENERATE_SCALE", None), ("DEGENERATE_SCALE",) * 2 + ("",)),
+        (gate_of(GateSide.INSIDE), ("", "NO_OPPORTUNITY", "")),
+        (gate_of(GateSide.ABOVE), ("ANOMALY", "", "")),
+        (gate_of(GateSide.BELOW), ("ANOMALY", "NO_OPPORTUNITY", "")),
+        (gate_of(None, GateState.INSUFFICIENT_POINTS), ("INSUFFICIENT_POINTS",) * 2 + ("",)),
+        (gate_of(None, GateState.DEGENERATE_SCALE), ("DEGENERATE_SCALE",) * 2 + ("",)),
         (None, ("INSUFFICIENT_POINTS",) * 2 + ("",)),
     ],
 )
-def test_what_the_gate_does_in_each_mode(gate: MadeGate | None, wanted: tuple) -> None:
+def test_what_the_gate_does_in_each_mode(gate: GateResult | None, wanted: tuple) -> None:
     for mode, reason in zip(MODES, wanted, strict=True):
         decision = decided(rules=DecisionRules(gate_mode=mode), gate=gate)
         assert said(decision) == (held(reason) if reason else OK)
+
+
+@pytest.mark.parametrize(("jump", "wanted"), [(0, OK), (500, held("ANOMALY"))])
+def test_a_deposit_that_nobody_told_of_is_an_anomaly_and_no_gain(jump: int, wanted: tuple) -> None:
+    """Without receipts nothing else stands between principal and the advice to take it."""
+    steps = [0.3, 0.5, 0.2, 0.4, 0.6] * 8
+    grown = [sum(steps[: hour + 1]) for hour in range(40)]
+    gains = gains_of(samples_of([*grown[:-1], grown[-1] + jump]), as_of_hour=40)
+    total = total_series(gains.series)
+    gate = judge(total.time_micros, total.corrected_units / 1e6, GateSettings())
+    assert said(decided(gains, as_of_hour=40, gate=gate)) == wanted
 
 
 def test_an_asset_that_is_not_gated_is_not_held_by_the_gate() -> None:
@@ -218,7 +240,7 @@ def test_an_opportunity_with_nothing_to_withdraw_is_none() -> None:
     decision = decided(
         gains_of(samples_of([-1, -2]), as_of_hour=2),
         DecisionRules(gate_mode=GateMode.OPPORTUNITY),
-        gate=MadeGate(side="ABOVE"),
+        gate=gate_of(GateSide.ABOVE),
     )
     assert said(decision) == held("NON_POSITIVE_GAIN", "CLAMPED")
 
@@ -330,8 +352,8 @@ def test_reasons_come_in_one_order_whatever_the_order_of_the_wallets() -> None:
     samples = samples_of([-5, -8]) + samples_of([1, 2], OTHER)
     flows = [flow(2.5, -2), flow(2.5, 3, OTHER)]
     known = {
-        "prices": MadePrices(is_unavailable=True),
-        "gate": MadeGate("DEGENERATE_SCALE", None),
+        "prices": prices_of(is_unavailable=True),
+        "gate": gate_of(None, GateState.DEGENERATE_SCALE),
         "price_usd": Decimal("0.9"),
         **market(liquidity_units="0", closed="delisting"),
     }
@@ -375,7 +397,7 @@ def test_what_a_decision_was_made_of_stays_with_it() -> None:
     decision = decided()
     assert decision.gains == ten_gained()
     assert decision.rules == DecisionRules()
-    assert decision.circumstances.gate == MadeGate()
+    assert decision.circumstances.gate == gate_of()
     assert decision.allowances[0].allowance.gain_share_units == 5
 
 

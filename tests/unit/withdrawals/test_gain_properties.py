@@ -179,6 +179,16 @@ def test_a_lag_within_its_limit_changes_no_gain(seed: int) -> None:
     assert not gains.holdings[0].check.faults
 
 
+@given(SEEDS)
+def test_from_the_last_sample_on_nothing_was_gained_yet(seed: int) -> None:
+    history = random_history(seed)
+    last = max(one.time for one in history.samples)
+    hour = (last - START) / timedelta(hours=1)
+    (gain,) = History(history.samples, history.flows, hour).evaluate().holdings
+    assert gain.gain_units == 0 and gain.base_time == gain.end_time == last
+    assert gain.check is not None and not gain.check.holds
+
+
 def year_of_hourly_samples(wallets: int, hours: int) -> tuple[SampleColumns, list[Flow]]:
     """Every wallet with 20 deposits, receipts and rates told."""
     chance = np.random.default_rng(7)

@@ -147,7 +147,8 @@ def test_zones_do_not_matter() -> None:
 
 def test_what_is_later_than_the_evaluation_does_not_exist_yet() -> None:
     samples = [sample(hour, 1000 + hour) for hour in range(5)]
-    gains = gains_of(samples, [flow(3, -100)], as_of_hour=2)
+    gains = gains_of([*samples, sample(6, None)], [flow(3, -100)], as_of_hour=2)
+    assert not len(gains.left_out.row)
     (gain,) = gains.holdings
     assert gain.gain_units == 2 and gain.end_time == at(2)
     assert gain.sums.taken_units == 0

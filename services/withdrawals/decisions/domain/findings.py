@@ -17,6 +17,7 @@ from services.withdrawals.gains.domain.agreement import Agreement, Fault, GainCh
 from services.withdrawals.gains.domain.evaluation import AssetGains, HoldingGain, HoldingState
 from services.withdrawals.gains.domain.flow_gain import Lack
 from services.withdrawals.gains.domain.flows import Holding
+from services.withdrawals.gate.domain.gate import GateSide, GateState
 
 # Faults that mean a transaction is missing or stands in the wrong place, not a wrong number.
 _MISSING_FLOW = {Fault.FLOW_UNMATCHED, Fault.RECEIPTS_MOVED}
@@ -224,11 +225,11 @@ def gate_findings(rules: DecisionRules, circumstances: Circumstances) -> list[Fi
     if rules.gate_mode is GateMode.OFF or not rules.is_gated:
         return []
     gate = circumstances.gate
-    if gate is None or gate.state == "INSUFFICIENT_POINTS":
+    if gate is None or gate.state is GateState.INSUFFICIENT_POINTS:
         return [Finding(Reason.INSUFFICIENT_POINTS, Weight.HOLDS)]
-    if gate.state == "DEGENERATE_SCALE":
+    if gate.state is GateState.DEGENERATE_SCALE:
         return [Finding(Reason.DEGENERATE_SCALE, Weight.HOLDS)]
     if rules.gate_mode is GateMode.OPPORTUNITY:
-        is_good = gate.side == "ABOVE"
+        is_good = gate.side is GateSide.ABOVE
         return [] if is_good else [Finding(Reason.NO_OPPORTUNITY, Weight.HOLDS)]
-    return [] if gate.side == "INSIDE" else [Finding(Reason.ANOMALY, Weight.HOLDS)]
+    return [] if gate.side is GateSide.INSIDE else [Finding(Reason.ANOMALY, Weight.HOLDS)]

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
-from typing import Protocol
 
 from services.withdrawals.decisions.domain.allowance import TakenRule
 from services.withdrawals.decisions.domain.reasons import Reason
 from services.withdrawals.gains.domain.exact import SIX_DECIMALS, UnitScale
 from services.withdrawals.gains.domain.flows import Holding
+from services.withdrawals.gate.domain.gate import GateResult
+from services.withdrawals.prices.domain import PriceComparison
 from shared.errors import broken_rules
 
 DEFAULT_STALE_AGE = timedelta(hours=3)
@@ -38,34 +39,6 @@ class GateMode(StrEnum):
     ANOMALY_GUARD = "ANOMALY_GUARD"
     OPPORTUNITY = "OPPORTUNITY"
     OFF = "OFF"
-
-
-class GateOutcome(Protocol):
-    """What a decision reads of the gate: names of its state and of the side of the band."""
-
-    @property
-    def state(self) -> str:
-        """EVALUATED, INSUFFICIENT_POINTS or DEGENERATE_SCALE."""
-
-    @property
-    def side(self) -> str | None:
-        """ABOVE, BELOW or INSIDE; None unless evaluated."""
-
-
-class PriceOutcome(Protocol):
-    """What a decision reads of the comparison of prices."""
-
-    @property
-    def is_unavailable(self) -> bool:
-        """Fewer than two sources answered."""
-
-    @property
-    def is_mismatch(self) -> bool:
-        """They are apart now."""
-
-    @property
-    def holds(self) -> bool:
-        """They have been for as many evaluations as it takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +103,6 @@ class Circumstances:
     price_usd: Decimal | None = None
     markets: Mapping[str, MarketTerms] = field(default_factory=dict)
     collateral_units: Mapping[Holding, Decimal] = field(default_factory=dict)
-    gate: GateOutcome | None = None
-    prices: PriceOutcome | None = None
+    gate: GateResult | None = None
+    prices: PriceComparison | None = None
     failures: tuple[HoldingFailure, ...] = ()

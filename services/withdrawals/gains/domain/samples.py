@@ -148,10 +148,10 @@ def clean_samples(told: SampleColumns, until_micros: int | None = None) -> Suppl
     The order of the rows and of the holdings changes nothing.
     """
     reason = _unusable(told)
-    counts = reason == 0
+    is_there = np.ones(len(told), bool)
     if until_micros is not None:
-        counts &= told.time_micros <= until_micros
-    row = np.flatnonzero(counts)
+        is_there = told.time_micros <= until_micros
+    row = np.flatnonzero(is_there & (reason == 0))
     by_name = sorted(range(len(told.holdings)), key=lambda key: told.holdings[key])
     rank = np.empty(len(by_name), np.int64)
     rank[by_name] = np.arange(len(by_name))
@@ -177,7 +177,7 @@ def clean_samples(told: SampleColumns, until_micros: int | None = None) -> Suppl
         holdings, key, columns.time_micros, columns.units, columns.price_usd, receipts, rate
     )
     start_row = np.searchsorted(key, np.arange(len(holdings) + 1))
-    out = np.flatnonzero(reason)
+    out = np.flatnonzero(is_there & (reason != 0))
     return SupplySamples(columns, start_row, LeftOut(out, reason[out]))
 
 
