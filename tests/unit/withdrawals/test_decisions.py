@@ -139,7 +139,8 @@ def test_without_data_it_fails(gains: object, reason: str) -> None:
 
 def test_a_wallet_that_failed_is_an_error_and_no_silent_zero() -> None:
     failure = HoldingFailure(OTHER, Reason.INTERNAL, "incident 7")
-    decision = decided(failures=(failure,))
+    decision = decided(failures=(failure, failure))
+    assert [one.reason for one in decision.findings].count(Reason.INTERNAL) == 1
     assert said(decision) == (Verdict.ERROR, ["INTERNAL"], [])
     assert decision.total_usd is None
     assert [one.allowance is None for one in decision.allowances] == [False, True]

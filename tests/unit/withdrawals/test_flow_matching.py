@@ -36,7 +36,7 @@ def test_between_its_time_and_its_change_a_late_flow_makes_no_dent() -> None:
     assert series.gain_units.tolist() == [0, 1_000_000, 2_000_000, 3_000_000]
 
 
-@pytest.mark.parametrize(("minutes", "wanted"), [(95, 4), (85, 3)])
+@pytest.mark.parametrize(("minutes", "wanted"), [(95, 4), (90, 3), (85, 3)])
 def test_two_samples_later_counts_while_the_lag_runs(minutes: int, wanted: int) -> None:
     units = [1000, 1001, 1002, 1003, 1504]
     rules = GainRules(flow_lag=timedelta(minutes=minutes))
@@ -156,6 +156,36 @@ def test_a_small_late_flow_beside_a_large_one_is_found_by_the_better_fit() -> No
     gain = gain_of([1000, 1001, 7002, 6903, 6904], flows)
     assert state(gain) == [(FlowState.IN_TIME, 2), (FlowState.LAGGED, 3)]
     assert gain.gain_units == 4
+
+
+def test_a_small_flow_beside_a_large_one_stays_where_its_receipts_moved() -> None:
+    # The large one grew by more than the small one is, before the sample came.
+    told = [(0, 0, 1.0), (0, 0, 1.0), (10_001, 9999, 1.0002), (10_001, 9999, 1.0002)]
+    samples = [
+        replace(sample(hour, units), receipt_units=dec(receipts), exchange_rate=rate)
+        for hour, (units, receipts, rate) in enumerate(told)
+    ]
+    flows = [
+        flow(1.2, 10_000, receipt_units=dec(10_000), exchange_rate=dec(1)),
+        flow(1.8, -1, receipt_units=dec(1), exchange_rate=dec(1)),
+    ]
+    (gain,) = gains_of(samples, flows).holdings
+    assert state(gain) == [(FlowState.IN_TIME, 2), (FlowState.IN_TIME, 2)]
+
+
+def test_an_unmatched_flow_before_the_base_is_not_named() -> None:
+    gain = gain_of([1000, 1001, 1002, 1003, 1004], [flow(0.5, -500)], reference_hour=3)
+    assert state(gain) == [(FlowState.UNMATCHED, 1)]
+    assert gain.check is not None and not gain.check.holds
+
+
+def test_what_moved_since_the_base_is_summed_by_where_it_shows() -> None:
+    flows = [flow(0.5, 40), flow(1.5, 300), flow(2.5, -100), flow(9, 7), flow(9.5, -3)]
+    gain = gain_of([1000, 1041, 1342, 1243], flows, reference_hour=1)
+    sums = gain.sums
+    assert (sums.deposit_units, sums.withdrawal_units) == (300, 100)
+    assert (sums.pending_deposit_units, sums.pending_withdrawal_units) == (7, 3)
+    assert sums.taken_units == 103
 
 
 def test_receipts_show_a_flow_that_the_growth_would_hide() -> None:

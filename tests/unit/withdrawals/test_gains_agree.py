@@ -14,6 +14,7 @@ from services.withdrawals.gains.domain.agreement import (
     Agreement,
     Fault,
     GainCheck,
+    flow_faults,
     tolerance_units,
 )
 from services.withdrawals.gains.domain.evaluation import HoldingFacts, HoldingGain, HoldingState
@@ -240,6 +241,28 @@ def test_a_flow_that_contradicts_itself_is_named_alone(field: str, wrong: int) -
     assert check.holds
 
 
+def test_the_gain_by_flows_stands_on_no_amount_that_the_samples_are_corrected_by() -> None:
+    flows = small_flows()
+    flows[1] = replace(flows[1], units=flows[1].units * 2)
+    check = checked(small_samples(), flows)
+    right = checked(small_samples(), small_flows())
+    assert check.by_flows == right.by_flows
+    assert check.agreement is Agreement.DISAGREE
+
+
+def test_a_large_flow_may_be_rounded_more_than_a_small_one() -> None:
+    large = small_flow(-1, 50_000_000, "0.0199", "large")
+    off = replace(large, units=large.units + 9)
+    assert not flow_faults([off], Decimal("0.01"))
+    assert flow_faults([off], Decimal("0.01"), Decimal(0))
+
+
+def test_a_flow_before_the_base_that_tells_no_receipts_is_all_that_is_lacking() -> None:
+    flows = small_flows()
+    untold = replace(flows[0], receipt_units=None)
+    assert checked(small_samples(), [untold, *flows[1:]]).lacks == (Lack.FLOW_WITHOUT_RECEIPTS,)
+
+
 def test_a_pending_flow_that_contradicts_itself_is_named() -> None:
     late = replace(small_flow(5.5, 100, "0.0201", "late"), units=dec(999))
     check = checked(small_samples(), [*small_flows(), late])
@@ -272,10 +295,25 @@ def test_without_samples_the_flows_serve_alone_and_say_so() -> None:
     assert gain.sums.taken_units == 10_000 * dec("0.02007")
 
 
+def test_a_rate_of_later_than_the_evaluation_is_not_known_yet() -> None:
+    points = [RatePoint(at(hour), dec("0.02") + dec(hour) / 10**5) for hour in (0, 5, 8)]
+    gain = evaluated([], small_flows(), rates={HOME.market: points}, as_of_hour=6)
+    assert gain.end_time == at(5)
+
+
 def test_without_samples_transactions_give_the_rates() -> None:
     gain = evaluated([], small_flows(), hour=1)
     assert (gain.base_time, gain.end_time) == (at(1.5), at(3.5))
     assert gain.gain_units == 75_000 * (dec("0.02007") - dec("0.02003"))
+    assert gain.sums.taken_units == 10_000 * dec("0.02007")
+
+
+def test_without_samples_a_withdrawal_that_is_the_base_is_not_taken_since() -> None:
+    rates = {HOME.market: [RatePoint(at(5), dec("0.0201"))]}
+    gain = evaluated([], small_flows(), hour=3.5, rates=rates)
+    assert gain.base_time == at(3.5)
+    assert gain.sums.taken_units == 0
+    assert gain.gain_units == 65_000 * (dec("0.0201") - dec("0.02007"))
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,8 @@ def test_the_same_sample_told_twice_counts_once() -> None:
 
 def test_of_samples_told_twice_the_one_with_receipts_counts() -> None:
     full = replace(sample(1, 1001), receipt_units=dec(10), exchange_rate=100.1)
-    for order in ([full, sample(1, 1001)], [sample(1, 1001), full]):
+    half = replace(full, receipt_units=None)
+    for order in ([full, sample(1, 1001)], [sample(1, 1001), full], [half, full], [full, half]):
         found = cleaned(*order)
         assert found.columns.receipt_units.tolist() == [10_000_000]
 
@@ -117,12 +118,15 @@ def test_a_wallet_absent_from_a_snapshot_is_carried_forward_up_to_an_age() -> No
 
 
 def test_a_total_carries_an_absent_wallet_and_leaves_out_what_is_too_old() -> None:
-    samples = [sample(hour, 1000 + hour) for hour in range(10)]
-    samples += [sample(hour, 500 + hour, holding=OTHER) for hour in (0, 1, 8, 9)]
+    samples = [sample(hour, 1000 + hour) for hour in range(12)]
+    samples += [sample(hour, 500 + hour, holding=OTHER) for hour in (0, 1, 8, 11)]
     total = total_series(gains_of(samples).series)
     hours = [round((micros - total.time_micros[0]) / 3.6e9) for micros in total.time_micros]
-    assert hours == [0, 1, 2, 3, 4, 8, 9]
-    assert (total.units / 1e6).tolist() == [1500, 1502, 1503, 1504, 1505, 1516, 1518]
+    assert hours == [0, 1, 2, 3, 4, 8, 9, 10, 11]
+    assert (total.units / 1e6).tolist() == [
+        *(1500, 1502, 1503, 1504, 1505),
+        *(1516, 1517, 1518, 1522),
+    ]
 
 
 def test_a_wallet_that_comes_later_makes_no_step_in_the_corrected_total() -> None:
