@@ -106,20 +106,24 @@ def lacks_of(flows: Sequence[Flow], coverage: FlowCoverage) -> list[Lack]:
     history from zero.
     """
     lacks = []
-    held = Decimal(0)
-    is_whole = coverage.whole
-    for flow in flows:
-        held += _receipts(flow)
-        # More burnt than ever minted: the beginning is not here.
-        is_whole = is_whole and held > -(flow.receipt_units or Decimal(0)) * _ROUNDING_SHARE
-    if not is_whole:
+    is_told = not any(flow.receipt_units is None or flow.exchange_rate is None for flow in flows)
+    if not coverage.whole or (is_told and _burns_what_was_not_minted(flows)):
         lacks.append(Lack.HISTORY_NOT_WHOLE)
-    if any(flow.receipt_units is None or flow.exchange_rate is None for flow in flows):
+    if not is_told:
         lacks.append(Lack.FLOW_WITHOUT_RECEIPTS)
     return lacks
 
 
-# What a venue's rounding of receipts may leave below zero after all was withdrawn.
+def _burns_what_was_not_minted(flows: Sequence[Flow]) -> bool:
+    """Whether the beginning is missing; a venue's rounding may leave a millionth below zero."""
+    held = Decimal(0)
+    for flow in flows:
+        held += _receipts(flow)
+        if held < -abs(_receipts(flow)) * _ROUNDING_SHARE:
+            return True
+    return False
+
+
 _ROUNDING_SHARE = Decimal("1e-6")
 
 
