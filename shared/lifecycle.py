@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
+from shared import allocator, log, parent
 from shared import config as configuration
-from shared import log, parent
 from shared.clock import Clock
 from shared.names import new_id
 
@@ -201,6 +201,7 @@ def run(
     """One process from start to SIGTERM or SIGINT: exit code 0; 1 a part failed; 2 bad
     configuration.
     """
+    allocator.use_one_heap()
     config = configuration.load(config_class, environ)
     return asyncio.run(_live(config, build))
 

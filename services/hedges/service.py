@@ -30,7 +30,7 @@ from services.hedges.domain.holdings import Holdings, Legs
 from services.hedges.domain.modifiers import Modifiers
 from services.hedges.store.hedges import Store
 from services.hedges.store.sorting import order_of
-from shared import paging
+from shared import allocator, paging
 from shared.clock import Clock
 from shared.database.fence import Step
 from shared.errors import Conflict, FailedPrecondition, NotFound
@@ -123,6 +123,7 @@ class HedgesService:
         self._linked: Mapping[tuple[str, str], Stored] | None = None
         # Of the last pass; a quiet one has the same.
         self._grouping: Grouping | None = None
+        self._named_many = False
 
     def on_change(self, changed: Callable[[], None]) -> None:
         """Call this after every write."""
@@ -175,8 +176,13 @@ class HedgesService:
         """Of groups that came or have other members."""
         touched = change.linked + change.regrouped
         if holdings is None or not touched:
+            # What the texts of many took is not needed again soon.
+            if self._named_many:
+                await asyncio.to_thread(allocator.give_back)
+            self._named_many = False
             return {}
         rows = np.concatenate([group.rows for _, group in touched])
+        self._named_many = len(rows) > _THREAD_ROW_COUNT
         ids = await self._positions.ids(holdings.position_key[rows].tolist())
         return members(touched, holdings, ids)
 

@@ -25,6 +25,7 @@ from services.positions.enrichment.domain.totals import Totals, aged
 from services.positions.service.ports import Begin, Market
 from services.positions.store import Store
 from services.positions.store.enrichment import InputChanges, ServiceState
+from shared import allocator
 from shared.clock import Clock
 from shared.database.fence import Step
 
@@ -68,6 +69,8 @@ class EnrichmentService:
         self._frame: EnrichedFrame | None = None
         self._last_market: tuple[str, float, Mapping[str, MarketPrice]] = ("", 0.0, {})
         self._wake: Callable[[], None] = lambda: None
+        # Whether the last pass had more changes than are listed.
+        self._was_bulk = False
 
     async def enrich(self, step: Step) -> Enrichment:
         """EnrichPositions: the same cycle again answers from its record. Raises STALE_EPOCH."""
@@ -114,6 +117,7 @@ class EnrichmentService:
         state = replace(state, pass_number=number, inputs_version=version, enriched_time=now)
         enriched, frame = await _judged(inputs, context, state)
         await store.enrichment.close(state, market, frame.totals)
+        await self._give_back(is_bulk=changes.position_keys is None)
         return (
             Enrichment(
                 enriched.enriched_count,
@@ -125,6 +129,12 @@ class EnrichmentService:
             ),
             frame,
         )
+
+    async def _give_back(self, *, is_bulk: bool) -> None:
+        """The pass that follows an import, and is none, gives back what that took."""
+        if self._was_bulk and not is_bulk:
+            await asyncio.to_thread(allocator.give_back)
+        self._was_bulk = is_bulk
 
     async def _inputs(self, store: Store, state: ServiceState, changes: InputChanges) -> Columns:
         """Inputs as they are stored: those of the last frame where nothing wrote them since."""

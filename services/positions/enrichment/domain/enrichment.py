@@ -123,23 +123,30 @@ def enrich(inputs: Mapping[str, Column], context: EnrichContext) -> Enriched:
     The venue's mark drives the risk; at venues entered by hand the entered mark, else the market
     price.
     """
-    rows = len(inputs["position_key"])
-    blocks = [
-        _block(
-            {name: column[start : start + _BLOCK_ROWS] for name, column in inputs.items()}, context
-        )
-        for start in range(0, max(rows, 1), _BLOCK_ROWS)
-    ]
-    results = {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
-    causes = _causes(inputs, results)
-    reasons = {name: int(np.count_nonzero(where)) for name, where in causes.items()}
-    absent = sum(reasons.values())
-    return Enriched(results, rows - absent, absent, reasons, _named_absent(inputs, causes, context))
+    rows, tables = len(inputs["position_key"]), _Tables(context)
+    results: Columns = {}
+    lacking = []
+    for start in range(0, max(rows, 1), _BLOCK_ROWS):
+        part = slice(start, start + _BLOCK_ROWS)
+        block = _block({name: column[part] for name, column in inputs.items()}, tables, context)
+        lacking.append(_lacking(block) + start)
+        for name, column in block.items():
+            results.setdefault(name, np.empty(rows, column.dtype))[part] = column
+    left = np.concatenate(lacking)
+    causes = _causes(left, inputs, results)
+    reasons = {name: len(found) for name, found in causes.items()}
+    named = _named_absent(inputs, causes, context)
+    return Enriched(results, rows - len(left), len(left), reasons, named)
 
 
-def _block(inputs: Mapping[str, Column], context: EnrichContext) -> Columns:
-    market = _Market(inputs["asset_key"], context)
-    marks = _Marks(inputs, market, context)
+def _lacking(results: Columns) -> NDArray[np.int64]:
+    """Rows of which a core metric is absent."""
+    return np.flatnonzero(np.isnan(np.stack([results[name] for name in CORE_METRICS])).any(axis=0))
+
+
+def _block(inputs: Mapping[str, Column], tables: "_Tables", context: EnrichContext) -> Columns:
+    market = _Market(inputs["asset_key"], tables)
+    marks = _Marks(inputs, market, tables)
     side = side_sign(inputs["side"])
     signs = side.astype(np.float64)
     liquidation, disagree = risk_liquidation_price(
@@ -174,7 +181,7 @@ def _block(inputs: Mapping[str, Column], context: EnrichContext) -> Columns:
         flags = flags | np.where(where, bit(flag), np.int64(0))
     return {
         "position_key": inputs["position_key"],
-        "flag_bits": flags,
+        "flag_bits": flags.astype(np.int32),
         "mark_time": marks.time_micros,
         "mark_price_usd": marks.price_usd,
         "market_price_usd": market.price_usd,
@@ -192,99 +199,100 @@ def _named(figures: Metrics) -> Columns:
     }
 
 
-def side_sign(side: Column) -> NDArray[np.int32]:
+def side_sign(side: Column) -> NDArray[np.int8]:
     """+1 long, -1 short, 0 unknown."""
-    signs: NDArray[np.int32] = (side == Side.LONG).astype(np.int32) - (side == Side.SHORT).astype(
-        np.int32
+    signs: NDArray[np.int8] = (side == Side.LONG).astype(np.int8) - (side == Side.SHORT).astype(
+        np.int8
     )
     return signs
+
+
+class _Tables:
+    """What rows are looked up in, by asset key and by feed key; made once a pass."""
+
+    def __init__(self, context: EnrichContext) -> None:
+        self.limit_micros = micros(context.now) - int(context.mark_max_age_seconds * 1e6)
+        length = max(context.assets, default=0) + 1
+        self.price_usd, self.volatility_ratio = np.full((2, length), np.nan)
+        self.price_micros = np.zeros(length, np.int64)
+        self.usable, self.unknown_asset = np.zeros((2, length), np.bool_)
+        for key, name in context.assets.items():
+            self.unknown_asset[key] = name == UNKNOWN_ASSET
+            known = context.market.get(name)
+            if known is None:
+                continue
+            self.price_usd[key] = known.price_usd
+            self.price_micros[key] = micros(known.price_time)
+            self.usable[key] = known.usable and self.price_micros[key] >= self.limit_micros
+            if known.hourly_volatility_ratio is not None:
+                self.volatility_ratio[key] = known.hourly_volatility_ratio
+        length = max(context.feeds, default=0) + 1
+        self.observed_micros = np.zeros(length, np.int64)
+        self.failed, self.by_hand = np.zeros((2, length), np.bool_)
+        for key, feed in context.feeds.items():
+            self.observed_micros[key] = micros(feed.observed_time)
+            self.failed[key], self.by_hand[key] = feed.failed, feed.venue in BY_HAND_VENUES
 
 
 class _Market:
     """Market columns of the rows, looked up by asset key."""
 
-    def __init__(self, asset_key: Column, context: EnrichContext) -> None:
-        length = max(context.assets, default=0) + 1
-        price, time, sigma = (
-            np.full(length, np.nan),
-            np.zeros(length, np.int64),
-            np.full(length, np.nan),
-        )
-        usable, unknown = np.zeros(length, np.bool_), np.zeros(length, np.bool_)
-        limit = micros(context.now) - int(context.mark_max_age_seconds * 1e6)
-        for key, name in context.assets.items():
-            unknown[key] = name == UNKNOWN_ASSET
-            known = context.market.get(name)
-            if known is None:
-                continue
-            price[key], time[key] = known.price_usd, micros(known.price_time)
-            usable[key] = known.usable and time[key] >= limit
-            sigma[key] = (
-                np.nan if known.hourly_volatility_ratio is None else known.hourly_volatility_ratio
-            )
-        self.price_usd = price[asset_key]
-        self.time_micros = time[asset_key]
-        self.volatility_ratio = sigma[asset_key]
-        self.usable = usable[asset_key]
-        self.unknown_asset = unknown[asset_key]
+    def __init__(self, asset_key: Column, tables: _Tables) -> None:
+        self.price_usd = tables.price_usd[asset_key]
+        self.time_micros = tables.price_micros[asset_key]
+        self.volatility_ratio = tables.volatility_ratio[asset_key]
+        self.usable = tables.usable[asset_key]
+        self.unknown_asset = tables.unknown_asset[asset_key]
 
 
 class _Marks:
     """The mark that drives each row's risk, when it was observed, and whether it is stale."""
 
-    def __init__(
-        self, inputs: Mapping[str, Column], market: _Market, context: EnrichContext
-    ) -> None:
-        length = max(context.feeds, default=0) + 1
-        observed, failed = np.zeros(length, np.int64), np.zeros(length, np.bool_)
-        by_hand = np.zeros(length, np.bool_)
-        for key, feed in context.feeds.items():
-            observed[key], failed[key] = micros(feed.observed_time), feed.failed
-            by_hand[key] = feed.venue in BY_HAND_VENUES
-        feed_key = inputs["feed_key"]
-        stated = inputs["mark_price_usd"]
-        from_market = by_hand[feed_key] & np.isnan(stated)
-        seen = np.where(inputs["in_last_answer"], observed[feed_key], inputs["mark_time"])
+    def __init__(self, inputs: Mapping[str, Column], market: _Market, tables: _Tables) -> None:
+        feed_key, stated = inputs["feed_key"], inputs["mark_price_usd"]
+        from_market = tables.by_hand[feed_key] & np.isnan(stated)
+        seen = np.where(
+            inputs["in_last_answer"], tables.observed_micros[feed_key], inputs["mark_time"]
+        )
         seen = np.where(np.isnan(stated), 0, seen)
         self.price_usd = np.where(from_market, market.price_usd, stated)
         self.time_micros = np.where(from_market, market.time_micros, seen)
-        limit = micros(context.now) - int(context.mark_max_age_seconds * 1e6)
-        self.stale = (self.time_micros < limit) | failed[feed_key] | (from_market & ~market.usable)
+        late = self.time_micros < tables.limit_micros
+        self.stale = late | tables.failed[feed_key] | (from_market & ~market.usable)
 
 
-def _causes(inputs: Mapping[str, Column], results: Columns) -> dict[str, NDArray[np.bool_]]:
-    """Why a core metric is absent: the rows of each cause that is the first to apply to them."""
-    left = np.isnan(np.stack([results[name] for name in CORE_METRICS])).any(axis=0)
-    with np.errstate(invalid="ignore"):
-        causes = {
-            "SIDE_UNKNOWN": side_sign(inputs["side"]) == 0,
-            "MARK_MISSING": np.isnan(results["mark_price_usd"]),
-            "ENTRY_MISSING": np.isnan(inputs["entry_price_usd"]),
-            "SIZE_MISSING": np.isnan(inputs["size_usd"]),
-            "LIQUIDATION_PRICE_MISSING": np.isnan(results["risk_liquidation_price_usd"]),
-            "LIQUIDATION_ON_WRONG_SIDE": (
-                results["flag_bits"] & bit(Flag.LIQUIDATION_ON_WRONG_SIDE)
-            )
-            != 0,
-            "COLLATERAL_MISSING": ~(inputs["collateral_usd"] > 0),
-        }
-    found: dict[str, NDArray[np.bool_]] = {}
+def _causes(
+    left: NDArray[np.int64], inputs: Mapping[str, Column], results: Columns
+) -> dict[str, NDArray[np.int64]]:
+    """Why a core metric of these rows is absent: the rows of each cause, the first that applies."""
+    given = {name: column[left] for name, column in inputs.items()} if len(left) else {}
+    found: dict[str, NDArray[np.int64]] = {}
+    if not given:
+        return found
+    flags = results["flag_bits"][left]
+    causes = {
+        "SIDE_UNKNOWN": side_sign(given["side"]) == 0,
+        "MARK_MISSING": np.isnan(results["mark_price_usd"][left]),
+        "ENTRY_MISSING": np.isnan(given["entry_price_usd"]),
+        "SIZE_MISSING": np.isnan(given["size_usd"]),
+        "LIQUIDATION_PRICE_MISSING": np.isnan(results["risk_liquidation_price_usd"][left]),
+        "LIQUIDATION_ON_WRONG_SIDE": (flags & bit(Flag.LIQUIDATION_ON_WRONG_SIDE)) != 0,
+        "COLLATERAL_MISSING": ~(given["collateral_usd"] > 0),
+        "LIQUIDATION_AT_ENTRY": np.ones(len(left), np.bool_),
+    }
+    open_rows = np.ones(len(left), np.bool_)
     for name, where in causes.items():
-        if (left & where).any():
-            found[name] = left & where
-            left = left & ~where
-    if left.any():
-        found["LIQUIDATION_AT_ENTRY"] = left
+        if (open_rows & where).any():
+            found[name] = left[open_rows & where]
+            open_rows = open_rows & ~where
     return found
 
 
 def _named_absent(
-    inputs: Mapping[str, Column], causes: Mapping[str, NDArray[np.bool_]], context: EnrichContext
+    inputs: Mapping[str, Column], causes: Mapping[str, NDArray[np.int64]], context: EnrichContext
 ) -> tuple[str, ...]:
     """The first rows with a metric absent, in words: wallet, asset, side and the cause."""
-    listed = [
-        (row, name) for name, where in causes.items() for row in np.flatnonzero(where)[:_MOST_NAMED]
-    ]
+    listed = [(row, name) for name, rows in causes.items() for row in rows[:_MOST_NAMED].tolist()]
     words = []
     for row, name in sorted(listed)[:_MOST_NAMED]:
         feed = context.feeds.get(int(inputs["feed_key"][row]))

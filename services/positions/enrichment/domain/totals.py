@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,7 +48,7 @@ MEANS: Final = tuple(field.name for field in fields(Totals) if field.type == flo
 _STALE_BITS = bit(Flag.MARK_STALE) | bit(Flag.ROW_REFUSED)
 
 
-def stale_rows(status: NDArray[np.int32], flag_bits: NDArray[np.int64]) -> NDArray[np.bool_]:
+def stale_rows(status: NDArray[Any], flag_bits: NDArray[Any]) -> NDArray[np.bool_]:
     """Positions whose figures must not lower a level: not in their venue's last answer, refused in
     it, or by a mark that was too old when the pass judged it.
     """
