@@ -24,7 +24,7 @@ from tests.fakes.databases import Databases
 
 NOWHERE = "127.0.0.1:9"
 NOWHERE_URL = f"http://{NOWHERE}"
-PEERS = ("price", "positions", "hedges", "alerts", "monitor", "xcom", "cyclone")
+PEERS = ("price", "positions", "hedges", "alerts", "monitor", "xcom", "cyclone", "withdrawals")
 
 
 class Script(rpc.PriceServiceServicer):

@@ -181,12 +181,22 @@ async def test_health_names_every_service(web: httpx.AsyncClient) -> None:
     assert response.status_code == 503
     assert services["price"] == {"state": "SERVING"}
     assert services["xcom"] == {"state": "UNREACHABLE", "reason": "PEER_UNAVAILABLE"}
-    assert len(services) == 7
+    assert len(services) == 8
 
 
 async def test_health_is_200_when_all_serve(scripted: str) -> None:
     everybody = dict.fromkeys(
-        ("price", "positions", "hedges", "alerts", "monitor", "xcom", "cyclone"), scripted
+        (
+            "price",
+            "positions",
+            "hedges",
+            "alerts",
+            "monitor",
+            "xcom",
+            "cyclone",
+            "withdrawals",
+        ),
+        scripted,
     )
     async with gateway.build(config(everybody)) as app, client(app) as web:
         response = await web.get("/healthz")
