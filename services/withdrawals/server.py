@@ -28,6 +28,10 @@ from services.withdrawals.decisions.store import DecisionStore
 from services.withdrawals.loop import DecisionFeed, relay_loop, schedule_loop, sweep_loop
 from services.withdrawals.series.service import SeriesService
 from services.withdrawals.series.servicer import SeriesReader
+from services.withdrawals.sources.liqwid import DEFAULT_URL as LIQWID_URL
+from services.withdrawals.sources.liqwid import build_liqwid
+from services.withdrawals.sources.minswap import DEFAULT_URL as MINSWAP_URL
+from services.withdrawals.sources.minswap import build_minswap
 from services.withdrawals.supply.domain.demo import DEMO_ASSETS
 from services.withdrawals.supply.ports import Venue
 from services.withdrawals.supply.service.flows import FlowsService
@@ -38,7 +42,7 @@ from services.withdrawals.supply.servicer import SupplyServicer
 from services.withdrawals.supply.store.supply import SupplyStore
 from shared import metrics
 from shared.clock import Clock, SystemClock
-from shared.config import ServiceConfig
+from shared.config import HttpAddress, ServiceConfig
 from shared.database.migrations import migrated
 from shared.database.pool import Database
 from shared.lifecycle import App, Part, run
@@ -56,6 +60,8 @@ class Config(ServiceConfig):
     service: ClassVar[str] = "withdrawals"
     listen_address: str = Field("127.0.0.1:50058", description="host:port to serve on")
     price_address: str = Field("127.0.0.1:50051", description="host:port of the price service")
+    liqwid_url: HttpAddress = Field(LIQWID_URL, description="GraphQL address of Liqwid")
+    minswap_url: HttpAddress = Field(MINSWAP_URL, description="address of Minswap's aggregator")
     sonic_live: bool = Field(
         False, description="1: no simulated supply while no asset is configured"
     )
@@ -118,16 +124,18 @@ class _Services:
     queries: DecisionQueries
 
 
-def outside(config: Config) -> Outside:
-    """As configured."""
+def outside(config: Config, clock: Clock) -> Outside:
+    """As configured. Nothing is asked of the world while no asset is watched."""
     price = price_channel(config.price_address)
-    return Outside(None, [PriceServiceSource(price)], parts=[price])
+    liqwid, venue = build_liqwid(config.liqwid_url, clock)
+    minswap, tokens = build_minswap(config.minswap_url, clock)
+    return Outside(liqwid, [minswap, PriceServiceSource(price)], parts=[price, venue, tokens])
 
 
 def build(config: Config, clock: Clock | None = None, world: Outside | None = None) -> App:
     """The service as an application; nothing is opened before it starts. `world`: of a test."""
     clock = clock or SystemClock()
-    world = world or outside(config)
+    world = world or outside(config, clock)
     database = Database(config.database_url.get_secret_value(), application_name="withdrawals")
     services = _services(config, database, world, clock)
     exposed = ExposedDecisions(metrics.process(), config.withdrawals_metrics)

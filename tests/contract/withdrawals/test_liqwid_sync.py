@@ -16,6 +16,7 @@ from sonic.withdrawals.v1 import withdrawals_pb2_grpc as rpc
 from services.withdrawals import server
 from services.withdrawals.sources.liqwid import build_liqwid
 from shared.clock import PushedClock
+from shared.lifecycle import App
 from shared.rpc.client import Channel
 from tests.fakes.databases import Databases
 from tests.fakes.liqwid import FakeLiqwid
@@ -165,3 +166,39 @@ async def test_an_evaluation_samples_what_the_venue_tells(stand: Stand) -> None:
     holdings = {one.wallet: one for one in decision.wallets}
     assert Decimal(holdings["main"].last_units) == 20
     assert decision.price_usd == 0.999
+
+
+async def test_nothing_is_asked_of_the_world_while_no_asset_is_watched(
+    databases: Databases,
+) -> None:
+    token_id = f"{'ab' * 28}444a4544"
+    clock = PushedClock(START)
+    async with FakeLiqwid(markets=[market()]) as world:
+        config = server.Config(
+            listen_address="127.0.0.1:0",
+            database_url=databases.url("withdrawals"),
+            liqwid_url=f"{world.url}/graphql",
+            minswap_url=f"{world.url}/minswap",
+        )
+        app = server.build(config, clock)
+        async with app, App("client", [channel := Channel(app.address)]):
+            advisor = channel.stub(rpc.AdvisorServiceStub)
+            assets = channel.stub(rpc.AssetsServiceStub)
+            (simulated,) = (await advisor.Evaluate(pb.EvaluateRequest())).decisions
+            assert simulated.demo
+            assert not world.requests
+
+            row = {"token_id": token_id, "price_by_ada": 1.3}
+            world.answer("GET /minswap/aggregator/ada-price", json={"value": {"price": 0.75}})
+            world.answer("POST /minswap/aggregator/tokens", json={"tokens": [row]})
+            registry = f"asset,policy_id,token_name_hex\ndjed,{token_id[:56]},{token_id[56:]}\n"
+            await assets.ImportTokenRegistry(pb.ImportTokenRegistryRequest(content=registry))
+            prices = pb.PriceSettings(sources=["liqwid", "minswap"])
+            await assets.CreateAsset(
+                pb.CreateAssetRequest(asset=pb.Asset(name="djed", price=prices))
+            )
+            (decision,) = (await advisor.Evaluate(pb.EvaluateRequest())).decisions
+            quotes = {one.source: one for one in decision.prices.quotes}
+            assert quotes["liqwid"].price_usd == 0.999
+            assert quotes["minswap"].price_usd == pytest.approx(1.3 * 0.75)
+            assert decision.prices.mismatch
