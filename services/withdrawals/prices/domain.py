@@ -15,13 +15,15 @@ FUTURE_TOLERANCE = timedelta(minutes=1)
 class PriceQuote:
     """What one source says: USD a token, true at `price_time`.
 
-    `problem` for people: why it does not count; empty: it does.
+    `problem` for people: why it does not count; empty: it does. `ada_usd`: USD an ADA, where the
+    source goes by it.
     """
 
     source: str
     price_usd: float | None
     price_time: datetime | None
     problem: str = ""
+    ada_usd: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

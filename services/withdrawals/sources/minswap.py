@@ -34,24 +34,22 @@ class Minswap:
         by_token = await self._token_quotes([asset.token_id for asset in assets])
         return {asset.name: by_token.get(asset.token_id.lower(), _none(asset)) for asset in assets}
 
-    async def ada_quote(self) -> PriceQuote:
-        """USD an ADA. Raises ProviderFailure."""
-        answer = await self._http.get_json(_ADA_PATH, {"currency": "usd"})
-        if not isinstance(answer.body, Mapping):
+    async def _ada_usd(self) -> float | None:
+        body = (await self._http.get_json(_ADA_PATH, {"currency": "usd"})).body
+        if not isinstance(body, Mapping):
             raise bad_body(NAME, "no price of ADA")
-        price = above_zero(at(answer.body, "value"), "price")
-        return _quote(price, answer.received_time)
+        return above_zero(at(body, "value"), "price")
 
     async def _token_quotes(self, token_ids: Sequence[str]) -> Mapping[str, PriceQuote]:
         """USD a token by its id; one that Minswap does not know is not there."""
         wanted = list(dict.fromkeys(one.lower() for one in token_ids if one))
         if not wanted:
             return {}
-        ada = await self.ada_quote()
+        ada_usd = await self._ada_usd()
         found: dict[str, PriceQuote] = {}
         for first in range(0, len(wanted), _TOKENS_A_CALL):
             asked = wanted[first : first + _TOKENS_A_CALL]
-            found |= await self._asked(asked, ada.price_usd)
+            found |= await self._asked(asked, ada_usd)
         return found
 
     async def _asked(self, asked: list[str], ada_usd: float | None) -> dict[str, PriceQuote]:
@@ -74,7 +72,7 @@ def _prices(answer: Answer, asked: list[str], ada_usd: float | None) -> dict[str
         if token_id in asked:
             in_ada = above_zero(row, "price_by_ada")
             price = None if in_ada is None or ada_usd is None else in_ada * ada_usd
-            found[token_id] = _quote(price, answer.received_time)
+            found[token_id] = _quote(price, answer.received_time, ada_usd)
     return found
 
 
@@ -83,8 +81,8 @@ def _none(asset: PricedAsset) -> PriceQuote:
     return PriceQuote(NAME, None, None, problem)
 
 
-def _quote(price_usd: float | None, moment: datetime) -> PriceQuote:
-    return PriceQuote(NAME, price_usd, moment, "" if price_usd else "gave no price")
+def _quote(price_usd: float | None, moment: datetime, ada_usd: float | None) -> PriceQuote:
+    return PriceQuote(NAME, price_usd, moment, "" if price_usd else "gave no price", ada_usd)
 
 
 def build_minswap(url: str, clock: Clock) -> tuple[Minswap, ProviderHttp]:

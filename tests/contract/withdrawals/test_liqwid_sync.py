@@ -168,7 +168,7 @@ async def test_an_evaluation_samples_what_the_venue_tells(stand: Stand) -> None:
     assert decision.price_usd == 0.999
 
 
-async def test_nothing_is_asked_of_the_world_while_no_asset_is_watched(
+async def test_the_world_is_asked_once_an_asset_is_watched_and_not_before(
     databases: Databases,
 ) -> None:
     token_id = f"{'ab' * 28}444a4544"
@@ -193,6 +193,9 @@ async def test_nothing_is_asked_of_the_world_while_no_asset_is_watched(
             world.answer("POST /minswap/aggregator/tokens", json={"tokens": [row]})
             registry = f"asset,policy_id,token_name_hex\ndjed,{token_id[:56]},{token_id[56:]}\n"
             await assets.ImportTokenRegistry(pb.ImportTokenRegistryRequest(content=registry))
+            world.transactions[MAIN] = [transaction(1)]
+            wallet = pb.Wallet(name="main", addresses=[MAIN])
+            await assets.SetWallet(pb.SetWalletRequest(wallet=wallet))
             prices = pb.PriceSettings(sources=["liqwid", "minswap"])
             await assets.CreateAsset(
                 pb.CreateAssetRequest(asset=pb.Asset(name="djed", price=prices))
@@ -202,3 +205,8 @@ async def test_nothing_is_asked_of_the_world_while_no_asset_is_watched(
             assert quotes["liqwid"].price_usd == 0.999
             assert quotes["minswap"].price_usd == pytest.approx(1.3 * 0.75)
             assert decision.prices.mismatch
+            assert [one.wallet for one in decision.wallets] == ["main"]
+            # The rate of the sample is that of the venue over Minswap's ADA.
+            asked = pb.GetSeriesRequest(asset="djed", view=pb.VIEW_RATE_ADA)
+            (point,) = (await advisor.GetSeries(asked)).points
+            assert point.value == pytest.approx(0.999 / 0.75)

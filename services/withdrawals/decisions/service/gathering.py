@@ -73,7 +73,10 @@ class Gathering:
             order = asset.settings.price.sources
             mine.quotes.sort(key=lambda quote: order.index(quote.source))
             price = next((quote.price_usd for quote in mine.quotes if quote.price_usd), None)
-            mine.samples = [replace(sample, price_usd=price) for sample in mine.samples]
+            ada = next((quote.ada_usd for quote in mine.quotes if quote.ada_usd), None)
+            mine.samples = [
+                replace(sample, price_usd=price, ada_usd=ada) for sample in mine.samples
+            ]
         return gathered
 
     def simulated(self, start: datetime, now: datetime) -> Gathered:
