@@ -98,11 +98,10 @@ class SeriesService:
             assets = await self._assets.watched()
         else:
             assets = [await self._assets.named(request.asset)]
-        names = [asset.settings.name for asset in assets]
-        loaded = [await self._supply.load(name, end) for name in names]
+        loaded = [await self._supply.load(asset, end) for asset in assets]
         empty = (np.empty(0, np.int64), np.empty(0))
         is_ada = request.view is View.RATE_ADA
-        ada = await self._supply.ada_prices(names[0], end) if is_ada else empty
+        ada = await self._supply.ada_prices(assets[0], end) if is_ada else empty
         return await asyncio.to_thread(_drawn, request, assets, loaded, ada, end)
 
 

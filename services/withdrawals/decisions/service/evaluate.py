@@ -124,7 +124,7 @@ class EvaluateService:
         """Draws the simulation on to this moment; what is drawn is kept, whoever asks."""
         async with self._begin() as store:
             start = await store.demo_start(now.replace(microsecond=0))
-        last = await self._supply.last_sample_time(asset.settings.name)
+        last = await self._supply.last_sample_time(asset)
         flows = [] if last is not None else demo_flows(self._demo_seed, start)
         await self._supply.add(demo_samples(self._demo_seed, start, last, now), flows)
         return self._gathering.simulated(start, now)
@@ -134,7 +134,7 @@ class EvaluateService:
     ) -> Judgement:
         """A fault of ours in one asset stops no other, and is a decision too: ERROR."""
         try:
-            loaded = await self._supply.load(asset.settings.name, as_of)
+            loaded = await self._supply.load(asset, as_of)
             return await asyncio.to_thread(
                 judgement_of, asset, loaded, gathered, count, as_of, cycle_id
             )

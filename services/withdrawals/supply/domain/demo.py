@@ -14,9 +14,14 @@ from decimal import Decimal
 
 from services.withdrawals.assets.domain.settings import Asset, AssetSettings
 from services.withdrawals.gains.domain.flows import FlowKind
-from services.withdrawals.supply.domain.rows import SCALE, FlowRow, RowSource, SampleRow
+from services.withdrawals.supply.domain.rows import (
+    DEMO_MARKET,
+    SCALE,
+    FlowRow,
+    RowSource,
+    SampleRow,
+)
 
-DEMO_MARKET = "DEMO"
 DEMO_ASSET = AssetSettings("djed", alternate_name="DEMO", wallets=())
 DEMO_ASSETS = (Asset(DEMO_ASSET, 1, demo=True),)
 HISTORY = timedelta(days=14)

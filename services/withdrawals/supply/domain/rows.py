@@ -13,6 +13,8 @@ from services.withdrawals.gains.domain.flows import Flow, FlowKind, Holding
 
 # The tokens count in millionths, and so are samples kept.
 SCALE = UnitScale(6)
+# Everything that is simulated is of this market, and nothing else is.
+DEMO_MARKET = "DEMO"
 
 
 class RowSource(IntEnum):

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from services.withdrawals.assets.domain.settings import Asset
 from services.withdrawals.gains.domain.samples import Floats, Micros, SampleColumns
 from services.withdrawals.supply.domain.rows import Cursor, FlowRow, ReferenceRow, SampleRow
 from services.withdrawals.supply.store.samples import FIRST_MOMENT
@@ -31,20 +32,23 @@ class SupplyRows:
         self._snapshot = snapshot
         self._clock = clock
 
-    async def load(self, asset: str, until: datetime, since: datetime | None = None) -> Loaded:
-        """What was known then; `since` bounds the samples alone."""
+    async def load(self, asset: Asset, until: datetime, since: datetime | None = None) -> Loaded:
+        """What was known then; `since` bounds the samples alone. What is simulated is of the demo's
+        asset only, also where a person's has its name.
+        """
+        name, demo = asset.settings.name, asset.demo
         async with self._snapshot() as store:
             return Loaded(
-                await store.samples(asset, until, since),
-                await store.flows(asset, until),
-                await store.references(asset, until),
+                await store.samples(name, until, since, demo=demo),
+                await store.flows(name, until, demo=demo),
+                await store.references(name, until),
                 await store.cursors(),
             )
 
-    async def ada_prices(self, asset: str, until: datetime) -> tuple[Micros, Floats]:
+    async def ada_prices(self, asset: Asset, until: datetime) -> tuple[Micros, Floats]:
         """USD an ADA at the instants of samples, where it is known, ascending."""
         async with self._snapshot() as store:
-            return await store.ada_prices(asset, until, FIRST_MOMENT)
+            return await store.ada_prices(asset.settings.name, until, FIRST_MOMENT, demo=asset.demo)
 
     async def add(self, samples: Sequence[SampleRow], flows: Sequence[FlowRow] = ()) -> None:
         """Those that are not there."""
@@ -57,10 +61,10 @@ class SupplyRows:
             if flows:
                 await store.add_flows(flows, self._clock.now())
 
-    async def last_sample_time(self, asset: str) -> datetime | None:
+    async def last_sample_time(self, asset: Asset) -> datetime | None:
         """The newest one's."""
         async with self._begin() as store:
-            return await store.last_sample_time(asset)
+            return await store.last_sample_time(asset.settings.name, demo=asset.demo)
 
     async def clear(self) -> int:
         """Delete every row; how many."""

@@ -9,7 +9,13 @@ from typing import Any
 from sqlalchemy import select
 
 from services.withdrawals.gains.domain.flows import FlowKind
-from services.withdrawals.supply.domain.rows import FlowFilter, FlowRow, ReferenceRow, RowSource
+from services.withdrawals.supply.domain.rows import (
+    DEMO_MARKET,
+    FlowFilter,
+    FlowRow,
+    ReferenceRow,
+    RowSource,
+)
 from services.withdrawals.tables import flow, holding, reference
 from shared import rows
 from shared.database.keyset import apply
@@ -44,7 +50,8 @@ _COLUMNS = (
 )
 _OF_ASSET = Statement(
     f"select {_COLUMNS} from flow join holding on holding.key = flow.holding_key"
-    " where holding.asset = :asset and flow.flow_time <= :until order by flow.flow_time, flow.key"
+    " where holding.asset = :asset and flow.flow_time <= :until"
+    " and (holding.market = :demo_market) = :demo order by flow.flow_time, flow.key"
 )
 _DELETE = Statement(
     f"delete from flow using holding where holding.key = flow.holding_key and flow.key = :key"
@@ -100,9 +107,13 @@ class FlowRows:
         }
         return [row["key"] for row in await self._transaction.fetch(_INSERT, **columns)]
 
-    async def flows(self, asset: str, until: datetime) -> list[FlowRow]:
-        """Of an asset up to a moment, ascending by time."""
-        found = await self._transaction.fetch(_OF_ASSET, asset=asset, until=until)
+    async def flows(self, asset: str, until: datetime, *, demo: bool) -> list[FlowRow]:
+        """Of an asset up to a moment, ascending by time; `demo`: those of the simulated
+        market alone, else all others.
+        """
+        found = await self._transaction.fetch(
+            _OF_ASSET, asset=asset, until=until, demo_market=DEMO_MARKET, demo=demo
+        )
         return [_flow(row) for row in found]
 
     async def flow_page(self, page: PageRequest, wanted: FlowFilter) -> list[FlowRow]:

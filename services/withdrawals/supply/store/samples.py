@@ -11,7 +11,7 @@ import numpy as np
 
 from services.withdrawals.gains.domain.flows import Holding
 from services.withdrawals.gains.domain.samples import ABSENT_UNITS, Floats, Micros, SampleColumns
-from services.withdrawals.supply.domain.rows import SCALE, SampleRow
+from services.withdrawals.supply.domain.rows import DEMO_MARKET, SCALE, SampleRow
 from shared.clock import micros_of
 from shared.database.bulk import copy_in, copy_out
 from shared.database.statement import Statement
@@ -25,7 +25,10 @@ _SPEC = {
     "receipt_units": "int8",
     "exchange_rate": "float8",
 }
-_HOLDINGS = Statement("select key, wallet, market from holding where asset = :asset order by key")
+_HOLDINGS = Statement(
+    "select key, wallet, market from holding where asset = :asset"
+    " and (market = :demo_market) = :demo order by key"
+)
 _READ = (
     f"select {', '.join(_SPEC)} from sample where holding_key = any($1::int4[])"
     " and sample_time <= $2 and sample_time >= $3 order by holding_key, sample_time"
@@ -34,6 +37,7 @@ _ADA_SPEC = {"sample_time": "timestamptz", "ada_usd": "float8"}
 _ADA = (
     "select sample_time, max(ada_usd) from sample join holding on holding.key = holding_key"
     " where asset = $1 and sample_time <= $2 and sample_time >= $3 and ada_usd <> 'NaN'"
+    " and (market = $4) = $5"
     " group by sample_time order by sample_time"
 )
 _STAGE = "create temporary table new_sample (like sample) on commit drop"
@@ -44,21 +48,23 @@ _MERGE = (
 _WALLETS = Statement("select distinct wallet from holding order by wallet")
 _LAST = Statement(
     "select max(sample_time) from sample join holding on holding.key = holding_key"
-    " where asset = :asset"
+    " where asset = :asset and (market = :demo_market) = :demo"
 )
 FIRST_MOMENT = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class SampleRows:
-    """Samples of one transaction."""
+    """Samples of one transaction. `demo`: those of the simulated market alone, else all others."""
 
     _transaction: Transaction
 
     async def samples(
-        self, asset: str, until: datetime, since: datetime | None = None
+        self, asset: str, until: datetime, since: datetime | None = None, *, demo: bool
     ) -> SampleColumns:
         """Of an asset, by holding and time."""
-        found = await self._transaction.fetch(_HOLDINGS, asset=asset)
+        found = await self._transaction.fetch(
+            _HOLDINGS, asset=asset, demo_market=DEMO_MARKET, demo=demo
+        )
         keys = [row["key"] for row in found]
         holdings = tuple(Holding(row["wallet"], row["market"]) for row in found)
         columns = await copy_out(
@@ -76,10 +82,12 @@ class SampleRows:
         )
 
     async def ada_prices(
-        self, asset: str, until: datetime, since: datetime
+        self, asset: str, until: datetime, since: datetime, *, demo: bool
     ) -> tuple[Micros, Floats]:
         """USD an ADA at the instants of samples, where it is known, ascending."""
-        columns = await copy_out(self._transaction, _ADA, _ADA_SPEC, asset, until, since)
+        columns = await copy_out(
+            self._transaction, _ADA, _ADA_SPEC, asset, until, since, DEMO_MARKET, demo
+        )
         return columns["sample_time"], columns["ada_usd"]
 
     async def add_samples(self, samples: Sequence[SampleRow], keys: Sequence[int]) -> int:
@@ -111,9 +119,11 @@ class SampleRows:
         """Names of wallets that have ever been seen."""
         return [row["wallet"] for row in await self._transaction.fetch(_WALLETS)]
 
-    async def last_sample_time(self, asset: str) -> datetime | None:
+    async def last_sample_time(self, asset: str, *, demo: bool) -> datetime | None:
         """The newest one's."""
-        found: datetime | None = await self._transaction.scalar(_LAST, asset=asset)
+        found: datetime | None = await self._transaction.scalar(
+            _LAST, asset=asset, demo_market=DEMO_MARKET, demo=demo
+        )
         return found
 
 
