@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from sonic.withdrawals.v1 import withdrawals_pb2_grpc as rpc
 
 from services.withdrawals.assets.service.assets import AssetsService
@@ -28,13 +28,15 @@ from services.withdrawals.decisions.store import DecisionStore
 from services.withdrawals.loop import DecisionFeed, relay_loop, schedule_loop, sweep_loop
 from services.withdrawals.series.service import SeriesService
 from services.withdrawals.series.servicer import SeriesReader
+from services.withdrawals.sources.greptime import GreptimeAccess, build_greptime
 from services.withdrawals.sources.liqwid import DEFAULT_URL as LIQWID_URL
 from services.withdrawals.sources.liqwid import build_liqwid
 from services.withdrawals.sources.minswap import DEFAULT_URL as MINSWAP_URL
 from services.withdrawals.sources.minswap import build_minswap
 from services.withdrawals.supply.domain.demo import DEMO_ASSETS
-from services.withdrawals.supply.ports import Venue
+from services.withdrawals.supply.ports import History, Venue
 from services.withdrawals.supply.service.flows import FlowsService
+from services.withdrawals.supply.service.history import HistoryService
 from services.withdrawals.supply.service.imports import ImportsService
 from services.withdrawals.supply.service.loading import SupplyRows
 from services.withdrawals.supply.service.sync import SyncService
@@ -62,6 +64,14 @@ class Config(ServiceConfig):
     price_address: str = Field("127.0.0.1:50051", description="host:port of the price service")
     liqwid_url: HttpAddress = Field(LIQWID_URL, description="GraphQL address of Liqwid")
     minswap_url: HttpAddress = Field(MINSWAP_URL, description="address of Minswap's aggregator")
+    greptimedb_url: HttpAddress | None = Field(
+        None, description="address of a GreptimeDB whose history is read; empty: none"
+    )
+    greptimedb_database: str = Field("liqwid", description="database of samples and flows there")
+    greptimedb_prices_database: str = Field("minswap", description="database of prices there")
+    greptimedb_token: SecretStr = Field(SecretStr(""), description="bearer token for it")
+    greptimedb_user: str = Field("", description="user for it, where there is no token")
+    greptimedb_password: SecretStr = Field(SecretStr(""), description="password of that user")
     sonic_live: bool = Field(
         False, description="1: no simulated supply while no asset is configured"
     )
@@ -103,11 +113,14 @@ class Config(ServiceConfig):
 
 @dataclass(frozen=True, slots=True)
 class Outside:
-    """The world: the venue (None: none is asked), prices beside the venue's, who tells people."""
+    """The world: the venue (None: none is asked), prices beside the venue's, who tells people, the
+    history that another program keeps.
+    """
 
     venue: Venue | None
     prices: Sequence[PriceSource]
     alerts: AlertsPort | None = None
+    history: History | None = None
     parts: Sequence[Part] = ()
 
 
@@ -129,7 +142,23 @@ def outside(config: Config, clock: Clock) -> Outside:
     price = price_channel(config.price_address)
     liqwid, venue = build_liqwid(config.liqwid_url, clock)
     minswap, tokens = build_minswap(config.minswap_url, clock)
-    return Outside(liqwid, [minswap, PriceServiceSource(price)], parts=[price, venue, tokens])
+    parts: list[Part] = [price, venue, tokens]
+    history = None
+    if config.greptimedb_url:
+        history, stored = build_greptime(_access(config, config.greptimedb_url), clock)
+        parts.append(stored)
+    return Outside(liqwid, [minswap, PriceServiceSource(price)], history=history, parts=parts)
+
+
+def _access(config: Config, url: str) -> GreptimeAccess:
+    return GreptimeAccess(
+        url,
+        config.greptimedb_database,
+        config.greptimedb_prices_database,
+        config.greptimedb_token.get_secret_value(),
+        config.greptimedb_user,
+        config.greptimedb_password.get_secret_value(),
+    )
 
 
 def build(config: Config, clock: Clock | None = None, world: Outside | None = None) -> App:
@@ -185,6 +214,7 @@ def _services(config: Config, database: Database, world: Outside, clock: Clock) 
         clock,
     )
     rows = SupplyRows(supply, database.open(SupplyStore, isolation="REPEATABLE READ"), clock)
+    history = HistoryService(world.history, assets, rows, clock)
     seed = config.sonic_demo_seed
     gathering = Gathering(assets, sync, world.venue, world.prices, seed)
     return _Services(
@@ -193,7 +223,7 @@ def _services(config: Config, database: Database, world: Outside, clock: Clock) 
         ConfigService(begin, read, schedule.set_seconds),
         sync,
         rows,
-        EvaluateService(decisions, assets, rows, sync, gathering, clock, seed),
+        EvaluateService(decisions, assets, rows, history, sync, gathering, clock, seed),
         DecisionQueries(database.open(DecisionStore, isolation="AUTOCOMMIT")),
     )
 

@@ -32,6 +32,8 @@ class FakeGreptime(HttpProvider):
     unit: str = "TimestampMillisecond"
     # Older releases say that a table is missing with HTTP 200.
     missing_status: int = 400
+    # A table whose queries fail.
+    failing: str = ""
 
     def forms(self) -> list[dict[str, str]]:
         """What was asked, in order."""
@@ -50,6 +52,8 @@ class FakeGreptime(HttpProvider):
         asked = _SELECT.fullmatch(query)
         if asked is None:
             return 400, {"code": 1004, "error": "Invalid SQL", "execution_time_ms": 0}
+        if asked["table"] == self.failing:
+            return 500, {"code": 1003, "error": "Internal error", "execution_time_ms": 0}
         rows = self.tables.get(f"{database}.{asked['table']}")
         if rows is None:
             error = f"Table not found: greptime.{database}.{asked['table']}"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 from services.withdrawals.gains.domain.flows import FlowKind
 from services.withdrawals.sources.reading import (
@@ -24,6 +24,7 @@ from services.withdrawals.sources.reading import (
     written,
 )
 from services.withdrawals.supply.domain.rows import FlowRow, RowSource, SampleRow
+from services.withdrawals.supply.domain.stored import StoredPrice, StoredRows
 from shared.clock import Clock
 from shared.errors import invalid
 from shared.http import ProviderFailure, ProviderHttp
@@ -50,24 +51,6 @@ _FLOW_TABLES = {FlowKind.DEPOSIT: "liqwid_deposits", FlowKind.WITHDRAWAL: "liqwi
 
 
 @dataclass(frozen=True, slots=True)
-class StoredRows(Generic[T]):
-    """Rows taken, ascending by time; refused ones as lines, the first hundred; how many in all."""
-
-    rows: Sequence[T]
-    refused: Sequence[str] = ()
-    refused_count: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class StoredPrice:
-    """Prices at a moment, USD; None is not known."""
-
-    time: datetime
-    price_usd: float | None
-    ada_usd: float | None
-
-
-@dataclass(frozen=True, slots=True)
 class _Table:
     """`columns` of a table of a database, the time first."""
 
@@ -89,8 +72,10 @@ class GreptimeDb:
 
     async def samples(
         self, asset: str, suffix: str, start: datetime, end: datetime
-    ) -> StoredRows[SampleRow]:
-        """What wallets held from `start` until before `end`; wallets by their address."""
+    ) -> AsyncIterator[StoredRows[SampleRow]]:
+        """What wallets held from `start` until before `end`, page by page: a moment is whole in
+        one. Wallets by their address.
+        """
         table = _Table(self._database, f"liqwid_supply_positions_{_checked(suffix)}", _POSITIONS)
 
         def read(cells: Cells) -> SampleRow:
@@ -107,7 +92,8 @@ class GreptimeDb:
                 source=RowSource.GREPTIME,
             )
 
-        return await self._rows(table, start, end, read)
+        async for page in self._pages(table, start, end, read):
+            yield page
 
     async def flows(
         self, asset: str, suffix: str, kind: FlowKind, start: datetime, end: datetime
@@ -151,22 +137,33 @@ class GreptimeDb:
     async def _rows(
         self, table: _Table, start: datetime, end: datetime, read: Callable[[Cells], T]
     ) -> StoredRows[T]:
-        """Page by page, each from the last time of the one before on."""
-        taken: list[T] = []
-        refused: list[str] = []
-        before: list[Cells] = []
+        pages = [page async for page in self._pages(table, start, end, read)]
+        rows = [row for page in pages for row in page.rows]
+        refused = [line for page in pages for line in page.refused]
+        return StoredRows(
+            rows, refused[:_SHOWN_REFUSALS], sum(page.refused_count for page in pages)
+        )
+
+    async def _pages(
+        self, table: _Table, start: datetime, end: datetime, read: Callable[[Cells], T]
+    ) -> AsyncIterator[StoredRows[T]]:
+        """What is of the last moment of a full page comes with the next one."""
         while True:
             page = await self._page(table, start, end)
-            new = [cells for cells in page if cells not in before]
-            for cells in new:
+            is_last = len(page) < _ROWS_A_CALL
+            if not is_last:
+                start = _page_end(page, start)
+                page = [cells for cells in page if not _is_of(cells, start)]
+            taken: list[T] = []
+            refused: list[str] = []
+            for cells in page:
                 try:
                     taken.append(read(cells))
                 except RowRefused as problem:
                     refused.append(f"{table.name} at {cells['ts']}: {problem}")
-            if len(page) < _ROWS_A_CALL:
-                return StoredRows(taken, refused[:_SHOWN_REFUSALS], len(refused))
-            start = _page_end(page, start)
-            before = [cells for cells in page if _is_of(cells, start)]
+            yield StoredRows(taken, refused[:_SHOWN_REFUSALS], len(refused))
+            if is_last:
+                return
 
     async def _page(self, table: _Table, start: datetime, end: datetime) -> list[Cells]:
         columns = ", ".join(f'"{name}"' for name in table.columns)
@@ -230,7 +227,7 @@ def _page_end(page: Sequence[Cells], start: datetime) -> datetime:
 
 
 def _is_of(cells: Cells, moment: datetime) -> bool:
-    """Whether the row comes again with the next page, whose first time is to the millisecond."""
+    """Whether the row comes with the next page, whose first time is to the millisecond."""
     time = cells["ts"]
     return isinstance(time, datetime) and written(time) == written(moment)
 

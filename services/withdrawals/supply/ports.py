@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from typing import Protocol
 
 from services.withdrawals.assets.domain.settings import Asset, Wallet
+from services.withdrawals.gains.domain.flows import FlowKind
+from services.withdrawals.supply.domain.rows import FlowRow, SampleRow
+from services.withdrawals.supply.domain.stored import StoredPrice, StoredRows
 from services.withdrawals.supply.domain.venue import Held, Market, TransactionPage
 
 
@@ -23,6 +26,25 @@ class Venue(Protocol):
         self, addresses: Sequence[str], start: datetime, end: datetime
     ) -> TransactionPage:
         """Those of one wallet of any type within a window, both ends included."""
+
+
+class History(Protocol):
+    """Rows that another program keeps, wallets by their address. Every method raises Unavailable
+    and takes the time from `start` until before `end`.
+    """
+
+    def samples(
+        self, asset: str, suffix: str, start: datetime, end: datetime
+    ) -> AsyncIterator[StoredRows[SampleRow]]:
+        """Samples of an asset under the name it has there, page by page; moments are whole."""
+
+    async def flows(
+        self, asset: str, suffix: str, kind: FlowKind, start: datetime, end: datetime
+    ) -> StoredRows[FlowRow]:
+        """Deposits or withdrawals."""
+
+    async def prices(self, suffix: str, start: datetime, end: datetime) -> StoredRows[StoredPrice]:
+        """Prices beside them."""
 
 
 class Watched(Protocol):

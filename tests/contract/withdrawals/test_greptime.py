@@ -15,7 +15,8 @@ import pytest
 from services.withdrawals.gains.domain.flows import FlowKind
 from services.withdrawals.sources import greptime
 from services.withdrawals.sources.greptime import GreptimeAccess, GreptimeDb, build_greptime
-from services.withdrawals.supply.domain.rows import RowSource
+from services.withdrawals.supply.domain.rows import RowSource, SampleRow
+from services.withdrawals.supply.domain.stored import StoredRows
 from shared.clock import PushedClock, SystemClock
 from shared.errors import InvalidArgument
 from shared.http import FailureKind, ProviderFailure
@@ -35,6 +36,17 @@ def millis(hours: float) -> int:
 def position(hours: float, units: object = 1000.5, **others: object) -> dict[str, object]:
     row = {"ts": millis(hours), "wallet_address": "addr1a", "market_id": "DJED"}
     return {**row, "underlying_units": units, "price_usd": 0.999, "usd_value": 999.5, **others}
+
+
+async def samples(
+    history: GreptimeDb, asset: str, suffix: str, start: datetime, end: datetime
+) -> StoredRows[SampleRow]:
+    pages = [page async for page in history.samples(asset, suffix, start, end)]
+    return StoredRows(
+        [row for page in pages for row in page.rows],
+        [line for page in pages for line in page.refused],
+        sum(page.refused_count for page in pages),
+    )
 
 
 def flow(hours: float, amount: object, notes: object = None) -> dict[str, object]:
@@ -57,7 +69,7 @@ async def history(provider: FakeGreptime) -> AsyncIterator[GreptimeDb]:
 
 async def test_samples_are_read_as_they_are(history: GreptimeDb, provider: FakeGreptime) -> None:
     provider.tables[POSITIONS] = [position(2, "1001.25", price_usd=None), position(1)]
-    found = await history.samples("djed", "djed", START, END)
+    found = await samples(history, "djed", "djed", START, END)
     first, second = found.rows
     assert (first.asset, first.wallet, first.market) == ("djed", "addr1a", "DJED")
     assert (first.units, first.price_usd) == (Decimal("1000.5"), 0.999)
@@ -82,7 +94,7 @@ async def test_a_time_is_read_in_the_unit_of_its_column(
 ) -> None:
     provider.unit = unit
     provider.tables[POSITIONS] = [position(0, ts=int(START.timestamp()) * a_second)]
-    found = await history.samples("djed", "djed", START, END)
+    found = await samples(history, "djed", "djed", START, END)
     assert [row.sample_time for row in found.rows] == [START]
 
 
@@ -90,7 +102,7 @@ async def test_a_range_holds_its_start_and_not_its_end(
     history: GreptimeDb, provider: FakeGreptime
 ) -> None:
     provider.tables[POSITIONS] = [position(hours) for hours in (0, 1, 2)]
-    found = await history.samples("djed", "djed", START, START + timedelta(hours=2))
+    found = await samples(history, "djed", "djed", START, START + timedelta(hours=2))
     assert len(found.rows) == 2
 
 
@@ -137,7 +149,7 @@ async def test_one_bad_row_is_refused_and_the_others_kept(
     history: GreptimeDb, provider: FakeGreptime, others: dict, problem: str
 ) -> None:
     provider.tables[POSITIONS] = [position(1), position(2, **others) | others, position(3)]
-    found = await history.samples("djed", "djed", START, END)
+    found = await samples(history, "djed", "djed", START, END)
     assert (len(found.rows), found.refused_count) == (2, 1)
     assert found.refused[0].endswith(problem)
     assert "addr1" not in found.refused[0]
@@ -148,7 +160,7 @@ async def test_a_missing_table_is_no_series(
     history: GreptimeDb, provider: FakeGreptime, status: int
 ) -> None:
     provider.missing_status = status
-    assert (await history.samples("usdx", "usdx", START, END)).rows == []
+    assert (await samples(history, "usdx", "usdx", START, END)).rows == []
     assert (await history.prices("usdx", START, END)).rows == []
 
 
@@ -175,9 +187,12 @@ async def test_more_rows_than_an_answer_holds_come_page_by_page_each_once(
         position(0, row, ts=millis(hours) * 1000 + micros)
         for row, (hours, micros) in enumerate(moments)
     ]
-    found = await history.samples("djed", "djed", START, END)
+    found = await samples(history, "djed", "djed", START, END)
     assert [int(row.units) for row in found.rows] == list(range(10))
     assert len(provider.requests) > 2
+    # Each page holds whole moments.
+    pages = [page async for page in history.samples("djed", "djed", START, END)]
+    assert [row.sample_time.hour for row in pages[0].rows] == [0, 0]
 
 
 async def test_rows_of_one_moment_that_no_answer_holds_are_a_failure(
@@ -186,7 +201,7 @@ async def test_rows_of_one_moment_that_no_answer_holds_are_a_failure(
     monkeypatch.setattr(greptime, "_ROWS_A_CALL", 4)
     provider.tables[POSITIONS] = [position(1, row) for row in range(9)]
     with pytest.raises(ProviderFailure, match="rows of one moment"):
-        await history.samples("djed", "djed", START, END)
+        await samples(history, "djed", "djed", START, END)
 
 
 @pytest.mark.parametrize("suffix", ["", "djed; drop", 'a"b', "DJED", "a" * 65])
@@ -194,7 +209,7 @@ async def test_a_name_that_is_none_is_never_sent(
     history: GreptimeDb, provider: FakeGreptime, suffix: str
 ) -> None:
     with pytest.raises(InvalidArgument):
-        await history.samples("djed", suffix, START, END)
+        await samples(history, "djed", suffix, START, END)
     assert not provider.requests
 
 
@@ -213,7 +228,7 @@ async def test_what_is_no_answer_is_a_failure(
 ) -> None:
     provider.answer("POST /v1/sql", **told)
     with pytest.raises(ProviderFailure) as caught:
-        await history.samples("djed", "djed", START, END)
+        await samples(history, "djed", "djed", START, END)
     assert caught.value.kind is FailureKind.BAD_BODY
 
 
@@ -229,7 +244,7 @@ async def test_it_is_asked_as_nobody_unless_a_setting_says_who(
     provider: FakeGreptime, access: dict, header: str | None
 ) -> None:
     history, http = build_greptime(GreptimeAccess(provider.url, **access), PushedClock(END))
-    await history.samples("djed", "djed", START, END)
+    await samples(history, "djed", "djed", START, END)
     await http.stop()
     assert provider.requests[0].headers.get("authorization") == header
 
@@ -242,7 +257,7 @@ async def test_a_real_one_answers() -> None:
         token=os.environ.get("GREPTIMEDB_TOKEN", ""),
     )
     history, http = build_greptime(access, SystemClock())
-    found = await history.samples("djed", "djed", START, END)
+    found = await samples(history, "djed", "djed", START, END)
     await http.stop()
     assert found.refused_count <= len(found.rows) + found.refused_count
-    assert (await history.samples("none", "there_is_no_such_asset", START, END)).rows == []
+    assert (await samples(history, "none", "there_is_no_such_asset", START, END)).rows == []

@@ -14,6 +14,7 @@ from services.withdrawals.decisions.service.gathering import Gathered, Gathering
 from services.withdrawals.decisions.service.judging import Judgement, judgement_of
 from services.withdrawals.decisions.store import Begin
 from services.withdrawals.supply.domain.demo import demo_flows, demo_samples
+from services.withdrawals.supply.service.history import HistoryService
 from services.withdrawals.supply.service.loading import SupplyRows
 from services.withdrawals.supply.service.sync import SyncService
 from shared.clock import Clock
@@ -42,6 +43,7 @@ class EvaluateService:
         begin: Begin,
         assets: AssetsService,
         supply: SupplyRows,
+        history: HistoryService,
         sync: SyncService,
         gathering: Gathering,
         clock: Clock,
@@ -50,6 +52,7 @@ class EvaluateService:
         self._begin = begin
         self._assets = assets
         self._supply = supply
+        self._history = history
         self._sync = sync
         self._gathering = gathering
         self._clock = clock
@@ -111,6 +114,8 @@ class EvaluateService:
         gathered |= await self._gathering.take(real, now)
         if kept:
             await self._supply.add([one for mine in gathered.values() for one in mine.samples])
+            for name, problem in (await self._history.take(real)).items():
+                get_logger().warning("the history cannot be read", asset=name, problem=problem)
         wallets = {name for mine in gathered.values() for name in mine.wallets}
         if wallets:
             for name, problem in (await self._sync.catch_up(sorted(wallets))).items():

@@ -8,7 +8,14 @@ from datetime import datetime
 
 from services.withdrawals.assets.domain.settings import Asset
 from services.withdrawals.gains.domain.samples import Floats, Micros, SampleColumns
-from services.withdrawals.supply.domain.rows import Cursor, FlowRow, ReferenceRow, SampleRow
+from services.withdrawals.supply.domain.rows import (
+    Cursor,
+    FlowRow,
+    ReferenceRow,
+    RowSource,
+    SampleRow,
+)
+from services.withdrawals.supply.domain.stored import one_of_each
 from services.withdrawals.supply.store.samples import FIRST_MOMENT
 from services.withdrawals.supply.store.supply import Begin
 from shared.clock import Clock
@@ -40,7 +47,7 @@ class SupplyRows:
         async with self._snapshot() as store:
             return Loaded(
                 await store.samples(name, until, since, demo=demo),
-                await store.flows(name, until, demo=demo),
+                one_of_each(await store.flows(name, until, demo=demo)),
                 await store.references(name, until),
                 await store.cursors(),
             )
@@ -65,6 +72,11 @@ class SupplyRows:
         """The newest one's."""
         async with self._begin() as store:
             return await store.last_sample_time(asset.settings.name, demo=asset.demo)
+
+    async def last_stored_time(self, asset: str) -> datetime | None:
+        """The newest sample's that another program kept."""
+        async with self._begin() as store:
+            return await store.last_of_source(asset, RowSource.GREPTIME)
 
     async def clear(self) -> int:
         """Delete every row; how many."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from services.withdrawals.gains.domain.flows import Holding
 from services.withdrawals.gains.domain.samples import ABSENT_UNITS, Floats, Micros, SampleColumns
-from services.withdrawals.supply.domain.rows import DEMO_MARKET, SCALE, SampleRow
+from services.withdrawals.supply.domain.rows import DEMO_MARKET, SCALE, RowSource, SampleRow
 from shared.clock import micros_of
 from shared.database.bulk import copy_in, copy_out
 from shared.database.statement import Statement
@@ -51,6 +51,10 @@ _LAST = Statement(
     " where asset = :asset and (market = :demo_market) = :demo"
 )
 FIRST_MOMENT = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST_STORED = Statement(
+    "select max(sample_time) from sample join holding on holding.key = holding_key"
+    " where asset = :asset and source = :source"
+)
 
 
 class SampleRows:
@@ -123,6 +127,13 @@ class SampleRows:
         """The newest one's."""
         found: datetime | None = await self._transaction.scalar(
             _LAST, asset=asset, demo_market=DEMO_MARKET, demo=demo
+        )
+        return found
+
+    async def last_of_source(self, asset: str, source: RowSource) -> datetime | None:
+        """The newest one's of those told by a source."""
+        found: datetime | None = await self._transaction.scalar(
+            _LAST_STORED, asset=asset, source=int(source)
         )
         return found
 

@@ -1,0 +1,111 @@
+"""A history that another program keeps: its rows, and what becomes of them here."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Generic, TypeVar
+
+from services.withdrawals.assets.domain.settings import AssetSettings, Wallet
+from services.withdrawals.supply.domain.rows import FlowRow, RowSource, SampleRow
+
+T = TypeVar("T")
+Row = TypeVar("Row", FlowRow, SampleRow)
+
+_BRIDGED = {"usdc", "usdt"}
+# A price of ADA holds for a sample that is not longer after it.
+_PRICE_AGE = timedelta(hours=3)
+# The same flow as two programs tell it: when it was sent, and when it was seen.
+_APART = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRows(Generic[T]):
+    """Rows taken, ascending by time; refused ones as lines, the first hundred; how many in all."""
+
+    rows: Sequence[T]
+    refused: Sequence[str] = ()
+    refused_count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPrice:
+    """Prices at a moment, USD; None is not known."""
+
+    time: datetime
+    price_usd: float | None
+    ada_usd: float | None
+
+
+def suffixes(settings: AssetSettings) -> list[str]:
+    """What an asset may be called there, the likeliest first."""
+    names = [settings.symbol.lower(), settings.name]
+    names += [f"wan{name}" for name in names if name in _BRIDGED]
+    return list(dict.fromkeys(names))
+
+
+def by_wallet(rows: Sequence[Row], wallets: Sequence[Wallet]) -> list[Row]:
+    """Rows of addresses as those of the wallets they belong to. Without wallets each address is
+    one; with them, what belongs to none is left.
+    """
+    if not wallets:
+        return list(rows)
+    names = {address: wallet.name for wallet in wallets for address in wallet.addresses}
+    return [replace(row, wallet=names[row.wallet]) for row in rows if row.wallet in names]
+
+
+def summed(samples: Sequence[SampleRow]) -> list[SampleRow]:
+    """One a wallet, market and moment: what its addresses hold together."""
+    found: dict[tuple[str, str, datetime], SampleRow] = {}
+    for row in samples:
+        key = (row.wallet, row.market, row.sample_time)
+        one = found.get(key)
+        found[key] = row if one is None else replace(one, units=one.units + row.units)
+    return list(found.values())
+
+
+def with_ada(samples: Sequence[SampleRow], prices: Sequence[StoredPrice]) -> list[SampleRow]:
+    """Samples with the last price of ADA before each, as long as it is not old."""
+    known = [price for price in prices if price.ada_usd is not None]
+    times = [price.time for price in known]
+    found = []
+    for row in samples:
+        place = bisect_right(times, row.sample_time) - 1
+        is_fresh = place >= 0 and row.sample_time - times[place] <= _PRICE_AGE
+        found.append(replace(row, ada_usd=known[place].ada_usd) if is_fresh else row)
+    return found
+
+
+def one_of_each(flows: Sequence[FlowRow]) -> list[FlowRow]:
+    """Flows without those that the venue told too: the venue's stays and takes over the note, which
+    only the other program has.
+    """
+    told: dict[tuple[object, ...], list[FlowRow]] = {}
+    for row in flows:
+        if row.source is RowSource.SYNC:
+            told.setdefault(_likeness(row), []).append(row)
+    notes: dict[int, str] = {}
+    doubled: set[int] = set()
+    for row in flows:
+        if row.source is not RowSource.GREPTIME:
+            continue
+        near = [
+            one
+            for one in told.get(_likeness(row), ())
+            if one.key not in notes and abs(one.flow_time - row.flow_time) <= _APART
+        ]
+        if near:
+            twin = min(near, key=lambda one: abs(one.flow_time - row.flow_time))
+            notes[twin.key] = twin.note or row.note
+            doubled.add(row.key)
+    return [_noted(row, notes) for row in flows if row.key not in doubled]
+
+
+def _likeness(row: FlowRow) -> tuple[object, ...]:
+    return row.wallet, row.market, row.kind, round(row.units, 6)
+
+
+def _noted(row: FlowRow, notes: Mapping[int, str]) -> FlowRow:
+    return replace(row, note=notes[row.key]) if row.key in notes else row
