@@ -41,6 +41,8 @@ class ForkServer:
     def serve(self) -> None:
         """Until standard input ends."""
         if self._preload:
+            # The log library takes it along for colours that no server prints.
+            sys.modules["rich"] = None  # type: ignore[assignment]  # as Python marks what is not there
             for service in self._services:
                 _module(service)
             # What is here now is never garbage: the collector does not write into shared pages.

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapp
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -28,6 +28,7 @@ from services.cli.reload import watch
 from shared import config as configuration
 from shared.errors import InvalidArgument, Unavailable
 from shared.lifecycle import App
+from shared.rpc.client import Channel
 from shared.rpc.health import LIVENESS, Problem, problem_of
 
 Say = Callable[[str], None]
@@ -64,6 +65,7 @@ async def in_processes(
     addresses = plan.addresses
     listens = addresses | {GATEWAY: plan.http_address}
     declared = await forks.declared()
+    asking = HealthClient()
     health = plan.health
     also = plan.sonic_pass_environment
     children = [
@@ -72,7 +74,11 @@ async def in_processes(
             environment(name, listen, addresses, urls, plan.home, declared[name], also=also)
             | own_words(plan.home, name),
             _log_file(plan.home, name),
-            partial(serves_pages if name == GATEWAY else answers, listen, health.interval_seconds),
+            partial(
+                serves_pages if name == GATEWAY else asking.answers,
+                listen,
+                health.interval_seconds,
+            ),
         )
         for name, listen in listens.items()
     ]
@@ -87,6 +93,7 @@ async def in_processes(
             yield addresses
     finally:
         await system.stop()
+        await asking.close()
 
 
 @asynccontextmanager
@@ -143,10 +150,37 @@ async def is_serving(address: str, timeout_seconds: float = 1.0) -> bool:
 
 async def readiness(address: str, timeout_seconds: float = 1.0) -> tuple[bool, Problem | None]:
     """Whether a gRPC server is ready, and what it says when it is not."""
-    async with grpc.aio.insecure_channel(address) as channel:
-        check = health_pb2_grpc.HealthStub(channel).Check(
-            health_pb2.HealthCheckRequest(), timeout=timeout_seconds
-        )
+    async with HealthClient() as client:
+        return await client.readiness(address, timeout_seconds)
+
+
+async def answers(address: str, timeout_seconds: float = 1.0) -> bool:
+    """Whether a gRPC server answers there at all, ready or not: one that hangs does not."""
+    async with HealthClient() as client:
+        return await client.answers(address, timeout_seconds)
+
+
+class HealthClient:
+    """Asks servers how they are, each on one connection: whoever asks all day makes no new ones."""
+
+    def __init__(self) -> None:
+        self._channels: dict[str, Channel] = {}
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Let the connections go."""
+        await asyncio.gather(*(channel.stop() for channel in self._channels.values()))
+
+    async def readiness(
+        self, address: str, timeout_seconds: float = 1.0
+    ) -> tuple[bool, Problem | None]:
+        """See system.readiness."""
+        check = self._check(address, "", timeout_seconds)
         try:
             answer = await check
         except grpc.aio.AioRpcError:
@@ -154,21 +188,23 @@ async def readiness(address: str, timeout_seconds: float = 1.0) -> tuple[bool, P
         is_ready = answer.status == health_pb2.HealthCheckResponse.SERVING
         return is_ready, None if is_ready else problem_of(await check.trailing_metadata())
 
-
-async def answers(address: str, timeout_seconds: float = 1.0) -> bool:
-    """Whether a gRPC server answers there at all, ready or not: one that hangs does not."""
-    async with grpc.aio.insecure_channel(address) as channel:
+    async def answers(self, address: str, timeout_seconds: float = 1.0) -> bool:
+        """See system.answers."""
         try:
-            await health_pb2_grpc.HealthStub(channel).Check(
-                health_pb2.HealthCheckRequest(service=LIVENESS), timeout=timeout_seconds
-            )
+            await self._check(address, LIVENESS, timeout_seconds)
         except grpc.aio.AioRpcError as error:
             # Any word of the server is a sign of life; these two are ours.
             return error.code() not in (
                 grpc.StatusCode.UNAVAILABLE,
                 grpc.StatusCode.DEADLINE_EXCEEDED,
             )
-    return True
+        return True
+
+    def _check(self, address: str, service: str, timeout_seconds: float) -> Any:
+        if address not in self._channels:
+            self._channels[address] = Channel(address)
+        stub = health_pb2_grpc.HealthStub(self._channels[address].channel.opened())
+        return stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=timeout_seconds)
 
 
 async def serves_pages(address: str, timeout_seconds: float = 2.0) -> bool:

@@ -127,7 +127,8 @@ async def kept(plan: Plan, opened: database.Opened, say: Voice) -> AsyncIterator
     look = partial(keeper.look, opened.url, plan.health.interval_seconds)
     keeping = keeper.Keeper(look, opened.owned, say, alarm, clock, plan.health)
     room = Room(written_folders(plan.home), say, alarm)
-    complaints = Complaints(plan.addresses, system.readiness, say)
+    asking = system.HealthClient()
+    complaints = Complaints(plan.addresses, asking.readiness, say)
     tasks = [
         asyncio.create_task(keeping.run(), name="keeper"),
         asyncio.create_task(alarm.run(), name="alarm"),
@@ -142,6 +143,7 @@ async def kept(plan: Plan, opened: database.Opened, say: Voice) -> AsyncIterator
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
+        await asking.close()
 
 
 def _say_its_end(say: Voice, task: asyncio.Task[None]) -> None:

@@ -7,6 +7,8 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from email.utils import formatdate
+from functools import lru_cache
 
 from prometheus_client import generate_latest
 from starlette.requests import Request
@@ -93,6 +95,7 @@ class Application:
         response = await encoded(await self._safely(request, path, found), request)
         for name, value in {**HEADERS, call.REQUEST_ID: request_id}.items():
             response.headers[name] = value
+        response.headers["Date"] = _date(int(time.time()))
         response.headers.setdefault("Cache-Control", "no-store")
         # Labels are of a bounded number, and never hold what a path names.
         is_ours = path in self._own or path in self._pages
@@ -186,6 +189,11 @@ class Application:
     async def _metrics(self) -> Response:
         kind = "text/plain; version=0.0.4; charset=utf-8"
         return Response(generate_latest(self._registry), media_type=kind)
+
+
+@lru_cache(maxsize=1)
+def _date(second: int) -> str:
+    return formatdate(second, usegmt=True)
 
 
 async def _read_only(request: Request, read: Read) -> Response:

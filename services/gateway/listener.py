@@ -24,11 +24,25 @@ _KEEP_ALIVE_SECONDS = 30
 
 
 class _Server(uvicorn.Server):
-    """uvicorn without its signal handlers: the process has its own."""
+    """uvicorn without its signal handlers, and without its tenth of a second: a process that has
+    nothing to do sleeps. It dates no answer then; the application does.
+    """
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._asked_to_end = asyncio.Event()
+
+    def end(self) -> None:
+        """Accept nothing more, finish what is in flight."""
+        self.should_exit = True
+        self._asked_to_end.set()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+    async def main_loop(self) -> None:
+        await self._asked_to_end.wait()
 
 
 class HttpServer:
@@ -76,7 +90,7 @@ class HttpServer:
         if task is None or self._server is None:
             return
         self._leaving()
-        self._server.should_exit = True
+        self._server.end()
         _, late = await asyncio.wait({task}, timeout=self._grace_seconds)
         if late:
             # What is left is idle or slow readers.
@@ -97,6 +111,7 @@ class HttpServer:
             access_log=False,
             proxy_headers=False,
             server_header=False,
+            date_header=False,
             backlog=_BACKLOG,
             timeout_keep_alive=_KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=max(1, int(self._grace_seconds) - 1),

@@ -97,7 +97,7 @@ class ProviderHttp:
         self._turn: AsyncLimiter | None = None
 
     async def start(self) -> None:
-        self._connected()
+        """Nothing to do: who is never asked, as all are in a demo, costs no client."""
 
     async def stop(self) -> None:
         if self._client is not None:

@@ -9,6 +9,8 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx
@@ -69,6 +71,32 @@ async def gate(scripted: str, room: Room, streams: Streams | None = None) -> Asy
         async with client(app) as web:
             yield Gate(web, int(app.address.rpartition(":")[2]), room, streams, opened)
             await opened.aclose()
+
+
+async def test_a_server_that_nobody_asks_sleeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop, timers = asyncio.get_running_loop(), []
+    call_at = loop.call_at
+
+    def noted(*arguments: Any, **named: Any) -> Any:
+        timers.append(arguments)
+        return call_at(*arguments, **named)
+
+    async def never(scope: Any, receive: Any, send: Any) -> None:
+        raise AssertionError("nobody asked")
+
+    server = HttpServer("127.0.0.1:0", never, leaving=lambda: None, grace_seconds=5)
+    await server.start()
+    monkeypatch.setattr(loop, "call_at", noted)
+    for _ in range(200):
+        await asyncio.sleep(0)
+    assert timers == []
+    await server.stop()
+
+
+async def test_every_answer_says_when_it_was_made(scripted: str) -> None:
+    async with gate(scripted, Room(50)) as held:
+        said = parsedate_to_datetime((await held.web.get("/livez")).headers["date"])
+    assert abs((datetime.now(UTC) - said).total_seconds()) < 60
 
 
 async def test_idle_connections_make_place_for_whoever_comes(scripted: str) -> None:
