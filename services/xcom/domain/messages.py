@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -133,28 +131,6 @@ class Draft:
     def urgency(self) -> float:
         """See `urgency`."""
         return urgency(self.level, self.kind, self.facts)
-
-    @property
-    def fingerprint(self) -> str:
-        """The same for the same content; another request under the same id has another one."""
-        content: list[object] = [
-            self.level.value,
-            self.subject,
-            self.body,
-            self.source,
-            self.dedupe_key,
-            sorted(set(self.channels)),
-            sorted(self.facts.items()),
-        ]
-        # Left out where there is none: what was accepted by a release that knew less stays the
-        # same.
-        if self.incident_key or self.ended_keys:
-            content.append(
-                [self.incident_key, self.ends_incident, sorted(self.ended_incident_keys)]
-            )
-        if self.kind is not Kind.DANGER:
-            content.append(self.kind.value)
-        return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,16 +27,16 @@ class Channel(Protocol):
     """One way to reach people. Secrets come once, from the environment.
 
     `name`: lower case. `timeout_seconds`: bound of one whole try, held by the caller.
-    `cooldown_seconds`: rest between two sends to one address. `paced`: LOW and MEDIUM keep to a
-    budget. `followed_seconds`: how long it is asked whether what it took has arrived. `links`: its
-    texts carry a link to acknowledge. `destination_setting`: the environment variable that an
+    `cooldown_seconds`: rest between two sends to one address. `rate_limited`: LOW and MEDIUM keep
+    to a budget. `followed_seconds`: how long it is asked whether what it took has arrived. `links`:
+    its texts carry a link to acknowledge. `destination_setting`: the environment variable that an
     address given by a call replaces; empty when none can.
     """
 
     name: str
     timeout_seconds: float
     cooldown_seconds: float = 0.0
-    paced: bool = True
+    rate_limited: bool = True
     followed_seconds: float = 0.0
     links: bool = False
     destination_setting: str = ""

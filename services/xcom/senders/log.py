@@ -12,7 +12,7 @@ class Log(Channel):
 
     name = "log"
     timeout_seconds = 5.0
-    paced = False
+    rate_limited = False
 
     @property
     def missing_settings(self) -> tuple[str, ...]:

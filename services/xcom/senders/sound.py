@@ -26,7 +26,7 @@ class Sound(Channel):
     """Sent means heard: the player ended well, or a page that listens got it within a minute."""
 
     name = "sound"
-    paced = False
+    rate_limited = False
     timeout_seconds = 20.0
     followed_seconds = 60.0
 

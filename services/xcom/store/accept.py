@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from services.xcom.domain.messages import DUPLICATE, URGENT, Draft, Message
+from services.xcom.domain.messages import DUPLICATE, URGENT, Draft, Kind, Message
 from services.xcom.store.enqueue import INSERT_DELIVERY, EnqueueStore
 from services.xcom.store.listener import HIGH, NOTIFY_CHANNEL, QUIET
 from services.xcom.store.settings import STORED
@@ -82,6 +83,25 @@ class AcceptResult:
     settings: str | None
 
 
+def fingerprint(draft: Draft) -> str:
+    """The same for the same content; another request under the same id has another one."""
+    content: list[object] = [
+        draft.level.value,
+        draft.subject,
+        draft.body,
+        draft.source,
+        draft.dedupe_key,
+        sorted(set(draft.channels)),
+        sorted(draft.facts.items()),
+    ]
+    # Left out where there is none: what was accepted by a release that knew less stays the same.
+    if draft.incident_key or draft.ended_keys:
+        content.append([draft.incident_key, draft.ends_incident, sorted(draft.ended_incident_keys)])
+    if draft.kind is not Kind.DANGER:
+        content.append(draft.kind.value)
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
 class AcceptStore(EnqueueStore):
     """Stores messages within one transaction."""
 
@@ -113,7 +133,7 @@ class AcceptStore(EnqueueStore):
             _ACCEPT,
             **of_message,
             **of_deliveries,
-            fingerprint=draft.fingerprint,
+            fingerprint=fingerprint(draft),
             urgency=draft.urgency,
             facts=json.dumps(dict(stored.facts)),
             settings=settings,

@@ -40,7 +40,7 @@ FRESH: Final = f"""
 """
 # More than any budget holds.
 _MOST_FRESH = 10_001
-_PACE = Statement(f"""
+_USAGE = Statement(f"""
     select pg_try_advisory_xact_lock(hashtextextended('xcom pace ' || :name, 0)) as may,
         (select json_object_agg(channel, used_count) from (
             select delivery.channel, count(*) as used_count
@@ -97,7 +97,7 @@ _CLAIM = Statement(f"""
         update delivery set tries = tries + 1,
             claimed_until = cast(:now as timestamptz) + make_interval(secs => due.claim_seconds)
         from due where delivery.id = due.id returning delivery.*),
-    noted as (
+    attempted as (
         insert into attempt (delivery_id, try_number, attempt_time, outcome, provider_status, error)
         select id, tries, :now, {AttemptOutcome.UNFINISHED.value}, '', '' from claimed
         where tries - spent_tries <= {MAX_TRIES})
@@ -221,7 +221,7 @@ class Capacity:
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class Usage:
     """What decides how much may be sent now; `may`: nobody else decides meanwhile."""
 
     may: bool
@@ -260,14 +260,14 @@ class Queue:
     def __init__(self, source: Fetches) -> None:
         self._source = source
 
-    async def pace(
+    async def usage(
         self, name: str, channels: Sequence[str], level_range: LevelRange, after: datetime
-    ) -> Pace:
+    ) -> Usage:
         """Tries by channel since `after`, what was never tried; never waits for one that hangs."""
         values = {"name": name, "channels": channels, "after": after}
-        (row,) = await self._source.fetch(_PACE, **values, **level_range.values)
+        (row,) = await self._source.fetch(_USAGE, **values, **level_range.values)
         used, fresh = (Counter(json.loads(row[name] or "{}")) for name in ("used", "fresh"))
-        return Pace(row["may"], used, fresh, parsed(row["settings"]))
+        return Usage(row["may"], used, fresh, parsed(row["settings"]))
 
     async def claim(
         self,

@@ -11,11 +11,11 @@ from services.xcom.deliveries.domain.digests import digest_of
 from services.xcom.senders.channel import Channel
 from services.xcom.store.deliveries import DeliveryStore
 from services.xcom.store.enqueue import ExtraDelivery
-from services.xcom.store.queue import Capacity, LevelRange, Pace
+from services.xcom.store.queue import Capacity, LevelRange, Usage
 from shared.names import new_id
 
 
-class Pacer:
+class RateLimiter:
     """Danger at HIGH waits for no budget and no hour; a channel that rests makes one message of
     several.
     """
@@ -24,28 +24,28 @@ class Pacer:
         self._budget = budget
         self._channels = channels
 
-    def paces(self, capacity: Capacity, level_range: LevelRange) -> bool:
+    def limits(self, capacity: Capacity, level_range: LevelRange) -> bool:
         """Whether it decides about this channel at all."""
         channel = self._channels[capacity.channel]
-        return bool(channel.cooldown_seconds) if level_range.urgent else channel.paced
+        return bool(channel.cooldown_seconds) if level_range.urgent else channel.rate_limited
 
-    async def paced(
+    async def allowed(
         self, store: DeliveryStore, capacities: list[Capacity], level_range: LevelRange
     ) -> list[Capacity] | None:
-        """Paced capacities as they are now; None while another process decides about them."""
+        """Limited capacities as they are now; None while another process decides about them."""
         name = "high" if level_range.urgent else "quiet"
         after = level_range.now - self._budget.window
         names = [capacity.channel for capacity in capacities]
-        pace = await store.waiting.pace(name, names, level_range, after)
-        if not pace.may:
+        usage = await store.waiting.usage(name, names, level_range, after)
+        if not usage.may:
             return None
         for capacity in capacities:
             if cooldown_seconds := self._channels[capacity.channel].cooldown_seconds:
                 await store.rest(capacity.channel, level_range, cooldown_seconds)
         if not level_range.urgent:
-            configured = ConfiguredChannels(self._channels, pace.settings)
+            configured = ConfiguredChannels(self._channels, usage.settings)
             held = [
-                await self._quiet(store, configured, capacity, level_range, pace)
+                await self._quiet(store, configured, capacity, level_range, usage)
                 for capacity in capacities
             ]
             capacities = [capacity for capacity in held if capacity is not None]
@@ -53,7 +53,7 @@ class Pacer:
             # Where a rest follows each send, what waits is sent at once.
             if (
                 self._channels[capacity.channel].cooldown_seconds
-                and pace.fresh_counts[capacity.channel] > 1
+                and usage.fresh_counts[capacity.channel] > 1
             ):
                 for address in await store.bursts(capacity.channel, level_range):
                     await self._gather(store, capacity.channel, address, level_range)
@@ -67,15 +67,15 @@ class Pacer:
         configured: ConfiguredChannels,
         capacity: Capacity,
         level_range: LevelRange,
-        pace: Pace,
+        usage: Usage,
     ) -> Capacity | None:
         setting = configured.setting(capacity.channel)
         if setting.quiet_hours is not None and setting.quiet_hours.hold(level_range.now):
             return None
-        left = self._budget.left(pace.used_counts[capacity.channel], setting.quiet_budget_count)
+        left = self._budget.left(usage.used_counts[capacity.channel], setting.quiet_budget_count)
         if not left:
             return None
-        if pace.fresh_counts[capacity.channel] > left:
+        if usage.fresh_counts[capacity.channel] > left:
             for route in configured.routes([capacity.channel]):
                 await self._gather(store, capacity.channel, route.address, level_range)
         return replace(capacity, free_count=min(capacity.free_count, left))

@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 from services.xcom.channels.service.configured_channels import ConfiguredChannels
 from services.xcom.channels.service.sending import send
 from services.xcom.deliveries.domain.capacity import Budget
-from services.xcom.deliveries.service.capacity import Pacer
+from services.xcom.deliveries.service.capacity import RateLimiter
 from services.xcom.deliveries.service.dead_deliveries import DeadDeliveries
 from services.xcom.deliveries.service.receipts import Receipts
 from services.xcom.domain.messages import (
@@ -101,7 +101,7 @@ class DeliveryService:
         self._dead_deliveries = DeadDeliveries(channels)
         self._clock = clock
         self._chance = chance
-        self._pacer = Pacer(rules.budget, channels)
+        self._limiter = RateLimiter(rules.budget, channels)
         self._turns = {name: asyncio.Semaphore(rules.sends_per_channel) for name in channels}
         # How long the last send of each channel took.
         self._send_seconds: dict[str, float] = {}
@@ -115,15 +115,15 @@ class DeliveryService:
         capacities = self._capacities(sending)
         if not capacities:
             return Claimed((), self._rules.poll_seconds, left_some=True)
-        free = [one for one in capacities if not self._pacer.paces(one, level_range)]
+        free = [one for one in capacities if not self._limiter.limits(one, level_range)]
         watched = [one.channel for one in capacities]
         claims = [await self._queue.claim(free, level_range, sending, watched)]
         due_channels, next_time = claims[0].due_channels, claims[0].next_time
         due = [one for one in capacities if one.channel in due_channels]
         is_held = False
-        if paced := [one for one in due if one not in free]:
+        if limited := [one for one in due if one not in free]:
             try:
-                more = await self._claim_paced(paced, level_range, sending)
+                more = await self._claim_limited(limited, level_range, sending)
                 claims += more or ()
                 is_held = more is None
             except SonicError:
@@ -132,7 +132,7 @@ class DeliveryService:
                     raise
         attempts = [attempt for claim in claims for attempt in claim.attempts]
         # Held by another process, or for later: it is looked at again soon, or at the next poll.
-        is_held = is_held or (not attempts and (len(claims) > 1 or len(due) > len(paced)))
+        is_held = is_held or (not attempts and (len(claims) > 1 or len(due) > len(limited)))
         pause_seconds = self._pause_seconds(self._clock.now() if is_held else next_time)
         taken = Counter(one.channel for one in attempts)
         left_some = len(capacities) < len(self._channels) or any(
@@ -157,14 +157,14 @@ class DeliveryService:
             get_logger().error("sent without links", reason=error.reason)
         return Claimed(attempts, pause_seconds, left_some)
 
-    async def _claim_paced(
+    async def _claim_limited(
         self, capacities: list[Capacity], level_range: LevelRange, sending: Collection[str]
     ) -> list[Claim] | None:
         """What was claimed of what hours, budgets and rests let through; empty: they let nothing
         through; None: another process decides about it at this moment.
         """
         async with self._begin() as store:
-            may = await self._pacer.paced(store, capacities, level_range)
+            may = await self._limiter.allowed(store, capacities, level_range)
             if not may:
                 return None if may is None else []
             return [await store.waiting.claim(may, level_range, sending)]

@@ -34,6 +34,7 @@ from services.xcom.escalation.domain.incidents import (
 )
 from services.xcom.escalation.service.recalls import end_incidents
 from services.xcom.senders.channel import Channel
+from services.xcom.store.accept import fingerprint
 from services.xcom.store.messages import Accepted, MessageStore
 from services.xcom.store.settings import parsed
 from shared import paging
@@ -193,7 +194,8 @@ class MessageService:
             masked = channel.shown(delivery.address) if channel else "***"
             delivery = replace(delivery, address=masked)
         waits = delivery.state is DeliveryState.QUEUED and delivery.urgency < URGENT
-        if waits and channel and channel.paced and hours and hours.hold(now := self._clock.now()):
+        is_limited = channel is not None and channel.rate_limited
+        if waits and is_limited and hours and hours.hold(now := self._clock.now()):
             delivery = replace(delivery, quiet_until_time=hours.end(now))
         return delivery
 
@@ -356,7 +358,7 @@ async def _repeated(store: MessageStore, draft: Draft) -> Message | AlreadyExist
     if accepted is None:
         # It was in the way of the insert, and has its age since.
         raise Internal("INTERNAL", "the request is gone")
-    if accepted.fingerprint != draft.fingerprint:
+    if accepted.fingerprint != fingerprint(draft):
         return AlreadyExists(
             "REQUEST_ID_REUSED",
             "request_id was used before for another message",
