@@ -98,7 +98,12 @@ class Config(ServiceConfig):
         30.0, ge=0, description="refused rows stay so long; 0 = ever"
     )
     snapshot_retention_days: float = Field(
-        400.0, ge=0, description="snapshots stay so long; 0 = ever"
+        400.0, ge=0, description="snapshots stay so long, but those of an open session; 0 = ever"
+    )
+    session_retention_days: float = Field(
+        1100.0,
+        ge=0,
+        description="ended sessions, and any snapshot, also by hand, stay so long; 0 = ever",
     )
 
 
@@ -204,6 +209,8 @@ def _kept_days(config: Config) -> dict[str, float]:
         "requests": config.request_retention_days,
         "refused_rows": config.refused_retention_days,
         "snapshots": config.snapshot_retention_days,
+        "old_snapshots": config.session_retention_days,
+        "sessions": config.session_retention_days,
     }
 
 

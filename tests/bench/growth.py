@@ -38,6 +38,7 @@ KEPT_BY = {
     "positions.snapshot": "snapshot_retention_days",
     "positions.refused_row": "refused_retention_days",
     "positions.request": "request_retention_days",
+    "positions.session": "session_retention_days",
     "price.": "price_history_kept_days",
     "hedges.": "hedges_history_days",
     "monitor.": "monitor_runs_kept_days",

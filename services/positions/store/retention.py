@@ -32,7 +32,11 @@ _FORGET = {
         "snapshot_time < least(:before, (select min(started_time) from session where status = 1))"
         " and not manual",
     ),
+    # Entered by hand, or of a session that nobody ends.
+    "old_snapshots": _older("snapshot", "snapshot_time < :before"),
+    "sessions": _older("session", "ended_time < :before and status <> 1"),
 }
+KINDS = tuple(_FORGET)
 
 
 class RetentionStore:
@@ -42,5 +46,5 @@ class RetentionStore:
         self._transaction = transaction
 
     async def forget(self, kind: str, before: datetime) -> int:
-        """Delete at most BITE_ROWS rows of closed, requests, refused_rows, snapshots; how many."""
+        """Delete at most BITE_ROWS rows of one of KINDS; how many."""
         return await self._transaction.execute(_FORGET[kind], before=before)

@@ -190,6 +190,27 @@ async def test_what_is_old_is_forgotten_and_what_is_needed_stays(open_house) -> 
     await settled(house, left, (1, 1))
 
 
+async def test_what_people_keep_has_an_age_too(open_house) -> None:
+    house = await open_house(session_retention_days=500)
+    entry = pb.Snapshot(totals=pb.Totals(total_value_usd=1))
+    await house.portfolio.CreateSnapshot(pb.CreateSnapshotRequest(snapshot=entry))
+    ended = await house.sessions.StartSession(pb.StartSessionRequest())
+    await house.sessions.EndSession(pb.EndSessionRequest(id=ended.id))
+    present = await house.sessions.StartSession(pb.StartSessionRequest())
+    await house.portfolio.RecordSnapshot(pb.RecordSnapshotRequest())
+
+    async def left() -> tuple[list[str], int]:
+        sessions = await house.sessions.ListSessions(pb.ListSessionsRequest())
+        snapshots = await house.portfolio.ListSnapshots(pb.ListSnapshotsRequest())
+        return sorted(one.id for one in sessions.sessions), len(snapshots.snapshots)
+
+    house.clock.advance(timedelta(days=499).total_seconds())
+    assert await left() == (sorted([ended.id, present.id]), 2)
+    house.clock.advance(timedelta(days=2).total_seconds())
+    # The open session stays; what is behind its first figures does not grow for ever.
+    await settled(house, left, ([present.id], 0))
+
+
 async def settled(house, read, expected) -> None:
     """Waits for the loop, which runs beside us and rests an hour."""
     for _ in range(100):
