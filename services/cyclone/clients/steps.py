@@ -108,7 +108,11 @@ class StepClient:
             complete_count=sum(wallet.state == complete for wallet in answer.wallets),
             troubles=tuple(f"{w.wallet} ({w.reason})" for w in answer.wallets if w.reason),
         )
-        return Answer(outcomes.read_sync(found), wallets=readings.wallet_readings(answer.wallets))
+        return Answer(
+            outcomes.read_sync(found),
+            wallets=readings.wallet_readings(answer.wallets),
+            position_count=found.active_count + found.stale_count,
+        )
 
     async def _enrich_positions(self, call: Call, seconds: float) -> Answer:
         request = positions_pb2.EnrichPositionsRequest(cycle_id=call.cycle_id, epoch=call.epoch)

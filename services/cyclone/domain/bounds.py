@@ -33,6 +33,10 @@ ASIDE_SHARE = 0.05
 RETRY_SHARE = 0.05
 NOTIFY_SHARE = 0.05
 FLOOR_SECONDS = 0.5
+# More than so many positions need longer, whatever the interval is; and each of them so long, many
+# times what it takes on an idle machine.
+MANY_POSITIONS = 20_000
+POSITION_SECONDS = 30e-6
 _ASIDE_CAP_SECONDS = 3.0
 _RETRY_CAP_SECONDS = 3.0
 _NOTIFY_CAP_SECONDS = 5.0
@@ -48,10 +52,13 @@ class Caps:
     step_seconds: float = 20.0
 
 
-def step_seconds(step: str, interval: timedelta, caps: Caps, *, again: bool = False) -> float:
+def step_seconds(
+    step: str, interval: timedelta, caps: Caps, position_count: int = 0, *, again: bool = False
+) -> float:
     """The bound of a step's call; `again`: its service did not answer an earlier step."""
     cap = caps.sync_seconds if step == steps.SYNC_POSITIONS else caps.step_seconds
-    bound = _bound(SHARES[step], interval, cap)
+    many = max(position_count - MANY_POSITIONS, 0)
+    bound = _bound(SHARES[step], interval, cap) + many * POSITION_SECONDS
     return min(bound, _bound(RETRY_SHARE, interval, _RETRY_CAP_SECONDS)) if again else bound
 
 

@@ -129,6 +129,7 @@ class Answer:
     totals: TotalsReading | None = None
     wallets: tuple[WalletReading, ...] | None = None
     membership_epoch: int | None = None
+    position_count: int | None = None
 
 
 def read_prices(answer: PricesAnswer) -> Outcome:

@@ -81,6 +81,7 @@ class Runner:
         self.clock = clock
         self.caps = caps
         self.epoch_recovery = EpochRecovery(clock)
+        self.position_count = 0  # as last heard of
 
     async def begin(self, held_lease: HeldLease, interval: timedelta) -> None:
         """A new owner first notifies of what the one before left."""
@@ -199,8 +200,10 @@ class Run:
         return step
 
     def _send(self, step: Step) -> None:
-        again = steps.BY_NAME[step.name].service in self._down
-        seconds = bounds.step_seconds(step.name, self._interval, self._runner.caps, again=again)
+        runner, again = self._runner, steps.BY_NAME[step.name].service in self._down
+        seconds = bounds.step_seconds(
+            step.name, self._interval, runner.caps, runner.position_count, again=again
+        )
         epoch, now = self._held_lease.epoch, self._clock.now()
         call = replace(self._call, epoch=epoch, now=now, bound_seconds=seconds)
         task = asyncio.create_task(self._perform(step.name, call), name=step.name)
@@ -280,6 +283,8 @@ class Run:
             self._call = replace(self._call, prices=answer.prices, has_prices=True)
         if answer.wallets is not None:
             self._call = replace(self._call, wallets=answer.wallets)
+        if answer.position_count is not None:
+            self._runner.position_count = answer.position_count
         if answer.totals is not None:
             self._call = replace(
                 self._call, totals=answer.totals, membership_epoch=answer.membership_epoch

@@ -4,13 +4,14 @@ between them, or the server ends.
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from typing import Any
 
 import pytest
 from sonic.alerts.v1 import alerts_pb2 as pb
 
-from services.alerts.store.commit import Commit
+from services.alerts.store.commit import Commit, Writes
 from tests.contract.alerts.conftest import House
 
 SAFE, HIGH_MARK = 100.0, 81.0
@@ -110,6 +111,42 @@ async def test_positions_that_end_are_told_one_by_one_whatever_part_they_are_in(
     assert await house.waiting() == before + POSITIONS
     assert not (await house.alerts.ListAlerts(pb.ListAlertsRequest())).alerts
     assert await house.alerts.ClearStaleAlerts(request) == cleared
+    assert await _is_intact(house)
+
+
+async def test_after_a_part_that_was_too_large_to_end_in_time_the_next_is_half_of_it(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.alerts.service.part_size._LEAST_ROWS", 1)
+    ids = await _held(house)
+    await house.create()
+    await house.evaluate()
+    for id in ids:
+        await house.mark(id, HIGH_MARK)
+    write, reached = Commit.write, asyncio.Event()
+
+    async def written(
+        self: Commit,
+        step: Any,
+        answer: Any,
+        now: Any,
+        states: Any,
+        writes: Writes,
+        *more: Any,
+        **named: Any,
+    ) -> Any:
+        if len(writes.levels) > 1:
+            reached.set()
+            await asyncio.Event().wait()
+        return await write(self, step, answer, now, states, writes, *more, **named)
+
+    monkeypatch.setattr(Commit, "write", written)
+    request = pb.EvaluateAlertsRequest(cycle_id="cycle-1", epoch=1)
+    given_up = house.alerts.EvaluateAlerts(request)
+    await asyncio.wait_for(reached.wait(), 30)
+    given_up.cancel()
+    assert (await house.alerts.EvaluateAlerts(request)).raised_count == POSITIONS
+    assert await house.waiting() == POSITIONS
     assert await _is_intact(house)
 
 

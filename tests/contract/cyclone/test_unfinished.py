@@ -8,6 +8,7 @@ import pytest
 from google.protobuf.message import Message
 from sonic.alerts.v1 import alerts_pb2
 from sonic.cyclone.v1 import cyclone_pb2 as pb
+from sonic.positions.v1 import positions_pb2
 
 from tests.contract.cyclone.conftest import House
 from tests.fakes.peers import Behaviour, answers
@@ -64,3 +65,26 @@ async def test_a_step_that_never_finishes_leaves_the_rest_to_the_next_cycle(
         3,
     )
     assert _step(cycle, "EVALUATE_ALERTS").state == SUCCEEDED
+
+
+async def test_steps_of_many_positions_are_given_longer(house: House) -> None:
+    bounds_seconds: dict[str, float] = {}
+
+    def noting(name: str, message: Message) -> Behaviour:
+        async def behave(_request: Message, context: Any) -> Message:
+            bounds_seconds[name] = context.time_remaining()
+            return message
+
+        return behave
+
+    synced = positions_pb2.SyncPositionsResponse(active_count=1_000_000, stale_count=20_000)
+    house.peers.told["positions.SyncPositions"] = answers(synced)
+    told = {
+        "positions.EnrichPositions": positions_pb2.EnrichPositionsResponse(),
+        "alerts.CreateAlerts": alerts_pb2.CreateAlertsResponse(),
+    }
+    for name, message in told.items():
+        house.peers.told[name] = noting(name, message)
+    await house.run(await house.start())
+    assert all(30 < seconds < 60 for seconds in bounds_seconds.values()), bounds_seconds
+    assert bounds_seconds.keys() == told.keys()

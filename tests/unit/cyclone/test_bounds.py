@@ -90,3 +90,20 @@ def test_every_step_has_a_share() -> None:
 def test_no_bound_passes_its_cap(interval_seconds: float, step: str, cap_seconds: float) -> None:
     caps = Caps(cap_seconds, cap_seconds)
     assert 0 < bounds.step_seconds(step, timedelta(seconds=interval_seconds), caps) <= cap_seconds
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"), [(0, 6.0), (20_000, 6.0), (100_000, 8.4), (1_000_000, 35.4)]
+)
+def test_many_positions_are_given_longer(count: int, expected: float) -> None:
+    seconds = bounds.step_seconds(
+        steps.CREATE_ALERTS, timedelta(minutes=1), CAPS, position_count=count
+    )
+    assert seconds == pytest.approx(expected)
+
+
+def test_a_dead_service_is_asked_again_as_briefly_whatever_it_holds() -> None:
+    seconds = bounds.step_seconds(
+        steps.CREATE_ALERTS, timedelta(minutes=1), CAPS, position_count=1_000_000, again=True
+    )
+    assert seconds == 3.0

@@ -31,6 +31,7 @@ from services.alerts.notifications.domain import CLOSED, ENDED_INCIDENTS, GONE, 
 from services.alerts.notifications.service.gathering import Gathering, digest_entry
 from services.alerts.service.commits import Commits, Decision, Entries, Notice
 from services.alerts.service.offload import PYTHON_ROW_COST, offload
+from services.alerts.service.part_size import PartSize
 from services.alerts.service.ports import PositionsPeer, Present
 from services.alerts.service.snapshot_cache import Snapshot, SnapshotCache
 from services.alerts.store.service_state import ServiceState, new_version
@@ -80,6 +81,7 @@ class DeleteAlerts:
         self._commits = commits
         self._positions = positions
         self._gathering = gathering
+        self._part = PartSize(_PART_ROWS)
 
     async def clear_stale(
         self, step: Step, membership_epoch: int | None, end_seconds: float = math.inf
@@ -90,7 +92,8 @@ class DeleteAlerts:
         `membership_epoch` is what the caller heard from positions; None is asked for.
         """
         asked = _Asked(membership_epoch)
-        return await self._commits.step(step, partial(self._decide, step, asked), end_seconds)
+        with self._part.tried():
+            return await self._commits.step(step, partial(self._decide, step, asked), end_seconds)
 
     async def delete(self, id: str, etag: str) -> None:
         """ALERT_NOT_FOUND, ETAG_MISMATCH. While its threshold judges it is made again."""
@@ -135,7 +138,7 @@ class DeleteAlerts:
             return Decision(Cleared(0), state, columns)
         epoch, keys = present
         lost = _lost(columns, keys)
-        rows = _first_of(columns, lost, _PART_ROWS)
+        rows = _first_of(columns, lost, self._part.rows)
         is_part = len(rows) < len(lost)
         if not is_part:
             state = replace(state, cleared_epoch=epoch)

@@ -18,6 +18,7 @@ from services.alerts.ledger.domain import Entry
 from services.alerts.notifications.service.gathering import Gathering
 from services.alerts.service.commits import Commits, Decision, Entries
 from services.alerts.service.offload import offload
+from services.alerts.service.part_size import PartSize
 from services.alerts.service.ports import PositionsPeer
 from services.alerts.service.snapshot_cache import Snapshot, SnapshotCache
 from services.alerts.store.service_state import ServiceState, new_version
@@ -49,10 +50,21 @@ class Created:
 
 @dataclass(slots=True)
 class _Asked:
-    """What positions said: its epoch by the caller, and who is held, asked once."""
+    """What positions said: its epoch by the caller, and who is held, asked once for these
+    thresholds.
+    """
 
     membership_epoch: int | None
     members: Members | None = None
+    threshold_version: int | None = None
+
+    def is_good_for(self, other: _Asked) -> bool:
+        """Whether the other would hear the same."""
+        return (
+            self.members is not None
+            and self.members.membership_epoch == other.membership_epoch
+            and self.threshold_version == other.threshold_version
+        )
 
 
 class EnsureAlerts:
@@ -69,6 +81,9 @@ class EnsureAlerts:
         self._commits = commits
         self._positions = positions
         self._gathering = gathering
+        self._part = PartSize(_PART_ROWS)
+        # All members, while alerts are made for them: reading many takes a good part of a call.
+        self._left: _Asked | None = None
 
     async def create(
         self, step: Step, membership_epoch: int | None, end_seconds: float = math.inf
@@ -80,7 +95,8 @@ class EnsureAlerts:
         positions the alerts of portfolio and prices are made all the same.
         """
         asked = _Asked(membership_epoch)
-        return await self._commits.step(step, partial(self._decide, step, asked), end_seconds)
+        with self._part.tried():
+            return await self._commits.step(step, partial(self._decide, step, asked), end_seconds)
 
     async def _decide(
         self, step: Step, asked: _Asked, snapshot: Snapshot, store: Store | None
@@ -122,13 +138,15 @@ class EnsureAlerts:
             members,
             after.next_subject_key,
             micros_of(now),
-            _PART_ROWS,
+            self._part.rows,
         )
         is_unread = members is NOBODY
         if found.is_part:
             # As if nobody had looked: who comes next does.
             state = snapshot.service_state
             after = replace(after, membership_epoch=state.membership_epoch)
+        else:
+            self._left = None
         is_complete = found.complete and not is_unread and not found.is_part
         after = replace(after, complete=is_complete)
         if not len(found):
@@ -161,12 +179,19 @@ class EnsureAlerts:
         is_made = state.complete and state.created_threshold_version == state.threshold_version
         if is_made and known == asked.membership_epoch:
             return None
+        version, left = state.threshold_version, self._left
+        if asked.threshold_version != version:
+            # Those who had every alert may have been left out.
+            asked.threshold_version, asked.members = version, None
+        if left is not None and left.is_good_for(asked):
+            asked.members = left.members
         if asked.members is None and may_ask:
             if is_made:
                 known_keys = all_made(snapshot.columns, snapshot.thresholds)
                 asked.members = await self._positions.members_since(known, known_keys)
             else:
                 asked.members = await self._positions.members()
+                self._left = asked
         return asked.members
 
     async def _made_entries(

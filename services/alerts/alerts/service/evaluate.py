@@ -29,6 +29,7 @@ from services.alerts.notifications.service.gathering import Gathering, digest_en
 from services.alerts.price_rules.service import NO_RULES, JudgedRules, PriceRules, RuleEvent
 from services.alerts.service.commits import Commits, Decision, Entries
 from services.alerts.service.offload import offload
+from services.alerts.service.part_size import PartSize
 from services.alerts.service.ports import PositionsPeer
 from services.alerts.service.snapshot_cache import Snapshot, SnapshotCache
 from services.alerts.store.service_state import ServiceState, new_version
@@ -51,13 +52,15 @@ class Work(Enum):
     EVALUATE = "evaluate"
 
 
-def _outcome(work: Work, cache: SnapshotCache, snapshot: Snapshot, inputs: Inputs) -> Outcome:
+def _outcome(
+    work: Work, cache: SnapshotCache, snapshot: Snapshot, inputs: Inputs, most: int
+) -> Outcome:
     columns, limits = snapshot.columns, cache.compiled_limits(snapshot)
     places = cache.places(limits, inputs.positions)
     if work is Work.ENRICH:
         return enrich(columns, limits, places, inputs)
     is_told = work is Work.EVALUATE
-    return evaluate(columns, limits, places, inputs, most=_PART_ROWS, notifying=is_told)
+    return evaluate(columns, limits, places, inputs, most=most, notifying=is_told)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +137,7 @@ class EvaluateAlerts:
         self._positions = positions
         self._price_rules = price_rules
         self._gathering = gathering
+        self._part = PartSize(_PART_ROWS)
 
     async def evaluate(
         self,
@@ -159,7 +163,8 @@ class EvaluateAlerts:
                 "judged without positions", reason=error.reason, detail=error.message
             )
             request = _Request(step, work, prices, NOTHING_HELD, totals or {}, unread=True)
-        return await self._commits.step(step, partial(self._decide, request), end_seconds)
+        with self._part.tried():
+            return await self._commits.step(step, partial(self._decide, request), end_seconds)
 
     async def _decide(
         self, request: _Request, snapshot: Snapshot, store: Store | None
@@ -167,7 +172,9 @@ class EvaluateAlerts:
         now, columns = self._cache.clock.now(), snapshot.columns
         guarded_micros = self._cache.clock_guard.micros()
         inputs = request.inputs(micros_of(now), guarded_micros)
-        outcome = await offload(len(columns), _outcome, request.work, self._cache, snapshot, inputs)
+        outcome = await offload(
+            len(columns), _outcome, request.work, self._cache, snapshot, inputs, self._part.rows
+        )
         after = _state_after(snapshot.service_state, request, outcome)
         context = ChangeContext(request.step.cycle_id, after.demo, inputs.now_micros)
         # Of a part the levels alone: readings and price rules come with the last.

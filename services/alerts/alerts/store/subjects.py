@@ -10,11 +10,13 @@ from shared.database.statement import Statement
 from shared.database.transaction import Transaction
 
 _INSERT = Statement(
-    "insert into subject (subject_key, name, wallet, side_sign, summary) select * from"
+    "insert into subject as known (subject_key, name, wallet, side_sign, summary) select * from"
     " unnest(cast(:subject_key as int8[]), cast(:name as text[]), cast(:wallet as text[]),"
     " cast(:side_sign as int2[]), cast(:summary as text[])) on conflict (subject_key) do update"
     " set name = excluded.name, wallet = excluded.wallet, side_sign = excluded.side_sign,"
     " summary = excluded.summary"
+    " where (known.name, known.wallet, known.side_sign, known.summary) is distinct from"
+    " (excluded.name, excluded.wallet, excluded.side_sign, excluded.summary)"
 )
 # One row of arrays: a crash asks for a hundred thousand.
 _READ = Statement(
