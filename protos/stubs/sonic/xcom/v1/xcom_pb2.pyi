@@ -1198,7 +1198,10 @@ class SendRequest(_message.Message):
 
     @_builtins.property
     def facts(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Machine-readable facts behind the text."""
+        """Machine-readable facts behind the text. A fact `worst` says that it stands for many: JSON with level, message_count,
+        phrases (the worst in words), short_phrases, covered_counts (how many the first phrase is about, the first two, ...),
+        and optionally is_demo, noun and head; texts and calls say as much of it as fits.
+        """
 
     @_builtins.property
     def ended_incident_keys(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
