@@ -48,6 +48,9 @@ class Config(ServiceConfig):
     alerts_address: str = Field("127.0.0.1:50054", description="host:port of the alerts service")
     monitor_address: str = Field("127.0.0.1:50055", description="host:port of the monitor service")
     xcom_address: str = Field("127.0.0.1:50056", description="host:port of the xcom service")
+    withdrawals_address: str = Field(
+        "", description="host:port of the withdrawals service; empty: its step is skipped"
+    )
     sonic_cycle_interval_seconds: float = Field(
         60, ge=5, le=86_400, description="time between cycles at the very first start"
     )
@@ -65,7 +68,7 @@ class Config(ServiceConfig):
 
     @property
     def addresses(self) -> dict[str, str]:
-        names = ("price", "positions", "hedges", "alerts", "monitor", "xcom")
+        names = ("price", "positions", "hedges", "alerts", "monitor", "withdrawals", "xcom")
         return {name: getattr(self, f"{name}_address") for name in names}
 
 

@@ -30,6 +30,7 @@ OWNERS = {
     "EVALUATE_ALERTS": "alerts",
     "CLEAR_STALE_ALERTS": "alerts",
     "RECORD_SNAPSHOT": "positions",
+    "ADVISE_WITHDRAWALS": "withdrawals",
     "RUN_MONITORS": "monitor",
     "NOTIFY": "alerts",
 }

@@ -18,6 +18,7 @@ from sonic.hedges.v1 import hedges_pb2, hedges_pb2_grpc
 from sonic.monitor.v1 import monitor_pb2, monitor_pb2_grpc
 from sonic.positions.v1 import positions_pb2, positions_pb2_grpc
 from sonic.price.v1 import price_pb2, price_pb2_grpc
+from sonic.withdrawals.v1 import withdrawals_pb2, withdrawals_pb2_grpc
 from sonic.xcom.v1 import xcom_pb2, xcom_pb2_grpc
 
 from shared.errors import SonicError
@@ -30,6 +31,7 @@ _FILES = (
     ("hedges", hedges_pb2, hedges_pb2_grpc),
     ("alerts", alerts_pb2, alerts_pb2_grpc),
     ("monitor", monitor_pb2, monitor_pb2_grpc),
+    ("withdrawals", withdrawals_pb2, withdrawals_pb2_grpc),
     ("xcom", xcom_pb2, xcom_pb2_grpc),
 )
 Context = grpc.aio.ServicerContext[Any, Any]

@@ -101,7 +101,7 @@ ANY = set(SERVICE_NAMES)
 CALLS: dict[str, set[str]] = {
     "gateway": ANY,
     "cli": ANY,
-    "cyclone": {"price", "positions", "hedges", "alerts", "monitor", "xcom"},
+    "cyclone": {"price", "positions", "hedges", "alerts", "monitor", "withdrawals", "xcom"},
     "monitor": {"price", "positions", "alerts", "xcom"},
     "alerts": {"positions", "xcom"},
     "hedges": {"positions"},

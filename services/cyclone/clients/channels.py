@@ -9,6 +9,7 @@ from sonic.hedges.v1 import hedges_pb2
 from sonic.monitor.v1 import monitor_pb2
 from sonic.positions.v1 import positions_pb2
 from sonic.price.v1 import price_pb2
+from sonic.withdrawals.v1 import withdrawals_pb2
 from sonic.xcom.v1 import xcom_pb2
 
 from shared.rpc.client import Channel, idempotent
@@ -30,10 +31,15 @@ _RETRIED: Mapping[str, list[str]] = {
         "ResolveDeath",
     ),
     "monitor": idempotent(monitor_pb2.DESCRIPTOR, "RunMonitors"),
+    "withdrawals": idempotent(withdrawals_pb2.DESCRIPTOR, "Evaluate"),
     "xcom": idempotent(xcom_pb2.DESCRIPTOR, "Send"),
 }
 
 
 def channels(addresses: Mapping[str, str]) -> dict[str, Channel]:
-    """One channel for each service, by its name; each is a Part."""
-    return {name: Channel(address, retry=_RETRIED[name]) for name, address in addresses.items()}
+    """One channel for each service with an address, by its name; each is a Part."""
+    return {
+        name: Channel(address, retry=_RETRIED[name])
+        for name, address in addresses.items()
+        if address
+    }

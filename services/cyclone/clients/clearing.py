@@ -11,6 +11,7 @@ from sonic.hedges.v1 import hedges_pb2, hedges_pb2_grpc
 from sonic.monitor.v1 import monitor_pb2, monitor_pb2_grpc
 from sonic.positions.v1 import positions_pb2, positions_pb2_grpc
 from sonic.price.v1 import price_pb2, price_pb2_grpc
+from sonic.withdrawals.v1 import withdrawals_pb2, withdrawals_pb2_grpc
 from sonic.xcom.v1 import xcom_pb2, xcom_pb2_grpc
 
 from shared.rpc.client import Channel
@@ -31,6 +32,7 @@ class ClearingClient:
             "prices": self._prices,
             "monitors": self._monitors,
             "messages": self._messages,
+            **({"withdrawals": self._withdrawals} if "withdrawals" in channels else {}),
         }
         self.kinds = tuple(self._clearers)
 
@@ -64,6 +66,11 @@ class ClearingClient:
     async def _monitors(self) -> int:
         stub = self._channels["monitor"].stub(monitor_pb2_grpc.MonitorServiceStub)
         return await _cleared(stub.ClearData, monitor_pb2.ClearDataRequest(confirm=_WORD))
+
+    async def _withdrawals(self) -> int:
+        stub = self._channels["withdrawals"].stub(withdrawals_pb2_grpc.AdvisorServiceStub)
+        request = withdrawals_pb2.ClearDataRequest(confirm="withdrawals")
+        return await _cleared(stub.ClearData, request)
 
     async def _messages(self) -> int:
         stub = self._channels["xcom"].stub(xcom_pb2_grpc.XComServiceStub)

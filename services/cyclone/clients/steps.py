@@ -11,6 +11,7 @@ from sonic.hedges.v1 import hedges_pb2, hedges_pb2_grpc
 from sonic.monitor.v1 import monitor_pb2, monitor_pb2_grpc
 from sonic.positions.v1 import positions_pb2, positions_pb2_grpc
 from sonic.price.v1 import price_pb2, price_pb2_grpc
+from sonic.withdrawals.v1 import withdrawals_pb2, withdrawals_pb2_grpc
 
 from services.cyclone.clients import readings
 from services.cyclone.domain import bounds, outcomes, steps
@@ -59,6 +60,11 @@ class StepClient:
         self._hedges = channels["hedges"].stub(hedges_pb2_grpc.HedgesServiceStub)
         self._alerts = channels["alerts"].stub(alerts_pb2_grpc.AlertsServiceStub)
         self._monitor = channels["monitor"].stub(monitor_pb2_grpc.MonitorServiceStub)
+        self._advisor = (
+            channels["withdrawals"].stub(withdrawals_pb2_grpc.AdvisorServiceStub)
+            if "withdrawals" in channels
+            else None
+        )
         self._performers: Mapping[str, Callable[[Call, float], Awaitable[Answer]]] = {
             steps.UPDATE_PRICES: self._update_prices,
             steps.SYNC_POSITIONS: self._sync_positions,
@@ -68,6 +74,7 @@ class StepClient:
             steps.EVALUATE_ALERTS: self._evaluate_alerts,
             steps.CLEAR_STALE_ALERTS: self._clear_stale_alerts,
             steps.RECORD_SNAPSHOT: self._record_snapshot,
+            steps.ADVISE_WITHDRAWALS: self._advise_withdrawals,
             steps.RUN_MONITORS: self._run_monitors,
             steps.NOTIFY: self._notify,
         }
@@ -172,6 +179,24 @@ class StepClient:
         request = positions_pb2.RecordSnapshotRequest(cycle_id=call.cycle_id, epoch=call.epoch)
         answer = await self._portfolio.RecordSnapshot(request, timeout=seconds)
         return Answer(outcomes.read_counts({"positions": answer.totals.position_count}))
+
+    async def _advise_withdrawals(self, call: Call, seconds: float) -> Answer:
+        if self._advisor is None:
+            return Answer(outcomes.read_advice({}, (), not_configured=True))
+        request = withdrawals_pb2.EvaluateRequest(cycle_id=call.cycle_id, epoch=call.epoch)
+        answer = await self._advisor.Evaluate(request, timeout=seconds)
+        error, ok = (
+            withdrawals_pb2.DECISION_VALUE_ERROR,
+            withdrawals_pb2.DECISION_VALUE_WITHDRAW_OK,
+        )
+        failed = [one.asset for one in answer.decisions if one.value == error]
+        counts = {
+            "assets": len(answer.decisions),
+            "withdraw": sum(one.value == ok for one in answer.decisions),
+            "failed": len(failed),
+        }
+        outcome = outcomes.read_advice(counts, failed, not_configured=answer.not_configured)
+        return Answer(outcome)
 
     async def _run_monitors(self, call: Call, seconds: float) -> Answer:
         request = monitor_pb2.RunMonitorsRequest(

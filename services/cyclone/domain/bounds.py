@@ -21,6 +21,7 @@ SHARES: Mapping[str, float] = {
     steps.EVALUATE_ALERTS: 0.15,
     steps.CLEAR_STALE_ALERTS: 0.1,
     steps.RECORD_SNAPSHOT: 0.1,
+    steps.ADVISE_WITHDRAWALS: 0.4,
     steps.RUN_MONITORS: 0.15,
     steps.NOTIFY: 0.1,
 }

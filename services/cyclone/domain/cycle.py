@@ -45,6 +45,8 @@ ENDED = frozenset(
 )
 DONE = frozenset({StepState.SUCCEEDED, StepState.PARTIAL, StepState.FAILED, StepState.SKIPPED})
 USABLE = frozenset({StepState.SUCCEEDED, StepState.PARTIAL})
+# Why a step is SKIPPED of which nothing is amiss: nobody has asked for what it does.
+NOT_CONFIGURED = "NOT_CONFIGURED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,12 @@ class Step:
     counts: Mapping[str, int] = field(default_factory=dict)
     reason: str = ""
     message: str = ""
+
+    @property
+    def is_well(self) -> bool:
+        """Whether it did what there was to do."""
+        skipped = self.state is StepState.SKIPPED and self.reason == NOT_CONFIGURED
+        return skipped or self.state is StepState.SUCCEEDED
 
     @property
     def duration(self) -> timedelta | None:
@@ -139,9 +147,9 @@ def begun(
 def outcome(steps: Sequence[Step], judging: str) -> CycleState:
     """What the done steps make of the cycle; `judging` names the step without which a cycle FAILED.
 
-    All SUCCEEDED is SUCCEEDED. Else PARTIAL, FAILED when `judging` gave nothing usable.
+    All well is SUCCEEDED. Else PARTIAL, FAILED when `judging` gave nothing usable.
     """
-    if all(step.state is StepState.SUCCEEDED for step in steps):
+    if all(step.is_well for step in steps):
         return CycleState.SUCCEEDED
     judged = next((step for step in steps if step.name == judging), None)
     return CycleState.FAILED if judged and judged.state not in USABLE else CycleState.PARTIAL
@@ -149,9 +157,7 @@ def outcome(steps: Sequence[Step], judging: str) -> CycleState:
 
 def sentence(steps: Iterable[Step]) -> str:
     """Why a cycle did not succeed: every step that did not, in order; empty when all did."""
-    troubled = [
-        step for step in steps if step.state not in (StepState.SUCCEEDED, StepState.PENDING)
-    ]
+    troubled = [step for step in steps if not step.is_well and step.state is not StepState.PENDING]
     return "; ".join(
         f"{step.name} {step.state.name}: {step.message or step.reason}" for step in troubled
     )

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from services.cyclone.domain.cycle import StepState
+from services.cyclone.domain.cycle import NOT_CONFIGURED, StepState
 
 _SUCCEEDED, _PARTIAL, _FAILED = StepState.SUCCEEDED, StepState.PARTIAL, StepState.FAILED
 # A step that is PARTIAL for this alone works: no such price was stated or entered.
@@ -219,6 +219,18 @@ def read_flush(answer: FlushAnswer) -> Outcome:
         return Outcome(_SUCCEEDED, counts)
     message = f"{answer.waiting_count} not handed over yet"
     return Outcome(_PARTIAL, counts, "STILL_WAITING", message)
+
+
+def read_advice(
+    counts: Mapping[str, int], failed: Sequence[str], *, not_configured: bool
+) -> Outcome:
+    """A decision to hold is what the step is for; only one that cannot be made is amiss."""
+    if not_configured:
+        message = "no supply is watched: sonic withdrawals assets-add"
+        return Outcome(StepState.SKIPPED, {}, NOT_CONFIGURED, message)
+    if failed:
+        return Outcome(_PARTIAL, counts, "NO_DECISION", f"no decision{_listed(failed)}")
+    return Outcome(_SUCCEEDED, counts)
 
 
 def without_positions(outcome: Outcome) -> Outcome:

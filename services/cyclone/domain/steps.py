@@ -15,6 +15,7 @@ CREATE_ALERTS = "CREATE_ALERTS"
 EVALUATE_ALERTS = "EVALUATE_ALERTS"
 CLEAR_STALE_ALERTS = "CLEAR_STALE_ALERTS"
 RECORD_SNAPSHOT = "RECORD_SNAPSHOT"
+ADVISE_WITHDRAWALS = "ADVISE_WITHDRAWALS"
 RUN_MONITORS = "RUN_MONITORS"
 NOTIFY = "NOTIFY"
 
@@ -45,6 +46,8 @@ RULES = (
     ),
     # Not beside the judging, which a warning waits for: it has the processors first.
     Rule(RECORD_SNAPSHOT, "positions", after=(EVALUATE_ALERTS,), needs=(ENRICH_POSITIONS,)),
+    # Of supply, not of positions: it waits for the judging as the snapshot does.
+    Rule(ADVISE_WITHDRAWALS, "withdrawals", after=(EVALUATE_ALERTS,)),
     Rule(RUN_MONITORS, "monitor", after=(CLEAR_STALE_ALERTS,)),
     # What was judged is sent at once: no monitor that hangs may hold a warning back.
     Rule(NOTIFY, "alerts", after=(CLEAR_STALE_ALERTS,)),

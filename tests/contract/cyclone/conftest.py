@@ -27,7 +27,7 @@ from shared.rpc.client import Channel
 from tests.fakes.databases import Databases, Template, template
 from tests.fakes.peers import FakePeers
 
-SERVICES = ("price", "positions", "hedges", "alerts", "monitor", "xcom")
+SERVICES = ("price", "positions", "hedges", "alerts", "monitor", "withdrawals", "xcom")
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 REPOSITORY = Path(__file__).parents[3]
 

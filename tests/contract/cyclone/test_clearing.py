@@ -68,6 +68,7 @@ async def test_clearing_asks_every_service_and_keeps_the_schedule(house: House) 
         "alerts": 9,
         "monitors": 0,
         "messages": 0,
+        "withdrawals": 0,
         "cycles": 1,
     }
     assert {request.confirm for request in house.peers.requests("price.ClearData")} == {"clear"}

@@ -222,6 +222,7 @@ async def test_a_failed_enrichment_skips_what_needs_it_and_the_market_is_still_j
         "EVALUATE_ALERTS": PARTIAL,
         "CLEAR_STALE_ALERTS": SUCCEEDED,
         "RECORD_SNAPSHOT": SKIPPED,
+        "ADVISE_WITHDRAWALS": SUCCEEDED,
         "RUN_MONITORS": SUCCEEDED,
         "NOTIFY": SUCCEEDED,
     }

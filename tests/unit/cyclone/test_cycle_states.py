@@ -113,7 +113,7 @@ def test_independent_steps_run_together() -> None:
         {"ENRICH_POSITIONS"},
         {"LINK_HEDGES", "CREATE_ALERTS"},
         {"EVALUATE_ALERTS"},
-        {"CLEAR_STALE_ALERTS", "RECORD_SNAPSHOT"},
+        {"CLEAR_STALE_ALERTS", "RECORD_SNAPSHOT", "ADVISE_WITHDRAWALS"},
         {"RUN_MONITORS", "NOTIFY"},
     ]
 
@@ -124,6 +124,17 @@ def test_judging_monitors_and_notify_run_whatever_failed() -> None:
     run = ("CREATE_ALERTS", "EVALUATE_ALERTS", "RUN_MONITORS", "NOTIFY")
     assert {states[name] for name in run} == {StepState.FAILED}
     assert states["CLEAR_STALE_ALERTS"] is StepState.SKIPPED
+
+
+def test_a_step_that_nobody_asked_for_leaves_the_cycle_whole() -> None:
+    listed = [
+        Step("EVALUATE_ALERTS", StepState.SUCCEEDED),
+        Step("ADVISE_WITHDRAWALS", StepState.SKIPPED, reason=cycles.NOT_CONFIGURED),
+    ]
+    assert cycles.outcome(listed, steps.EVALUATE_ALERTS) is CycleState.SUCCEEDED
+    assert cycles.sentence(listed) == ""
+    failed = replace(listed[1], reason="NEED_FAILED")
+    assert cycles.outcome([listed[0], failed], steps.EVALUATE_ALERTS) is CycleState.PARTIAL
 
 
 def test_a_skipped_step_says_which_need_failed() -> None:

@@ -222,7 +222,7 @@ class Step(_message.Message):
     MESSAGE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """UPDATE_PRICES, SYNC_POSITIONS, ENRICH_POSITIONS, LINK_HEDGES, CREATE_ALERTS, EVALUATE_ALERTS,
-    CLEAR_STALE_ALERTS, RECORD_SNAPSHOT, RUN_MONITORS or NOTIFY.
+    CLEAR_STALE_ALERTS, RECORD_SNAPSHOT, ADVISE_WITHDRAWALS, RUN_MONITORS or NOTIFY.
     """
     state: Global___StepState.ValueType
     """State."""
@@ -753,7 +753,7 @@ class ClearAllDataRequest(_message.Message):
     """Must be the word "clear"."""
     @_builtins.property
     def kinds(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Kinds: prices, positions, hedges, alerts, monitors, messages, cycles; empty = all."""
+        """Kinds: prices, positions, hedges, alerts, monitors, withdrawals, messages, cycles; empty = all."""
 
     def __init__(
         self,
