@@ -81,10 +81,10 @@ class EnrichedFrame:
     def risk(self, position_key: int) -> Risk | None:
         """The figures of one position, None when the pass did not judge it."""
         keys = self.columns["position_key"]
-        row = int(np.searchsorted(keys, position_key))
+        row = int(keys.searchsorted(position_key))
         if row == len(keys) or keys[row] != position_key:
             return None
-        numbers = {name: _number(self.columns[name][row]) for name in FROM_RESULTS}
+        numbers = {name: _number(self.columns[name].item(row)) for name in FROM_RESULTS}
         mark_micros = int(self.columns["mark_time_micros"][row])
         return Risk(
             **numbers,
@@ -108,9 +108,8 @@ def changed_keys(before: EnrichedFrame, after: EnrichedFrame) -> NDArray[np.int6
     return np.asarray(keys[~same], np.int64)
 
 
-def _number(value: np.float64) -> float | None:
-    plain = float(value)
-    return None if isnan(plain) else plain
+def _number(value: float) -> float | None:
+    return None if isnan(value) else value
 
 
 def compose(

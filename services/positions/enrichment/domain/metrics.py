@@ -244,9 +244,12 @@ def bit(flag: Flag) -> np.int64:
     return np.int64(1 << flag)
 
 
+_MASKS = tuple((1 << flag, flag) for flag in Flag)
+
+
 def flags_of(bits: int) -> frozenset[Flag]:
     """The flags of a row's bits."""
-    return frozenset(flag for flag in Flag if bits >> flag & 1)
+    return frozenset([flag for mask, flag in _MASKS if bits & mask])
 
 
 def bits_of(flags: frozenset[Flag]) -> int:
