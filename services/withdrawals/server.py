@@ -142,7 +142,7 @@ def outside(config: Config, clock: Clock) -> Outside:
     price = price_channel(config.price_address)
     liqwid, venue = build_liqwid(config.liqwid_url, clock)
     minswap, tokens = build_minswap(config.minswap_url, clock)
-    parts: list[Part] = [price, venue, tokens]
+    parts: list[Part] = [price, *venue, tokens]
     history = None
     if config.greptimedb_url:
         history, stored = build_greptime(_access(config, config.greptimedb_url), clock)

@@ -18,8 +18,9 @@ Row = Mapping[str, object]
 class FakeLiqwid(HttpProvider):
     """Markets and loans page by page from 0; transactions of a window, the first hundred of them.
 
-    `errors`: by a word of the query, the message it fails with, HTTP 200 as Liqwid does. `shorter`:
-    rows that its pages of transactions keep back, though they count them.
+    `errors`: by a word of the query, the message it fails with, HTTP 200 as Liqwid does. `broken`:
+    words of queries that are answered with HTTP 502. `shorter`: rows that its pages of transactions
+    keep back, though they count them.
     """
 
     markets: list[Row] = field(default_factory=list)
@@ -28,6 +29,7 @@ class FakeLiqwid(HttpProvider):
     yields: list[Row] = field(default_factory=list)
     caps: dict[str, object] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
+    broken: set[str] = field(default_factory=set)
     shorter: int = 0
     per_page: int = _PER_PAGE
 
@@ -40,6 +42,8 @@ class FakeLiqwid(HttpProvider):
         if scripted.status != 404 or request.method != "POST":
             return scripted
         query = _query(request)
+        if any(word in query for word in self.broken):
+            return Scripted(502, b"{}", _JSON, {}, None, 0.0, frozenset(), 0.0)
         failed = next((said for word, said in self.errors.items() if word in query), None)
         body = (
             {"errors": [{"message": failed}], "data": None}

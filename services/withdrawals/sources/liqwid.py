@@ -65,8 +65,9 @@ class _History:
 class Liqwid:
     """See services.withdrawals.supply.ports.Venue. Raises Unavailable VENUE_UNAVAILABLE."""
 
-    def __init__(self, http: ProviderHttp, clock: Clock) -> None:
+    def __init__(self, http: ProviderHttp, extras: ProviderHttp, clock: Clock) -> None:
         self._api = GraphQl(http)
+        self._extras = GraphQl(extras)
         self._clock = clock
         self._markets: list[Market] = []
         self._markets_seconds = float("-inf")
@@ -161,7 +162,7 @@ class Liqwid:
             for row, market in enumerate(markets)
         )
         try:
-            data = await self._api.ask(f"query {{ liqwid {{ calculations {{ {asked} }} }} }}")
+            data = await self._extras.ask(f"query {{ liqwid {{ calculations {{ {asked} }} }} }}")
         except ProviderFailure:
             return {}
         return read_caps(at(data, "liqwid", "calculations"), markets)
@@ -180,7 +181,7 @@ class Liqwid:
     async def _yields(self, addresses: Sequence[str]) -> dict[str, Decimal]:
         asked = written_input({"addresses": list(addresses)})
         try:
-            data = await self._api.ask(
+            data = await self._extras.ask(
                 f"query {{ historical {{ yieldEarned(input: {asked})"
                 " { markets { id amount } } } }"
             )
@@ -272,7 +273,13 @@ def _said() -> Iterator[None]:
         ) from failure
 
 
-def build_liqwid(url: str, clock: Clock) -> tuple[Liqwid, ProviderHttp]:
-    """The venue and the connection that must run for it; `url` empty: the public one."""
-    http = ProviderHttp(NAME, url or DEFAULT_URL, clock=clock, per_second=20.0, burst=40.0)
-    return Liqwid(http, clock), http
+def build_liqwid(url: str, clock: Clock) -> tuple[Liqwid, tuple[ProviderHttp, ...]]:
+    """The venue and the connections that must run for it; `url` empty: the public one. What nothing
+    rests on has a connection and a circuit of its own: when it hangs, the rest goes on.
+    """
+    url = url or DEFAULT_URL
+    http = ProviderHttp(NAME, url, clock=clock, per_second=20.0, burst=40.0)
+    extras = ProviderHttp(
+        "liqwid extras", url, clock=clock, timeout_seconds=3.0, retries=0, per_second=20.0
+    )
+    return Liqwid(http, extras, clock), (http, extras)

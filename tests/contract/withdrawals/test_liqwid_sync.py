@@ -71,13 +71,13 @@ async def stand(databases: Databases) -> AsyncIterator[Stand]:
     """Two wallets, and DJED watched."""
     clock = PushedClock(START)
     async with FakeLiqwid(markets=[market()]) as liqwid:
-        venue, http = build_liqwid(liqwid.url, clock)
+        venue, parts = build_liqwid(liqwid.url, clock)
         config = server.Config(
             listen_address="127.0.0.1:0",
             database_url=databases.url("withdrawals"),
             sonic_live=True,
         )
-        app = server.build(config, clock, server.Outside(venue, [], parts=[http]))
+        app = server.build(config, clock, server.Outside(venue, [], parts=parts))
         await app.start()
         channel = Channel(app.address)
         assets = channel.stub(rpc.AssetsServiceStub)
