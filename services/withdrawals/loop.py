@@ -4,7 +4,7 @@ watchers are told.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import timedelta
 
 from services.withdrawals.decisions.domain.record import DecisionRecord
@@ -77,7 +77,7 @@ class DecisionFeed:
         self._feed = Feed("decision feed", present, clock, changed=changed)
         self.start, self.stop = self._feed.start, self._feed.stop
 
-    def wake(self, decisions: Sequence[DecisionRecord]) -> None:
+    def wake(self, decisions: Sequence[DecisionRecord], _watched: Collection[str]) -> None:
         """Something was written here."""
         if decisions:
             self._feed.wake()

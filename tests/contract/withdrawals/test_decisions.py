@@ -135,6 +135,10 @@ async def test_every_series_is_shown_and_one_without_a_value_goes(bench: Bench) 
     assert f'wo_price_usd{{{labels},source="minswap"}}' not in shown
     assert f"wo_price_delta_abs{{{labels}}}" not in shown
     assert shown[f"wo_price_compare_unavailable{{{labels}}}"] == "1.0"
+    # Of an asset that is watched no more nothing is shown.
+    await bench.assets.DeleteAsset(pb.DeleteAssetRequest(name="djed"))
+    await bench.advisor.Evaluate(pb.EvaluateRequest())
+    assert not [name for name in exposed() if 'asset="djed"' in name and 'mode="event"' in name]
 
 
 async def test_the_schedule_evaluates_by_itself(bench: Bench) -> None:

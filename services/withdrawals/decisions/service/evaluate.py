@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -24,7 +24,8 @@ from shared.log import get_logger
 from shared.names import new_id
 
 STEP = "ADVISE_WITHDRAWALS"
-Changed = Callable[[Sequence[DecisionRecord]], None]
+# Decisions kept, and the names of all assets that are watched.
+Changed = Callable[[Sequence[DecisionRecord], Collection[str]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ class EvaluateService:
         self._changed: list[Changed] = []
 
     def on_change(self, changed: Changed) -> None:
-        """Call this with the decisions kept after every evaluation."""
+        """Call this after every evaluation whose decisions are kept."""
         self._changed.append(changed)
 
     async def evaluate(
@@ -75,7 +76,8 @@ class EvaluateService:
         """Judge assets, all enabled ones without names; the same cycle again answers from its
         record. With `as_of` or `dry_run` no sample, decision or news is kept. ASSET_NOT_FOUND.
         """
-        assets = _chosen(await self._assets.watched(), names)
+        watched = await self._assets.watched()
+        assets = _chosen(watched, names)
         async with self._alone:
             async with self._begin() as store:
                 keys = await store.enter(step)
@@ -99,7 +101,7 @@ class EvaluateService:
                 return _answer([one.record for one in judged], assets)
             records = await self._write(step, judged, now)
         for changed in self._changed:
-            changed(records)
+            changed(records, {asset.settings.name for asset in watched})
         return _answer(records, assets)
 
     async def _gather(

@@ -49,8 +49,11 @@ class ExposedDecisions:
         }
         self._shown: dict[str, set[tuple[str, tuple[str, ...]]]] = {}
 
-    def show(self, records: Sequence[DecisionRecord]) -> None:
-        """These are the last ones of their assets."""
+    def show(self, records: Sequence[DecisionRecord], watched: Collection[str]) -> None:
+        """These are the last ones of their assets; of an asset that is watched no more all goes."""
+        for asset in set(self._shown) - set(watched):
+            for name, labels in self._shown.pop(asset):
+                self._gauges[name].remove(*labels)
         for record in records:
             fresh = [one for one in _series(record) if one[0] in self._gauges]
             names = {(name, labels) for name, labels, _ in fresh}
@@ -59,12 +62,6 @@ class ExposedDecisions:
             for name, labels, value in fresh:
                 self._gauges[name].labels(*labels).set(value)
             self._shown[record.asset] = names
-
-    def hide_others(self, assets: Collection[str]) -> None:
-        """Those of assets that are no more go."""
-        for asset in set(self._shown) - set(assets):
-            for name, labels in self._shown.pop(asset):
-                self._gauges[name].remove(*labels)
 
 
 def _series(record: DecisionRecord) -> Iterator[_Series]:
