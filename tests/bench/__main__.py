@@ -21,7 +21,16 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tests.bench import growth, large, notifications, page, profile, prometheus, starting
+from tests.bench import (
+    growth,
+    large,
+    notifications,
+    page,
+    profile,
+    prometheus,
+    starting,
+    withdrawals,
+)
 from tests.bench.figures import Figure
 from tests.bench.goals import GOALS, chosen, in_order
 from tests.bench.judging import Evaluations
@@ -118,6 +127,7 @@ async def _measure(run: Run) -> None:
         "notifications",
         partial(notifications.measure, run.home, options.notifications, say),
     )
+    await run.part("G18", "withdrawals", partial(withdrawals.measure, run))
     await run.part(profile.GOAL, "functions", partial(profile.functions, run))
 
 

@@ -8,19 +8,21 @@ from pathlib import Path
 
 import psutil
 
+from services.cli.plan import GATEWAY, SERVICES
+
 _SERVER = "sonic-"
-# The process whose forks the servers are.
-_FORK_SERVER = "sonic-fork"
+# The system cuts the name of a process.
+_NAME_LENGTH = 15
 
 
 def servers() -> dict[str, psutil.Process]:
     """Servers below this process, by service: they say their names."""
+    known = {f"{_SERVER}{name}"[:_NAME_LENGTH]: name for name in (*SERVICES, GATEWAY)}
     found = {}
     for process in psutil.Process().children(recursive=True):
         with suppress(psutil.Error):
-            name = process.name()
-            if name.startswith(_SERVER) and name != _FORK_SERVER:
-                found[name.removeprefix(_SERVER)] = process
+            if service := known.get(process.name()[:_NAME_LENGTH]):
+                found[service] = process
     return found
 
 

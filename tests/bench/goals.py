@@ -24,6 +24,7 @@ GOALS = {
     "G15": "a cycle after one position opened / a quiet one",
     "G16": "growth of the database",
     "G17": "the size at which defaults stop working",
+    "G18": "an evaluation of withdrawals over a year of samples",
 }
 
 
@@ -33,7 +34,7 @@ def chosen(only: str) -> list[str]:
         f"G{word.strip().upper().removeprefix('G')}" for word in only.split(",") if word.strip()
     }
     if unknown := asked - GOALS.keys():
-        raise ValueError(f"no such goal: {', '.join(sorted(unknown))}; there are G1 to G17")
+        raise ValueError(f"no such goal: {', '.join(sorted(unknown))}; there are G1 to G18")
     return [goal for goal in GOALS if not asked or goal in asked]
 
 
