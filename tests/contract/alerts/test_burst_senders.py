@@ -19,6 +19,7 @@ from tests.contract.alerts.test_digests import (
     digest,
     held,
     is_quiet,
+    pushed_until,
     recover,
 )
 
@@ -105,7 +106,7 @@ async def test_alerts_that_are_cleared_end_the_digest_that_told_of_them(house: H
     await crash(house, *[HIGH_MARK] * 4)
     begun = await digest(house)
     await house.alerts.ClearData(pb.ClearDataRequest(confirm="clear"))
-    await house.until(lambda: is_quiet(house, begun.id))
+    await pushed_until(house, lambda: is_quiet(house, begun.id))
     assert len(await house.messages()) == 1
 
 
@@ -118,4 +119,4 @@ async def test_a_deleted_alert_leaves_its_digest_and_the_last_one_ends_it(house:
     await house.flush()
     assert not await is_quiet(house, begun.id)
     await house.alerts.DeleteAlert(pb.DeleteAlertRequest(id=last.id))
-    await house.until(lambda: is_quiet(house, begun.id))
+    await pushed_until(house, lambda: is_quiet(house, begun.id))
