@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from pydantic import Field, SecretStr
 from sonic.alerts.v1 import alerts_pb2_grpc as rpc
 
+from services.alerts.alerts.service.advice import Advice
 from services.alerts.alerts.service.alert_edits import AlertEdits
 from services.alerts.alerts.service.by_hand import AlertsByHand
 from services.alerts.alerts.service.deaths import Deaths
@@ -17,7 +18,7 @@ from services.alerts.alerts.service.ensure import EnsureAlerts
 from services.alerts.alerts.service.evaluate import EvaluateAlerts
 from services.alerts.alerts.service.queries import AlertQueries
 from services.alerts.alerts.service.watch import AlertWatch
-from services.alerts.alerts.servicer import AlertsServicer, UseCases
+from services.alerts.alerts.servicer import AlertsServicer, ReportsServicer, UseCases
 from services.alerts.clients import POSITIONS_READS, PositionsClient, XComClient
 from services.alerts.ledger.service import LedgerQueries
 from services.alerts.ledger.servicer import LedgerServicer
@@ -48,7 +49,7 @@ from shared.rpc.server import GrpcServer
 
 _SERVICE_NAMES = tuple(
     f"sonic.alerts.v1.{noun}Service"
-    for noun in ("Alerts", "Thresholds", "Ledger", "Attention", "Rules")
+    for noun in ("Alerts", "Thresholds", "Ledger", "Attention", "Rules", "Reports")
 )
 _COLUMN_MESSAGE_BYTES = 64 * 1024 * 1024
 
@@ -169,6 +170,7 @@ def _servicers(
         (rpc.add_AlertsServiceServicer_to_server, AlertsServicer(cases, cache.clock)),
         (rpc.add_ThresholdsServiceServicer_to_server, thresholds),
         (rpc.add_RulesServiceServicer_to_server, RulesServicer(price_rules)),
+        (rpc.add_ReportsServiceServicer_to_server, ReportsServicer(Advice(cache, commits))),
     ]
 
 

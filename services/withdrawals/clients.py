@@ -1,19 +1,23 @@
-"""The price service as withdrawals sees it: one source of prices among others."""
+"""Other services as withdrawals sees them: price, one source among others; alerts, which tells."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC
 
+from sonic.alerts.v1 import alerts_pb2, alerts_pb2_grpc
 from sonic.price.v1 import price_pb2 as pb
 from sonic.price.v1 import price_pb2_grpc as rpc
 
+from services.withdrawals.decisions.domain.history import News
 from services.withdrawals.decisions.ports import PricedAsset
 from services.withdrawals.prices.domain import PriceQuote
 from shared.errors import NotFound
 from shared.rpc.client import Channel, idempotent
+from shared.texts import cut
 
 _SECONDS = 2.0
+_TEXT_LENGTH = 300
 NAME = "price"
 # Others are kept for show.
 _USABLE = (pb.QUALITY_GOOD, pb.QUALITY_SINGLE, pb.QUALITY_DISAGREE)
@@ -22,6 +26,38 @@ _USABLE = (pb.QUALITY_GOOD, pb.QUALITY_SINGLE, pb.QUALITY_DISAGREE)
 def price_channel(address: str) -> Channel:
     """A channel to price on which reads are tried again while it restarts."""
     return Channel(address, retry=idempotent(pb.DESCRIPTOR))
+
+
+def alerts_channel(address: str) -> Channel:
+    """A channel to alerts: the relay itself comes back, so nothing is tried again."""
+    return Channel(address)
+
+
+class AlertsClient:
+    """See services.withdrawals.decisions.ports.AlertsPort."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._stub: alerts_pb2_grpc.ReportsServiceStub = channel.stub(
+            alerts_pb2_grpc.ReportsServiceStub
+        )
+
+    async def report(self, news: News) -> None:
+        """The decision as it stands: what may be withdrawn, and whether the peg holds."""
+        record = news.record
+        price = "unknown" if record.price_usd is None else f"{record.price_usd:.4f} USD"
+        depegged = "DEPEG" in record.reasons
+        peg = f"{record.asset} {'is off its peg' if depegged else 'holds its peg'}: price {price}"
+        await self._stub.ReportDecision(
+            alerts_pb2.ReportDecisionRequest(
+                request_id=news.request_id,
+                asset=record.asset,
+                may_withdraw=record.value == 1,
+                depegged=depegged,
+                summary=cut(record.summary, _TEXT_LENGTH),
+                peg_summary=cut(peg, _TEXT_LENGTH),
+                demo=record.demo,
+            )
+        )
 
 
 class PriceServiceSource:

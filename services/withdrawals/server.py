@@ -15,7 +15,12 @@ from services.withdrawals.assets.service.assets import AssetsService
 from services.withdrawals.assets.service.config import ConfigService
 from services.withdrawals.assets.servicer import AssetsServicer
 from services.withdrawals.assets.store import AssetStore
-from services.withdrawals.clients import PriceServiceSource, price_channel
+from services.withdrawals.clients import (
+    AlertsClient,
+    PriceServiceSource,
+    alerts_channel,
+    price_channel,
+)
 from services.withdrawals.decisions.ports import AlertsPort, PriceSource
 from services.withdrawals.decisions.service.evaluate import EvaluateService
 from services.withdrawals.decisions.service.exposed import METRIC_NAMES, ExposedDecisions
@@ -72,6 +77,9 @@ class Config(ServiceConfig):
     greptimedb_token: SecretStr = Field(SecretStr(""), description="bearer token for it")
     greptimedb_user: str = Field("", description="user for it, where there is no token")
     greptimedb_password: SecretStr = Field(SecretStr(""), description="password of that user")
+    alerts_address: str = Field(
+        "127.0.0.1:50054", description="host:port of the alerts service, which tells people"
+    )
     sonic_live: bool = Field(
         False, description="1: no simulated supply while no asset is configured"
     )
@@ -142,12 +150,14 @@ def outside(config: Config, clock: Clock) -> Outside:
     price = price_channel(config.price_address)
     liqwid, venue = build_liqwid(config.liqwid_url, clock)
     minswap, tokens = build_minswap(config.minswap_url, clock)
-    parts: list[Part] = [price, *venue, tokens]
+    alerts = alerts_channel(config.alerts_address)
+    parts: list[Part] = [price, alerts, *venue, tokens]
     history = None
     if config.greptimedb_url:
         history, stored = build_greptime(_access(config, config.greptimedb_url), clock)
         parts.append(stored)
-    return Outside(liqwid, [minswap, PriceServiceSource(price)], history=history, parts=parts)
+    prices: list[PriceSource] = [minswap, PriceServiceSource(price)]
+    return Outside(liqwid, prices, AlertsClient(alerts), history=history, parts=parts)
 
 
 def _access(config: Config, url: str) -> GreptimeAccess:

@@ -106,7 +106,7 @@ CALLS: dict[str, set[str]] = {
     "alerts": {"positions", "xcom"},
     "hedges": {"positions"},
     "positions": {"price"},
-    "withdrawals": {"price"},
+    "withdrawals": {"price", "alerts"},
     "price": set(),
     "xcom": set(),
 }

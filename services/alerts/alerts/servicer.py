@@ -9,6 +9,7 @@ from sonic.alerts.v1 import alerts_pb2 as pb
 from sonic.alerts.v1 import alerts_pb2_grpc as rpc
 
 from services.alerts.alerts.domain.views import Filter
+from services.alerts.alerts.service.advice import Advice, ReportedDecision
 from services.alerts.alerts.service.alert_edits import AlertEdits
 from services.alerts.alerts.service.by_hand import AlertsByHand
 from services.alerts.alerts.service.deaths import Deaths
@@ -29,6 +30,7 @@ from services.alerts.servicer.mapping import (
     totals_of,
 )
 from shared.clock import Clock
+from shared.codec import read
 from shared.database.fence import Step
 
 _Judged = pb.EvaluateAlertsRequest | pb.EnrichAlertsRequest | pb.ProcessAlertsRequest
@@ -172,3 +174,14 @@ class AlertsServicer(rpc.AlertsServiceServicer):
         """When the caller gives up, by the monotonic clock."""
         left: float | None = context.time_remaining()
         return math.inf if left is None else self._clock.monotonic() + left
+
+
+class ReportsServicer(rpc.ReportsServiceServicer):
+    def __init__(self, advice: Advice) -> None:
+        self._advice = advice
+
+    async def ReportDecision(
+        self, request: pb.ReportDecisionRequest, context: Context
+    ) -> pb.ReportDecisionResponse:
+        await self._advice.report(read(ReportedDecision, request))
+        return pb.ReportDecisionResponse()

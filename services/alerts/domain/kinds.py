@@ -9,6 +9,7 @@ from enum import IntEnum
 from functools import partial
 from typing import Any, TypeVar
 
+import numpy as np
 from numpy.typing import NDArray
 
 KindT = TypeVar("KindT", int, NDArray[Any])
@@ -38,6 +39,7 @@ class AlertType(IntEnum):
     VALUE_TO_COLLATERAL_RATIO = 14
     TOTAL_HEAT = 15
     DEATH_NAIL = 16
+    WITHDRAWAL = 17
 
 
 class Condition(IntEnum):
@@ -100,6 +102,7 @@ _LOOK = "Look at the portfolio: reduce size or add collateral where the distance
 _POSITION, _PORTFOLIO, _MARKET, _SYSTEM = (partial(Metric, kind) for kind in AlertClass)
 _INFORM = "For your information."
 _WATCH = "Look at the positions in this asset."
+_ADVICE = "Look at sonic withdrawals explain."
 _ANSWER = "Look at the service and its log; levels are held until it is back."
 
 METRICS: Mapping[AlertType, Metric] = {
@@ -145,14 +148,17 @@ METRICS: Mapping[AlertType, Metric] = {
         beyond=True,
     ),
     AlertType.DEATH_NAIL: _SYSTEM("death", "death", "", _ANSWER),
+    AlertType.WITHDRAWAL: _PORTFOLIO("withdrawal", "withdrawal", "", _ADVICE),
 }  # fmt: skip
 
-# Types that a person can ask for; a death is raised by events.
-BY_HAND = tuple(kind for kind in METRICS if kind is not AlertType.DEATH_NAIL)
+# Types that other services report: nothing here judges them.
+REPORTED = (AlertType.DEATH_NAIL, AlertType.WITHDRAWAL)
+# Types that a person can ask for.
+BY_HAND = tuple(kind for kind in METRICS if kind not in REPORTED)
 # Types that a threshold can judge: these two are of one alert, by its own start or moment.
 JUDGED = tuple(kind for kind in BY_HAND if kind not in (AlertType.DELTA_CHANGE, AlertType.TIME))
 OF_POSITIONS = tuple(kind for kind in METRICS if METRICS[kind].alert_class is AlertClass.POSITION)
-OF_PORTFOLIO = tuple(kind for kind in METRICS if METRICS[kind].alert_class is AlertClass.PORTFOLIO)
+OF_PORTFOLIO = tuple(kind for kind in BY_HAND if METRICS[kind].alert_class is AlertClass.PORTFOLIO)
 
 _CONDITIONS = len(Condition) + 1
 KIND_COUNT = (max(AlertType) + 1) * _CONDITIONS
@@ -181,7 +187,15 @@ def parts_of(kind: int) -> tuple[AlertType, Condition]:
     return AlertType(type_number(kind)), Condition(condition_number(kind))
 
 
+def is_reported(kind: NDArray[Any]) -> NDArray[np.bool_]:
+    """Of each kind: whether another service reports it."""
+    return np.isin(type_number(kind), REPORTED)
+
+
 DEATH_KIND = kind_of(AlertType.DEATH_NAIL, Condition.NONE)
+# Of an asset's supply: that it may be withdrawn, which is news, and that its peg is lost.
+WITHDRAW_KIND = kind_of(AlertType.WITHDRAWAL, Condition.ABOVE)
+DEPEG_KIND = kind_of(AlertType.WITHDRAWAL, Condition.BELOW)
 TIME_KIND = kind_of(AlertType.TIME, Condition.ABOVE)
 COOLDOWN_SECONDS = 300
 # No cooldown and no hold of a person lasts longer, also when the machine's clock was set back.

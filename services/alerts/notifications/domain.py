@@ -13,7 +13,14 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Final
 
-from services.alerts.domain.kinds import METRICS, AlertClass, AlertType, Condition, Level
+from services.alerts.domain.kinds import (
+    METRICS,
+    REPORTED,
+    AlertClass,
+    AlertType,
+    Condition,
+    Level,
+)
 from services.alerts.domain.levels import next_limit
 from shared.texts import cut
 
@@ -34,6 +41,7 @@ _ENDINGS = {
     GONE: "is gone, may have been liquidated (was {level})",
     BACK: "is held, and had been told to be gone",
 }
+_REPORTED = {kind.name for kind in REPORTED}
 # The fact that names other incidents that are over too, with spaces between.
 ENDED_INCIDENTS: Final = "ended_incident_ids"
 # In letters that every channel has, SMS too.
@@ -144,7 +152,7 @@ def head(payload: Mapping[str, str]) -> str:
 
 def matter(payload: Mapping[str, str]) -> str:
     """What it is about in few words, without level, wallet and distance."""
-    if payload["type"] == AlertType.DEATH_NAIL.name:
+    if payload["type"] in _REPORTED:
         return payload["summary"]
     if payload["type"] == AlertType.TIME.name:
         return f"{payload.get('summary') or 'reminder'} ({payload['trigger_time']})"
@@ -161,6 +169,8 @@ def is_news(payload: Mapping[str, str]) -> bool:
         return False
     if payload["event"] == CLOSED:
         return True
+    if payload["type"] == AlertType.WITHDRAWAL.name:
+        return payload["condition"] == Condition.ABOVE.name
     metric = METRICS.get(AlertType[payload["type"]])
     return metric is not None and metric.opportunity
 
@@ -175,7 +185,7 @@ def _about(payload: Mapping[str, str]) -> str:
 
 
 def _lines(payload: Mapping[str, str]) -> list[str]:
-    if payload["type"] == AlertType.DEATH_NAIL.name:
+    if payload["type"] in _REPORTED:
         return [_line("Incident", payload.get("incident")), *_closing(payload)]
     if payload["type"] == AlertType.TIME.name:
         return [f"Why: its moment, {payload['trigger_time']}, has come", *_closing(payload)]
@@ -291,6 +301,8 @@ def why(standing: Standing) -> str:
             if standing.level is Level.HIGH
             else "NORMAL: the incident has ended"
         )
+    if standing.type is AlertType.WITHDRAWAL:
+        return _why_advised(standing)
     if not standing.active:
         return "not judged: its threshold is disabled"
     if standing.type is AlertType.TIME:
@@ -307,6 +319,11 @@ def why(standing: Standing) -> str:
             f"{short(standing.flip_value, metric.unit)}"
         )
     return line + _held(standing, metric.noun, metric.unit)
+
+
+def _why_advised(standing: Standing) -> str:
+    said = "what may be withdrawn" if standing.condition is Condition.ABOVE else "the peg"
+    return f"{standing.level.name}: reported by withdrawals, {said}"
 
 
 def _why_of_time(standing: Standing) -> str:

@@ -49,12 +49,20 @@ _TELL = Statement(
 )
 _CLAIM = Statement(
     "with claimed as (update outbox set due_time = :until, tries = tries + 1 where decision_key in"
-    " (select decision_key from outbox where sent_time is null and due_time <= :now"
-    " order by decision_key for update skip locked limit 50) returning *)"
+    # Of an asset only the newest: what a newer decision overtook is no news.
+    " (select outbox.decision_key from outbox join decision on decision.key = decision_key"
+    " where sent_time is null and due_time <= :now and not exists (select from outbox as newer"
+    " join decision as other on other.key = newer.decision_key"
+    " where other.asset = decision.asset and newer.decision_key > outbox.decision_key)"
+    " order by outbox.decision_key for update of outbox skip locked limit 50) returning *)"
     " select claimed.decision_key as key, claimed.previous_value, claimed.tries, decision.body"
     " from claimed join decision on decision.key = claimed.decision_key order by 1"
 )
-_SENT = Statement("update outbox set sent_time = :now where decision_key = :key")
+_SENT = Statement(
+    "update outbox set sent_time = :now from decision as own, decision as older"
+    " where own.key = :key and older.asset = own.asset and older.key <= own.key"
+    " and outbox.decision_key = older.key and sent_time is null"
+)
 _LATER = Statement("update outbox set due_time = :due_time where decision_key = :key")
 _FORGET = {
     # The last of each asset stays, whatever its age; one that alerts has not taken does too.

@@ -85,6 +85,7 @@ class House:
         self.ledger = channel.stub(rpc.LedgerServiceStub)
         self.attention = channel.stub(rpc.AttentionServiceStub)
         self.rules = channel.stub(rpc.RulesServiceStub)
+        self.reports = channel.stub(rpc.ReportsServiceStub)
 
     async def stop(self, name: str) -> None:
         await self.apps.pop(name).stop()

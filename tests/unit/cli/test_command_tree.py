@@ -44,6 +44,7 @@ NOT_FOR_PEOPLE = {
     "Send": "services tell people by it",
     "SendBatch": "services tell people by it",
     "SendUnrecorded": "sonic up tells people by it while no database answers",
+    "ReportDecision": "withdrawals tells alerts of its advice",
     "SettleIncident": "alerts tells xcom how an incident ended",
     "ImportPositionsStream": "the page's import with its progress",
     "PreviewLink": "the page behind a link of a message",

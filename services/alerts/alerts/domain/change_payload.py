@@ -14,7 +14,6 @@ from services.alerts.alerts.domain.alert_columns import AlertColumns
 from services.alerts.alerts.domain.evaluation import Outcome
 from services.alerts.alerts.domain.subjects import Subject
 from services.alerts.domain.kinds import (
-    DEATH_KIND,
     METRICS,
     AlertClass,
     Level,
@@ -136,11 +135,16 @@ def put_limits(
         payload["flip_value"] = plain(flip_value)
 
 
-def death_payload(
-    incident: str, summary: str, level_before: int, level_after: int, context: ChangeContext
+def reported_payload(
+    kind: int,
+    incident: str,
+    summary: str,
+    level_before: int,
+    level_after: int,
+    context: ChangeContext,
 ) -> Payload:
-    """Facts of a death or of its end."""
-    payload = level_payload(DEATH_KIND, "", level_before, level_after, context)
+    """Facts of what another service reports: that it is so, or no more."""
+    payload = level_payload(kind, "", level_before, level_after, context)
     return {
         **payload,
         "incident": incident,

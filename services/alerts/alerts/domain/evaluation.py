@@ -23,7 +23,6 @@ from services.alerts.alerts.domain.readings import (
     unstarted,
 )
 from services.alerts.domain.kinds import (
-    DEATH_KIND,
     KIND_COUNT,
     TIME_KIND,
     TIME_STANDS_SECONDS,
@@ -31,6 +30,7 @@ from services.alerts.domain.kinds import (
     Level,
     ReadingState,
     condition_number,
+    is_reported,
 )
 from services.alerts.domain.levels import ReadingColumns, flips, judge_levels, signs
 
@@ -54,7 +54,7 @@ class CompiledLimits:
         self.tables = tables
         self.reading_index = ReadingIndex(columns)
         self.active = tables.active(columns)
-        self.judged = self.active & (columns.kind != DEATH_KIND)
+        self.judged = self.active & ~is_reported(columns.kind)
         self.sign = signs(condition_number(columns.kind)).astype(np.int8)
         # The first edge a rising danger meets; dangerous is high, BELOW in the mirror.
         of_kind = signs(condition_number(np.arange(KIND_COUNT)))[:, None, None]
@@ -100,7 +100,7 @@ class ThresholdTables:
     def active(self, columns: AlertColumns) -> Truths:
         """Rows that are judged and notified, the rest is INACTIVE; a death always is."""
         judged: Truths = self.enabled[columns.kind, columns.asset_key]
-        active: Truths = judged | ~np.isnan(columns.trigger_value) | (columns.kind == DEATH_KIND)
+        active: Truths = judged | ~np.isnan(columns.trigger_value) | is_reported(columns.kind)
         on: Truths = active & (columns.trait_bits & OFF_BIT == 0)
         return on
 

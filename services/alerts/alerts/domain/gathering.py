@@ -22,7 +22,7 @@ from services.alerts.alerts.domain.digests import (
 from services.alerts.alerts.domain.evaluation import Outcome
 from services.alerts.alerts.domain.incidents import IS_OPPORTUNITY
 from services.alerts.alerts.domain.readings import Positions
-from services.alerts.domain.kinds import DEATH_KIND, KIND_COUNT, Level
+from services.alerts.domain.kinds import KIND_COUNT, Level, is_reported
 from services.alerts.notifications.domain import BACK, CLOSED
 from services.alerts.thresholds.domain import ThresholdSet
 
@@ -89,7 +89,7 @@ def gather(
         return outcome, Gathered()
     candidates = _candidates(outcome, notified, ways, positions)
     # Whether a service lives is never one of many.
-    may = np.flatnonzero(columns.kind[changed[notified]] != DEATH_KIND)
+    may = np.flatnonzero(~is_reported(columns.kind[changed[notified]]))
     digests = [
         digest_of(
             candidates.pick(may),

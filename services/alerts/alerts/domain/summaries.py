@@ -12,6 +12,7 @@ from services.alerts.alerts.domain.alert_columns import AlertColumns, Column
 from services.alerts.alerts.domain.views import present
 from services.alerts.domain.kinds import (
     METRICS,
+    REPORTED,
     AlertClass,
     AlertType,
     Condition,
@@ -81,8 +82,8 @@ def _summary(columns: AlertColumns, rows: NDArray[np.int64], kind: int) -> Metri
     # Of equals the last one.
     place = len(danger) - 1 - int(np.argmax(danger[::-1]))
     worst = int(rows[place]) if danger[place] > -np.inf else None
-    # A death is a fact, not a reading: it grows no older.
-    is_read = alert_type is not AlertType.DEATH_NAIL
+    # What is reported is a fact, not a reading: it grows no older.
+    is_read = alert_type not in REPORTED
     state = columns.readings.state[rows]
     unknown = (state == ReadingState.UNKNOWN) & (columns.level[rows] == Level.NORMAL)
     raised = np.flatnonzero(columns.level[rows] > Level.NORMAL)

@@ -15,6 +15,7 @@ from services.alerts.alerts.domain.evaluation import ThresholdTables, flip_value
 from services.alerts.alerts.domain.subjects import Subject
 from services.alerts.domain.kinds import (
     METRICS,
+    REPORTED,
     AlertClass,
     AlertStatus,
     AlertType,
@@ -154,7 +155,7 @@ def _standing(one: AlertColumns, tables: ThresholdTables) -> Standing:
     alert_type, condition = parts_of(int(one.kind[0]))
     limits = tables.limits_of(one)
     low, medium, high = limits[0].tolist()
-    state = ReadingState.FRESH if alert_type is AlertType.DEATH_NAIL else one.readings.state[0]
+    state = ReadingState.FRESH if alert_type in REPORTED else one.readings.state[0]
     return Standing(
         type=alert_type,
         condition=condition,

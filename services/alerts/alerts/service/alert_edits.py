@@ -20,9 +20,9 @@ from services.alerts.alerts.domain.change_payload import alert_id, incident_id
 from services.alerts.alerts.domain.views import Alert, Annotations, present, settings
 from services.alerts.alerts.service.queries import AlertQueries
 from services.alerts.domain.kinds import (
-    DEATH_KIND,
     LONGEST_QUIET_SECONDS,
     METRICS,
+    REPORTED,
     TIME_KIND,
     AlertStatus,
     AlertType,
@@ -161,7 +161,8 @@ def _columns(columns: AlertColumns, row: int, values: Mapping[str, Any]) -> dict
     if "status" in values:
         bits = int(columns.trait_bits[row]) & ~OFF_BIT
         fresh["trait_bits"] = bits | (OFF_BIT if values["status"] is AlertStatus.INACTIVE else 0)
-    if "condition" in values and kind != DEATH_KIND:
+    is_reported = AlertType(type_number(kind)) in REPORTED
+    if "condition" in values and not is_reported:
         other = kind_of(type_number(kind), values["condition"])
         if other != kind:
             fresh["kind"] = other
@@ -171,8 +172,9 @@ def _columns(columns: AlertColumns, row: int, values: Mapping[str, Any]) -> dict
 
 def _check_fields(kind: int, names: set[str]) -> None:
     """INVALID_FIELD for a field that alerts of this kind do not have."""
-    if kind == DEATH_KIND and names - {"notes", "channels", "cooldown"}:
-        raise invalid("alert.type", "a death has no limit and nobody switches it off")
+    if AlertType(type_number(kind)) in REPORTED and names - {"notes", "channels", "cooldown"}:
+        problem = "what a service reports has no limit and nobody switches it off"
+        raise invalid("alert.type", problem)
     if kind == TIME_KIND and names & {"trigger_value", "condition", "starting_value"}:
         raise invalid(
             "alert.trigger_time", "a TIME alert has a moment, trigger_time, and no other limit"

@@ -94,6 +94,8 @@ class _AlertTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AlertType.V
     """Judges the mean heat weighted by size, 0 to 100."""
     ALERT_TYPE_DEATH_NAIL: _AlertType.ValueType  # 16
     """Something of the system died; always HIGH."""
+    ALERT_TYPE_WITHDRAWAL: _AlertType.ValueType  # 17
+    """Reported by withdrawals: ABOVE that supply may be withdrawn (news, LOW), BELOW that the peg is lost (MEDIUM)."""
 
 class AlertType(_AlertType, metaclass=_AlertTypeEnumTypeWrapper):
     """Which metric is judged."""
@@ -132,6 +134,8 @@ ALERT_TYPE_TOTAL_HEAT: AlertType.ValueType  # 15
 """Judges the mean heat weighted by size, 0 to 100."""
 ALERT_TYPE_DEATH_NAIL: AlertType.ValueType  # 16
 """Something of the system died; always HIGH."""
+ALERT_TYPE_WITHDRAWAL: AlertType.ValueType  # 17
+"""Reported by withdrawals: ABOVE that supply may be withdrawn (news, LOW), BELOW that the peg is lost (MEDIUM)."""
 Global___AlertType: _TypeAlias = AlertType  # noqa: Y015
 
 class _Condition:
@@ -1220,6 +1224,69 @@ class Statistics(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Statistics: _TypeAlias = Statistics  # noqa: Y015
+
+@_typing.final
+class ReportDecisionRequest(_message.Message):
+    """Request of ReportDecision."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ASSET_FIELD_NUMBER: _builtins.int
+    MAY_WITHDRAW_FIELD_NUMBER: _builtins.int
+    DEPEGGED_FIELD_NUMBER: _builtins.int
+    SUMMARY_FIELD_NUMBER: _builtins.int
+    PEG_SUMMARY_FIELD_NUMBER: _builtins.int
+    DEMO_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """The same at every try."""
+    asset: _builtins.str
+    """Asset name, e.g. djed."""
+    may_withdraw: _builtins.bool
+    """Whether something may be withdrawn now."""
+    depegged: _builtins.bool
+    """Whether the price is off its peg."""
+    summary: _builtins.str
+    """What is advised, one line."""
+    peg_summary: _builtins.str
+    """How the price stands, one line."""
+    demo: _builtins.bool
+    """Simulated."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        asset: _builtins.str = ...,
+        may_withdraw: _builtins.bool = ...,
+        depegged: _builtins.bool = ...,
+        summary: _builtins.str = ...,
+        peg_summary: _builtins.str = ...,
+        demo: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "demo", b"demo", "depegged", b"depegged", "may_withdraw", b"may_withdraw", "peg_summary", b"peg_summary", "request_id", b"request_id", "summary", b"summary"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReportDecisionRequest: _TypeAlias = ReportDecisionRequest  # noqa: Y015
+
+@_typing.final
+class ReportDecisionResponse(_message.Message):
+    """Answer of ReportDecision."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReportDecisionResponse: _TypeAlias = ReportDecisionResponse  # noqa: Y015
 
 @_typing.final
 class CreateAlertsRequest(_message.Message):

@@ -1704,3 +1704,80 @@ class LedgerService:
             timeout,
             metadata,
             _registered_method=True)
+
+
+class ReportsServiceStub:
+    """What other services report.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.ReportDecision = channel.unary_unary(
+                '/sonic.alerts.v1.ReportsService/ReportDecision',
+                request_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.ReportDecisionRequest.SerializeToString,
+                response_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.ReportDecisionResponse.FromString,
+                _registered_method=True)
+
+
+class ReportsServiceServicer:
+    """What other services report.
+    """
+
+    def ReportDecision(self, request, context):
+        """Advice about supplied stablecoins, when it changed: raises and ends the two alerts of the asset. The same again
+        changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_ReportsServiceServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'ReportDecision': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReportDecision,
+                    request_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.ReportDecisionRequest.FromString,
+                    response_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.ReportDecisionResponse.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'sonic.alerts.v1.ReportsService', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('sonic.alerts.v1.ReportsService', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class ReportsService:
+    """What other services report.
+    """
+
+    @staticmethod
+    def ReportDecision(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.alerts.v1.ReportsService/ReportDecision',
+            sonic_dot_alerts_dot_v1_dot_alerts__pb2.ReportDecisionRequest.SerializeToString,
+            sonic_dot_alerts_dot_v1_dot_alerts__pb2.ReportDecisionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)

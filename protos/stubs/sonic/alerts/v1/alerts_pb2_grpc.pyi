@@ -491,3 +491,27 @@ class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
         """The whole chain, oldest first, as JSON lines."""
 
 def add_LedgerServiceServicer_to_server(servicer: LedgerServiceServicer, server: _aio.Server) -> None: ...
+
+class ReportsServiceStub:
+    """What other services report."""
+
+    def __init__(self, channel: _aio.Channel) -> None: ...
+    ReportDecision: _aio.UnaryUnaryMultiCallable[_alerts_pb2.ReportDecisionRequest, _alerts_pb2.ReportDecisionResponse]
+    """Advice about supplied stablecoins, when it changed: raises and ends the two alerts of the asset. The same again
+    changes nothing.
+    """
+
+class ReportsServiceServicer(metaclass=_abc_1.ABCMeta):
+    """What other services report."""
+
+    @_abc_1.abstractmethod
+    def ReportDecision(
+        self,
+        request: _alerts_pb2.ReportDecisionRequest,
+        context: _aio.ServicerContext[_alerts_pb2.ReportDecisionRequest, _abc.Awaitable[_alerts_pb2.ReportDecisionResponse]],
+    ) -> _abc.Awaitable[_alerts_pb2.ReportDecisionResponse]:
+        """Advice about supplied stablecoins, when it changed: raises and ends the two alerts of the asset. The same again
+        changes nothing.
+        """
+
+def add_ReportsServiceServicer_to_server(servicer: ReportsServiceServicer, server: _aio.Server) -> None: ...

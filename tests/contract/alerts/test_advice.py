@@ -1,0 +1,77 @@
+"""What the withdrawals service reports: two alerts of an asset, one news, one danger."""
+
+from __future__ import annotations
+
+from sonic.alerts.v1 import alerts_pb2 as pb
+from sonic.xcom.v1 import xcom_pb2
+
+from tests.contract.alerts.conftest import House
+
+OK = "djed: decision=1, wmax_usd=1234.56 (3 wallets)"
+HOLD = "djed: decision=0, wmax_usd=0.00 (3 wallets) [reason: anomaly]"
+OFF_PEG = "djed is off its peg: price 0.9500 USD"
+ON_PEG = "djed holds its peg: price 1.0000 USD"
+
+
+async def _report(house: House, number: int, *, ok: bool = False, depegged: bool = False) -> None:
+    await house.reports.ReportDecision(
+        pb.ReportDecisionRequest(
+            request_id=f"withdrawals-decision-{number}",
+            asset="djed",
+            may_withdraw=ok,
+            depegged=depegged,
+            summary=OK if ok else HOLD,
+            peg_summary=OFF_PEG if depegged else ON_PEG,
+        )
+    )
+
+
+async def test_that_something_may_be_withdrawn_is_news_told_once_and_ended_once(
+    house: House,
+) -> None:
+    await _report(house, 1)
+    assert not await house.messages()
+    await _report(house, 2, ok=True)
+    await _report(house, 2, ok=True)
+    await _report(house, 3, ok=True)
+    (told,) = await house.messages()
+    assert (told.subject, told.kind) == (f"LOW: {OK}", xcom_pb2.KIND_NEWS)
+    await _report(house, 4)
+    told, ended = await house.messages()
+    assert (ended.subject, ended.kind) == (f"RESOLVED: {HOLD}", xcom_pb2.KIND_NEWS)
+    assert ended.ends_incident
+
+
+async def test_a_lost_peg_is_danger_beside_what_may_be_withdrawn(house: House) -> None:
+    await _report(house, 1, ok=True)
+    await _report(house, 2, depegged=True)
+    subjects = {(one.subject, one.kind) for one in await house.messages()}
+    danger = xcom_pb2.KIND_DANGER
+    assert (f"MEDIUM: {OFF_PEG}", danger) in subjects
+    listed = await house.alerts.ListAlerts(pb.ListAlertsRequest(type=pb.ALERT_TYPE_WITHDRAWAL))
+    levels = {one.condition: one.level for one in listed.alerts}
+    assert levels == {
+        pb.CONDITION_ABOVE: pb.LEVEL_NORMAL,
+        pb.CONDITION_BELOW: pb.LEVEL_MEDIUM,
+    }
+    await _report(house, 3)
+    last = {(one.subject, one.kind) for one in await house.messages()}
+    assert (f"RESOLVED: {ON_PEG}", danger) in last
+
+
+async def test_an_evaluation_judges_nothing_that_was_reported_and_the_ledger_has_it(
+    house: House,
+) -> None:
+    await _report(house, 1, depegged=True)
+    await house.evaluate()
+    (alert,) = (
+        await house.alerts.ListAlerts(pb.ListAlertsRequest(type=pb.ALERT_TYPE_WITHDRAWAL))
+    ).alerts
+    assert (alert.level, alert.alert_class) == (pb.LEVEL_MEDIUM, pb.ALERT_CLASS_PORTFOLIO)
+    assert alert.reading_state == pb.READING_STATE_FRESH
+    summary = await house.alerts.GetSummary(pb.GetSummaryRequest())
+    own = next(one for one in summary.metrics if one.type == pb.ALERT_TYPE_WITHDRAWAL)
+    assert (own.level, own.stale_count, own.unknown_count) == (pb.LEVEL_MEDIUM, 0, 0)
+    assert [entry.reason for entry in await house.entries()] == ["RAISED"]
+    verified = await house.ledger.VerifyLedger(pb.VerifyLedgerRequest())
+    assert verified.intact
