@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from datetime import timedelta
@@ -10,10 +11,16 @@ from decimal import Decimal
 import pytest
 from sonic.withdrawals.v1 import withdrawals_pb2 as pb
 
+from services.withdrawals.assets.service.assets import AssetsService
+from services.withdrawals.assets.store import AssetStore
 from services.withdrawals.supply.domain.venue import Market, VenueTransaction
+from services.withdrawals.supply.service.sync import Span, SyncService
+from services.withdrawals.supply.store.supply import SupplyStore
+from shared.database.pool import Database
 from shared.errors import AlreadyExists, Conflict, FailedPrecondition, InvalidArgument, NotFound
 from tests.contract.withdrawals.conftest import START, Bench
 from tests.contract.withdrawals.test_evaluations import stamp
+from tests.fakes.databases import Databases
 
 FLOWS = """asset;wallet;market;tx_id;kind;amount;time;notes
 djed;main;DJED;a1;deposit;100.5;2026-11-01T00:00:00Z;first
@@ -109,6 +116,23 @@ async def test_the_same_transaction_in_two_markets_is_two_flows(bench: Bench) ->
     assert (last.seen_count, last.new_count, last.unresolved_count) == (3, 2, 1)
     flows = (await bench.supply.ListFlows(pb.ListFlowsRequest())).flows
     assert {(flow.asset, flow.market) for flow in flows} == {("djed", "DJED"), ("usdc", "wanUSDC")}
+
+
+async def test_who_reads_the_progress_slowly_holds_up_no_evaluation(
+    bench: Bench, databases: Databases
+) -> None:
+    await bench.watch_djed(wallets=("main", "second"))
+    bench.venue.told["addr1main"] = told(3)
+    database = Database(databases.url("withdrawals"))
+    rows, assets = database.open(SupplyStore), database.open(AssetStore)
+    service = SyncService(rows, rows, AssetsService(assets, assets), bench.venue, bench.clock)
+    reading = service.sync(Span())
+    assert (await anext(reading)).wallet == "main"
+    async with asyncio.timeout(30):
+        assert await service.catch_up(["main"]) == {}
+    assert await flow_count(bench) == 3
+    await reading.aclose()
+    await database.stop()
 
 
 async def test_without_wallets_there_is_nothing_to_synchronise(bench: Bench) -> None:

@@ -87,20 +87,22 @@ class SyncService:
                 yield progress
 
     async def catch_up(self, wallets: Sequence[str]) -> Mapping[str, str]:
-        """What is new of these wallets since their cursors; why not, by wallet. For evaluations."""
+        """What is new of these wallets since their cursors; why not, by wallet.
+
+        For evaluations, which wait for nobody who reads the progress of a synchronisation slowly.
+        """
         failed: dict[str, str] = {}
-        async with self._alone:
-            known = {wallet.name: wallet for wallet in await self.wallets()}
-            try:
-                markets = await self._markets()
-            except SonicError as error:
-                return dict.fromkeys(wallets, error.message)
-            for name in wallets:
-                if name in known:
-                    try:
-                        await self._wallet(known[name], Span(), markets, SyncProgress())
-                    except SonicError as error:
-                        failed[name] = error.message
+        known = {wallet.name: wallet for wallet in await self.wallets()}
+        try:
+            markets = await self._markets()
+        except SonicError as error:
+            return dict.fromkeys(wallets, error.message)
+        for name in wallets:
+            if name in known:
+                try:
+                    await self._wallet(known[name], Span(), markets, SyncProgress())
+                except SonicError as error:
+                    failed[name] = error.message
         return failed
 
     async def wallets(self) -> list[Wallet]:
