@@ -1,5 +1,9 @@
 """`sonic withdrawals`: what may be taken out of supplied stablecoins."""
 
+from typing import Any
+
+from sonic.withdrawals.v1 import withdrawals_pb2 as pb
+
 from services.cli.schema.verbs import Noun, Verb
 
 _ADVICE = "withdrawals.AdvisorService."
@@ -20,6 +24,19 @@ _SETTINGS = (
 )
 _RANGE = {"start_time": "since", "end_time": "until"}
 
+
+def _is_error(answer: Any) -> bool:
+    return any(one.value == pb.DECISION_VALUE_ERROR for one in answer.decisions)
+
+
+def _has_problems(answer: Any) -> bool:
+    return bool(answer.problems)
+
+
+def _has_errors(answer: Any) -> bool:
+    return bool(answer.errors)
+
+
 WITHDRAWALS = Noun(
     "withdrawals",
     "What may be taken out of supplied stablecoins, and when.",
@@ -30,7 +47,13 @@ WITHDRAWALS = Noun(
             options=("assets", "as_of_time", "dry_run"),
             renamed={"assets": "asset", "as_of_time": "as-of"},
             columns=("summary",),
+            line="summary",
+            empty="No asset is watched; see: sonic withdrawals add --help",
             rows="decisions",
+            failed=_is_error,
+            failed_when="a decision is -1 or the call fails; 0 else, also when it is held",
+            help="Judge assets now and keep the decisions; a line an asset.",
+            example="sonic withdrawals evaluate --asset djed --dry-run",
             seconds=120.0,
         ),
         Verb(
@@ -85,13 +108,21 @@ WITHDRAWALS = Noun(
         ),
         Verb("remove-wallet", f"{_ASSETS}DeleteWallet", ("name",), question="Remove it?"),
         Verb("import-tokens", f"{_ASSETS}ImportTokenRegistry", file="content"),
-        Verb("check-config", f"{_ASSETS}ValidateConfig", file="content"),
+        Verb(
+            "check-config",
+            f"{_ASSETS}ValidateConfig",
+            file="content",
+            failed=_has_problems,
+            failed_when="there is a problem",
+        ),
         Verb("import-config", f"{_ASSETS}ImportConfig", options=("dry_run",), file="content"),
         Verb(
             "sync",
             f"{_SUPPLY}SyncTransactions",
             options=("start_time", "end_time", "wallets"),
             renamed={"start_time": "from", "end_time": "to", "wallets": "wallet"},
+            failed=_has_errors,
+            failed_when="a wallet failed or a transaction cannot be read",
             seconds=3600.0,
         ),
         Verb("import-flows", f"{_SUPPLY}ImportFlows", options=("request_id",), file="content"),

@@ -14,7 +14,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from services.cli.connection import System
 from services.cli.schema.fields import Field, Kind, at, put
-from services.cli.schema.verbs import Verb
+from services.cli.schema.verbs import UNARY_SECONDS, Verb
 from shared.errors import FailedPrecondition, InvalidArgument
 
 _PAGE = 500
@@ -71,12 +71,20 @@ async def _fill_from(system: System, method: str, request: Message) -> None:
 def _put_file(verb: Verb, request: Message, content: bytes) -> None:
     if verb.file:
         is_text = at(request.DESCRIPTOR, verb.file).type == FieldDescriptor.TYPE_STRING
-        setattr(request, verb.file, content.decode() if is_text else content)
+        setattr(request, verb.file, _decoded(content) if is_text else content)
         return
     try:
         json_format.Parse(content, getattr(request, verb.body))
     except (json_format.ParseError, UnicodeDecodeError) as error:
         raise InvalidArgument("BAD_FILE", f"the file is no {verb.body}: {error}") from error
+
+
+def _decoded(content: bytes) -> str:
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        place = f"byte {error.start + 1}"
+        raise InvalidArgument("BAD_FILE", f"the file is no text in UTF-8: {place}") from error
 
 
 async def call_of(system: System, verb: Verb) -> Callable[..., Any]:
@@ -103,14 +111,18 @@ def rows_of(answer: Kind, name: str) -> Field:
 
 
 async def pages(
-    call: Callable[..., Any], request: Any, field: Field, limit: int | None
+    call: Callable[..., Any],
+    request: Any,
+    field: Field,
+    limit: int | None,
+    seconds: float = UNARY_SECONDS,
 ) -> tuple[Message, list[Message]]:
     """The last page, and the rows of all that were wanted."""
     rows: list[Message] = []
     if limit is not None:
         request.page_size = min(limit, _PAGE)
     while True:
-        answer = await call(request)
+        answer = await call(request, timeout=seconds)
         rows.extend(getattr(answer, field.name))
         token = getattr(answer, "next_page_token", "")
         if not token or (limit is not None and len(rows) >= limit):

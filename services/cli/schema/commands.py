@@ -15,7 +15,7 @@ from google.protobuf.message import Message
 from rich.text import Text
 
 from services.cli.connection import connected
-from services.cli.output import as_json, command, console, print_json
+from services.cli.output import as_json, command, complaints, console, print_json
 from services.cli.schema.calls import call_of, filled, method_of, pages, rows_field, rows_of
 from services.cli.schema.fields import Field, at, names, python_type
 from services.cli.schema.render import plain_columns, show_message, show_rows
@@ -120,7 +120,7 @@ def _summary(verb: Verb) -> str:
 
 def _help(verb: Verb) -> str:
     said = verb.help or " ".join(_comments().get(method_of(verb).full_name, "").split())
-    codes = " Exit code 1 when it fails." if verb.failed else ""
+    codes = f" Exit code 1 when {verb.failed_when}." if verb.failed else ""
     example = f"\n\nExample: {verb.example}" if verb.example else ""
     return said.partition(" Fails with ")[0] + codes + example
 
@@ -148,7 +148,7 @@ async def _run(
             return await _stream(noun, verb, call(request), other)
         field = rows_field(verb)
         if field is not None:
-            answer, rows = await pages(call, request, field, other.get("limit"))
+            answer, rows = await pages(call, request, field, other.get("limit"), verb.seconds)
             return _show_rows(noun, verb, answer, rows, as_list=other["json"])
         answer = await call(request, timeout=verb.seconds)
     return _show(noun, verb, answer, other)
@@ -180,11 +180,17 @@ def _show_rows(
 ) -> int:
     if as_list:
         print_json([dict(as_json(row)) for row in rows])
+    elif verb.line:
+        for row in rows:
+            # Whole, however narrow the terminal: scripts read it.
+            console.print(Text(getattr(row, verb.line)), soft_wrap=True)
     else:
         show_rows(_title(noun, verb), rows, verb.columns)
         if getattr(answer, "next_page_token", ""):
             console.print(Text("There are more: --limit shows them.", style="yellow"))
-    return 0
+    if not rows and verb.empty:
+        complaints.print(Text(verb.empty, style="yellow"))
+    return _code(verb, answer)
 
 
 def _show(noun: Noun, verb: Verb, answer: Message, other: Mapping[str, Any]) -> int:
@@ -196,6 +202,10 @@ def _show(noun: Noun, verb: Verb, answer: Message, other: Mapping[str, Any]) -> 
         show_message(answer, _title(noun, verb))
         if not answer.ByteSize():
             console.print(Text("Done.", style="green"))
+    return _code(verb, answer)
+
+
+def _code(verb: Verb, answer: Message) -> int:
     return 1 if verb.failed is not None and verb.failed(answer) else 0
 
 
@@ -222,7 +232,7 @@ async def _stream(
         else:
             plain = plain_columns(answer.DESCRIPTOR.fields)
             show_rows(_title(noun, verb), [answer], plain)
-    return 1 if last is not None and verb.failed is not None and verb.failed(last) else 0
+    return 0 if last is None else _code(verb, last)
 
 
 def _read(file: Path) -> bytes:

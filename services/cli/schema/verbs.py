@@ -33,6 +33,9 @@ class Verb:
     rows: str = ""
     # An RPC whose answer fills the request's resource before options change it.
     base: str = ""
+    # A text of a row that is all that is shown of it, a line each; what is said without rows.
+    line: str = ""
+    empty: str = ""
     # A question that --yes answers; a word that has to be typed into `confirm`.
     question: str = ""
     word: str = ""
@@ -43,6 +46,8 @@ class Verb:
     output: str = ""
     # Whether the answer is a failure: exit code 1.
     failed: Callable[[Message], bool] | None = None
+    # When that is, as the help says it.
+    failed_when: str = "it fails"
     help: str = ""
     example: str = ""
     seconds: float = UNARY_SECONDS

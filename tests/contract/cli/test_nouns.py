@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -115,6 +116,9 @@ async def test_files_come_in_and_go_out(sonic: Sonic, tmp_path: Path) -> None:
     assert told.exit_code == 0 and "jane" in told.output
     wrong = await sonic("channels", "contacts-set", "-", stdin='{"x": 1}')
     assert wrong.exit_code == 1 and "BAD_FILE" in wrong.output
+    out.write_bytes(b"asset\xff")
+    garbage = await sonic("withdrawals", "import-flows", str(out))
+    assert garbage.exit_code == 1 and "no text in UTF-8: byte 6" in garbage.output
     absent = await sonic("thresholds", "import", str(tmp_path / "none.json"))
     assert absent.exit_code == 1 and "BAD_FILE" in absent.output
 
@@ -137,3 +141,21 @@ async def test_logs_are_lines_oldest_first(sonic: Sonic) -> None:
     done = await sonic("logs", "--json", "--limit", "5")
     ids = [int(json.loads(line)["id"]) for line in done.stdout.splitlines()]
     assert ids == sorted(ids) and len(ids) == 5
+
+
+async def test_an_evaluation_is_a_line_an_asset_and_an_exit_code(sonic: Sonic) -> None:
+    narrow = await sonic("withdrawals", "evaluate", "--dry-run")
+    assert narrow.exit_code == 0
+    assert re.fullmatch(r"djed: decision=1, wmax_usd=\d+\.\d\d \(2 wallets\)\n", narrow.output)
+    assert (await sonic.json("withdrawals", "evaluate"))[0]["value"] == "DECISION_VALUE_WITHDRAW_OK"
+    held = await sonic("withdrawals", "evaluate", "--as-of", "2020-01-01")
+    assert held.exit_code == 0 and held.output.startswith("djed: decision=0, wmax_usd=")
+    assert "[reason: " in held.output
+    assert (await sonic("withdrawals", "add", "usdc")).exit_code == 0
+    failed = await sonic("withdrawals", "evaluate", "--as-of", "2020-01-01")
+    assert failed.exit_code == 1
+    assert failed.output == "usdc: decision=-1, wmax_usd=unknown (0 wallets) [reason: no data]\n"
+    told = await sonic("withdrawals", "evaluate", "--help")
+    assert "Exit code 1 when a decision is -1" in " ".join(told.output.split())
+    wrong = await sonic("withdrawals", "check-config", "-", stdin="[")
+    assert wrong.exit_code == 1 and "neither YAML nor JSON" in wrong.output

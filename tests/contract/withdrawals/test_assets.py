@@ -74,6 +74,7 @@ async def test_an_edit_changes_what_it_names_and_nothing_else(bench: Bench) -> N
         (pb.Asset(name="djed", wallets=["nobody"]), "asset.wallets"),
         (pb.Asset(name="djed", cap_units="-1"), "asset.cap_units"),
         (pb.Asset(name="djed", cap_units="x"), "asset.cap_units"),
+        (pb.Asset(name="djed", fee_units="1e999999"), "asset.fee_units"),
     ],
 )
 async def test_a_setting_that_breaks_its_rule_is_named(

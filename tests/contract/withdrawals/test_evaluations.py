@@ -113,6 +113,32 @@ async def test_a_wallet_that_fails_is_an_error_and_no_silent_zero(bench: Bench) 
     assert Decimal(by_name["main"].allowance_units) > 0
 
 
+async def test_a_wallet_that_took_everything_out_holds_nothing_and_is_no_gap(bench: Bench) -> None:
+    await bench.watch_djed(("main", "empty", "never"), ref_mode=pb.REF_MODE_DATA_RANGE)
+    bench.venue.hold("addr1main", str(await bench.grow(60)))
+    await bench.grow(60, wallet="empty")
+    # A sample that another source has just told is believed.
+    await bench.evaluate()
+    fresh = await bench.evaluate()
+    assert {one.wallet: one.last_units for one in fresh.wallets}["empty"] != "0"
+    bench.clock.advance(4 * 3600)
+    flow = pb.Flow(asset="djed", wallet="empty", market="DJED", units="1001.2")
+    flow.kind = pb.FLOW_KIND_WITHDRAWAL
+    flow.flow_time.FromDatetime(bench.clock.now() - timedelta(minutes=90))
+    await bench.supply.CreateFlow(pb.CreateFlowRequest(flow=flow))
+    dry = await bench.evaluate(dry_run=True)
+    kept = await bench.evaluate()
+    for decision in (dry, kept):
+        assert "NO_DATA" not in reasons(decision)
+        held = {one.wallet: one for one in decision.wallets}
+        assert set(held) == {"main", "empty"}
+        assert (held["empty"].last_units, held["empty"].error) == ("0", "")
+    # Where the market has no rate nothing can be counted, and nothing is no answer.
+    bench.clock.advance(4 * 3600)
+    bench.venue.listed[0] = replace(bench.venue.listed[0], exchange_rate=None)
+    assert "NO_DATA" in reasons(await bench.evaluate())
+
+
 async def test_a_venue_that_is_down_fails_every_wallet(bench: Bench) -> None:
     await supplied(bench)
     bench.venue.down = True

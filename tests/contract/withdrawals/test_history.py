@@ -13,9 +13,11 @@ from sonic.withdrawals.v1 import withdrawals_pb2_grpc as rpc
 
 from services.withdrawals import server
 from services.withdrawals.sources.greptime import GreptimeAccess, build_greptime
+from services.withdrawals.supply.domain.venue import VenueTransaction
 from shared.clock import PushedClock
 from shared.lifecycle import App
 from shared.rpc.client import Channel
+from tests.contract.withdrawals.conftest import FakeVenue
 from tests.fakes.databases import Databases
 from tests.fakes.greptime import FakeGreptime
 
@@ -177,3 +179,46 @@ async def test_a_dry_run_keeps_nothing_of_it(stand: Stand) -> None:
     await stand.watch()
     await stand.advisor.Evaluate(pb.EvaluateRequest(dry_run=True))
     assert await stand.values(pb.VIEW_POSITION) == []
+
+
+async def test_a_flow_that_the_venue_tells_too_is_listed_once_with_its_note(
+    databases: Databases,
+) -> None:
+    clock, venue = PushedClock(START), FakeVenue()
+    sent = START - timedelta(hours=30)
+    venue.told["addr1main"] = [
+        VenueTransaction(f"tx{hours}", "WITHDRAW", "DJED", "", sent + timedelta(hours=hours), units)
+        for hours, units in ((0, Decimal(3)), (2, Decimal("4.5")))
+    ]
+    async with FakeGreptime() as greptime:
+        greptime.tables[WITHDRAWALS.format("djed")] = [
+            position(29.5, None, "addr1main") | {"amount": -3, "notes": "alert_driven"},
+            # Of the other's amount, and hours later.
+            position(20, None, "addr1main") | {"amount": 3, "notes": "alone"},
+        ]
+        kept, http = build_greptime(GreptimeAccess(greptime.url), clock)
+        config = server.Config(
+            listen_address="127.0.0.1:0",
+            database_url=databases.url("withdrawals"),
+            sonic_live=True,
+        )
+        app = server.build(config, clock, server.Outside(venue, [], history=kept, parts=[http]))
+        async with app, App("client", [channel := Channel(app.address)]):
+            assets = channel.stub(rpc.AssetsServiceStub)
+            wallet = pb.Wallet(name="main", addresses=["addr1main"])
+            await assets.SetWallet(pb.SetWalletRequest(wallet=wallet))
+            await assets.CreateAsset(pb.CreateAssetRequest(asset=pb.Asset(name="djed")))
+            await channel.stub(rpc.AdvisorServiceStub).Evaluate(pb.EvaluateRequest())
+            supply = channel.stub(rpc.SupplyServiceStub)
+            flows, token = [], ""
+            for _ in range(3):
+                asked = pb.ListFlowsRequest(page_size=1, page_token=token, asset="djed")
+                answer = await supply.ListFlows(asked)
+                flows += [(one.units, one.note, one.source) for one in answer.flows]
+                token = answer.next_page_token
+    assert not token
+    assert flows == [
+        ("3", "alone", pb.ROW_SOURCE_GREPTIME),
+        ("4.5", "", pb.ROW_SOURCE_SYNC),
+        ("3", "alert_driven", pb.ROW_SOURCE_SYNC),
+    ]

@@ -165,6 +165,23 @@ async def test_a_bad_row_is_named_and_the_others_are_kept(bench: Bench) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("amounts", "problem"),
+    [
+        ('"units": "1e999999"', "row 1: units: at most 2^60 of the smallest unit (10^-6 tokens)"),
+        ('"units": 1, "price_usd": []', "row 1: price_usd: a decimal number"),
+        ('"units": 1, "exchange_rate": {}', "row 1: exchange_rate: a decimal number"),
+    ],
+)
+async def test_amounts_beyond_any_number_are_refused_with_their_row(
+    bench: Bench, amounts: str, problem: str
+) -> None:
+    named = '"asset": "djed", "wallet": "main", "time": "2026-11-20T00:00:00Z"'
+    content = f'[{{{named}, {amounts}}}, {{{named}, "units": "0e999999"}}]'
+    answer = await bench.supply.ImportSamples(pb.ImportSamplesRequest(content=content))
+    assert (answer.new_count, list(answer.refused)) == (1, [problem])
+
+
 async def test_samples_come_as_json_too(bench: Bench) -> None:
     content = (
         '{"samples": [{"asset": "djed", "wallet": "main", "market": "DJED", "ts": 1795000000000,'

@@ -22,6 +22,8 @@ WORDS: Mapping[str, tuple[str, ...]] = {
 }
 _NAME = re.compile(r"[a-z0-9_]{1,32}")
 _MAX_SPAN = timedelta(days=3650)
+# More than any token there is; what is compared with it fits the columns of units.
+_MAX_UNITS = Decimal(10**12)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +125,8 @@ def problems_of(settings: AssetSettings) -> Iterator[tuple[str, str]]:
         yield "safety_factor", "above 0"
     for name in ("cap_units", "fee_units"):
         amount = getattr(settings, name)
-        if amount is not None and not (amount.is_finite() and amount >= 0):
-            yield name, "a number of tokens, 0 or more"
+        if amount is not None and not (amount.is_finite() and 0 <= amount <= _MAX_UNITS):
+            yield name, "a number of tokens, 0 to 10^12"
     if unknown := [name for name in price.sources if name not in PRICE_SOURCES]:
         yield "price.sources", f"{', '.join(unknown)[:60]}: one of {', '.join(PRICE_SOURCES)}"
     if gate.k_sigma == 0:

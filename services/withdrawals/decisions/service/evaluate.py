@@ -114,6 +114,9 @@ class EvaluateService:
         if not live:
             return gathered
         gathered |= await self._gathering.take(real, now)
+        for asset in real:
+            mine = gathered[asset.settings.name]
+            mine.samples += await self._supply.emptied(asset, mine.absent)
         if kept:
             await self._supply.add([one for mine in gathered.values() for one in mine.samples])
             for name, problem in (await self._history.take(real)).items():

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 
 from services.withdrawals.assets.domain.settings import Asset, Wallet
 from services.withdrawals.assets.service.assets import AssetsService
@@ -37,6 +38,8 @@ class Gathered:
     # The venue answered, and knows no market of the asset.
     is_unresolved: bool = False
     samples: list[SampleRow] = field(default_factory=list)
+    # The venue answered of these and knows no supply of them: nothing is held, if ever it was.
+    absent: list[SampleRow] = field(default_factory=list)
     failures: list[HoldingFailure] = field(default_factory=list)
     collateral_units: dict[Holding, Decimal] = field(default_factory=dict)
     venue_yield_units: dict[Holding, Decimal] = field(default_factory=dict)
@@ -74,9 +77,9 @@ class Gathering:
             mine.quotes.sort(key=lambda quote: order.index(quote.source))
             price = next((quote.price_usd for quote in mine.quotes if quote.price_usd), None)
             ada = next((quote.ada_usd for quote in mine.quotes if quote.ada_usd), None)
-            mine.samples = [
-                replace(sample, price_usd=price, ada_usd=ada) for sample in mine.samples
-            ]
+            priced = partial(replace, price_usd=price, ada_usd=ada)
+            mine.samples = list(map(priced, mine.samples))
+            mine.absent = list(map(priced, mine.absent))
         return gathered
 
     def simulated(self, start: datetime, now: datetime) -> Gathered:
@@ -178,9 +181,13 @@ def _settle(
         if isinstance(found, SonicError):
             mine.failures.append(_failure(wallet, market.id, found))
             continue
-        for one in found:
-            if one.market == market.id:
-                _hold(settings.name, wallet.name, one, market, mine, now)
+        held_here = [one for one in found if one.market == market.id]
+        for one in held_here:
+            _hold(settings.name, wallet.name, one, market, mine, now)
+        # Without a rate the venue's supply cannot be counted, and its absence says nothing.
+        if not held_here and market.exchange_rate is not None:
+            nothing = Held(market.id, Decimal(0), Decimal(0))
+            mine.absent.append(_sample(settings.name, wallet.name, nothing, market, now))
 
 
 def _hold(
@@ -191,18 +198,19 @@ def _hold(
         mine.collateral_units[holding] = one.free_collateral_units
     if one.venue_yield_units is not None:
         mine.venue_yield_units[holding] = one.venue_yield_units
-    mine.samples.append(
-        SampleRow(
-            asset,
-            wallet,
-            market.id,
-            now,
-            one.units,
-            None,
-            one.receipt_units,
-            market.exchange_rate,
-            RowSource.SYNC,
-        )
+    mine.samples.append(_sample(asset, wallet, one, market, now))
+
+
+def _sample(asset: str, wallet: str, one: Held, market: Market, now: datetime) -> SampleRow:
+    return SampleRow(
+        asset,
+        wallet,
+        market.id,
+        now,
+        one.units,
+        receipt_units=one.receipt_units,
+        exchange_rate=market.exchange_rate,
+        source=RowSource.SYNC,
     )
 
 

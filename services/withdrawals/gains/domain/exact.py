@@ -56,8 +56,10 @@ class UnitScale:
         """Smallest units of an amount of tokens. InvalidArgument: no number, or out of range."""
         if not tokens.is_finite():
             raise invalid(field, "a finite number")
-        scaled = tokens.scaleb(self.decimals, EXACT)
-        if abs(scaled) > MAX_SMALLEST_UNITS:
+        # An exponent beyond the context's own overflows before it can be compared.
+        is_small = not tokens or tokens.adjusted() < MAX_DECIMALS + 2
+        scaled = tokens.scaleb(self.decimals, EXACT) if is_small else tokens
+        if not is_small or abs(scaled) > MAX_SMALLEST_UNITS:
             raise invalid(field, f"at most 2^60 of the smallest unit (10^-{self.decimals} tokens)")
         return int(scaled.to_integral_value(ROUND_HALF_EVEN, EXACT))
 

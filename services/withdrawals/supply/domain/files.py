@@ -161,7 +161,7 @@ def _sample(cells: Cells) -> SampleRow:
 
 
 def _optional(cells: Cells, name: str, read: Callable[[Cells, str], T]) -> T | None:
-    return None if cells.get(name) in {None, ""} else read(cells, name)
+    return None if cells.get(name) in (None, "") else read(cells, name)
 
 
 def _name(cells: Cells, name: str, length: int) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Generic, TypeVar
@@ -18,7 +18,7 @@ _BRIDGED = {"usdc", "usdt"}
 # A price of ADA holds for a sample that is not longer after it.
 _PRICE_AGE = timedelta(hours=3)
 # The same flow as two programs tell it: when it was sent, and when it was seen.
-_APART = timedelta(hours=1)
+TWINS_APART = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +82,13 @@ def one_of_each(flows: Sequence[FlowRow]) -> list[FlowRow]:
     """Flows without those that the venue told too: the venue's stays and takes over the note, which
     only the other program has.
     """
+    doubled, notes = twins(flows)
+    return [noted(row, notes) for row in flows if row.key not in doubled]
+
+
+def twins(flows: Iterable[FlowRow]) -> tuple[set[int], dict[int, str]]:
+    """Keys of the other program's flows that the venue told too; notes of the venue's by key."""
+    flows = list(flows)
     told: dict[tuple[object, ...], list[FlowRow]] = {}
     for row in flows:
         if row.source is RowSource.SYNC:
@@ -94,18 +101,19 @@ def one_of_each(flows: Sequence[FlowRow]) -> list[FlowRow]:
         near = [
             one
             for one in told.get(_likeness(row), ())
-            if one.key not in notes and abs(one.flow_time - row.flow_time) <= _APART
+            if one.key not in notes and abs(one.flow_time - row.flow_time) <= TWINS_APART
         ]
         if near:
             twin = min(near, key=lambda one: abs(one.flow_time - row.flow_time))
             notes[twin.key] = twin.note or row.note
             doubled.add(row.key)
-    return [_noted(row, notes) for row in flows if row.key not in doubled]
+    return doubled, notes
 
 
 def _likeness(row: FlowRow) -> tuple[object, ...]:
     return row.wallet, row.market, row.kind, round(row.units, 6)
 
 
-def _noted(row: FlowRow, notes: Mapping[int, str]) -> FlowRow:
+def noted(row: FlowRow, notes: Mapping[int, str]) -> FlowRow:
+    """The flow with the note that is known of its twin."""
     return replace(row, note=notes[row.key]) if row.key in notes else row

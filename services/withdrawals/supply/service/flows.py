@@ -13,6 +13,7 @@ from services.withdrawals.supply.domain.rows import (
     RowSource,
     key_of,
 )
+from services.withdrawals.supply.domain.stored import noted, twins
 from services.withdrawals.supply.ports import Watched
 from services.withdrawals.supply.store.supply import Begin
 from shared import paging
@@ -32,11 +33,13 @@ class FlowsService:
         self._clock = clock
 
     async def flows(self, page_size: int, page_token: str, wanted: FlowFilter) -> Page[FlowRow]:
-        """Newest first."""
+        """Newest first; what the venue and another program told is one, the venue's."""
         context = paging.context("flows", wanted)
         page = paging.parse(page_size, page_token, context=context)
         async with self._read() as store:
-            found = await store.flow_page(page, wanted)
+            doubled, notes = twins(await store.alike(wanted.asset, wanted.wallet))
+            found = await store.flow_page(page, wanted, doubled)
+        found = [noted(row, notes) for row in found]
         return paging.cut(found, page, context, lambda row: (row.flow_time, row.key))
 
     async def create_flow(self, row: FlowRow) -> FlowRow:

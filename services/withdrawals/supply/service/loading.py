@@ -68,6 +68,19 @@ class SupplyRows:
             if flows:
                 await store.add_flows(flows, self._clock.now())
 
+    async def emptied(self, asset: Asset, absent: Sequence[SampleRow]) -> list[SampleRow]:
+        """Of samples of nothing those whose wallet once held something, the last of it too old to
+        be carried forward: without them it would have no data for ever. Who was never there is
+        none of the asset's wallets; a newer sample of another source is believed.
+        """
+        if not absent:
+            return []
+        async with self._begin() as store:
+            last = await store.last_sample_times(asset.settings.name)
+        age = asset.settings.sample_age_limit
+        times = {row: last.get((row.wallet, row.market)) for row in absent}
+        return [row for row, time in times.items() if time and row.sample_time - time > age]
+
     async def last_sample_time(self, asset: Asset) -> datetime | None:
         """The newest one's."""
         async with self._begin() as store:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -16,6 +16,7 @@ from services.withdrawals.supply.domain.rows import (
     ReferenceRow,
     RowSource,
 )
+from services.withdrawals.supply.domain.stored import TWINS_APART
 from services.withdrawals.tables import flow, holding, reference
 from shared import rows
 from shared.database.keyset import apply
@@ -52,6 +53,17 @@ _OF_ASSET = Statement(
     f"select {_COLUMNS} from flow join holding on holding.key = flow.holding_key"
     " where holding.asset = :asset and flow.flow_time <= :until"
     " and (holding.market = :demo_market) = :demo order by flow.flow_time, flow.key"
+)
+# Flows that may be one, told by two: which of them are is the domain's rule.
+_ALIKE = Statement(
+    f"select {_COLUMNS} from flow join holding on holding.key = flow.holding_key"
+    " where (:asset = '' or holding.asset = :asset) and (:wallet = '' or holding.wallet = :wallet)"
+    " and flow.source = any(:sources) and exists (select from flow other"
+    " where other.holding_key = flow.holding_key and other.kind = flow.kind"
+    " and other.source = any(:sources) and other.source <> flow.source"
+    " and other.flow_time >= flow.flow_time - cast(:apart as interval)"
+    " and other.flow_time <= flow.flow_time + cast(:apart as interval)"
+    " and abs(other.units - flow.units) <= 0.000001) order by flow.flow_time, flow.key"
 )
 _DELETE = Statement(
     f"delete from flow using holding where holding.key = flow.holding_key and flow.key = :key"
@@ -116,8 +128,18 @@ class FlowRows:
         )
         return [_flow(row) for row in found]
 
-    async def flow_page(self, page: PageRequest, wanted: FlowFilter) -> list[FlowRow]:
-        """Newest first, one more than the page holds."""
+    async def alike(self, asset: str, wallet: str) -> list[FlowRow]:
+        """Those of the venue and of another program that may be one flow, ascending by time."""
+        sources = [int(RowSource.SYNC), int(RowSource.GREPTIME)]
+        found = await self._transaction.fetch(
+            _ALIKE, asset=asset, wallet=wallet, sources=sources, apart=TWINS_APART
+        )
+        return [_flow(row) for row in found]
+
+    async def flow_page(
+        self, page: PageRequest, wanted: FlowFilter, without: Collection[int] = ()
+    ) -> list[FlowRow]:
+        """Newest first, one more than the page holds; `without`: keys that are left out."""
         query = select(flow, holding.c.asset, holding.c.wallet, holding.c.market).join(
             holding, holding.c.key == flow.c.holding_key
         )
@@ -131,6 +153,8 @@ class FlowRows:
             query = query.where(flow.c.flow_time >= wanted.start_time)
         if wanted.end_time is not None:
             query = query.where(flow.c.flow_time < wanted.end_time)
+        if without:
+            query = query.where(flow.c.key.notin_(sorted(without)))
         newest = [(flow.c.flow_time, "desc"), (flow.c.key, "desc")]
         query = apply(query, newest, page.after, page.size)  # type: ignore[arg-type]
         return [_flow(row) for row in await self._transaction.fetch(query)]

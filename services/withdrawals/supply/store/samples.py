@@ -50,6 +50,10 @@ _LAST = Statement(
     "select max(sample_time) from sample join holding on holding.key = holding_key"
     " where asset = :asset and (market = :demo_market) = :demo"
 )
+_LAST_OF_EACH = Statement(
+    "select wallet, market, (select max(sample_time) from sample where holding_key = holding.key)"
+    " as sample_time from holding where asset = :asset"
+)
 FIRST_MOMENT = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_STORED = Statement(
     "select max(sample_time) from sample join holding on holding.key = holding_key"
@@ -129,6 +133,11 @@ class SampleRows:
             _LAST, asset=asset, demo_market=DEMO_MARKET, demo=demo
         )
         return found
+
+    async def last_sample_times(self, asset: str) -> dict[tuple[str, str], datetime | None]:
+        """The newest one's by wallet and market; None: no sample."""
+        found = await self._transaction.fetch(_LAST_OF_EACH, asset=asset)
+        return {(row["wallet"], row["market"]): row["sample_time"] for row in found}
 
     async def last_of_source(self, asset: str, source: RowSource) -> datetime | None:
         """The newest one's of those told by a source."""
