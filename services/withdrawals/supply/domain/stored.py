@@ -104,8 +104,8 @@ def twins(flows: Iterable[FlowRow]) -> tuple[set[int], dict[int, str]]:
             if one.key not in notes and abs(one.flow_time - row.flow_time) <= TWINS_APART
         ]
         if near:
-            twin = min(near, key=lambda one: abs(one.flow_time - row.flow_time))
-            notes[twin.key] = twin.note or row.note
+            double = min(near, key=lambda one: abs(one.flow_time - row.flow_time))
+            notes[double.key] = double.note or row.note
             doubled.add(row.key)
     return doubled, notes
 
@@ -115,5 +115,5 @@ def _likeness(row: FlowRow) -> tuple[object, ...]:
 
 
 def noted(row: FlowRow, notes: Mapping[int, str]) -> FlowRow:
-    """The flow with the note that is known of its twin."""
+    """The flow with the note that is known of the same flow."""
     return replace(row, note=notes[row.key]) if row.key in notes else row
