@@ -23,6 +23,7 @@ from shared.clock import PushedClock
 from shared.rpc.server import GrpcServer
 from tests.contract.cli.conftest import pushed
 from tests.fakes.executed import executed
+from tests.fakes.ports import free_settings
 
 ROOT = Path(__file__).parents[3]
 _PATIENT = "import time; print('listening', flush=True); time.sleep(600)"
@@ -256,6 +257,8 @@ async def test_a_start_that_is_given_up_half_way_leaves_no_child_behind(
 ) -> None:
     """Ctrl-C between two children."""
     monkeypatch.setenv("SONIC_HOME", str(tmp_path))
+    for name, value in free_settings().items():
+        monkeypatch.setenv(name, value)
     before = set(psutil.Process().children(recursive=True))
 
     def started() -> list[psutil.Process]:
@@ -265,6 +268,7 @@ async def test_a_start_that_is_given_up_half_way_leaves_no_child_behind(
     async with system.forking() as forks:
         starting = asyncio.create_task(system.in_processes(Plan(), {}, print, forks).__aenter__())
         while len(started()) < 3:
+            assert not starting.done(), starting
             await asyncio.sleep(0.01)
         starting.cancel()
         async with asyncio.timeout(20):
