@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from datetime import UTC
+from math import isfinite
 
 from sonic.price.v1 import price_pb2 as pb
 from sonic.price.v1 import price_pb2_grpc as rpc
 
 from services.positions.enrichment.domain.enrichment import MarketPrice
-from shared.codec import number
 from shared.errors import SonicError
 from shared.log import get_logger
 from shared.rpc.client import Channel, idempotent
@@ -45,14 +45,15 @@ class PriceClient:
         return {
             price.asset: _market_price(price)
             for price in answer.prices
-            if price.HasField("price_usd")
+            if price.HasField("price_usd") and isfinite(price.price_usd)
         }
 
 
 def _market_price(price: pb.Price) -> MarketPrice:
+    known = price.HasField("hourly_volatility_ratio") and isfinite(price.hourly_volatility_ratio)
     return MarketPrice(
         price.price_usd,
         price.price_time.ToDatetime(UTC),
         price.quality in _USABLE,
-        number(price, "hourly_volatility_ratio"),
+        price.hourly_volatility_ratio if known else None,
     )

@@ -67,6 +67,8 @@ class EnrichmentService:
         self._clock = clock
         self._mark_max_age_seconds = mark_max_age_seconds
         self._frame: EnrichedFrame | None = None
+        # The highest number of a pass shown: none comes twice, whatever the database forgets.
+        self._newest_number = 0
         self._last_market: tuple[str, float, Mapping[str, MarketPrice]] = ("", 0.0, {})
         self._wake: Callable[[], None] = lambda: None
         # Whether the last pass had more changes than are listed.
@@ -105,15 +107,17 @@ class EnrichmentService:
         self, store: Store, market: Mapping[str, MarketPrice], *, durable: bool = True
     ) -> tuple[Enrichment, EnrichedFrame]:
         """One pass in the given transaction. The caller installs the frame after its commit."""
-        state, changes = await store.enrichment.begin_pass(durable=durable)
+        state = await store.enrichment.lock(durable=durable)
+        # Before the changes: a position may be newer than the time of its feed, never older.
         feeds, assets = await store.enrichment.names()
+        changes = await store.enrichment.take_changes()
         inputs, version = await self._inputs(store, state, changes), state.inputs_version
         if changes or not version:
             version = secrets.randbits(_VERSION_BITS)
         now = self._clock.now()
         market = {name: market[name] for name in assets.values() if name in market}
         context = EnrichContext(feeds, assets, market, now, self._mark_max_age_seconds, state.heat)
-        number = state.pass_number + 1
+        number = max(state.pass_number, self._newest_number) + 1
         state = replace(state, pass_number=number, inputs_version=version, enriched_time=now)
         enriched, frame = await _judged(inputs, context, state)
         await store.enrichment.close(state, market, frame.totals)
@@ -180,6 +184,7 @@ class EnrichmentService:
         """Show this frame to readers unless a later one is shown already."""
         if self._frame is None or frame.pass_number > self._frame.pass_number:
             self._frame = frame
+            self._newest_number = max(self._newest_number, frame.pass_number)
             self._wake()
 
     def on_frame(self, wake: Callable[[], None]) -> None:
@@ -194,8 +199,12 @@ class EnrichmentService:
     async def frame(self, pass_number: int | None = None) -> EnrichedFrame:
         """The last pass, or a later one than `pass_number` when the caller has just read that."""
         if pass_number is None:
+            shown = self._frame
             async with self._read() as store:
-                pass_number = (await store.enrichment.service_state()).pass_number
+                state = await store.enrichment.service_state()
+            pass_number = state.pass_number
+            if shown is self._frame and _is_forgotten(shown, state):
+                self._frame = None
         if self._frame is not None and self._frame.pass_number >= pass_number:
             return self._frame
         async with self._at_one_moment() as store:
@@ -224,6 +233,15 @@ class EnrichmentService:
         async with self._read() as store:
             ids = await store.enrichment.position_ids(position_keys)
         return [ids.get(key, "") for key in position_keys]
+
+
+def _is_forgotten(shown: EnrichedFrame | None, later: ServiceState) -> bool:
+    """Whether the database lost this pass since: in a crash, its commit is not durable, or by a
+    backup that was restored.
+    """
+    if shown is None or shown.pass_number < later.pass_number:
+        return False
+    return (shown.pass_number, shown.enriched_time) != (later.pass_number, later.enriched_time)
 
 
 async def _judged(

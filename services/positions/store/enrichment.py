@@ -48,12 +48,12 @@ _CHANGED = (
     " (select array_agg(key) from changed, unnest(position_keys) as key) as changed_keys"
     " from service_state"
 )
-_LOCK = Statement(f"{_STATE} from service_state for update")
+_LOCK = Statement(
+    f"{_STATE}, set_config('synchronous_commit', :synchronous, true) from service_state for update"
+)
 _LOOK = Statement(f"{_STATE} from service_state")
-_BEGIN_PASS = Statement(
-    "with changed as (delete from input_change returning position_keys)"
-    f" {_STATE}, set_config('synchronous_commit', :synchronous, true), {_CHANGED}"
-    " for update of service_state"
+_TAKE_CHANGES = Statement(
+    f"with changed as (delete from input_change returning position_keys) select {_CHANGED}"
 )
 _LOOK_AT_CHANGES = Statement(
     f"with changed as (select position_keys from input_change) {_STATE}, {_CHANGED}"
@@ -115,17 +115,17 @@ class EnrichmentStore:
     def __init__(self, transaction: Transaction) -> None:
         self._transaction = transaction
 
-    async def lock(self) -> ServiceState:
-        """The state row, held until commit."""
-        (row,) = await self._transaction.fetch(_LOCK)
+    async def lock(self, *, durable: bool = True) -> ServiceState:
+        """The state row, held until commit. Not durable: a crash may forget this commit."""
+        (row,) = await self._transaction.fetch(_LOCK, synchronous="on" if durable else "off")
         return _service_state(row)
 
-    async def begin_pass(self, *, durable: bool) -> tuple[ServiceState, InputChanges]:
-        """The state row, held until commit, and what is to be read anew, which is taken away. Not
-        durable: a crash may forget this commit.
+    async def take_changes(self) -> InputChanges:
+        """What is to be read anew, which is taken away. Only under the lock: who waits for it with
+        changes taken would wait for one that wants them.
         """
-        (row,) = await self._transaction.fetch(_BEGIN_PASS, synchronous="on" if durable else "off")
-        return _service_state(row), _changes(row)
+        (row,) = await self._transaction.fetch(_TAKE_CHANGES)
+        return _changes(row)
 
     async def service_state(self) -> ServiceState:
         """The state row as it is."""
