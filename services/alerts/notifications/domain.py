@@ -153,7 +153,8 @@ def head(payload: Mapping[str, str]) -> str:
 def matter(payload: Mapping[str, str]) -> str:
     """What it is about in few words, without level, wallet and distance."""
     if payload["type"] in _REPORTED:
-        return payload["summary"]
+        # Not in rows of a release that left it out where a hold ran out.
+        return payload.get("summary") or METRICS[AlertType[payload["type"]]].noun
     if payload["type"] == AlertType.TIME.name:
         return f"{payload.get('summary') or 'reminder'} ({payload['trigger_time']})"
     if payload["event"] in _ENDINGS:

@@ -51,9 +51,10 @@ _WAITING = (
 )
 _FORGET = Statement("delete from outbox where sent_time < :before")
 # Of the rows of a day: what is older escalates no more.
-_TOLD_ALONE = Statement(
+_KNOWN_ALONE = Statement(
     "select distinct alert_id from outbox join ledger on sequence = ledger_sequence"
-    " where outbox.level = 4 and not noted and alert_id = any(cast(:alert_ids as text[]))"
+    " where (outbox.level = 4 and not noted or reason in ('ACKNOWLEDGED', 'SILENCED'))"
+    " and alert_id = any(cast(:alert_ids as text[]))"
 )
 # People hear no more of it, and nothing of it that they heard of escalates.
 _QUIETEN = Statement(
@@ -113,9 +114,11 @@ class OutboxStore:
         await self._transaction.execute(_SENT, sequences=_sequences(waiting), now=now)
         await self._transaction.execute(_FORGET, before=now - _KEPT)
 
-    async def told_alone(self, alert_ids: Sequence[str]) -> set[str]:
-        """Those of these alerts of which a message of their own said HIGH lately."""
-        found = await self._transaction.fetch(_TOLD_ALONE, alert_ids=alert_ids)
+    async def known_alone(self, alert_ids: Sequence[str]) -> set[str]:
+        """Those of these alerts of which a message of their own said HIGH lately, or that a person
+        held.
+        """
+        found = await self._transaction.fetch(_KNOWN_ALONE, alert_ids=alert_ids)
         return {row["alert_id"] for row in found}
 
     async def quieten(self) -> None:
@@ -129,7 +132,11 @@ class OutboxStore:
 
 def _waiting(row: Row) -> Waiting:
     entry = rows.read(Entry, row)
-    payload = payload_of(entry) if entry.inputs else json.loads(entry.inputs_json)
+    try:
+        payload = payload_of(entry) if entry.inputs else json.loads(entry.inputs_json)
+    except ValueError:
+        # What this release cannot read must not keep the others back.
+        payload = {}
     return rows.read(
         Waiting, row, level=row["outbox_level"], ledger_hash=row["hash"], payload=payload
     )

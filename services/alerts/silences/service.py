@@ -220,9 +220,10 @@ class Silences:
         outcome, gathered = await self._gathering.gather(
             edit.store, edit.snapshot, outcome, positions
         )
-        if said.reason and not len(gathered.place):
+        if said.reason:
             noted = {0} if said.is_noted else set()
-            gathered = _noted(outcome, noted | await _told_alone(edit.store, outcome))
+            noted |= await _known_alone(edit.store, outcome)
+            gathered = _noted(outcome, gathered, noted)
         made = partial(
             entries_of,
             subjects=subjects,
@@ -318,23 +319,30 @@ def _held_level(present: Level, status: AlertStatus, wanted: Level | None) -> Le
     return max(present, Level.LOW) if wanted is None else wanted
 
 
-async def _told_alone(store: Store, outcome: Outcome) -> set[int]:
-    """Of many, the places of those that were told by themselves too: of each of them the
+async def _known_alone(store: Store, outcome: Outcome) -> set[int]:
+    """Of many, the places of those that were told or held by themselves too: of each of them the
     notification service has an incident beside the digest.
     """
     if len(outcome.changed) == 1:
         return set()
     ids = [alert_id(key) for key in outcome.columns.alert_key[outcome.changed].tolist()]
-    alone = await store.outbox.told_alone(ids)
+    alone = await store.outbox.known_alone(ids)
     return {place for place, id in enumerate(ids) if id in alone}
 
 
-def _noted(outcome: Outcome, places: set[int]) -> Gathered:
-    """These are for the notification service; at NORMAL there is no incident."""
+def _noted(outcome: Outcome, gathered: Gathered, places: set[int]) -> Gathered:
+    """With these for the notification service where people do not hear of them by themselves; at
+    NORMAL there is no incident.
+    """
     level = outcome.columns.level[outcome.changed].astype(np.int64)
-    place = np.array(sorted(places), np.int64)
+    place = np.array(sorted(places - set(gathered.place.tolist())), np.int64)
     place = place[level[place] > Level.NORMAL]
-    return Gathered(place, level[place], np.ones(len(place), bool))
+    return replace(
+        gathered,
+        place=np.concatenate([place, gathered.place]),
+        level=np.concatenate([level[place], gathered.level]),
+        noted=np.concatenate([np.ones(len(place), bool), gathered.noted]),
+    )
 
 
 def _entries(

@@ -386,3 +386,26 @@ async def test_many_that_may_have_been_liquidated_are_one_high_message_until_all
     assert word.subject.startswith("BACK: 4 positions: SOL long is held, and had been told")
     assert (word.incident_key, word.channels_reason) == (gone.incident_key, "WHO_HEARD")
     assert await is_quiet(house, gone.id)
+
+
+async def test_a_hold_of_a_digest_taken_back_is_taken_back_of_what_was_held_with_it(
+    house: House,
+) -> None:
+    first, *others = await crash(house, *[MEDIUM_MARK] * 4)
+    message = await digest(house)
+    id = message.facts["digest_id"]
+    await house.attention.SilenceAlert(pb.SilenceAlertRequest(id=id, level=pb.LEVEL_HIGH))
+    await house.flush()
+    for one in (first, *others):
+        await house.mark(one, HIGH_MARK)
+    await house.evaluate()
+    await house.attention.UnsilenceAlert(pb.UnsilenceAlertRequest(id=id))
+    *_, again = await house.messages()
+    assert again.subject.startswith("HIGH: 4 alerts")
+    assert again.HasField("escalation_due_time")
+    await house.at(first, MEDIUM_MARK, MEDIUM_MARK)
+    house.clock.advance(400)
+    await house.at(first, HIGH_MARK)
+    *_, alone = await house.messages()
+    assert alone.subject.startswith("HIGH: SOL long")
+    assert alone.HasField("escalation_due_time")

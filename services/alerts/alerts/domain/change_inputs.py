@@ -22,7 +22,7 @@ from services.alerts.alerts.domain.change_payload import (
 from services.alerts.alerts.domain.evaluation import Outcome
 from services.alerts.alerts.domain.readings import Positions
 from services.alerts.alerts.domain.subjects import Subject
-from services.alerts.domain.kinds import AlertType, kind_of
+from services.alerts.domain.kinds import REPORTED, AlertType, kind_of
 from services.alerts.ledger.domain import Entry, micros
 from services.alerts.notifications.domain import Payload, plain
 
@@ -113,6 +113,8 @@ def _payload_of(entry: Entry) -> Payload:
         payload["value"] = plain(entry.value)
     if bits & _HELD_BIT:
         payload |= {"position_id": entry.subject, "wallet": wallet, "side": SIDES[side]}
+    elif entry.type in REPORTED:
+        payload |= {"incident": entry.subject, "summary": summary}
     elif entry.type == AlertType.TIME:
         payload |= {"trigger_time": moment(round(trigger * 1_000_000)), "summary": summary}
     elif entry.type == AlertType.DELTA_CHANGE and is_known(start):

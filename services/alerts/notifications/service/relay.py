@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -17,6 +17,7 @@ from services.alerts.notifications.service.handovers import (
 from services.alerts.notifications.store import Waiting
 from services.alerts.service.ports import Notifier
 from services.alerts.service.snapshot_cache import SnapshotCache
+from services.alerts.thresholds.domain import ThresholdSet
 from shared.database.fence import Step
 from shared.errors import SonicError, Unavailable
 from shared.log import get_logger
@@ -116,9 +117,10 @@ class Relay:
                     return sent
                 thresholds = await self._cache.thresholds(store)
                 own = await store.annotations.channels([row.alert_id for row in rows])
-            handovers = most_urgent_first([handover(row, thresholds, own) for row in rows])
+            handovers, unreadable = _handovers(rows, thresholds, own)
             left = end_seconds - self._cache.clock.monotonic() if is_flush else _SEND_SECONDS
             accepted, refused, failure = await self._hand_over_all(handovers, left)
+            refused += unreadable
             await self._mark(
                 accepted, refused, [row for row in rows if row not in (*accepted, *refused)]
             )
@@ -213,6 +215,22 @@ class Relay:
                 await store.outbox.release(rest, now)
             for row in refused:
                 await store.outbox.release([row], now + _pause(row.tries))
+
+
+def _handovers(
+    rows: Sequence[Waiting], thresholds: ThresholdSet, own: Mapping[str, tuple[str, ...]]
+) -> tuple[list[Handover], list[Waiting]]:
+    """The most urgent first, and rows of which none can be made: they keep no other back."""
+    made, unreadable = [], []
+    for row in rows:
+        try:
+            made.append(handover(row, thresholds, own))
+        except (LookupError, ValueError) as error:
+            get_logger().error(
+                "row cannot be told", ledger_sequence=row.ledger_sequence, exc_info=error
+            )
+            unreadable.append(row)
+    return most_urgent_first(made), unreadable
 
 
 def _pause(tries: int) -> timedelta:
