@@ -9,7 +9,7 @@ import json
 import os
 import secrets
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -23,10 +23,11 @@ from shared.database import roles
 from shared.database.address import as_role, plain
 from shared.database.migrations import upgrade_all
 from shared.database.roles import initialise
-from shared.errors import FailedPrecondition, InvalidArgument
+from shared.errors import FailedPrecondition, InvalidArgument, Unavailable
 from shared.postgres import EmbeddedPostgres
 
 ROLES_FILE = "roles.json"
+WITHDRAWALS_TEST_ROLE = "withdrawals_test"
 
 
 def migrations_folder(service: str) -> Path:
@@ -39,7 +40,7 @@ def roles_of_services() -> dict[str, str]:
     WITHDRAWALS_TEST=1, so that neither reads nor writes touch the other's rows.
     """
     is_test = given("WITHDRAWALS_TEST").lower() in {"1", "true", "yes", "on"}
-    test = {"withdrawals": "withdrawals_test"} if is_test else {}
+    test = {"withdrawals": WITHDRAWALS_TEST_ROLE} if is_test else {}
     return {service: test.get(service, service) for service in SERVICES}
 
 
@@ -71,22 +72,42 @@ async def opened(plan: Plan) -> AsyncIterator[Opened]:
 
 
 @asynccontextmanager
+async def joined(plan: Plan) -> AsyncIterator[Opened]:
+    """As opened(); an embedded one that another process runs in this home is used as it is."""
+    named = plan.database_url or given("DATABASE_URL")
+    if not named:
+        with suppress(Unavailable):
+            url = await asyncio.to_thread(EmbeddedPostgres(plan.home / "postgres").connect)
+            yield Opened(url, None)
+            return
+    async with opened(plan) as found:
+        yield found
+
+
+@asynccontextmanager
 async def administrator_url(plan: Plan) -> AsyncIterator[str]:
     """As opened(), for those who only need the URL."""
     async with opened(plan) as found:
         yield found.url
 
 
-async def prepare(opened: Opened, home: Path, *, replace_given: bool = False) -> dict[str, str]:
-    """Bring roles, schemas and migrations up to date; answers each service's own URL.
+async def prepare(
+    opened: Opened,
+    home: Path,
+    *,
+    replace_given: bool = False,
+    names: Mapping[str, str] | None = None,
+) -> dict[str, str]:
+    """Bring roles, schemas and migrations up to date; answers each service's own URL. `names`: the
+    roles of some services; of all as configured without it.
 
     A role that has a password keeps it: another system may be using it now. Only a database of this
     home alone gets the home's passwords, and with `replace_given` a role the one of its
     <SERVICE>_DATABASE_URL. InvalidArgument BAD_SETTINGS names the secrets that are missing here.
     """
-    passwords = given_passwords()
+    names = names or roles_of_services()
+    passwords = {role: one for role, one in given_passwords().items() if role in names.values()}
     given_services = set(passwords)
-    names = roles_of_services()
     passwords |= _kept_passwords(home, [role for role in names.values() if role not in passwords])
     with _said("DATABASE_URL" if opened.owned is None else "the embedded PostgreSQL"):
         if replace_given:

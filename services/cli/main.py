@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import typer
 from rich.text import Text
 
-from services.cli import alerts, db, positions, wallet
+from services.cli import alerts, db, positions, wallet, withdrawals
 from services.cli.cycle import cycle
 from services.cli.dashboard import dashboard
 from services.cli.doctor import doctor
@@ -24,7 +24,12 @@ from shared.secret_shapes import REASON, looks_secret
 from shared.seed_phrases import is_phrase
 
 # Nouns with commands written by hand, too; `wallet` is the older name of wallets.
-_BY_HAND = {"positions": positions.app, "wallets": wallet.app, "alerts": alerts.app}
+_BY_HAND = {
+    "positions": positions.app,
+    "wallets": wallet.app,
+    "alerts": alerts.app,
+    "withdrawals": withdrawals.app,
+}
 
 
 def assembled(wanted: str | None = None) -> typer.Typer:

@@ -92,6 +92,9 @@ class Config(ServiceConfig):
     withdrawals_metrics: tuple[str, ...] = Field(
         METRIC_NAMES, description="which wo_ series /metrics shows", examples=["wo_decision"]
     )
+    withdrawals_metrics_address: str | None = Field(
+        None, description="host:port of /metrics of this service alone, in place of METRICS_ADDRESS"
+    )
     withdrawals_decisions_days: float = Field(
         400.0, ge=0, description="decisions stay so long, the last of an asset for ever; 0 = ever"
     )
@@ -201,10 +204,11 @@ def build(config: Config, clock: Clock | None = None, world: Outside | None = No
         channelz=config.channelz,
         large=dict.fromkeys(("ImportFlows", "ImportSamples", "ImportTokenRegistry"), _FILE_BYTES),
     )
-    side = metrics.serve(config.metrics_address)
+    side = metrics.serve(config.withdrawals_metrics_address or config.metrics_address)
     parts: list[Part] = [database, *world.parts, feed, side, server]
     parts += [turns, sweep_loop(forgetting.sweep, clock)]
-    if world.alerts is not None:
+    # Of a test nobody is told.
+    if world.alerts is not None and not config.withdrawals_test:
         relay = NewsRelay(decisions, world.alerts, clock)
         parts.append(relay_loop(relay.relay, clock))
     return App("withdrawals", parts, grace_seconds=config.shutdown_grace_seconds)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import asyncpg
 import pytest
 from sonic.withdrawals.v1 import withdrawals_pb2 as pb
 from sonic.withdrawals.v1 import withdrawals_pb2_grpc as rpc
+from typer.testing import CliRunner
 
 from services.cli import database
+from services.cli.main import assembled
 from services.cli.plan import Plan
 from services.withdrawals import server
 from shared.rpc.client import Channel
@@ -49,6 +52,16 @@ async def test_test_mode_leaves_the_normal_schema_alone(
         assert await evaluated(urls["withdrawals"], is_test=True) == 1
         assert await administrator.fetchval(_COUNT.format("withdrawals")) == before
         assert await administrator.fetchval(_COUNT.format("withdrawals_test")) == before
+        monkeypatch.delenv("WITHDRAWALS_TEST")
+        # So does the command line, beside a running system or without one.
+        monkeypatch.setenv("DATABASE_URL", databases.admin_url)
+        words = ["withdrawals", "evaluate", "--test"]
+        done = await asyncio.to_thread(CliRunner().invoke, assembled("withdrawals"), words)
+        assert done.exit_code == 0, done.output
+        assert done.stdout.startswith("djed: decision=")
+        count = "select count(*) from {0}.decision"
+        assert await administrator.fetchval(count.format("withdrawals")) == 1
+        assert await administrator.fetchval(count.format("withdrawals_test")) == 2
         with pytest.raises(ValueError, match="must name the role withdrawals_test"):
             await evaluated(databases.url("withdrawals"), is_test=True)
     finally:

@@ -161,4 +161,5 @@ WITHDRAWALS = Noun(
         Verb("remove-reference", f"{_SUPPLY}DeleteReference", ("id",), question="Remove it?"),
     ),
     "Look",
+    test=True,
 )

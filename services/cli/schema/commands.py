@@ -20,6 +20,7 @@ from services.cli.schema.calls import call_of, filled, method_of, pages, rows_fi
 from services.cli.schema.fields import Field, at, names, python_type
 from services.cli.schema.render import plain_columns, show_message, show_rows
 from services.cli.schema.verbs import Noun, Verb
+from services.cli.schema_of_tests import in_test_schema
 from shared.errors import FailedPrecondition, InvalidArgument
 from shared.rpc.comments import packaged
 
@@ -38,6 +39,9 @@ def add_verbs(app: typer.Typer, noun: Noun) -> None:
 def _work(noun: Noun, verb: Verb) -> Callable[..., Any]:
     """The command's function: typer reads its options from the signature that is put on it."""
     parameters = list(_parameters(verb))
+    if noun.test:
+        words = "In the schema of tests alone, reads and writes; the running system is left alone."
+        parameters.append(_made("test", bool, typer.Option("--test", help=words), False))
     paths = dict(_named(verb))
 
     async def work(**given: Any) -> int | None:
@@ -141,7 +145,7 @@ async def _run(
     given |= _agreed(verb, other)
     file = other.get("file")
     content = None if file is None else await asyncio.to_thread(_read, file)
-    async with connected() as system:
+    async with in_test_schema() if other.get("test") else connected() as system:
         request = await filled(system, verb, given, content)
         call = await call_of(system, verb)
         if method_of(verb).server_streaming:

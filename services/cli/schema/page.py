@@ -11,8 +11,9 @@ from services.cli.main import assembled
 _HEAD = """# Commands
 
 Made from the commands themselves: `sonic COMMAND --help` says the same, with every option.
-Everything that prints takes `--json`; what deletes asks first, or takes `--yes`. Exit code 0: done;
-1: it failed, and one line says why; 2: settings or a part of it; 130: Ctrl-C.
+Everything that prints takes `--json`; what deletes asks first, or takes `--yes`;
+those of withdrawals take `--test`. Exit code 0: done; 1: it failed, and one line says why;
+2: settings or a part of it; 130: Ctrl-C.
 Spans are `90s`, `15min`, `1h30m`, `2d`; times `2026-11-29T14:00Z`, `2h ago`, `now`.
 """
 
@@ -43,7 +44,7 @@ def _table(commands: list[tuple[str, object]], prefix: str) -> Iterator[str]:
         options = ", ".join(
             f"`{one.opts[0]}`"
             for one in parameters
-            if one.param_type_name == "option" and one.name not in ("json", "yes")
+            if one.param_type_name == "option" and one.name not in ("json", "yes", "test")
         )
         said = " ".join((getattr(one, "help", "") or "").split()).replace("|", "\\|")
         words, _, example = said.partition(" Example: ")

@@ -116,7 +116,9 @@ def _value(message: Message, field: Field) -> Text:
     if is_map(field):
         return Text("  ".join(f"{name} {one}" for name, one in sorted(value.items())))
     if field.is_repeated:
-        return Text(", ".join(str(_one(field, one)) for one in value))
+        texts = [str(_one(field, one)) for one in value]
+        # Sentences stand below one another.
+        return Text(("\n" if any(" " in text for text in texts) else ", ").join(texts))
     return _one(field, value)
 
 

@@ -61,3 +61,5 @@ class Noun:
     help: str
     verbs: tuple[Verb, ...]
     panel: str
+    # Whether each takes --test: a server of the command's own in the schema of tests.
+    test: bool = False

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import sys
 from collections.abc import AsyncIterator, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +153,9 @@ async def test_an_evaluation_is_a_line_an_asset_and_an_exit_code(sonic: Sonic) -
     held = await sonic("withdrawals", "evaluate", "--as-of", "2020-01-01")
     assert held.exit_code == 0 and held.output.startswith("djed: decision=0, wmax_usd=")
     assert "[reason: " in held.output
+    id = (await sonic.json("withdrawals", "decisions", "--limit", "1"))[0]["id"]
+    explained = (await sonic("withdrawals", "explain", id)).output.splitlines()
+    assert [line for line in explained if re.search(r"│ together: [\d.]+ tokens, .* USD +│", line)]
     assert (await sonic("withdrawals", "add", "usdc")).exit_code == 0
     failed = await sonic("withdrawals", "evaluate", "--as-of", "2020-01-01")
     assert failed.exit_code == 1
@@ -159,3 +164,34 @@ async def test_an_evaluation_is_a_line_an_asset_and_an_exit_code(sonic: Sonic) -
     assert "Exit code 1 when a decision is -1" in " ".join(told.output.split())
     wrong = await sonic("withdrawals", "check-config", "-", stdin="[")
     assert wrong.exit_code == 1 and "neither YAML nor JSON" in wrong.output
+
+
+@pytest.mark.skipif(
+    find_spec("matplotlib") is None, reason="NOT RUN: plots, for want of the extra sonic[plots]"
+)
+async def test_a_plot_is_a_file_of_its_ending(sonic: Sonic, tmp_path: Path) -> None:
+    await sonic("withdrawals", "evaluate")
+    for name, begins in (("djed.png", b"\x89PNG"), ("djed.SVG", b"<?xml")):
+        file = tmp_path / name
+        done = await sonic("withdrawals", "plot", "djed", "--output", str(file))
+        assert done.exit_code == 0, done.output
+        drawn = file.read_bytes()
+        assert drawn.startswith(begins) and len(drawn) > 10_000
+    # Outlines, not text: what they say is said by the comments that matplotlib writes.
+    svg = (tmp_path / "djed.SVG").read_text()
+    for words in ("djed (DEMO: simulated)", "band of the last point", "withdrawal"):
+        assert f"<!-- {words} -->" in svg
+    nowhere = await sonic("withdrawals", "plot", "djed", "--output", str(tmp_path / "no" / "x.png"))
+    assert nowhere.exit_code == 1 and "BAD_FILE" in nowhere.output
+
+
+async def test_a_plot_without_its_library_names_the_fix(
+    sonic: Sonic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.delitem(sys.modules, "matplotlib.figure", raising=False)
+    refused = await sonic("withdrawals", "plot", "djed")
+    assert refused.exit_code == 1
+    assert "PLOTS_MISSING" in refused.output and "-m pip install 'matplotlib" in refused.output
+    wrong = await sonic("withdrawals", "plot", "djed", "--output", "djed.pdf")
+    assert wrong.exit_code == 1 and ".png or .svg" in wrong.output

@@ -18,7 +18,7 @@ _BRIDGED = {"usdc", "usdt"}
 # A price of ADA holds for a sample that is not longer after it.
 _PRICE_AGE = timedelta(hours=3)
 # The same flow as two programs tell it: when it was sent, and when it was seen.
-TWINS_APART = timedelta(hours=1)
+DOUBLES_APART = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +82,11 @@ def one_of_each(flows: Sequence[FlowRow]) -> list[FlowRow]:
     """Flows without those that the venue told too: the venue's stays and takes over the note, which
     only the other program has.
     """
-    doubled, notes = twins(flows)
+    doubled, notes = doubles(flows)
     return [noted(row, notes) for row in flows if row.key not in doubled]
 
 
-def twins(flows: Iterable[FlowRow]) -> tuple[set[int], dict[int, str]]:
+def doubles(flows: Iterable[FlowRow]) -> tuple[set[int], dict[int, str]]:
     """Keys of the other program's flows that the venue told too; notes of the venue's by key."""
     flows = list(flows)
     told: dict[tuple[object, ...], list[FlowRow]] = {}
@@ -101,7 +101,7 @@ def twins(flows: Iterable[FlowRow]) -> tuple[set[int], dict[int, str]]:
         near = [
             one
             for one in told.get(_likeness(row), ())
-            if one.key not in notes and abs(one.flow_time - row.flow_time) <= TWINS_APART
+            if one.key not in notes and abs(one.flow_time - row.flow_time) <= DOUBLES_APART
         ]
         if near:
             double = min(near, key=lambda one: abs(one.flow_time - row.flow_time))

@@ -13,7 +13,7 @@ from services.withdrawals.supply.domain.rows import (
     RowSource,
     key_of,
 )
-from services.withdrawals.supply.domain.stored import noted, twins
+from services.withdrawals.supply.domain.stored import doubles, noted
 from services.withdrawals.supply.ports import Watched
 from services.withdrawals.supply.store.supply import Begin
 from shared import paging
@@ -37,7 +37,7 @@ class FlowsService:
         context = paging.context("flows", wanted)
         page = paging.parse(page_size, page_token, context=context)
         async with self._read() as store:
-            doubled, notes = twins(await store.alike(wanted.asset, wanted.wallet))
+            doubled, notes = doubles(await store.alike(wanted.asset, wanted.wallet))
             found = await store.flow_page(page, wanted, doubled)
         found = [noted(row, notes) for row in found]
         return paging.cut(found, page, context, lambda row: (row.flow_time, row.key))

@@ -16,7 +16,7 @@ from services.withdrawals.supply.domain.rows import (
     ReferenceRow,
     RowSource,
 )
-from services.withdrawals.supply.domain.stored import TWINS_APART
+from services.withdrawals.supply.domain.stored import DOUBLES_APART
 from services.withdrawals.tables import flow, holding, reference
 from shared import rows
 from shared.database.keyset import apply
@@ -132,7 +132,7 @@ class FlowRows:
         """Those of the venue and of another program that may be one flow, ascending by time."""
         sources = [int(RowSource.SYNC), int(RowSource.GREPTIME)]
         found = await self._transaction.fetch(
-            _ALIKE, asset=asset, wallet=wallet, sources=sources, apart=TWINS_APART
+            _ALIKE, asset=asset, wallet=wallet, sources=sources, apart=DOUBLES_APART
         )
         return [_flow(row) for row in found]
 
