@@ -45,16 +45,15 @@ class AlertsClient:
         """The decision as it stands: what may be withdrawn, and whether the peg holds."""
         record = news.record
         price = "unknown" if record.price_usd is None else f"{record.price_usd:.4f} USD"
-        depegged = "DEPEG" in record.reasons
-        peg = f"{record.asset} {'is off its peg' if depegged else 'holds its peg'}: price {price}"
+        peg = "is off its peg" if record.is_off_peg else "holds its peg"
         await self._stub.ReportDecision(
             alerts_pb2.ReportDecisionRequest(
                 request_id=news.request_id,
                 asset=record.asset,
                 may_withdraw=record.value == 1,
-                depegged=depegged,
+                depegged=record.is_off_peg,
                 summary=cut(record.summary, _TEXT_LENGTH),
-                peg_summary=cut(peg, _TEXT_LENGTH),
+                peg_summary=cut(f"{record.asset} {peg}: price {price}", _TEXT_LENGTH),
                 demo=record.demo,
             )
         )

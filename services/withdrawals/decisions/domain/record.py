@@ -88,10 +88,17 @@ class DecisionRecord:
     demo: bool = False
     cycle_id: str = ""
     key: int = 0
+    # As last judged: without a price it is not known to be found again.
+    is_off_peg: bool = False
 
     @property
     def id(self) -> str:
         return f"decision-{self.key}" if self.key else ""
+
+    def after(self, before: DecisionRecord | None) -> DecisionRecord:
+        """With how the peg stands."""
+        kept = before is not None and self.price_usd is None and before.is_off_peg
+        return replace(self, is_off_peg=kept or "DEPEG" in self.reasons)
 
 
 def recorded(
@@ -163,10 +170,9 @@ def is_news(before: DecisionRecord | None, after: DecisionRecord) -> bool:
     """Whether people are to hear of it: other advice, a peg lost or found; of the first one only
     what matters.
     """
-    depegged = "DEPEG" in after.reasons
     if before is None:
-        return after.value == 1 or depegged
-    return before.value != after.value or ("DEPEG" in before.reasons) != depegged
+        return after.value == 1 or after.is_off_peg
+    return before.value != after.value or before.is_off_peg != after.is_off_peg
 
 
 def _shown_only(decision: Decision) -> tuple[str, ...]:

@@ -172,7 +172,7 @@ class EvaluateService:
             records = []
             for one in judged:
                 previous = before.get(one.record.asset)
-                record = await store.add(one.record)
+                record = await store.add(one.record.after(previous))
                 await store.set_mismatch_count(record.asset, one.mismatch_count)
                 if not record.demo and is_news(previous, record):
                     value = None if previous is None else previous.value
