@@ -50,6 +50,15 @@ _WAITING = (
     " set_config('synchronous_commit', 'off', true)"
 )
 _FORGET = Statement("delete from outbox where sent_time < :before")
+# Rows about an alert, or with a digest about some, of which one is raised now.
+_RAISED = Statement(
+    "select own.sequence from unnest(cast(:sequences as int8[])) as own (sequence)"
+    " where exists (select from (select own.sequence as member union all"
+    "   select unnest(member_sequences) from digest where ledger_sequence = own.sequence) as about"
+    "  join ledger on ledger.sequence = member join alert on alert_key = case when"
+    "   ledger.alert_id ~ '^alert-[0-9]+$' then cast(substr(ledger.alert_id, 7) as int8) end"
+    "  where level > 1)"
+)
 # Of the rows of a day: what is older escalates no more.
 _KNOWN_ALONE = Statement(
     "select distinct alert_id from outbox join ledger on sequence = ledger_sequence"
@@ -113,6 +122,11 @@ class OutboxStore:
     async def mark_sent(self, waiting: Sequence[Waiting], now: datetime) -> None:
         await self._transaction.execute(_SENT, sequences=_sequences(waiting), now=now)
         await self._transaction.execute(_FORGET, before=now - _KEPT)
+
+    async def raised(self, sequences: Sequence[int]) -> set[int]:
+        """Those of these rows whose alert, or one of whose alerts, is raised now."""
+        found = await self._transaction.fetch(_RAISED, sequences=sequences) if sequences else []
+        return {row["sequence"] for row in found}
 
     async def known_alone(self, alert_ids: Sequence[str]) -> set[str]:
         """Those of these alerts of which a message of their own said HIGH lately, or that a person

@@ -409,3 +409,29 @@ async def test_a_hold_of_a_digest_taken_back_is_taken_back_of_what_was_held_with
     *_, alone = await house.messages()
     assert alone.subject.startswith("HIGH: SOL long")
     assert alone.HasField("escalation_due_time")
+
+
+@pytest.mark.parametrize("most", [MOST, 100])
+async def test_an_end_that_waited_is_not_told_after_its_alerts_were_raised_again(
+    bare_house: House, most: int
+) -> None:
+    house = bare_house
+    await house.start_positions()
+    await house.start_alerts(alerts_burst_count=most)
+    ids = await crash(house, *[HIGH_MARK] * 4)
+    await recover(house, *ids)
+    for id in ids:
+        await house.mark(id, HIGH_MARK)
+    await house.evaluate()
+    await house.stop("alerts")
+    await house.start_xcom()
+    await house.start_alerts(alerts_burst_count=most)
+    messages = await house.messages()
+    assert {one.subject[:5] for one in messages} == {"HIGH:"}
+    first, last = messages[0], messages[-1]
+    await pushed_until(house, lambda: is_quiet(house, first.id))
+    assert not await is_quiet(house, last.id)
+    await recover(house, *ids)
+    *_, over = await house.messages()
+    assert over.subject.startswith("RESOLVED:")
+    assert await is_quiet(house, last.id)

@@ -86,6 +86,12 @@ def most_urgent_first(handovers: Sequence[Handover]) -> list[Handover]:
     return sorted(handovers, key=lambda one: (*one.rank, nearest[one.row.alert_id]))
 
 
+def ends(rows: Sequence[Waiting]) -> list[int]:
+    """Those, by their place in the ledger, by which people would hear that something is over."""
+    told = (row for row in rows if not row.noted)
+    return [row.ledger_sequence for row in told if row.payload.get("event") in _ENDS]
+
+
 def handover(
     row: Waiting, thresholds: ThresholdSet, own: Mapping[str, tuple[str, ...]]
 ) -> Handover:

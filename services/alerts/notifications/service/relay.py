@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from services.alerts.notifications.domain import IncidentUpdate
 from services.alerts.notifications.service.handovers import (
     Handover,
+    ends,
     groups,
     handover,
     most_urgent_first,
@@ -117,6 +118,9 @@ class Relay:
                     return sent
                 thresholds = await self._cache.thresholds(store)
                 own = await store.annotations.channels([row.alert_id for row in rows])
+                raised = await store.outbox.raised(ends(rows))
+            # Louder ones go first: who read of an end last would take it for the present state.
+            rows = [row._replace(noted=row.noted or row.ledger_sequence in raised) for row in rows]
             handovers, unreadable = _handovers(rows, thresholds, own)
             left = end_seconds - self._cache.clock.monotonic() if is_flush else _SEND_SECONDS
             accepted, refused, failure = await self._hand_over_all(handovers, left)
