@@ -43,7 +43,8 @@ class Up:
     def pid(self, service: str) -> int:
         """Process id of one server."""
         for child in psutil.Process(self.process.pid).children(recursive=True):
-            if child.name() == f"sonic-{service}":
+            # The kernel keeps fifteen letters of a name.
+            if child.name()[:15] == f"sonic-{service}"[:15]:
                 return int(child.pid)
         raise LookupError(f"no process of {service}")
 
