@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
+from services.gateway import first_tool
 from services.gateway.conditions import place_if_match, tagged
 from services.gateway.encoding import encoded
 from services.gateway.events import Streams
@@ -55,8 +56,9 @@ class Application:
         self._peers = peers
         self._streams = streams
         self._guard = guard
-        self._routes = routes()
-        self._pages = Pages(self._routes)
+        described = routes()
+        self._routes = (*described, *first_tool.named_routes(described))
+        self._pages = Pages(described)
         self._registry = metrics.registry
         self._calls = Limit(
             "TOO_MANY_CALLS", "calls", most=_MAX_CALLS, most_of_one=_MAX_CALLS_OF_ONE
@@ -98,7 +100,7 @@ class Application:
         response.headers["Date"] = _date(int(time.time()))
         response.headers.setdefault("Cache-Control", "no-store")
         # Labels are of a bounded number, and never hold what a path names.
-        is_ours = path in self._own or path in self._pages
+        is_ours = path in self._own or path in self._pages or path == first_tool.PAGE
         template = found[0][0].template if found else path if is_ours else _REST
         verb = request.method if request.method in _VERBS else _REST
         self._answered.labels(template, verb, str(response.status_code)).inc()
@@ -135,6 +137,8 @@ class Application:
     async def _answer(self, request: Request, path: str, found: Found) -> Response:
         if own := self._own.get(path):
             return await _read_only(request, own)
+        if path == first_tool.PAGE:
+            return await _read_only(request, lambda: first_tool.to_page(request))
         if path in self._pages:
             return await _read_only(request, lambda: self._pages.answer(path, request))
         if not found:
@@ -160,6 +164,9 @@ class Application:
     ) -> Response:
         message = request_message(route, at, request.query_params.multi_items(), body)
         place_if_match(route, message, request.headers)
+        if route.template in first_tool.NAMES:
+            with self._calls.held(client):
+                return await first_tool.answer(self._peers, route, message)
         if route.streams and request.method == "HEAD":
             return Response(media_type="text/event-stream")
         if route.streams:

@@ -6,8 +6,9 @@ import asyncio
 import gzip
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib import resources
+from importlib.resources.abc import Traversable
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -23,7 +24,9 @@ _KINDS = {
     "js": "text/javascript; charset=utf-8",
     "css": "text/css; charset=utf-8",
     "svg": "image/svg+xml",
+    "txt": "text/plain; charset=utf-8",
 }
+_PAGES = {"/": "/web/index.html", "/withdrawals": "/web/withdrawals.html"}
 _DOCUMENT = "/openapi.json"
 
 
@@ -52,14 +55,14 @@ class Static:
 
 
 class Pages:
-    """`/` is index.html; every file is under /web/; the document of the routes."""
+    """The pages by their names; every file is under /web/; the document of the routes."""
 
     def __init__(self, routes: Sequence[Route]) -> None:
         folder = resources.files("services.gateway") / "web"
         self._routes = routes
         self._files: dict[str, Static] = {
-            f"/web/{file.name}": Static(file.read_bytes(), kind)
-            for file in folder.iterdir()
+            f"/web/{name}": Static(file.read_bytes(), kind)
+            for name, file in _inside(folder)
             if (kind := _KINDS.get(file.name.rpartition(".")[2])) is not None
         }
 
@@ -81,5 +84,14 @@ def _document(routes: Sequence[Route]) -> Static:
     return Static(text.encode(), "application/json")
 
 
+def _inside(folder: Traversable, before: str = "") -> Iterator[tuple[str, Traversable]]:
+    """Every file with its path below the folder."""
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            yield from _inside(entry, f"{before}{entry.name}/")
+        else:
+            yield f"{before}{entry.name}", entry
+
+
 def _file(path: str) -> str:
-    return "/web/index.html" if path == "/" else path
+    return _PAGES.get(path, path)

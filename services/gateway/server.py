@@ -7,9 +7,10 @@ from typing import ClassVar
 from pydantic import Field, ValidationInfo, field_validator
 
 from services.gateway.application import Application
+from services.gateway.connection import Room
 from services.gateway.events import Streams
 from services.gateway.guard import Guard
-from services.gateway.listener import HttpServer
+from services.gateway.listener import HttpServer, most_connections
 from services.gateway.peers import Peers
 from services.gateway.surface import FILES
 from shared import metrics
@@ -32,6 +33,11 @@ class Config(ProcessConfig):
     xcom_address: str = "127.0.0.1:50056"
     cyclone_address: str = "127.0.0.1:50057"
     withdrawals_address: str = "127.0.0.1:50058"
+    gateway_second_address: str = Field(
+        default="",
+        description="listened on as well, e.g. where the first tool was asked; empty: nowhere else",
+        examples=["127.0.0.1:9808"],
+    )
     gateway_hosts: list[str] = Field(
         default_factory=list,
         description="names besides localhost under which a proxy asks",
@@ -47,13 +53,14 @@ class Config(ProcessConfig):
     @field_validator("gateway_behind_proxy")
     @classmethod
     def _is_not_open_to_the_world(cls, behind_proxy: bool, others: ValidationInfo) -> bool:
-        listen = str(others.data.get("listen_address", ""))
-        if behind_proxy or not listen or is_loopback(listen.rpartition(":")[0]):
-            return behind_proxy
-        raise ValueError(
-            f"LISTEN_ADDRESS {listen} can be reached by others, and the gateway knows no users: "
-            "listen on 127.0.0.1, or stand behind a proxy that authenticates"
-        )
+        for field in ("listen_address", "gateway_second_address"):
+            listen = str(others.data.get(field, ""))
+            if not behind_proxy and listen and not is_loopback(listen.rpartition(":")[0]):
+                raise ValueError(
+                    f"{field.upper()} {listen} can be reached by others, and the gateway knows no "
+                    "users: listen on 127.0.0.1, or stand behind a proxy that authenticates"
+                )
+        return behind_proxy
 
 
 def build(config: Config, clock: Clock | None = None) -> App:
@@ -63,14 +70,22 @@ def build(config: Config, clock: Clock | None = None) -> App:
     streams = Streams()
     guard = Guard(config.gateway_hosts, behind_proxy=config.gateway_behind_proxy)
     application = Application(peers, streams, guard, metrics.process())
-    server = HttpServer(
-        config.listen_address,
-        application,
-        leaving=streams.end,
-        grace_seconds=config.shutdown_grace_seconds * 0.8,
-    )
+    room = Room(most_connections())
+    servers = [
+        HttpServer(
+            address,
+            application,
+            leaving=streams.end,
+            grace_seconds=config.shutdown_grace_seconds * 0.8,
+            room=room,
+        )
+        for address in (config.listen_address, config.gateway_second_address)
+        if address
+    ]
     side = metrics.serve(config.metrics_address)
-    return App("gateway", [*peers.parts, side, server], grace_seconds=config.shutdown_grace_seconds)
+    return App(
+        "gateway", [*peers.parts, side, *servers], grace_seconds=config.shutdown_grace_seconds
+    )
 
 
 def main() -> None:

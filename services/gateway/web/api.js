@@ -18,10 +18,10 @@ export async function get(path) {
 }
 
 /** Does something: POSTs a JSON body, resolves with the answer's. */
-export async function post(path, body) {
+export async function post(path, body, limitMs = LIMIT_MS) {
   const response = await fetch(path, {
     method: "POST",
-    signal: AbortSignal.timeout(LIMIT_MS),
+    signal: AbortSignal.timeout(limitMs),
     headers: { "Content-Type": "application/json", Accept: "application/json" },
     body: JSON.stringify(body),
   });

@@ -8,6 +8,7 @@ import { isJudged, isNews, showAlerts, showChannels, showDeliveries, showHedges,
 import { note } from "/web/notices.js";
 import { showBadges, showHealth, showMode, showPrices, showTotals } from "/web/overview.js";
 import { markPositions, showPositions } from "/web/positions.js";
+import { keepTheme } from "/web/theme.js";
 
 const POLL_MS = 3000;
 const HEALTH_EVERY = 4;
@@ -130,16 +131,8 @@ function watch() {
   hush = document.hidden ? null : listen("/v1/prices:watch", (message) => showPrices(message.prices));
 }
 
-function theme() {
-  const root = document.documentElement;
-  const chosen = root.dataset.theme === "dark" ? "light" : "dark";
-  root.dataset.theme = chosen;
-  localStorage.setItem("theme", chosen);
-}
-
-document.documentElement.dataset.theme = localStorage.getItem("theme") === "light" ? "light" : "dark";
 byId("run").addEventListener("click", run);
-byId("theme").addEventListener("click", theme);
+keepTheme();
 document.addEventListener("visibilitychange", () => {
   watch();
   if (document.hidden) clearTimeout(timer);
