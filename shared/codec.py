@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Collection, Iterable
 from datetime import UTC, datetime, timedelta
 from enum import Enum
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, TypeVar, get_type_hints
 
 from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
@@ -168,14 +168,16 @@ def _check_length(mask: FieldMask, field: str) -> None:
 
 
 _TIMES: dict[str, Convert] = {
-    "google.protobuf.Timestamp": to_timestamp,
+    # Rows of one answer share their times.
+    "google.protobuf.Timestamp": lru_cache(maxsize=1024)(to_timestamp),
     "google.protobuf.Duration": to_duration,
 }
 _TAKES: dict[str, Callable[[Message, str], Any]] = {
     "google.protobuf.Timestamp": from_timestamp,
     "google.protobuf.Duration": from_duration,
 }
-_outward: dict[Any, list[tuple[str, Convert | None]]] = {}
+_Fields = list[tuple[str, Convert | None]]
+_outward: dict[Any, tuple[_Fields, _Fields]] = {}
 _inward: dict[Any, list[tuple[str, Convert]]] = {}
 
 
@@ -187,12 +189,15 @@ def fill(kind: type[M], source: object, /, *, unset: Collection[str] = (), **val
     unset. Messages within messages come by `values`. `unset`: fields that are left out on purpose.
     """
     key = kind, type(source), tuple(values), tuple(unset)
-    plan = _outward.get(key) or _outward.setdefault(key, _plan_outward(*key))
-    made: dict[str, Any] = {}
-    for name, convert in plan:
-        value = values[name] if name in values else getattr(source, name)
-        if value is not None and (value := convert(value) if convert else value) is not None:
-            made[name] = value
+    taken, given = _outward.get(key) or _outward.setdefault(key, _plan_outward(*key))
+    # A message constructor takes a None as an unset field.
+    made = {
+        name: convert(value) if (value := getattr(source, name)) is not None and convert else value
+        for name, convert in taken
+    }
+    for name, convert in given:
+        value = values[name]
+        made[name] = convert(value) if value is not None and convert else value
     return kind(**made)
 
 
@@ -212,8 +217,8 @@ def read(kind: type[T], message: Message, /, **values: object) -> T:
 
 def _plan_outward(
     kind: type[Message], source: type[Any], given: tuple[str, ...], unset: tuple[str, ...]
-) -> list[tuple[str, Convert | None]]:
-    """Each field to fill with the conversion of its value."""
+) -> tuple[_Fields, _Fields]:
+    """Each field to fill with the conversion of its value: those taken, and those given."""
     fields = {field.name: field for field in kind.DESCRIPTOR.fields}
     _refuse(kind, (set(given) | set(unset)) - fields.keys(), "has no field")
     named = {name for name in fields if name not in given and name not in unset}
@@ -221,7 +226,11 @@ def _plan_outward(
     _refuse(kind, named - known, f"is not filled by {source.__name__} in")
     nested = {name for name in named if _is_nested(fields[name])}
     _refuse(kind, nested, "needs messages, handed in, for")
-    return [(name, _to_field(field)) for name, field in fields.items() if name not in unset]
+    taken, handed_in = (
+        [(name, _to_field(fields[name])) for name in fields if name in names]
+        for names in (named, given)
+    )
+    return taken, handed_in
 
 
 def _to_field(field: Any) -> Convert | None:
@@ -252,6 +261,8 @@ def _is_nested(field: Any) -> bool:
 
 
 def _to_enum(kind: EnumDescriptor, value: Any) -> int:
+    if isinstance(value, int):
+        return value
     plain = value.value if isinstance(value, Enum) else value
     if isinstance(plain, str):
         return int(kind.values_by_name[_prefix(kind) + plain].number)

@@ -45,6 +45,8 @@ class ForkServer:
             sys.modules["rich"] = None  # type: ignore[assignment]  # as Python marks what is not there
             for service in self._services:
                 _module(service)
+            # numpy's own import of it is at the first call of some functions: in every fork.
+            importlib.import_module("numpy.ma")
             # What is here now is never garbage: the collector does not write into shared pages.
             gc.collect()
             gc.freeze()

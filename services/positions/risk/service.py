@@ -121,10 +121,10 @@ class RiskService:
                 raise NotFound("POSITION_NOT_FOUND", "one of these ids is no position's")
             found = await store.positions.first(wanted, asked, _MAX_LISTED)
             terms = await store.sync_rows.terms(one.inputs.position_key for one in found)
-        carries = []
-        for one in found:
-            of_this = terms.get(one.inputs.position_key, NO_TERMS)
-            carries.append(carry_of(await self._positions.with_risk(one), of_this))
+        carries = [
+            carry_of(one, terms.get(one.inputs.position_key, NO_TERMS))
+            for one in await self._positions.with_risk(found)
+        ]
         return Carries(carries, total, absent_count)
 
     async def shock(

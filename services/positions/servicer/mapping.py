@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import fields
 from enum import IntEnum
+from operator import attrgetter
 from typing import Any, TypeVar
 
 import grpc
@@ -25,6 +26,7 @@ M = TypeVar("M", bound=Message)
 Context = grpc.aio.ServicerContext[Any, Any]
 
 _OF_RISK = tuple(field.name for field in fields(Risk))
+_figures = attrgetter(*_OF_RISK)
 
 
 def member(kind: type[E], value: int, field: str) -> E:
@@ -43,11 +45,10 @@ def flag_numbers(flags: Iterable[Flag]) -> list[pb.Flag.ValueType]:
 
 def position_message(position: Position) -> pb.Position:
     """A position with the figures of the last pass; without a pass only what is stored."""
-    inputs, risk = position.inputs, position.risk
-    figures: dict[str, Any] = {name: getattr(risk, name, None) for name in _OF_RISK}
-    if risk is None:
-        figures |= {name: getattr(inputs, name) for name in ("mark_price_usd", "mark_time")}
-    figures["flags"] = sorted((risk or inputs).flags)
+    inputs = position.inputs
+    risk = position.risk or Risk(inputs.mark_price_usd, inputs.mark_time, flags=inputs.flags)
+    figures: dict[str, Any] = dict(zip(_OF_RISK, _figures(risk), strict=True))
+    figures["flags"] = sorted(risk.flags)
     return fill(pb.Position, inputs, **figures)
 
 

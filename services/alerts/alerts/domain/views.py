@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,13 +17,13 @@ from services.alerts.alerts.domain.evaluation import ThresholdTables, flip_value
 from services.alerts.alerts.domain.subjects import Subject
 from services.alerts.domain.kinds import (
     METRICS,
-    REPORTED,
     AlertClass,
     AlertStatus,
     AlertType,
     Condition,
     Level,
     ReadingState,
+    is_reported,
     parts_of,
     type_number,
 )
@@ -75,6 +77,7 @@ class Annotations(NamedTuple):
 
 
 NO_ANNOTATIONS = Annotations()
+_NO_WORDS: Mapping[str, Annotations] = MappingProxyType({})
 
 
 def settings(columns: AlertColumns, row: int, annotations: Annotations) -> dict[str, Any]:
@@ -101,21 +104,37 @@ def etag(revision: int) -> str:
 def show(
     columns: AlertColumns,
     tables: ThresholdTables,
-    row: int,
+    rows: Sequence[int],
+    subjects: Iterable[Subject],
+    annotations: Mapping[str, Annotations] = _NO_WORDS,
+) -> list[Alert]:
+    """The alerts of rows, each with its subject; `annotations` by alert id."""
+    shown, assets = columns.pick(np.array(rows, np.int64)), columns.assets
+    # Rows of plain numbers: one by one out of an array, each would cost a call of numpy.
+    shown_columns = {**shown.stored(slice(None)), "observed_micros": shown.readings.observed_micros}
+    listed = zip(*(column.tolist() for column in shown_columns.values()), strict=True)
+    return [
+        _alert(dict(zip(shown_columns, row, strict=True)), assets, standing, subject, annotations)
+        for row, standing, subject in zip(listed, _standings(shown, tables), subjects, strict=True)
+    ]
+
+
+def _alert(
+    row: Mapping[str, Any],
+    assets: Sequence[str],
+    standing: Standing,
     subject: Subject,
-    annotations: Annotations = NO_ANNOTATIONS,
+    annotations: Mapping[str, Annotations],
 ) -> Alert:
-    """The alert of a row."""
-    standing = _standing(columns.pick(np.array([row])), tables)
-    metric, trigger = METRICS[standing.type], present(float(columns.trigger_value[row]))
+    metric, trigger = METRICS[standing.type], present(row["trigger_value"])
     is_time = standing.type is AlertType.TIME
     is_position = metric.alert_class is AlertClass.POSITION
     side = side_name(subject.side_sign, metric.alert_class)
-    asset = columns.assets[columns.asset_key[row]]
-    key, start = int(columns.alert_key[row]), present(columns.starting_value[row])
-    incident = incident_id(key, int(columns.incident_count[row]))
+    asset, key, start = assets[row["asset_key"]], row["alert_key"], present(row["starting_value"])
+    id, is_normal = alert_id(key), standing.level is Level.NORMAL
+    notes, channels = annotations.get(id, NO_ANNOTATIONS)
     return Alert(
-        id=alert_id(key),
+        id=id,
         type=standing.type,
         alert_class=metric.alert_class,
         asset=asset,
@@ -127,46 +146,47 @@ def show(
         trigger_value=None if is_time else trigger,
         starting_value=start,
         level=standing.level,
-        previous_level=Level(columns.previous_level[row]),
+        previous_level=Level(row["previous_level"]),
         evaluated_value=present(standing.value),
-        evaluated_micros=int(columns.readings.observed_micros[row]),
+        evaluated_micros=row["observed_micros"],
         reading_state=_state(standing),
-        status=_status(standing, int(columns.held_status[row])),
-        last_triggered_micros=int(columns.last_triggered_micros[row]),
-        cooldown_seconds=int(columns.cooldown_seconds[row]),
-        trigger_count=int(columns.trigger_count[row]),
+        status=_status(standing, row["held_status"]),
+        last_triggered_micros=row["last_triggered_micros"],
+        cooldown_seconds=row["cooldown_seconds"],
+        trigger_count=row["trigger_count"],
         progress_percent=_progress(standing, start),
         description=subject.summary or f"{about(asset, side)} {metric.noun}",
-        created_micros=int(columns.created_micros[row]),
+        created_micros=row["created_micros"],
         flip_value=present(standing.flip_value),
         why=why(standing),
-        incident_id="" if standing.level is Level.NORMAL else incident,
-        notes=annotations.notes,
-        channels=annotations.channels,
-        held_level=int(columns.held_level[row]),
-        held_until_micros=int(columns.held_until_micros[row]),
-        etag=etag(int(columns.revision[row])),
+        incident_id="" if is_normal else incident_id(key, row["incident_count"]),
+        notes=notes,
+        channels=channels,
+        held_level=row["held_level"],
+        held_until_micros=row["held_until_micros"],
+        etag=etag(row["revision"]),
         trigger_micros=round(trigger * 1_000_000) if is_time and trigger is not None else 0,
     )
 
 
-def _standing(one: AlertColumns, tables: ThresholdTables) -> Standing:
-    """How the alert of columns of one stands; a death is always known."""
-    alert_type, condition = parts_of(int(one.kind[0]))
-    limits = tables.limits_of(one)
-    low, medium, high = limits[0].tolist()
-    state = ReadingState.FRESH if alert_type in REPORTED else one.readings.state[0]
-    return Standing(
-        type=alert_type,
-        condition=condition,
-        level=Level(one.level[0]),
-        value=float(one.readings.value[0]),
-        limits=(low, medium, high),
-        flip_value=float(flip_values(one.kind, one.level, one.last_triggered_micros, limits)[0]),
-        active=bool(tables.active(one)[0]),
-        known=state != ReadingState.UNKNOWN,
-        stale=bool(state == ReadingState.STALE),
-    )
+def _standings(shown: AlertColumns, tables: ThresholdTables) -> Iterator[Standing]:
+    """How each alert stands; a death is always known."""
+    limits = tables.limits_of(shown)
+    flip = flip_values(shown.kind, shown.level, shown.last_triggered_micros, limits)
+    state = np.where(is_reported(shown.kind), ReadingState.FRESH, shown.readings.state)
+    kinds, levels = map(parts_of, shown.kind.tolist()), map(Level, shown.level.tolist())
+    for (alert_type, condition), level, *numbers in zip(
+        kinds,
+        levels,
+        shown.readings.value.tolist(),
+        map(tuple, limits.tolist()),
+        flip.tolist(),
+        tables.active(shown).tolist(),
+        (state != ReadingState.UNKNOWN).tolist(),
+        (state == ReadingState.STALE).tolist(),
+        strict=True,
+    ):
+        yield Standing(alert_type, condition, level, *numbers)
 
 
 def _state(standing: Standing) -> ReadingState:

@@ -37,7 +37,7 @@ class Deaths:
                     case, state = opened(snapshot.columns, state, DEATH_KIND, incident, context)
                 case = replace(case, subject=case.subject._replace(summary=summary))
                 case = await turn(edit, state, case, Level.HIGH, context, self._cache.clock)
-            return show(case.columns, snapshot.tables, case.row, case.subject)
+            return show(case.columns, snapshot.tables, [case.row], [case.subject])[0]
 
     async def resolve_death(self, step: Step, incident: str) -> bool:
         """Whether an incident ended now; its recovery is notified once."""

@@ -12,7 +12,6 @@ from services.alerts.alerts.domain.change_payload import alert_id, key_of
 from services.alerts.alerts.domain.subjects import Subject
 from services.alerts.alerts.domain.summaries import MetricSummary, summarise
 from services.alerts.alerts.domain.views import (
-    NO_ANNOTATIONS,
     Alert,
     Filter,
     choose,
@@ -128,16 +127,8 @@ class AlertQueries:
         annotations = await store.annotations.read(
             [alert_id(int(columns.alert_key[row])) for row in annotated]
         )
-        return [
-            show(
-                columns,
-                snapshot.tables,
-                row,
-                subjects.get(key, _NOBODY),
-                annotations.get(alert_id(int(columns.alert_key[row])), NO_ANNOTATIONS),
-            )
-            for row, key in zip(rows, keys.tolist(), strict=True)
-        ]
+        whose = [subjects.get(key, _NOBODY) for key in keys.tolist()]
+        return show(columns, snapshot.tables, rows, whose, annotations)
 
 
 def _after(key: paging.Key | None) -> tuple[int, int] | None:

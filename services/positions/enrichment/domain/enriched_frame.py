@@ -78,18 +78,18 @@ class EnrichedFrame:
         rows = places_of(np.unique(np.array(position_keys, np.int64)), chosen["position_key"])
         return {name: column[rows[rows >= 0]] for name, column in chosen.items()}
 
-    def risk(self, position_key: int) -> Risk | None:
-        """The figures of one position, None when the pass did not judge it."""
-        keys = self.columns["position_key"]
-        row = int(keys.searchsorted(position_key))
-        if row == len(keys) or keys[row] != position_key:
-            return None
-        numbers = {name: _number(self.columns[name].item(row)) for name in FROM_RESULTS}
-        mark_micros = int(self.columns["mark_time_micros"][row])
+    def risks(self, position_keys: Sequence[int]) -> list[Risk | None]:
+        """The figures of each position, None where the pass did not judge it."""
+        places = places_of(np.array(position_keys, np.int64), self.columns["position_key"])
+        judged, names = places[places >= 0], ("mark_time_micros", "flag_bits", *FROM_RESULTS)
+        rows = zip(*(self.columns[name][judged].tolist() for name in names), strict=True)
+        return [None if place < 0 else self._risk(*next(rows)) for place in places.tolist()]
+
+    def _risk(self, mark_micros: int, flag_bits: int, *numbers: float) -> Risk:
         return Risk(
-            **numbers,
+            **dict(zip(FROM_RESULTS, map(_number, numbers), strict=True)),
             mark_time=_EPOCH + timedelta(microseconds=mark_micros) if mark_micros > 0 else None,
-            flags=flags_of(int(self.columns["flag_bits"][row])),
+            flags=flags_of(flag_bits),
             enriched_time=self.enriched_time,
         )
 

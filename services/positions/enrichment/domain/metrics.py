@@ -6,6 +6,7 @@ Formulas: domain page, section 2; oracle: tests/oracle/risk.json.
 
 from dataclasses import dataclass, fields
 from enum import IntEnum
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -247,6 +248,7 @@ def bit(flag: Flag) -> np.int64:
 _MASKS = tuple((1 << flag, flag) for flag in Flag)
 
 
+@lru_cache(maxsize=1024)
 def flags_of(bits: int) -> frozenset[Flag]:
     """The flags of a row's bits."""
     return frozenset([flag for mask, flag in _MASKS if bits & mask])

@@ -55,7 +55,7 @@ class FilesService:
         frame = await self._enrichment.frame()
         rows: list[dict[str, Cell]] = []
         async for piece in pieces(self._read, wanted, _ROWS):
-            rows += [dict(position_cells(judged_by(one, frame))) for one in piece]
+            rows += [dict(position_cells(one)) for one in judged_by(piece, frame)]
         return await asyncio.to_thread(written, rows, POSITION_FIELDS, kind, "positions"), len(rows)
 
     async def export_wallets(self, kind: Format) -> tuple[bytes, int]:

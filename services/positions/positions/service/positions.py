@@ -41,6 +41,7 @@ from shared.paging import Key, Page, PageRequest
 
 # So many pages of an order by a figure are looked at before all positions are.
 _WINDOW_PAGES = 4
+_LIVE = (Status.ACTIVE, Status.STALE)
 
 CHANGEABLE = (
     "size_usd",
@@ -130,7 +131,7 @@ class PositionsService:
         """Raises NotFound POSITION_NOT_FOUND."""
         async with self._read() as store:
             found = await store.positions.find(position_id)
-        return await self.with_risk(_there(found, position_id))
+        return (await self.with_risk([_there(found, position_id)]))[0]
 
     async def list(
         self, wanted: Filter, order_by: str, page_size: int, page_token: str
@@ -154,7 +155,7 @@ class PositionsService:
             if not rows:
                 await refuse_unknown(store, wanted)
         page = paging.cut(rows, request, context, lambda row: row[1])
-        return Page([await self.with_risk(found) for found, _ in page.rows], page.next_page_token)
+        return Page(await self.with_risk([row for row, _ in page.rows]), page.next_page_token)
 
     async def _figures(self, order: Ordered) -> FigureOrder | None:
         """The places by a figure of the last pass; None when another field orders."""
@@ -227,21 +228,26 @@ class PositionsService:
             rows = await store.sync_rows.refused_page(request)
         return paging.cut(rows, request, context, lambda row: (row.id,))
 
-    async def with_risk(self, found: StoredPosition) -> Position:
-        """A position with the figures of the last pass."""
-        if found.inputs.status not in (Status.ACTIVE, Status.STALE):
-            return Position(found.inputs, None)
-        return judged_by(found, await self._enrichment.frame(found.pass_number))
+    async def with_risk(self, found: Sequence[StoredPosition]) -> Sequence[Position]:
+        """Positions, read at one moment, with the figures of the last pass."""
+        live = next((one for one in found if one.inputs.status in _LIVE), None)
+        if live is None:
+            return [Position(one.inputs, None) for one in found]
+        return judged_by(found, await self._enrichment.frame(live.pass_number))
 
 
-def judged_by(found: StoredPosition, frame: EnrichedFrame) -> Position:
-    """A position with the figures of this pass."""
-    risk: Risk | None = None
-    if found.inputs.status in (Status.ACTIVE, Status.STALE):
-        risk = frame.risk(found.inputs.position_key)
-        if risk is not None and found.feed_failed:
-            risk = replace(risk, flags=risk.flags | {Flag.MARK_STALE})
-    return Position(found.inputs, risk)
+def judged_by(found: Sequence[StoredPosition], frame: EnrichedFrame) -> Sequence[Position]:
+    """Positions with the figures of this pass."""
+    risks = frame.risks([one.inputs.position_key for one in found])
+    judged = zip(found, risks, strict=True)
+    return [Position(one.inputs, _risk_of(one, risk)) for one, risk in judged]
+
+
+def _risk_of(found: StoredPosition, risk: Risk | None) -> Risk | None:
+    """What is known of it by the figures of a pass."""
+    if risk is None or found.inputs.status not in _LIVE:
+        return None
+    return replace(risk, flags=risk.flags | {Flag.MARK_STALE}) if found.feed_failed else risk
 
 
 def evaluate(

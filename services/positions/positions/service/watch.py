@@ -69,7 +69,7 @@ class Watch:
             if seen is None:
                 async for piece in pieces(self._read, wanted, _ROWS):
                     shown.update((one.inputs.position_key, one.inputs.id) for one in piece)
-                    yield _news(frame, [judged_by(one, frame) for one in piece])
+                    yield _news(frame, judged_by(piece, frame))
             elif frame.pass_number > seen.pass_number:
                 async for news in self._changes(wanted, seen, frame, shown):
                     yield news
@@ -107,9 +107,7 @@ class Watch:
                     wanted, piece.tolist(), since
                 )
             if rows:
-                told.append(
-                    _news(frame, [judged_by(one, frame) for one in rows], gap=gap and not told)
-                )
+                told.append(_news(frame, judged_by(rows, frame), gap=gap and not told))
         return told
 
 
