@@ -24,6 +24,7 @@ from services.hedges.domain.grouping import (
     members,
     pair,
     relink,
+    unsettled,
 )
 from services.hedges.domain.history import HistoryFilter, LinkChange, written
 from services.hedges.domain.holdings import Holdings, Legs
@@ -160,6 +161,7 @@ class HedgesService:
                     known = await store.linked()
             change = relink(known, groups, new_hedge_id)
             after = await self._members(holdings, change)
+            change = unsettled(change, after)
             async with self._begin() if is_again else self._read() as store:
                 if is_again:
                     await store.lock()

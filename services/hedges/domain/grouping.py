@@ -302,3 +302,23 @@ def members(
         )
         for id, group in groups
     }
+
+
+def unsettled(change: Change, named: Mapping[str, Sequence[str]]) -> Change:
+    """The change, with the signature of no group for those of which a member had no id: also when
+    that is back, the next pass finds them changed. `named`: as `members` found them.
+    """
+    fewer = {
+        id for id, group in change.linked + change.regrouped if len(named[id]) < len(group.rows)
+    }
+    if not fewer:
+        return change
+
+    def signed(groups: Sequence[tuple[str, Group]]) -> list[tuple[str, Group]]:
+        return [
+            (id, replace(group, member_signature=~group.member_signature) if id in fewer else group)
+            for id, group in groups
+        ]
+
+    kept, linked, regrouped = map(signed, (change.kept, change.linked, change.regrouped))
+    return Change(kept, linked, regrouped, change.unlinked)
