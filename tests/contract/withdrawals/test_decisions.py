@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 
+import httpx
 import pytest
 from prometheus_client import generate_latest
 from sonic.withdrawals.v1 import withdrawals_pb2 as pb
@@ -14,6 +15,7 @@ from shared import metrics
 from shared.errors import InvalidArgument, NotFound
 from tests.contract.withdrawals.conftest import Bench, Open
 from tests.contract.withdrawals.test_evaluations import supplied
+from tests.contract.xcom.processes import free_port
 
 
 async def until(true: Callable[[], bool], bench: Bench) -> None:
@@ -175,3 +177,13 @@ async def test_what_is_cleared_is_gone_and_settings_stay(bench: Bench) -> None:
     assert answer.deleted_count > 60
     assert not (await bench.advisor.ListDecisions(pb.ListDecisionsRequest())).decisions
     assert (await bench.assets.ListAssets(pb.ListAssetsRequest())).assets
+
+
+async def test_series_of_this_service_have_an_address_of_their_own(open_bench: Open) -> None:
+    address = f"127.0.0.1:{free_port()}"
+    bench = await open_bench(metrics_address="", withdrawals_metrics_address=address)
+    await supplied(bench)
+    await bench.evaluate()
+    async with httpx.AsyncClient() as client:
+        shown = await client.get(f"http://{address}/metrics")
+    assert 'wo_decision{alternate_asset_name="",asset="djed"' in shown.text
