@@ -186,14 +186,14 @@ async def test_a_quick_channel_is_given_more_than_it_sends_at_once_and_they_can_
     # On a busy machine, too.
     monkeypatch.setattr(deliveries, "_QUICK_SECONDS", 30.0)
     await xcom.start(**hook_settings(hook))
-    first = await xcom.send("HIGH", channels=["webhook"])
+    first = await xcom.send("MEDIUM", channels=["webhook"])
     await xcom.settled(first.id, "webhook")
     gate = asyncio.Event()
     hook.answer = lambda _received: Reply(after=gate)
     connection = await asyncpg.connect(databases.url("xcom"))
     unfinished = "select count(*) from attempt where outcome = 1"
     messages = [
-        await xcom.send("HIGH", channels=["webhook"], incident_key=f"incident-{number}")
+        await xcom.send("MEDIUM", channels=["webhook"], incident_key=f"incident-{number}")
         for number in range(12)
     ]
 
@@ -217,6 +217,28 @@ async def test_a_quick_channel_is_given_more_than_it_sends_at_once_and_they_can_
     state = (await xcom.deliveries(called_back))["webhook"].state
     assert state == pb.DELIVERY_STATE_CANCELLED
     await connection.close()
+
+
+async def test_of_what_is_urgent_no_more_is_claimed_than_is_sent_at_once(
+    xcom: Xcom, hook: FakeWebhook, databases: Databases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deliveries, "_QUICK_SECONDS", 30.0)
+    await xcom.start(**hook_settings(hook))
+    first = await xcom.send("HIGH", channels=["webhook"])
+    await xcom.settled(first.id, "webhook")
+    gate = asyncio.Event()
+    hook.answer = lambda _received: Reply(after=gate)
+    messages = [await xcom.send("HIGH", channels=["webhook"]) for _ in range(12)]
+    await hook.wait_for(5)
+    connection = await asyncpg.connect(databases.url("xcom"))
+    claimed = await connection.fetchval(
+        "select count(*) from delivery where state = 1 and claimed_until is not null"
+    )
+    await connection.close()
+    assert claimed == 4
+    gate.set()
+    for message in messages:
+        await xcom.settled(message.id, "webhook")
 
 
 async def test_a_burst_over_two_servers_is_delivered_once_each(

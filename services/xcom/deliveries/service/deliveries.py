@@ -45,7 +45,8 @@ Begin = Callable[[], AbstractAsyncContextManager[DeliveryStore]]
 # Something due that another process holds at this moment is looked at again soon, not at once.
 _SHORTEST_PAUSE_SECONDS = 0.2
 # A channel that answers this fast is given more at once than it sends at once: one claim for them
-# all. What waited longer for its turn is looked at once more before it is sent.
+# all. What waited longer for its turn is looked at once more before it is sent. Nothing urgent:
+# what a worker claimed and never began waits for the end of the claim when the worker dies.
 _QUICK_SECONDS = 0.05
 _QUICK_ROOM = 8
 _LONG_WAIT_SECONDS = 1.0
@@ -299,5 +300,6 @@ class DeliveryService:
         """Most at once; a channel that must rest between two sends makes one at a time."""
         if channel.cooldown_seconds:
             return 1
-        is_quick = self._send_seconds.get(channel.name, math.inf) < _QUICK_SECONDS
+        seconds = self._send_seconds.get(channel.name, math.inf)
+        is_quick = not self._rules.urgent and seconds < _QUICK_SECONDS
         return self._rules.sends_per_channel * (_QUICK_ROOM if is_quick else 1)
