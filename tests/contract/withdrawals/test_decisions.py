@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -187,3 +189,22 @@ async def test_series_of_this_service_have_an_address_of_their_own(open_bench: O
     async with httpx.AsyncClient() as client:
         shown = await client.get(f"http://{address}/metrics")
     assert 'wo_decision{alternate_asset_name="",asset="djed"' in shown.text
+
+
+@pytest.mark.skipif(
+    shutil.which("promtool") is None, reason="NOT RUN: promtool is not installed here"
+)
+async def test_promtool_takes_every_series(bench: Bench) -> None:
+    await supplied(bench)
+    await bench.evaluate()
+    checked = await asyncio.to_thread(
+        subprocess.run,
+        ["promtool", "check", "metrics"],
+        input=generate_latest(),
+        capture_output=True,
+        check=False,
+    )
+    said = (checked.stdout + checked.stderr).decode()
+    # 3: it is readable, and a name of any metric of the process is not to promtool's taste.
+    assert checked.returncode in (0, 3), said
+    assert not [line for line in said.splitlines() if line.startswith("wo_")], said
