@@ -18,7 +18,7 @@ import pytest
 from services.cli import system
 from services.cli.children import Child, Children, Health, last_words
 from services.cli.cycle import _some_house
-from services.cli.plan import Plan
+from services.cli.plan import SERVICES, Plan
 from shared.clock import PushedClock
 from shared.rpc.server import GrpcServer
 from tests.contract.cli.conftest import pushed
@@ -266,7 +266,9 @@ async def test_a_start_that_is_given_up_half_way_leaves_no_child_behind(
         return [one for one in now if _lives(one)]
 
     async with system.forking() as forks:
-        starting = asyncio.create_task(system.in_processes(Plan(), {}, print, forks).__aenter__())
+        # A database that is not there: servers that have no address for one would end by themselves.
+        urls = {name: f"postgresql://{name}:x@127.0.0.1:1/sonic" for name in SERVICES}
+        starting = asyncio.create_task(system.in_processes(Plan(), urls, print, forks).__aenter__())
         while len(started()) < 3:
             assert not starting.done(), starting
             await asyncio.sleep(0.01)
