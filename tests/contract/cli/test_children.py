@@ -266,7 +266,7 @@ async def test_a_start_that_is_given_up_half_way_leaves_no_child_behind(
         return [one for one in now if _lives(one)]
 
     async with system.forking() as forks:
-        # A database that is not there: servers that have no address for one would end by themselves.
+        # A database that is not there: servers without an address for one end by themselves.
         urls = {name: f"postgresql://{name}:x@127.0.0.1:1/sonic" for name in SERVICES}
         starting = asyncio.create_task(system.in_processes(Plan(), urls, print, forks).__aenter__())
         while len(started()) < 3:
