@@ -72,6 +72,8 @@ class Notification:
     ended_incident_keys: Sequence[str] = ()
     # The incident of the same alert before this one: it has begun again.
     follows_incident_key: str = ""
+    # By which the same was told to be over before.
+    superseded_request_ids: Sequence[str] = ()
     is_news: bool = False
 
 

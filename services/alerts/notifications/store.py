@@ -18,6 +18,8 @@ from shared.database.transaction import Transaction
 
 CLAIM = timedelta(seconds=30)
 _KEPT = timedelta(days=1)
+# As many as the notification service takes.
+_MOST_SUPERSEDED = 1000
 
 _CLAIM = Statement(
     "with claimed as (update outbox set claimed_until = :until, tries = tries + 1 where"
@@ -59,6 +61,27 @@ _RAISED = Statement(
     "   ledger.alert_id ~ '^alert-[0-9]+$' then cast(substr(ledger.alert_id, 7) as int8) end"
     "  where level > 1)"
 )
+# Of rows by which people hear of alerts the last row, or digest, by which each of these alerts was
+# told to be over before; none that is older than the outbox.
+_SUPERSEDED = Statement(
+    "with about as materialized (select own.sequence as teller, alert_id, ledger.sequence"
+    "  from unnest(cast(:sequences as int8[])) as own (sequence)"
+    "  cross join lateral (select own.sequence as member union all"
+    "   select unnest(member_sequences) from digest where ledger_sequence = own.sequence) as told"
+    "  join ledger on ledger.sequence = member),"
+    # Each by the index of its alert, however long the ledger is.
+    " over as materialized (select teller, about.alert_id, ended.sequence from about"
+    "  cross join lateral (select sequence from ledger where alert_id = about.alert_id"
+    "   and sequence < about.sequence and level_after = 1"
+    "   and sequence >= (select min(ledger_sequence) from outbox) offset 0) as ended),"
+    " told as (select distinct sequence as member, sequence as told_by from over union all"
+    "  select unnest(member_sequences), ledger_sequence from digest"
+    "  where ledger_sequence > (select min(sequence) from over)),"
+    " last as (select teller, max(told_by) as told_by from over join told on member = sequence"
+    "  join outbox on ledger_sequence = told_by and not noted group by teller, alert_id)"
+    " select distinct teller, told_by, hash from last join ledger on sequence = told_by"
+    " order by told_by desc"
+)
 # Of the rows of a day: what is older escalates no more.
 _KNOWN_ALONE = Statement(
     "select distinct alert_id from outbox join ledger on sequence = ledger_sequence"
@@ -91,11 +114,12 @@ class Waiting(NamedTuple):
     heard_elsewhere: bool = False
     # Digests that are over by this.
     ended_digests: Sequence[int] = ()
+    # By which the same was told to be over before, the last first.
+    superseded_request_ids: Sequence[str] = ()
 
     @property
     def request_id(self) -> str:
-        """The same at every try and nobody else's: the hash covers the place in the chain."""
-        return f"alerts-{self.ledger_hash.hex()[:32]}"
+        return _request_id(self.ledger_hash)
 
 
 class OutboxStore:
@@ -128,6 +152,17 @@ class OutboxStore:
         found = await self._transaction.fetch(_RAISED, sequences=sequences) if sequences else []
         return {row["sequence"] for row in found}
 
+    async def superseded(self, sequences: Sequence[int]) -> dict[int, list[str]]:
+        """Of each of these rows the requests by which its alert, or one of its alerts, was told to
+        be over before; the last of them.
+        """
+        found: dict[int, list[str]] = {}
+        if not sequences:
+            return found
+        for row in await self._transaction.fetch(_SUPERSEDED, sequences=sequences):
+            found.setdefault(row["teller"], []).append(_request_id(row["hash"]))
+        return {teller: ids[:_MOST_SUPERSEDED] for teller, ids in found.items()}
+
     async def known_alone(self, alert_ids: Sequence[str]) -> set[str]:
         """Those of these alerts of which a message of their own said HIGH lately, or that a person
         held.
@@ -144,6 +179,11 @@ class OutboxStore:
         await self._transaction.execute(_RELEASE, sequences=_sequences(waiting), due_time=due_time)
 
 
+def _request_id(ledger_hash: bytes) -> str:
+    """The same at every try and nobody else's: the hash covers the place in the chain."""
+    return f"alerts-{ledger_hash.hex()[:32]}"
+
+
 def _waiting(row: Row) -> Waiting:
     entry = rows.read(Entry, row)
     try:
@@ -152,7 +192,12 @@ def _waiting(row: Row) -> Waiting:
         # What this release cannot read must not keep the others back.
         payload = {}
     return rows.read(
-        Waiting, row, level=row["outbox_level"], ledger_hash=row["hash"], payload=payload
+        Waiting,
+        row,
+        level=row["outbox_level"],
+        ledger_hash=row["hash"],
+        payload=payload,
+        superseded_request_ids=(),
     )
 
 

@@ -119,6 +119,7 @@ class Draft:
     ends_incident: bool = False
     ended_incident_keys: tuple[str, ...] = ()
     follows_incident_key: str = ""
+    superseded_request_ids: tuple[str, ...] = ()
 
     @property
     def ended_keys(self) -> list[str]:

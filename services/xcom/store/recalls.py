@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from services.xcom.domain.messages import Delivery, DeliveryReason, DeliveryState
+from services.xcom.domain.messages import Delivery, DeliveryReason, DeliveryState, Draft
 from services.xcom.escalation.domain.recalls import CarriedMessage, Recall, WaitingDelivery
 from services.xcom.store.accept import AcceptStore
 from shared import rows
@@ -71,8 +71,12 @@ _SUPERSEDE = Statement(f"""
     update delivery set state = {_CANCELLED}, last_error = 'it has begun again'
     from message,
         unnest(cast(:channels as text[]), cast(:addresses as text[])) as own(channel, address)
-    where message.id = delivery.message_id and message.incident_key = :key
-        and message.incident_key <> '' and message.ends_incident and delivery.state = 1
+    where message.id = delivery.message_id and delivery.state = 1
+        and message.id in (
+            select id from message
+            where incident_key = :key and incident_key <> '' and ends_incident
+            union all select id from message
+            where request_id = any(cast(:request_ids as text[])) and source = :source)
         and delivery.channel = own.channel and delivery.address = own.address
 """)
 
@@ -99,11 +103,17 @@ class RecallStore(AcceptStore):
             untils = [one.until_time for one in later]
             await self._transaction.execute(_PUT_OFF, ids=[one.id for one in later], untils=untils)
 
-    async def supersede(self, incident_key: str, instead: Sequence[Delivery]) -> None:
-        """The end of this incident is not sent any more where these deliveries go."""
-        channels, addresses = [one.channel for one in instead], [one.address for one in instead]
+    async def supersede(self, draft: Draft, instead: Sequence[Delivery]) -> None:
+        """The ends that this takes the place of are not sent any more where these deliveries go."""
+        if not (draft.follows_incident_key or draft.superseded_request_ids):
+            return
         await self._transaction.execute(
-            _SUPERSEDE, key=incident_key, channels=channels, addresses=addresses
+            _SUPERSEDE,
+            key=draft.follows_incident_key,
+            request_ids=list(draft.superseded_request_ids),
+            source=draft.source,
+            channels=[one.channel for one in instead],
+            addresses=[one.address for one in instead],
         )
 
     async def put_ends_behind(self, channel: str) -> None:

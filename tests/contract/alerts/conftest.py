@@ -58,8 +58,10 @@ class House:
         self.positions = channel.stub(positions_rpc.PositionsServiceStub)
         self.wallets = channel.stub(positions_rpc.WalletsServiceStub)
 
-    async def start_xcom(self, listen: str = "127.0.0.1:0") -> None:
-        config = xcom_server.Config(database_url=self.databases.url("xcom"), listen_address=listen)
+    async def start_xcom(self, listen: str = "127.0.0.1:0", **settings: str) -> None:
+        config = xcom_server.Config(
+            database_url=self.databases.url("xcom"), listen_address=listen, **settings
+        )
         await self._enter("xcom", xcom_server.build(config, self.clock))
         channel = await self._channel("xcom")
         self.xcom = channel.stub(xcom_rpc.XComServiceStub)

@@ -56,11 +56,13 @@ async def recover(house: House, *ids: str) -> None:
         await house.evaluate()
 
 
-async def pushed_until(house: House, done: Callable[[], Awaitable[bool]]) -> None:
+async def pushed_until(
+    house: House, done: Callable[[], Awaitable[bool]], step_seconds: float = 0.5
+) -> None:
     """Push the clock until it is so: a loop may be at work when it is pushed, and sleep then."""
     async with asyncio.timeout(30):
         while not await done():
-            house.clock.advance(0.5)
+            house.clock.advance(step_seconds)
             await asyncio.sleep(0.05)
 
 

@@ -67,6 +67,24 @@ async def test_an_end_that_waits_is_not_told_after_it_has_begun_again(
     assert mail.mails[-1].message["Subject"] == end.subject
 
 
+async def test_a_request_takes_the_place_of_earlier_ones_of_its_source_that_wait(
+    xcom: Xcom, hook: FakeWebhook
+) -> None:
+    hook.answer = lambda _received: Reply(503)
+    await xcom.start(**hook_settings(hook))
+    way = {"channels": ["webhook"]}
+    named, other, foreign = [
+        await xcom.send("LOW", source=source, **way) for source in ("alerts", "alerts", "monitor")
+    ]
+    for one in (named, other, foreign):
+        await xcom.settled(one.id, "webhook")
+    ids = [named.request_id, foreign.request_id, "never-sent"]
+    await xcom.send("HIGH", superseded_request_ids=ids, **way)
+    states = [(await xcom.deliveries(one.id))["webhook"].state for one in (named, other, foreign)]
+    waits = pb.DELIVERY_STATE_QUEUED
+    assert states == [pb.DELIVERY_STATE_CANCELLED, waits, waits]
+
+
 async def test_a_text_that_fails_on_its_way_after_the_end_is_not_sent_again(
     xcom: Xcom, twilio: FakeTwilio
 ) -> None:

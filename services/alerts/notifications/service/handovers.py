@@ -86,10 +86,13 @@ def most_urgent_first(handovers: Sequence[Handover]) -> list[Handover]:
     return sorted(handovers, key=lambda one: (*one.rank, nearest[one.row.alert_id]))
 
 
-def ends(rows: Sequence[Waiting]) -> list[int]:
-    """Those, by their place in the ledger, by which people would hear that something is over."""
-    told = (row for row in rows if not row.noted)
-    return [row.ledger_sequence for row in told if row.payload.get("event") in _ENDS]
+def ends_and_beginnings(rows: Sequence[Waiting]) -> tuple[list[int], list[int]]:
+    """Those, by their place in the ledger, by which people would hear that something is over, and
+    by which they would hear of anything else.
+    """
+    told = [row for row in rows if not row.noted]
+    over = [row.ledger_sequence for row in told if row.payload.get("event") in _ENDS]
+    return over, [row.ledger_sequence for row in told if row.ledger_sequence not in over]
 
 
 def handover(
@@ -158,6 +161,7 @@ def _notification(
         ends_incident=incident.ends,
         ended_incident_keys=incident.ended_keys,
         follows_incident_key="" if payload["event"] in _ENDS else _before(payload["incident_id"]),
+        superseded_request_ids=row.superseded_request_ids,
         is_news=is_news(payload),
     )
 

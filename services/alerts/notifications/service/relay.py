@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from services.alerts.notifications.domain import IncidentUpdate
 from services.alerts.notifications.service.handovers import (
     Handover,
-    ends,
+    ends_and_beginnings,
     groups,
     handover,
     most_urgent_first,
@@ -18,6 +18,7 @@ from services.alerts.notifications.service.handovers import (
 from services.alerts.notifications.store import Waiting
 from services.alerts.service.ports import Notifier
 from services.alerts.service.snapshot_cache import SnapshotCache
+from services.alerts.store.unit_of_work import Store
 from services.alerts.thresholds.domain import ThresholdSet
 from shared.database.fence import Step
 from shared.errors import SonicError, Unavailable
@@ -118,9 +119,7 @@ class Relay:
                     return sent
                 thresholds = await self._cache.thresholds(store)
                 own = await store.annotations.channels([row.alert_id for row in rows])
-                raised = await store.outbox.raised(ends(rows))
-            # Louder ones go first: who read of an end last would take it for the present state.
-            rows = [row._replace(noted=row.noted or row.ledger_sequence in raised) for row in rows]
+                rows = await _seen_together(store, rows)
             handovers, unreadable = _handovers(rows, thresholds, own)
             left = end_seconds - self._cache.clock.monotonic() if is_flush else _SEND_SECONDS
             accepted, refused, failure = await self._hand_over_all(handovers, left)
@@ -219,6 +218,22 @@ class Relay:
                 await store.outbox.release(rest, now)
             for row in refused:
                 await store.outbox.release([row], now + _pause(row.tries))
+
+
+async def _seen_together(store: Store, rows: Sequence[Waiting]) -> list[Waiting]:
+    """Who read of an end last would take it for the present state: what is raised now is not told
+    to be over, and what is told takes the place of the ends before it.
+    """
+    ends, beginnings = ends_and_beginnings(rows)
+    raised = await store.outbox.raised(ends)
+    superseded = await store.outbox.superseded(beginnings)
+    return [
+        row._replace(
+            noted=row.noted or row.ledger_sequence in raised,
+            superseded_request_ids=superseded.get(row.ledger_sequence, ()),
+        )
+        for row in rows
+    ]
 
 
 def _handovers(

@@ -135,8 +135,8 @@ class MessageService:
             assumed = self._settings
             message = await self._drafted(store, draft, self._configured(assumed), ended)
             entry = await store.accept(draft, message, assumed, self._dedupe_window, self._own_name)
-            if draft.follows_incident_key and entry.suppressed_reason == "":
-                await store.supersede(draft.follows_incident_key, message.deliveries)
+            if entry.suppressed_reason == "":
+                await store.supersede(draft, message.deliveries)
             if entry.suppressed_reason is not None:
                 return _suppressed(message) if entry.suppressed_reason == DUPLICATE else message
             if entry.settings == assumed:

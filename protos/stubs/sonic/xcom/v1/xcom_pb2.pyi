@@ -1166,6 +1166,7 @@ class SendRequest(_message.Message):
     ENDS_INCIDENT_FIELD_NUMBER: _builtins.int
     ENDED_INCIDENT_KEYS_FIELD_NUMBER: _builtins.int
     FOLLOWS_INCIDENT_KEY_FIELD_NUMBER: _builtins.int
+    SUPERSEDED_REQUEST_IDS_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Unique for ever; the caller makes it."""
     level: Global___Level.ValueType
@@ -1207,6 +1208,10 @@ class SendRequest(_message.Message):
     def ended_incident_keys(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Other incidents that are over by this: they stop too, and those who heard of them hear this as well."""
 
+    @_builtins.property
+    def superseded_request_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Earlier requests of this source by which the same was said to be over: they are not told where this is told instead."""
+
     def __init__(
         self,
         *,
@@ -1223,10 +1228,11 @@ class SendRequest(_message.Message):
         ends_incident: _builtins.bool = ...,
         ended_incident_keys: _abc.Iterable[_builtins.str] | None = ...,
         follows_incident_key: _builtins.str = ...,
+        superseded_request_ids: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "channels", b"channels", "dedupe_key", b"dedupe_key", "ended_incident_keys", b"ended_incident_keys", "ends_incident", b"ends_incident", "facts", b"facts", "follows_incident_key", b"follows_incident_key", "incident_key", b"incident_key", "kind", b"kind", "level", b"level", "request_id", b"request_id", "source", b"source", "subject", b"subject"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "channels", b"channels", "dedupe_key", b"dedupe_key", "ended_incident_keys", b"ended_incident_keys", "ends_incident", b"ends_incident", "facts", b"facts", "follows_incident_key", b"follows_incident_key", "incident_key", b"incident_key", "kind", b"kind", "level", b"level", "request_id", b"request_id", "source", b"source", "subject", b"subject", "superseded_request_ids", b"superseded_request_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
