@@ -90,7 +90,9 @@ class Schemas:
         """The body of a route, and whether there must be one."""
         given = route.path_fields if route.body == "*" else ()
         without = frozenset({*route.withheld, *given}) if route.body == "*" else frozenset()
-        schema = self._input(route.body_type, without)
+        begin = f"{route.body}."
+        bound = {name.removeprefix(begin) for name in route.path_fields if name.startswith(begin)}
+        schema = self._input(route.body_type, without, frozenset(bound))
         component = self.components[schema["$ref"].rpartition("/")[2]]
         return schema, bool(component.get("required")) or route.body != "*"
 
@@ -135,16 +137,27 @@ class Schemas:
             return {"type": "string", "enum": [value.name for value in field.enum_type.values]}
         return dict(_SCALARS[field.type])
 
-    def _input(self, descriptor: Descriptor, without: frozenset[str] = frozenset()) -> Schema:
+    def _input(
+        self,
+        descriptor: Descriptor,
+        without: frozenset[str] = frozenset(),
+        bound: frozenset[str] = frozenset(),
+    ) -> Schema:
         """What may be sent. Nothing else may: an unknown field is a mistake that would go
-        unseen."""
+        unseen. `bound` are fields that the path says: the body need not.
+        """
         if descriptor.full_name in _WELL_KNOWN:
             return dict(_WELL_KNOWN[descriptor.full_name])
-        name = f"{descriptor.full_name}Input"
+        said = {field.name for field in descriptor.fields if rules.is_required(field)} & bound
+        name = f"{descriptor.full_name}{'ByPath' if said else ''}Input"
         if name not in self.components:
             self.components[name] = {}
             fields = [field for field in descriptor.fields if field.name not in without]
-            needed = [field.name for field in fields if rules.is_required(field)]
+            needed = [
+                field.name
+                for field in fields
+                if rules.is_required(field) and field.name not in said
+            ]
             self.components[name] = {
                 "type": "object",
                 "description": self.comment(descriptor.full_name),

@@ -394,5 +394,6 @@ async def test_in_a_burst_of_ten_thousand_low_the_one_high_is_heard_first_within
         assert time.monotonic() - began < 10
         night.ears.listen(night.clock.now())
         assert night.ears.heard[0].subject == "HIGH: SOL long travel -75 % (manual)"
-        assert await night.untold_count() > 9_000
+        # The ten thousand are one message, which says how many they are, and not ten thousand.
+        assert await night.untold_count() < 10
         told.cancel()
