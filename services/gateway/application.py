@@ -101,7 +101,7 @@ class Application:
         response.headers.setdefault("Cache-Control", "no-store")
         # Labels are of a bounded number, and never hold what a path names.
         is_ours = path in self._own or path in self._pages or path == first_tool.PAGE
-        template = found[0][0].template if found else path if is_ours else _REST
+        template = found[0][0].template if found else self._pages.label(path) if is_ours else _REST
         verb = request.method if request.method in _VERBS else _REST
         self._answered.labels(template, verb, str(response.status_code)).inc()
         self._seconds.labels(template).observe(time.perf_counter() - started)

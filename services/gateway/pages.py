@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Sequence
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -26,7 +27,12 @@ _KINDS = {
     "svg": "image/svg+xml",
     "txt": "text/plain; charset=utf-8",
 }
-_PAGES = {"/": "/web/index.html", "/withdrawals": "/web/withdrawals.html"}
+# One document for every page of the router, web/router.js, which has the same paths; that of
+# withdrawals is its own.
+_SHELL = "/web/index.html"
+_WITHDRAWALS = {"/withdrawals": "/web/withdrawals.html"}
+PAGES = ("/",)
+_PATTERNS = [(page, re.compile(re.sub(r"\{\w+\}", "[^/]+", page))) for page in PAGES]
 _DOCUMENT = "/openapi.json"
 
 
@@ -69,6 +75,10 @@ class Pages:
     def __contains__(self, path: str) -> bool:
         return path == _DOCUMENT or _file(path) in self._files
 
+    def label(self, path: str) -> str:
+        """The path without what it names: `/positions/{id}`, for counting."""
+        return next((page for page, pattern in _PATTERNS if pattern.fullmatch(path)), path)
+
     async def answer(self, path: str, request: Request) -> Response:
         """See Static."""
         if path == _DOCUMENT and path not in self._files:
@@ -94,4 +104,6 @@ def _inside(folder: Traversable, before: str = "") -> Iterator[tuple[str, Traver
 
 
 def _file(path: str) -> str:
-    return _PAGES.get(path, path)
+    if path in _WITHDRAWALS:
+        return _WITHDRAWALS[path]
+    return _SHELL if any(pattern.fullmatch(path) for _, pattern in _PATTERNS) else path

@@ -69,15 +69,21 @@ class House:
                 {"asset": MARKUP, "price_usd": 5.0, "quality": "QUALITY_STALE", "source": MARKUP}
             ]
             return self._events({"prices": prices})
+        if path == "/v1/monitors:watch":
+            return self._events({"badges": self._badges()})
         if path == "/v1/cycles:run":
             self.runs += 1
             return self._events({"cycle": CYCLE, "done": False}, {"cycle": CYCLE, "done": True})
         if path.startswith("/v1/badges/") and path.endswith(":dismiss"):
             self.dismissed.append(await request.json())
             return JSONResponse(self.next_badges[0])
-        if path == "/v1/badges" and self.dismissed:
-            return JSONResponse({"badges": self.next_badges})
+        if path == "/v1/badges":
+            return JSONResponse({"badges": self._badges()})
         return JSONResponse(ANSWERS[path])
+
+    def _badges(self) -> list[dict[str, Any]]:
+        badges: list[dict[str, Any]] = ANSWERS["/v1/badges"]["badges"]
+        return self.next_badges if self.dismissed else badges
 
     def _events(self, *messages: dict[str, Any]) -> Response:
         text = "".join(f"data: {json.dumps(message)}\n\n" for message in messages)
@@ -110,7 +116,7 @@ async def test_markup_in_any_text_is_shown_and_never_becomes_markup(page: Browse
         f"document.querySelector('#tickers').textContent.includes({json.dumps(MARKUP)})"
     )
     assert await page.run("document.querySelectorAll('img').length") == 1
-    assert await page.run("document.querySelectorAll('script').length") == 1
+    assert await page.run("document.querySelectorAll('script').length") == 2
     assert await page.run("document.title") == "Sonic"
     assert page.problems == []
     shown = str(await page.run("document.body.textContent"))

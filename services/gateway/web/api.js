@@ -1,53 +1,83 @@
-// Talks to the gateway this page came from. A failure keeps its reason.
+// Talks to the gateway this page came from. A failure keeps its reason, and names the field and the fix.
 
 import { clockOf } from "/web/format.js";
 
 const LIMIT_MS = 10000;
+// A step may wait for slow providers.
+const CHANGE_LIMIT_MS = 65000;
 
+/** What was not done: `fields` is {name: what is wrong with it}; `status` is 0 when nobody answered. */
 export class Failure extends Error {
-  constructor(message, reason) {
+  constructor(message, { reason = "", status = 0, fields = {}, fix = "" } = {}) {
     super(message);
     this.reason = reason;
+    this.status = status;
+    this.fields = fields;
+    this.fix = fix;
+  }
+
+  /** Somebody else changed it since it was read. */
+  get isConflict() {
+    return this.reason === "ETAG_MISMATCH" || this.status === 412;
+  }
+
+  /** Nobody answered, or a service behind the gateway did not. */
+  get isDown() {
+    return this.status === 0 || this.status === 503 || this.status === 504;
   }
 }
 
-export async function get(path) {
-  const response = await fetch(path, { signal: AbortSignal.timeout(LIMIT_MS), headers: { Accept: "application/json" } });
+export const get = (path, { signal } = {}) => ask("GET", path, undefined, LIMIT_MS, signal);
+export const post = (path, body = {}, limitMs = CHANGE_LIMIT_MS) => ask("POST", path, body, limitMs);
+/** `body` with its `etag`, where it has one, is refused when somebody else was faster. */
+export const patch = (path, body, mask) => ask("PATCH", mask ? `${path}?update_mask=${encodeURIComponent(mask.join(","))}` : path, body, CHANGE_LIMIT_MS);
+export const put = (path, body) => ask("PUT", path, body, CHANGE_LIMIT_MS);
+export const remove = (path) => ask("DELETE", path, undefined, CHANGE_LIMIT_MS);
+
+async function ask(method, path, body, limitMs, signal) {
+  const limit = AbortSignal.timeout(limitMs);
+  const headers = { Accept: "application/json" };
+  if (body !== undefined) headers["Content-Type"] = "application/json";
+  const settings = { method, headers, signal: signal ? AbortSignal.any([signal, limit]) : limit };
+  if (body !== undefined) settings.body = JSON.stringify(body);
+  const response = await sent(path, settings);
   clockOf(response);
   return answer(response);
 }
 
-/** Does something: POSTs a JSON body, resolves with the answer's. */
-export async function post(path, body, limitMs = LIMIT_MS) {
-  const response = await fetch(path, {
-    method: "POST",
-    signal: AbortSignal.timeout(limitMs),
-    headers: { "Content-Type": "application/json", Accept: "application/json" },
-    body: JSON.stringify(body),
-  });
-  return answer(response);
+async function sent(path, settings) {
+  try {
+    return await fetch(path, settings);
+  } catch (problem) {
+    if (problem.name === "AbortError") throw problem;
+    throw new Failure(problem.name === "TimeoutError" ? "no answer in time" : "Sonic does not answer");
+  }
 }
 
 /** State of every service; a system that is not well is an answer too. */
 export async function health() {
-  const response = await fetch("/healthz", { signal: AbortSignal.timeout(LIMIT_MS) });
+  const response = await sent("/healthz", { signal: AbortSignal.timeout(LIMIT_MS) });
   return (await response.json()).services;
 }
 
 async function answer(response) {
   const body = await response.json().catch(() => ({}));
   if (response.ok) return body;
-  throw failure(body, `HTTP ${response.status}`);
+  throw failure(body, `HTTP ${response.status}`, response.status);
 }
 
-function failure(body, otherwise) {
+function failure(body, otherwise, status = 0) {
   const told = body.error ?? {};
-  return new Failure(told.message ?? otherwise, told.details?.[0]?.reason ?? "");
+  const details = told.details ?? [];
+  const info = details.find((one) => one.reason) ?? {};
+  const fields = {};
+  for (const detail of details) for (const one of detail.field_violations ?? []) fields[one.field] = one.description;
+  return new Failure(told.message ?? otherwise, { reason: info.reason, status: status || told.code, fields, fix: info.metadata?.fix });
 }
 
 /** POSTs and calls `each` with every message of the answer's event stream; resolves at its end. */
 export async function follow(path, body, each) {
-  const response = await fetch(path, {
+  const response = await sent(path, {
     method: "POST",
     headers: { "Content-Type": "application/json", Accept: "text/event-stream" },
     body: JSON.stringify(body),
@@ -70,24 +100,4 @@ function take(event, each) {
   if (!text) return;
   if (lines.includes("event: error")) throw failure(JSON.parse(text), "the stream failed");
   each(JSON.parse(text));
-}
-
-/** Listens for as long as it is not closed; a stream that ends is opened again. */
-export function listen(path, each) {
-  let source = null;
-  let again = 0;
-  const open = () => {
-    source = new EventSource(path);
-    source.onmessage = (event) => each(JSON.parse(event.data));
-    source.onerror = () => {
-      if (source.readyState !== EventSource.CLOSED) return;
-      clearTimeout(again);
-      again = setTimeout(open, 5000);
-    };
-  };
-  open();
-  return () => {
-    clearTimeout(again);
-    source.close();
-  };
 }

@@ -39,8 +39,7 @@ export function figure(value, digits = 7) {
  * bands: [[upper, lower, colour]] by number of line; marks: [{at, kind, title}].
  */
 export function draw(place, picture) {
-  drawn.get(place)?.plot.destroy();
-  drawn.delete(place);
+  for (const one of drawn.keys()) if (one === place || !one.isConnected) forget(one);
   if (picture === null || picture.at.length === 0) {
     show(place, empty(picture?.none ?? "No samples in this range."));
     return;
@@ -52,9 +51,17 @@ export function draw(place, picture) {
   place.onkeydown = (event) => read(event, plot);
 }
 
-export function redraw() {
-  for (const [place, { picture }] of [...drawn]) draw(place, picture);
+/** Ends a chart; one whose place has left the page is ended when the next is drawn. */
+function forget(place) {
+  drawn.get(place)?.plot.destroy();
+  drawn.delete(place);
+  widths.unobserve(place);
 }
+
+export function redraw() {
+  for (const [place, { picture }] of [...drawn]) if (place.isConnected) draw(place, picture);
+}
+addEventListener("theme", redraw);
 
 function options(place, { lines, bands = [], marks = [], time = true }) {
   const axis = { stroke: colour("muted"), grid: { stroke: colour("line"), width: 1 }, ticks: { stroke: colour("line"), width: 1 }, font: "11px ui-sans-serif, system-ui, sans-serif" };

@@ -2,13 +2,13 @@
 
 import { byId } from "/web/dom.js";
 
-/** Applies the choice and wires the button; `changed` is called after each switch. */
-export function keepTheme(changed = () => {}) {
+/** Applies the choice and wires the button; every switch is an event `theme` of the window. */
+export function keepTheme() {
   const root = document.documentElement;
   root.dataset.theme = localStorage.getItem("theme") === "light" ? "light" : "dark";
   byId("theme").addEventListener("click", () => {
     root.dataset.theme = root.dataset.theme === "dark" ? "light" : "dark";
     localStorage.setItem("theme", root.dataset.theme);
-    changed();
+    dispatchEvent(new Event("theme"));
   });
 }

@@ -1,11 +1,11 @@
 // Keeps the page of withdrawals true: what was chosen, the decision as it comes, the charts behind it.
 
 import { keepAging } from "/web/ages.js";
-import { follow, get, listen, post } from "/web/api.js";
+import { follow, get, post } from "/web/api.js";
 import { showDecision, showTotal } from "/web/advice.js";
-import { redraw } from "/web/charts.js";
 import { byId, h, show } from "/web/dom.js";
 import { showPosition, showPrices, showResidual } from "/web/pictures.js";
+import { listen } from "/web/live.js";
 import { keepTheme } from "/web/theme.js";
 
 const TOTAL = "total";
@@ -187,7 +187,7 @@ async function evaluate() {
 }
 
 readAddress();
-keepTheme(redraw);
+keepTheme();
 for (const name of ["asset", "view", "range", "bin"]) byId(name).addEventListener("change", (event) => choose(name, event.target.value));
 byId("controls").addEventListener("submit", (event) => event.preventDefault());
 byId("sync").addEventListener("click", () => busy("sync", sync));

@@ -1,13 +1,50 @@
-// The title bar and the totals: mode, prices, health, badges, sums.
+// The title bar: mode, prices, services, badges, and what to know before trusting a calm page.
 
 import { age } from "/web/ages.js";
-import { get, post } from "/web/api.js";
+import { get, health, post } from "/web/api.js";
 import { byId, h, show, unknown } from "/web/dom.js";
-import { code, heatBand, percent, plain, present, price, signed, times, travelBand, usd, word } from "/web/format.js";
+import { code, percent, present, price, signed, word } from "/web/format.js";
+import { listen } from "/web/live.js";
+import { note } from "/web/notices.js";
+
+// A service that hangs is seen within 10 s: the gateway waits 1.5 s for each.
+const HEALTH_MS = 4000;
+const SETTINGS_MS = 20000;
+
+/** Keeps it true for as long as the page is open. */
+export function keepTitleBar(onCycle) {
+  listen("/v1/prices:watch", (message) => showPrices(message.prices));
+  listen("/v1/monitors:watch", (message) => showBadges(message.badges));
+  const read = () => (readSettings(), readBadges());
+  onCycle(read);
+  read();
+  setInterval(() => document.hidden || readSettings(), SETTINGS_MS);
+  lookAfterServices();
+}
+
+const ASKED = [
+  ["/v1/mode", showMode],
+  ["/v1/totals", (answer) => note("totals", answer)],
+  ["/v1/channels", (answer) => note("channels", answer)],
+  ["/v1/schedule", (answer) => note("schedule", answer)],
+];
+
+/** One that fails keeps what it said last; its service's light says why. */
+const readSettings = () => Promise.all(ASKED.map(([path, display]) => get(path).then(display, () => {})));
+const readBadges = () => get("/v1/badges").then((answer) => showBadges(answer.badges), () => {});
+
+async function lookAfterServices() {
+  try {
+    showHealth(await health());
+  } catch {
+    // The banner says that the connection is lost.
+  }
+  setTimeout(lookAfterServices, document.hidden ? SETTINGS_MS : HEALTH_MS);
+}
 
 const GOOD = new Set(["QUALITY_GOOD", "QUALITY_CLOSED"]);
 
-export function showMode(answer) {
+function showMode(answer) {
   const demo = answer.mode === "MODE_DEMO";
   const label = byId("mode");
   label.hidden = false;
@@ -20,7 +57,7 @@ export function showMode(answer) {
 
 const prices = new Map();
 
-export function showPrices(changed) {
+function showPrices(changed) {
   for (const found of changed) prices.set(found.asset, found);
   show(byId("tickers"), [...prices.values()].sort((a, b) => a.asset.localeCompare(b.asset)).map(ticker));
 }
@@ -41,7 +78,7 @@ function ticker(found) {
   );
 }
 
-export function showHealth(services) {
+function showHealth(services) {
   const dots = Object.entries(services).map(([name, { state, reason }]) => {
     const kind = state === "SERVING" ? "well" : "ill";
     const label = `${name}: ${word(state)}${reason ? ` (${word(reason)})` : ""}`;
@@ -53,7 +90,7 @@ export function showHealth(services) {
 const seen = new Set();
 
 // What was dismissed is kept by the server, subject by subject: it stays hidden after a reload, and on every screen.
-export function showBadges(badges) {
+function showBadges(badges) {
   const first = seen.size === 0;
   show(byId("badges"), badges.map((badge) => chip(badge, !first && !seen.has(identity(badge)))));
   for (const badge of badges) seen.add(identity(badge));
@@ -86,45 +123,3 @@ function chip(badge, isNew) {
   );
 }
 
-export function showTotals(totals) {
-  const size = Number(totals.total_size_usd);
-  const longShare = size > 0 ? (100 * totals.total_long_size_usd) / size : NaN;
-  const missing = (name) => Number(totals.absent_count?.[name] ?? 0);
-  const tiles = [
-    tile("Value", usd(totals.total_value_usd), "", `of ${usd(totals.total_collateral_usd)} collateral`, "lead"),
-    tile("Profit and loss", usd(totals.total_pnl_usd, { sign: true }), tone(totals.total_pnl_usd), "before fees", "lead"),
-    tile("Size", usd(totals.total_size_usd), "", sides(totals, longShare), "lead"),
-    tile("Leverage", known(totals.avg_leverage_ratio, times), "", `mean by size${note(missing("leverage_ratio"))}`),
-    tile("Travel", known(totals.avg_travel_percent, (value) => signed(value, percent(value))), banded(totals.avg_travel_percent, travelBand), `mean by size${note(missing("travel_percent"))}`),
-    tile("Heat", known(totals.avg_heat_index, plain), banded(totals.avg_heat_index, heatBand), `mean by size${note(missing("heat_index"))}`),
-    tile("Value / collateral", known(totals.value_to_collateral_ratio, (value) => plain(value, 3)), "", positions(totals)),
-  ];
-  show(byId("totals"), tiles);
-}
-
-function tile(label, figure, kind, below, weight = "") {
-  return h("div", { class: `tile ${weight}` }, h("span", { class: "label" }, label), h("strong", { class: `n ${kind}` }, figure ?? unknown(label)), h("small", {}, below));
-}
-
-const known = (value, write) => (present(value) ? write(value) : null);
-const banded = (value, judge) => (present(value) ? `band-${judge(Number(value))}` : "");
-const tone = (value) => (Number(value) < 0 ? "loss" : Number(value) > 0 ? "gain" : "");
-const note = (count) => (count > 0 ? `, ${count} unknown` : "");
-
-function sides(totals, longShare) {
-  if (!Number.isFinite(longShare)) return "no position";
-  const title = `long ${usd(totals.total_long_size_usd)}, short ${usd(totals.total_short_size_usd)}`;
-  return h(
-    "span",
-    { class: "sides", title, style: { "--share": `${longShare}%` } },
-    h("span", { class: "side-long" }, `long ${plain(longShare, 0)} %`),
-    h("i"),
-    h("span", { class: "side-short" }, `short ${plain(100 - longShare, 0)} %`),
-  );
-}
-
-function positions(totals) {
-  const stale = Number(totals.stale_count);
-  const oldest = totals.oldest_mark_time ? ["oldest mark ", age(totals.oldest_mark_time, { coloured: true })] : [];
-  return h("span", {}, `${totals.position_count} positions${stale ? `, ${stale} stale` : ""}`, oldest.length ? ", " : "", ...oldest);
-}
