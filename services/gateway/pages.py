@@ -31,7 +31,7 @@ _KINDS = {
 # withdrawals is its own.
 _SHELL = "/web/index.html"
 _WITHDRAWALS = {"/withdrawals": "/web/withdrawals.html"}
-PAGES = ("/",)
+PAGES = ("/", "/positions", "/positions/{id}", "/alerts")
 _PATTERNS = [(page, re.compile(re.sub(r"\{\w+\}", "[^/]+", page))) for page in PAGES]
 _DOCUMENT = "/openapi.json"
 

@@ -22,7 +22,7 @@ from shared.lifecycle import App
 from tests.browser.chromium import Browser, found, started
 
 MARKUP = "<img src=x onerror=document.title='broken'><script>document.title='broken'</script>"
-FILLED = "document.querySelectorAll('#positions tr').length === 3"
+FILLED = "document.querySelectorAll('#positions-panel tbody tr').length === 3"
 
 pytestmark = [
     pytest.mark.slow,
@@ -107,7 +107,7 @@ async def page(house: House) -> AsyncIterator[Browser]:
     async with App("page", [server]) as app, started(path) as browser:
         await browser.open(f"http://{app.address}/")
         await browser.until(FILLED)
-        await browser.until("document.querySelectorAll('#cycles article').length === 1")
+        await browser.until("document.querySelectorAll('#cycles-panel article').length === 1")
         yield browser
 
 
@@ -117,24 +117,25 @@ async def test_markup_in_any_text_is_shown_and_never_becomes_markup(page: Browse
     )
     assert await page.run("document.querySelectorAll('img').length") == 1
     assert await page.run("document.querySelectorAll('script').length") == 2
-    assert await page.run("document.title") == "Sonic"
+    assert await page.run("document.title") == "HIGH · Sonic"
     assert page.problems == []
     shown = str(await page.run("document.body.textContent"))
-    # wallet, venue and note of each position; alerts, hedge, monitor, delivery, channel, cycle,
+    # wallet, venue and note of each position; alerts, delivery, channel, cycle,
     # badge ...
-    assert shown.count(MARKUP) >= 20
+    assert shown.count(MARKUP) >= 12
 
 
 async def test_what_is_not_known_is_a_question_mark_and_comes_first(page: Browser) -> None:
     rows = await page.run(
-        "[...document.querySelectorAll('#positions tr')]"
+        "[...document.querySelectorAll('#positions-panel tbody tr')]"
         ".map(row => [...row.cells].map(cell => cell.textContent))"
     )
-    assert rows[0][7:10] == ["?", "?", "?"]
-    assert rows[1][8] == "2.0 %" and rows[1][9] == "90"
-    assert await page.run("document.querySelectorAll('#positions .bar.unknown').length") == 1
-    assert "NOT KNOWN" in await page.run("document.querySelector('#alerts').textContent")
-    assert "STALE" in await page.run("document.querySelector('#alerts').textContent")
+    assert [rows[0][column] for column in (2, 3, 4)] == ["?", "?", "?"]
+    assert rows[1][2] == "2.0 %" and rows[1][4] == "90"
+    assert await page.run("document.querySelectorAll('.bar.unknown').length") == 1
+    heading = await page.run("document.querySelector('#positions-panel .count').textContent")
+    assert heading == "3, 1 without a known distance"
+    assert "STALE" in await page.run("document.querySelector('#alerts-panel').textContent")
 
 
 async def test_the_demo_is_loud(page: Browser) -> None:
@@ -165,22 +166,24 @@ async def test_a_dismissed_badge_is_dismissed_at_the_server_and_the_next_danger_
 async def test_the_bar_grows_left_towards_liquidation_and_right_towards_profit(
     page: Browser,
 ) -> None:
-    script = """[...document.querySelectorAll('.bar i')].map(bar => {
-        const [inner, outer] = [bar.getBoundingClientRect(),
-        bar.parentElement.getBoundingClientRect()];
-        const percent = at => Math.round(200 * (at - (outer.left + outer.right) / 2) / outer.width);
-        return [percent(inner.left), percent(inner.right)];
+    script = """[...document.querySelectorAll('.bar b')].map(tip => {
+        const outer = tip.parentElement.getBoundingClientRect();
+        const at = tip.getBoundingClientRect();
+        return Math.round(200 * ((at.left + at.right) / 2 - (outer.left + outer.right) / 2)
+            / outer.width);
     })"""
-    assert await page.run(script) == [[-80, 0], [0, 30]]
+    assert await page.run(script) == [-80, 30]
+    kinds = "[...document.querySelectorAll('.bar i')].map(bar => bar.className)"
+    assert await page.run(kinds) == ["losing", "winning"]
 
 
-@pytest.mark.parametrize("width", [380, 768, 1400])
+@pytest.mark.parametrize("width", [360, 390, 768, 1400])
 async def test_nothing_sticks_out_at_any_width(page: Browser, width: int) -> None:
     await page.size(width, 900)
     wide = """[...document.querySelectorAll('body *')].filter(node =>
-        node.getBoundingClientRect().right > innerWidth + 1 && !node.closest('.scroll, .tickers')
-        && getComputedStyle(node).position !== 'absolute').map(node => node.className ||
-        node.tagName)"""
+        node.getBoundingClientRect().right > innerWidth + 1
+        && !node.closest('.scroll, .tickers, .nav') && getComputedStyle(node).position
+        !== 'absolute').map(node => node.className || node.tagName)"""
     assert await page.run("document.documentElement.scrollWidth") <= width, await page.run(wide)
 
 
@@ -207,11 +210,11 @@ async def test_a_lost_connection_is_said_and_all_figures_are_old(page: Browser) 
 
 
 async def test_a_service_that_is_down_ages_its_part_only(page: Browser, house: House) -> None:
-    house.down = {"/v1/hedges"}
+    house.down = {"/v1/deliveries"}
     await page.run("document.getElementById('run').click()")
-    await page.until("document.getElementById('hedges-panel').classList.contains('old')")
+    await page.until("document.getElementById('deliveries-panel').classList.contains('old')")
     assert await page.run("document.querySelectorAll('.old').length") == 1
-    assert await page.run("document.querySelectorAll('#hedges article').length") == 1
+    assert await page.run("document.querySelectorAll('#deliveries-panel article').length") == 1
 
 
 async def test_light_is_a_choice_that_is_remembered(page: Browser) -> None:

@@ -27,18 +27,23 @@ export class Failure extends Error {
   }
 }
 
-export const get = (path, { signal } = {}) => ask("GET", path, undefined, LIMIT_MS, signal);
+const underway = new Map();
+
+/** Whoever asks for the same while it is under way gets the same answer. */
+export function get(path) {
+  if (!underway.has(path)) underway.set(path, ask("GET", path, undefined, LIMIT_MS).finally(() => underway.delete(path)));
+  return underway.get(path);
+}
 export const post = (path, body = {}, limitMs = CHANGE_LIMIT_MS) => ask("POST", path, body, limitMs);
 /** `body` with its `etag`, where it has one, is refused when somebody else was faster. */
 export const patch = (path, body, mask) => ask("PATCH", mask ? `${path}?update_mask=${encodeURIComponent(mask.join(","))}` : path, body, CHANGE_LIMIT_MS);
 export const put = (path, body) => ask("PUT", path, body, CHANGE_LIMIT_MS);
 export const remove = (path) => ask("DELETE", path, undefined, CHANGE_LIMIT_MS);
 
-async function ask(method, path, body, limitMs, signal) {
-  const limit = AbortSignal.timeout(limitMs);
+async function ask(method, path, body, limitMs) {
   const headers = { Accept: "application/json" };
   if (body !== undefined) headers["Content-Type"] = "application/json";
-  const settings = { method, headers, signal: signal ? AbortSignal.any([signal, limit]) : limit };
+  const settings = { method, headers, signal: AbortSignal.timeout(limitMs) };
   if (body !== undefined) settings.body = JSON.stringify(body);
   const response = await sent(path, settings);
   clockOf(response);
@@ -49,7 +54,6 @@ async function sent(path, settings) {
   try {
     return await fetch(path, settings);
   } catch (problem) {
-    if (problem.name === "AbortError") throw problem;
     throw new Failure(problem.name === "TimeoutError" ? "no answer in time" : "Sonic does not answer");
   }
 }

@@ -6,9 +6,11 @@ import { onCycle, refreshAll, startFeed } from "/web/cycle_feed.js";
 import { showProgress, showRefusal } from "/web/cycles.js";
 import { byId, h, show } from "/web/dom.js";
 import { onTrouble } from "/web/live.js";
-import { ROUTES, start } from "/web/router.js";
+import { ROUTES, find, start } from "/web/router.js";
+import { keepAlarm, setPage } from "/web/tab.js";
 import { keepTheme } from "/web/theme.js";
-import { keepTitleBar } from "/web/titlebar.js";
+import { keepTitleBar, showHeartbeat } from "/web/titlebar.js";
+import { connectionIs, keepWorst } from "/web/worst.js";
 
 // Of its own file; the shell knows only the way.
 const ELSEWHERE = [{ path: "/withdrawals", label: "Withdrawals" }];
@@ -22,7 +24,9 @@ function navigation(found) {
   byId("nav").querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
 }
 
-function connection(problem) {
+function connection(problem, cycle) {
+  if (cycle) showHeartbeat(cycle);
+  connectionIs(problem);
   const banner = byId("lost");
   banner.hidden = problem === null;
   document.body.classList.toggle("disconnected", problem !== null);
@@ -61,9 +65,12 @@ byId("run").addEventListener("click", run);
 keepTheme();
 keepAging();
 onTrouble(streams);
+navigation(find(location.pathname));
 start(byId("main"), (found, title) => {
   navigation(found);
-  document.title = found?.path === "/" ? "Sonic" : `${title} · Sonic`;
+  setPage(found?.path === "/" ? "" : title);
 });
 keepTitleBar(onCycle);
+keepWorst();
+keepAlarm();
 startFeed(connection);

@@ -17,7 +17,7 @@ export function onCycle(act) {
   return () => acts.delete(act);
 }
 
-/** `told(problem)` hears of every look: null when the gateway answered, whatever it said. */
+/** `told(problem)` hears of every look: null when the gateway answered, with the newest cycle. */
 export function startFeed(told) {
   lost = told;
   look();
@@ -33,7 +33,7 @@ async function look(anew = false) {
   clearTimeout(timer);
   try {
     const [cycle] = (await get("/v1/cycles?page_size=1")).cycles;
-    lost(null);
+    lost(null, cycle);
     const ended = cycle && `${cycle.id} ${cycle.state}` !== `${newest?.id} ${newest?.state}`;
     const first = newest === null;
     newest = cycle ?? null;

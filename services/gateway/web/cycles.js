@@ -4,14 +4,14 @@ import { age } from "/web/ages.js";
 import { byId, empty, fold, h, pill, show } from "/web/dom.js";
 import { code, milliseconds, span, word } from "/web/format.js";
 
-export function showCycles(answer) {
-  show(byId("cycles"), answer.cycles.length ? answer.cycles.map((cycle, index) => cycleRow(cycle, index === 0)) : empty("No cycle has run yet."));
+export function showCycles(place, answer) {
+  show(place, answer.cycles.length ? answer.cycles.map((cycle, index) => cycleRow(cycle, index === 0)) : empty("No cycle has run yet."));
 }
 
-export function showSchedule(schedule) {
+export function showSchedule(place, schedule) {
   const missed = Number(schedule.missed_count) ? `, ${schedule.missed_count} missed` : "";
   const text = schedule.enabled ? `every ${span(milliseconds(schedule.interval))}${missed}` : "schedule is off";
-  show(byId("next-cycle"), h("span", {}, text));
+  place.textContent = text;
 }
 
 function cycleRow(cycle, first) {

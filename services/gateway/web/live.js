@@ -13,12 +13,13 @@ export function onTrouble(heard) {
 
 /**
  * Calls `each` with every message of GET `path`, first the present state. Returns what ends it.
- * A tab that is not looked at holds no stream: a browser has six connections for all of its tabs.
+ * A tab that is not looked at holds no stream, but for one asked for with `hidden`: a browser has six connections for
+ * all of its tabs.
  */
-export function listen(path, each) {
-  const stream = { path, each, source: null, timer: 0, wait: FIRST_WAIT_MS, since: null, again: null };
+export function listen(path, each, { hidden = false } = {}) {
+  const stream = { path, each, hidden, source: null, timer: 0, wait: FIRST_WAIT_MS, since: null, again: null };
   streams.add(stream);
-  if (!document.hidden) open(stream);
+  if (!document.hidden || hidden) open(stream);
   return () => {
     streams.delete(stream);
     close(stream);
@@ -62,5 +63,5 @@ function close(stream) {
 const tell = () => hear([...streams].filter((stream) => stream.since).map(({ path, since, again }) => ({ path, since, again })));
 
 document.addEventListener("visibilitychange", () => {
-  for (const stream of streams) document.hidden ? close(stream) : open(stream);
+  for (const stream of streams) if (!stream.hidden) document.hidden ? close(stream) : open(stream);
 });

@@ -1,135 +1,112 @@
-// The positions table: worst first, a bar from liquidation over entry to profit, what is unknown as "?".
+// The table of positions: ordered and paged by the server, what is nearest to liquidation first.
 
 import { age } from "/web/ages.js";
-import { byId, empty, h, pill, show, unknown } from "/web/dom.js";
-import { code, heatBand, percent, plain, present, price, signed, times, travelBand, usd, word } from "/web/format.js";
+import { get } from "/web/api.js";
+import { h, pill, unknown } from "/web/dom.js";
+import { code, present, price, times, usd, word } from "/web/format.js";
+import { bar, distance, heat, isPast, travelClass, travelText } from "/web/liquidation_bar.js";
+import { isJudged, isNews } from "/web/alert_parts.js";
+import { setQuery } from "/web/router.js";
+import { query, table } from "/web/table.js";
+import { rank } from "/web/worst.js";
 
-const COLUMNS = [
-  { title: "Position", key: (p) => p.asset },
-  { title: "Size", key: (p) => p.size_usd, numeric: true },
-  { title: "Collateral", key: (p) => p.collateral_usd, numeric: true },
-  { title: "Value", key: (p) => p.value_usd, numeric: true },
-  { title: "Profit", key: (p) => p.pnl_usd, numeric: true },
-  { title: "Lev.", key: (p) => p.leverage_ratio, numeric: true },
-  { title: "Liquidation · entry · mark", key: (p) => p.travel_percent },
-  { title: "Travel", key: (p) => p.travel_percent, numeric: true },
-  { title: "Distance", key: (p) => p.liquidation_distance_percent, numeric: true },
-  { title: "Heat", key: (p) => p.heat_index, numeric: true },
-  { title: "Mark age", key: (p) => p.mark_time, numeric: true },
+export const NEAREST = "liquidation_distance_percent";
+const VENUES = ["jupiter", "dydx", "hyperliquid", "manual", "demo"];
+const any = ["", "any"];
+
+export const FILTERS = [
+  { name: "wallet", label: "Wallet" },
+  { name: "asset", label: "Asset" },
+  { name: "venue", label: "Venue", options: [any, ...VENUES.map((name) => [name, name])] },
+  { name: "side", label: "Side", options: [any, ["SIDE_LONG", "long"], ["SIDE_SHORT", "short"], ["SIDE_UNKNOWN", "unknown"]] },
 ];
-const RANK = { LEVEL_HIGH: 3, LEVEL_MEDIUM: 2, LEVEL_LOW: 1 };
+const STATUS = { name: "status", label: "Status", options: [["", "held"], ["STATUS_ACTIVE", "active"], ["STATUS_STALE", "stale"], ["STATUS_CLOSED", "closed"], ["STATUS_LIQUIDATED", "liquidated"], ["STATUS_INACTIVE", "inactive"]] };
 
-const order = { column: 8, down: false };
-let shown = { positions: [], more: false };
-let levels = new Map();
-let hedged = new Set();
-
-export function showPositions(answer) {
-  shown = { positions: answer.positions, more: answer.next_page_token !== "" };
-  render();
+/** A table whose choices are kept in the address. `levels` is a Map from position id to its worst level. */
+export function positionsTable({ address, pageSize, withStatus = false, levels }) {
+  const filters = withStatus ? [...FILTERS, STATUS] : FILTERS;
+  const filter = Object.fromEntries(filters.map(({ name }) => [name, address.get(name) ?? ""]));
+  return table({
+    name: "positions",
+    columns: columns(levels),
+    key: (position) => position.id,
+    order: address.get("order_by") || NEAREST,
+    filters,
+    filter,
+    pageSize,
+    none: "No position fits.",
+    chosen: ({ order_by, ...others }) => setQuery({ ...others, order_by: order_by === NEAREST ? "" : order_by }),
+    rowClass: (position) => (isPast(position) ? "level-HIGH past" : `level-${code(levels.get(position.id) ?? "", "LEVEL_")}`),
+    fetch: async (asked) => {
+      if (asked.asset) asked.asset = asked.asset.toUpperCase();
+      const { positions, next_page_token: next } = await get(`/v1/positions${query(asked)}`).catch(noWallet);
+      return { rows: asked.order_by === NEAREST ? unknownFirst(positions) : positions, next };
+    },
+  });
 }
 
-/** Positions, alerts and hedges live in three services; the table shows them together. */
-export function markPositions(alerts, hedges) {
-  if (alerts) {
-    levels = new Map();
-    for (const alert of alerts) {
-      const worst = levels.get(alert.position_id);
-      if (alert.position_id && (RANK[alert.level] ?? 0) > (RANK[worst] ?? 0)) levels.set(alert.position_id, alert.level);
-    }
+/** While a wallet's name is being typed there is none of that name. */
+function noWallet(problem) {
+  if (problem.reason === "WALLET_NOT_FOUND") return { positions: [], next_page_token: "" };
+  throw problem;
+}
+
+/** What is not known may be the worst. */
+const unknownFirst = (rows) => [...rows.filter((row) => !present(row[NEAREST])), ...rows.filter((row) => present(row[NEAREST]))];
+
+/** The worst danger of each position among the worst alerts; {levels, all}: whether these were all. */
+export async function readLevels(levels) {
+  const { alerts, next_page_token: next } = await get("/v1/alerts?min_level=LEVEL_LOW&alert_class=ALERT_CLASS_POSITION&page_size=500");
+  levels.clear();
+  for (const alert of alerts) {
+    if (!alert.position_id || !isJudged(alert) || isNews(alert)) continue;
+    if (rank(alert.level) > rank(levels.get(alert.position_id))) levels.set(alert.position_id, alert.level);
   }
-  if (hedges) hedged = new Set(hedges.flatMap((hedge) => hedge.position_ids));
-  render();
+  return { all: next === "" };
 }
 
-function render() {
-  show(byId("positions-head"), COLUMNS.map(heading));
-  const sorted = [...shown.positions].sort(compare);
-  const rows = sorted.length ? sorted.map(row) : [h("tr", {}, h("td", { colspan: COLUMNS.length }, empty("No open position.")))];
-  show(byId("positions"), rows);
-  const count = byId("positions-panel").querySelector("[data-count]");
-  count.textContent = `${shown.positions.length}${shown.more ? " shown, there are more" : ""}`;
-}
+const columns = (levels) => [
+  { title: "Position", order: "asset", cell: (position) => identity(position, levels.get(position.id)) },
+  { title: "Liquidation · entry", order: "travel_percent", kind: () => "path", cell: bar },
+  { title: "Distance", order: NEAREST, numeric: true, kind: (position) => (isPast(position) ? "strong loss" : "strong"), cell: distance },
+  number("Travel", "travel_percent", travelText, travelClass, "travel_percent"),
+  { title: "Heat", order: "heat_index", numeric: true, cell: (position) => heat(position) },
+  { title: "Mark", numeric: true, cell: mark },
+  number("Profit", "pnl_usd", (value) => usd(value, { sign: true }), (value) => (Number(value) < 0 ? "loss" : "gain"), "pnl_usd", afterFees),
+  number("Value", "value_usd", usd, () => "", "value_usd"),
+  number("Size", "size_usd", usd, () => "", "size_usd"),
+  number("Collateral", "collateral_usd", usd, () => "", ""),
+  number("Lev.", "leverage_ratio", times, () => "", "leverage_ratio"),
+];
 
-function heading(column, index) {
-  const chosen = order.column === index;
-  const sort = () => {
-    order.down = chosen ? !order.down : false;
-    order.column = index;
-    render();
+function number(title, field, write, kind, order, below = () => null) {
+  return {
+    title,
+    order,
+    numeric: true,
+    kind: (position) => (present(position[field]) ? kind(position[field]) : ""),
+    cell: (position) => [present(position[field]) ? write(position[field]) : unknown(title), below(position)],
   };
-  const arrow = chosen ? (order.down ? " ↓" : " ↑") : "";
-  const button = h("button", { type: "button", data: { key: column.title }, on: { click: sort } }, column.title + arrow);
-  return h("th", { scope: "col", class: column.numeric ? "n" : "", "aria-sort": chosen ? (order.down ? "descending" : "ascending") : "none" }, button);
 }
 
-/** What is not known comes first: it may be the worst. */
-function compare(one, other) {
-  const [a, b] = [one, other].map(COLUMNS[order.column].key);
-  if (a === undefined || b === undefined) return (a === undefined ? 0 : 1) - (b === undefined ? 0 : 1);
-  return (a < b ? -1 : a > b ? 1 : one.id.localeCompare(other.id)) * (order.down ? -1 : 1);
-}
-
-function row(position) {
-  const level = levels.get(position.id);
-  const cells = [
-    h("td", { class: "who" }, identity(position, level)),
-    number("Size", position.size_usd, usd),
-    number("Collateral", position.collateral_usd, usd),
-    number("Value", position.value_usd, usd),
-    number("Profit", position.pnl_usd, (value) => usd(value, { sign: true }), Number(position.pnl_usd) < 0 ? "loss" : "gain", afterFees(position)),
-    number("Lev.", position.leverage_ratio, times),
-    h("td", { class: "path" }, bar(position)),
-    number("Travel", position.travel_percent, (value) => signed(value, percent(value)), present(position.travel_percent) ? `band-${travelBand(position.travel_percent)}` : ""),
-    number("Distance", position.liquidation_distance_percent, (value) => percent(value), Number(position.liquidation_distance_percent) <= 0 ? "strong loss" : "strong"),
-    h("td", { class: "n", data: { label: "Heat" } }, heat(position.heat_index)),
-    h("td", { class: "n", data: { label: "Mark age" } }, age(position.mark_time, { coloured: true })),
-  ];
-  return h("tr", { class: level ? `level-${code(level, "LEVEL_")}` : "" }, cells);
-}
-
-function identity(position, level) {
+export function identity(position, level) {
   const side = code(position.side, "SIDE_");
-  const flags = position.flags.map((flag) => h("span", { class: `flag ${flag === "FLAG_DEMO" ? "soft" : ""}` }, word(flag, "FLAG_")));
+  const flags = position.flags.filter((flag) => flag !== "FLAG_DEMO").map((flag) => h("span", { class: "flag" }, word(flag, "FLAG_")));
   const status = position.status === "STATUS_ACTIVE" ? null : h("span", { class: "flag" }, word(position.status, "STATUS_"));
+  const label = level ? pill(code(level, "LEVEL_"), `level-${code(level, "LEVEL_")}`) : null;
   return [
-    h("div", { class: "name" }, h("b", {}, position.asset), h("span", { class: `side side-${side.toLowerCase()}` }, side), level ? pill(code(level, "LEVEL_"), `level-${code(level, "LEVEL_")}`) : null),
-    h("div", { class: "where" }, `${position.wallet} · ${position.venue}`, hedged.has(position.id) ? h("span", { class: "flag soft" }, "hedged") : null, status, flags),
+    h("a", { class: "name", href: `/positions/${encodeURIComponent(position.id)}`, data: { key: position.id } }, h("b", {}, position.asset), h("span", { class: `side side-${side.toLowerCase()}` }, side), label),
+    h("div", { class: "where" }, `${position.wallet} · ${position.venue}`, status, flags),
     position.note ? h("div", { class: "note" }, position.note) : null,
   ];
+}
+
+function mark(position) {
+  const when = age(position.mark_time, { coloured: true });
+  return [present(position.mark_price_usd) ? price(position.mark_price_usd) : unknown("Mark"), h("small", {}, when)];
 }
 
 function afterFees(position) {
   if (!present(position.pnl_after_fees_usd)) return null;
   return h("small", { title: "after fees, as the venue says" }, `${usd(position.pnl_after_fees_usd, { sign: true })} net`);
-}
-
-function number(label, value, write, kind = "", below = null) {
-  return h("td", { class: `n ${kind}`, data: { label } }, h("span", {}, present(value) ? write(value) : unknown(label)), below);
-}
-
-function heat(value) {
-  if (!present(value)) return unknown("Heat");
-  return h("span", { class: `heat band-${heatBand(value)}` }, plain(value, 0));
-}
-
-function bar(position) {
-  const travel = Number(position.travel_percent);
-  const prices = h(
-    "div",
-    { class: "prices" },
-    known("liquidation price", position.risk_liquidation_price_usd),
-    known("entry price", position.entry_price_usd),
-    known("mark price", position.mark_price_usd),
-  );
-  if (!present(position.travel_percent)) return [h("div", { class: "bar unknown", title: "way to liquidation: not known" }), prices];
-  const way = Math.min(100, Math.abs(travel));
-  const kind = travel < 0 ? `losing band-${travelBand(travel)}` : "winning";
-  const label = `${percent(travel)} of the way ${travel < 0 ? "to liquidation" : "to the winning side"}`;
-  const track = h("div", { class: "bar", role: "img", "aria-label": label, title: label }, h("i", { class: kind, style: { "--way": `${way / 2}%` } }), h("u"));
-  return [track, prices];
-}
-
-function known(label, value) {
-  return present(value) ? h("span", { title: label }, price(value)) : unknown(label);
 }

@@ -37,6 +37,9 @@ import { h, show } from "/web/dom.js";
 
 export const ROUTES = [
   { path: "/", name: "overview", label: "Overview" },
+  { path: "/positions", name: "positions", label: "Positions" },
+  { path: "/positions/{id}", name: "position", under: "/positions" },
+  { path: "/alerts", name: "alerts", label: "Alerts" },
 ];
 
 const compiled = ROUTES.map((route) => ({

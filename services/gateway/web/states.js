@@ -50,7 +50,7 @@ export function keep(part, fetch, display, { every = REFETCH_MS } = {}) {
       since = null;
       mark(part, "");
     } catch (problem) {
-      if (over || mine !== asked || problem.name === "AbortError") return;
+      if (over || mine !== asked) return;
       since ??= new Date();
       if (shown) mark(part, `old, since ${since.toLocaleTimeString()}: ${problem.message}`);
       else fail(part, problem, refresh);

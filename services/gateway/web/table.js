@@ -62,7 +62,7 @@ export function table({ name, columns, key, fetch, rowClass = () => "", order = 
       const turned = is && !down ? `${column.order} desc` : column.order;
       const sort = is ? (down ? "descending" : "ascending") : "none";
       const arrow = h("span", { class: "arrow", "aria-hidden": "true" }, is ? (down ? "↓" : "↑") : "");
-      return h("th", { scope: "col", class: kind, "aria-sort": sort }, h("button", { type: "button", data: { key: column.title }, on: { click: () => first({ order: turned }) } }, column.title, arrow));
+      return h("th", { scope: "col", class: kind, "aria-sort": sort }, h("button", { type: "button", data: { key: column.title }, on: { click: () => first({ order: turned }) } }, column.numeric ? [arrow, column.title] : [column.title, arrow]));
     }));
   }
 

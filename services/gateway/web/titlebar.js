@@ -6,6 +6,8 @@ import { byId, h, show, unknown } from "/web/dom.js";
 import { code, percent, present, price, signed, word } from "/web/format.js";
 import { listen } from "/web/live.js";
 import { note } from "/web/notices.js";
+import { channelName, listed } from "/web/told.js";
+import { servicesAre } from "/web/worst.js";
 
 // A service that hangs is seen within 10 s: the gateway waits 1.5 s for each.
 const HEALTH_MS = 4000;
@@ -25,7 +27,7 @@ export function keepTitleBar(onCycle) {
 const ASKED = [
   ["/v1/mode", showMode],
   ["/v1/totals", (answer) => note("totals", answer)],
-  ["/v1/channels", (answer) => note("channels", answer)],
+  ["/v1/channels", (answer) => (note("channels", answer), showWays(answer.channels))],
   ["/v1/schedule", (answer) => note("schedule", answer)],
 ];
 
@@ -75,10 +77,25 @@ function ticker(found) {
     present(found.price_usd) ? h("span", { class: "n" }, price(found.price_usd)) : unknown(`${found.asset} price`),
     Number.isFinite(move) ? h("span", { class: `n move ${direction}` }, signed(move, percent(move, 2))) : null,
     doubt,
+    age(found.price_time, { coloured: true }),
   );
 }
 
+/** By which ways people are told, and when the last cycle ended. */
+function showWays(channels) {
+  const ways = channels.filter((channel) => channel.configured && channel.enabled && channel.name !== "log");
+  const ill = (channel) => (channel.last_error && !(channel.last_sent_time > channel.last_error_time) ? " (failing)" : "");
+  byId("ways").textContent = ways.length ? `Told through ${listed(ways.map((channel) => channelName(channel.name) + ill(channel)))}` : "Told through nothing: the log only";
+}
+
+/** The heartbeat: the age of the newest cycle. */
+export function showHeartbeat(cycle) {
+  const time = cycle?.ended_time ?? cycle?.created_time;
+  show(byId("heartbeat"), time ? age(time, { coloured: true, before: "cycle ", after: " ago" }) : null);
+}
+
 function showHealth(services) {
+  servicesAre(services);
   const dots = Object.entries(services).map(([name, { state, reason }]) => {
     const kind = state === "SERVING" ? "well" : "ill";
     const label = `${name}: ${word(state)}${reason ? ` (${word(reason)})` : ""}`;

@@ -2,7 +2,8 @@
 
 import { age } from "/web/ages.js";
 import { h, show, unknown } from "/web/dom.js";
-import { heatBand, percent, plain, present, signed, times, travelBand, usd } from "/web/format.js";
+import { heatBand, percent, plain, present, signed, times, usd } from "/web/format.js";
+import { travelClass } from "/web/liquidation_bar.js";
 
 export function showTotals(place, totals) {
   const size = Number(totals.total_size_usd);
@@ -13,7 +14,7 @@ export function showTotals(place, totals) {
     tile("Profit and loss", usd(totals.total_pnl_usd, { sign: true }), tone(totals.total_pnl_usd), "before fees", "lead"),
     tile("Size", usd(totals.total_size_usd), "", sides(totals, longShare), "lead"),
     tile("Leverage", known(totals.avg_leverage_ratio, times), "", `mean by size${note(missing("leverage_ratio"))}`),
-    tile("Travel", known(totals.avg_travel_percent, (value) => signed(value, percent(value))), banded(totals.avg_travel_percent, travelBand), `mean by size${note(missing("travel_percent"))}`),
+    tile("Travel", known(totals.avg_travel_percent, (value) => signed(value, percent(value))), travelClass(totals.avg_travel_percent), `mean by size${note(missing("travel_percent"))}`),
     tile("Heat", known(totals.avg_heat_index, plain), banded(totals.avg_heat_index, heatBand), `mean by size${note(missing("heat_index"))}`),
     tile("Value / collateral", known(totals.value_to_collateral_ratio, (value) => plain(value, 3)), "", positions(totals)),
   ];

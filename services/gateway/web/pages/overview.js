@@ -1,78 +1,101 @@
-// The overview: totals, positions with their bars, and what the services last said.
+// The overview: totals, positions with their bars, worst first, value over time, and what was judged, told and run last.
 
 import { get } from "/web/api.js";
-import { onCycle } from "/web/cycle_feed.js";
+import { draw } from "/web/charts.js";
+import { composition } from "/web/composition.js";
 import { showCycles, showSchedule } from "/web/cycles.js";
-import { byId, h } from "/web/dom.js";
-import { isJudged, isNews, showAlerts, showChannels, showDeliveries, showHedges, showMonitors } from "/web/lists.js";
-import { markPositions, showPositions } from "/web/positions.js";
+import { empty, h, show } from "/web/dom.js";
+import { present, signed, percent, usd } from "/web/format.js";
+import { showAlerts, showDeliveries } from "/web/lists.js";
+import { positionsTable, readLevels } from "/web/positions.js";
+import { keep, panel } from "/web/states.js";
+import { keepTable } from "/web/table.js";
 import { showTotals } from "/web/totals.js";
 
 export const title = "Overview";
 
-const REFETCH_MS = 20000;
+const PAGE = 50;
+// Of the largest so many positions the composition is shown; what is left is told as others.
+const COMPOSED = 500;
+const DAY = "86400s";
 
-// What is fetched, where it is shown, and which part of the page is marked when it fails.
-const SOURCES = [
-  ["/v1/totals", (answer) => showTotals(byId("totals"), answer), "totals"],
-  ["/v1/positions?page_size=500", showPositions, "positions-panel"],
-  ["/v1/alerts?page_size=500", (answer) => (showAlerts(answer), markPositions(answer.alerts.filter((alert) => isJudged(alert) && !isNews(alert)), null)), "alerts-panel"],
-  ["/v1/hedges?page_size=100", (answer) => (showHedges(answer), markPositions(null, answer.hedges)), "hedges-panel"],
-  ["/v1/monitors", showMonitors, "monitors-panel"],
-  ["/v1/deliveries?page_size=8", showDeliveries, "deliveries-panel"],
-  ["/v1/channels", showChannels, null],
-  ["/v1/cycles?page_size=8", showCycles, "cycles-panel"],
-  ["/v1/schedule", showSchedule, null],
-];
+const link = (href, text) => h("a", { class: "more", href }, text);
 
-export function mount(root) {
-  root.append(...parts());
-  let over = false;
-  const refresh = () => Promise.all(SOURCES.map((source) => fetchOne(source, () => over)));
-  refresh();
-  const stop = onCycle(refresh);
-  const timer = setInterval(() => document.hidden || refresh(), REFETCH_MS);
+export function mount(root, { query }) {
+  const sums = panel("Totals", { id: "totals-panel", wide: true, rows: 2 });
+  sums.node.classList.add("bare");
+  const parts = {
+    positions: panel("Positions", { wide: true, rows: 8, id: "positions-panel", tools: [legend(), link("/positions", "All")] }),
+    value: panel("Value and collateral, 24 h", { rows: 6, id: "value-panel" }),
+    size: panel("Size", { rows: 6, id: "size-panel" }),
+    alerts: panel("Alerts", { rows: 4, id: "alerts-panel" }),
+    cycles: panel("Cycles", { rows: 4, id: "cycles-panel" }),
+    deliveries: panel("Told", { rows: 4, id: "deliveries-panel" }),
+  };
+  const column = (...panels) => h("div", { class: "column" }, panels.map((one) => one.node));
+  root.append(h("h1", { class: "hidden-title" }, title), sums.node, parts.positions.node, column(parts.value, parts.alerts), column(parts.size, parts.cycles, parts.deliveries));
+  const place = (part, ...kind) => inner(part, kind.join(" "));
+  const tiles = place(sums, "totals");
+  const chart = place(parts.value, "chart");
+  const lists = { alerts: place(parts.alerts, "list"), cycles: place(parts.cycles, "list"), deliveries: place(parts.deliveries, "list") };
+  const kept = [
+    keep(sums, () => get("/v1/totals"), (answer) => showTotals(tiles(), answer)),
+    keepPositions(parts.positions, query),
+    keep(parts.value, () => get(`/v1/trend?window=${DAY}&point_count=200`), (answer) => showValue(parts.value, chart(), answer)),
+    keep(parts.size, readSizes, ([rows, totals]) => show(parts.size.body, rows.length ? composition(rows, totals) : empty("No open position."))),
+    keep(parts.alerts, () => get("/v1/alerts?page_size=100&min_level=LEVEL_LOW"), (answer) => showAlerts(lists.alerts(), parts.alerts, answer)),
+    keep(parts.cycles, () => Promise.all([get("/v1/cycles?page_size=6"), get("/v1/schedule")]), ([cycles, schedule]) => (showCycles(lists.cycles(), cycles), showSchedule(parts.cycles.count, schedule))),
+    keep(parts.deliveries, () => get("/v1/deliveries?page_size=6"), (answer) => showDeliveries(lists.deliveries(), answer)),
+  ];
+  return () => kept.forEach(({ stop }) => stop());
+}
+
+/** The element that a panel's figures are written into, put there by the first answer. */
+function inner(part, kind) {
+  const made = h("div", { class: kind });
   return () => {
-    over = true;
-    stop();
-    clearInterval(timer);
+    if (made.parentNode !== part.body) show(part.body, made);
+    return made;
   };
 }
 
-function parts() {
-  const positions = h("div", { class: "scroll" }, h("table", { class: "positions" }, h("thead", {}, h("tr", { id: "positions-head" })), h("tbody", { id: "positions" })));
-  return [
-    h("h1", { class: "hidden-title" }, "Overview"),
-    h("section", { id: "totals", class: "totals", "aria-label": "Totals" }),
-    part("positions", "Positions", positions, "panel wide"),
-    h("div", { class: "column" }, part("alerts", "Alerts")),
-    h("div", { class: "column" }, part("hedges", "Hedges"), part("monitors", "Monitors"), part("cycles", "Cycles", null, "panel", h("span", { id: "next-cycle", class: "count" })), part("deliveries", "Deliveries", null, "panel", h("span", { id: "channels", class: "channels" }))),
-  ];
+const legend = () => h("span", { class: "legend", "aria-hidden": "true" }, h("i", { class: "to-liquidation" }), " towards liquidation ", h("i", { class: "to-profit" }), " towards profit");
+
+function keepPositions(part, address) {
+  const levels = new Map();
+  const grid = positionsTable({ address, pageSize: PAGE, levels });
+  const read = grid.fetch;
+  let marked = "";
+  grid.fetch = async () => {
+    const [page, totals, { all }] = await Promise.all([read(), get("/v1/totals"), readLevels(levels).catch(() => ({ all: true }))]);
+    const unknown = Number(totals.absent_count?.liquidation_distance_percent ?? 0);
+    const blind = unknown ? `, ${unknown} without a known distance` : "";
+    const some = all ? "" : ", levels marked of the worst 500 alerts";
+    part.setCount(`${totals.position_count}${blind}${some}`);
+    const now = JSON.stringify([...levels]);
+    if (now !== marked) grid.forget();
+    marked = now;
+    return page;
+  };
+  return keepTable(part, grid);
 }
 
-function part(name, text, body = null, kind = "panel", beside = null) {
-  const head = h("div", { class: "head" }, h("h2", { id: `${name}-title` }, text), h("span", { class: "count", data: { count: "" } }), beside, h("span", { class: "trouble", data: { trouble: "" }, hidden: true }));
-  return h("section", { id: `${name}-panel`, class: kind, tabindex: "-1", "aria-labelledby": `${name}-title` }, head, body ?? h("div", { id: name, class: "list" }));
+async function readSizes() {
+  const mask = "asset,side,size_usd,collateral_usd";
+  const [{ positions }, totals] = await Promise.all([get(`/v1/positions?order_by=size_usd%20desc&page_size=${COMPOSED}&read_mask=${mask}`), get("/v1/totals")]);
+  return [positions, totals];
 }
 
-async function fetchOne([path, display, place], over) {
-  try {
-    const answer = await get(path);
-    if (over()) return;
-    display(answer);
-    markOld(place, null);
-  } catch (problem) {
-    if (!over()) markOld(place, problem);
-  }
-}
-
-/** A part whose service does not answer keeps its last figures, and says that they are old. */
-function markOld(place, problem) {
-  if (!place) return;
-  const whole = byId(place);
-  whole.classList.toggle("old", problem !== null);
-  const words = whole.querySelector("[data-trouble]");
-  if (!words) return;
-  words.hidden = problem === null;
-  words.textContent = problem === null ? "" : `old: ${problem.message}`;
+function showValue(part, place, { points, value_change_usd: change, value_change_percent: relative }) {
+  const moved = present(change) ? usd(change, { sign: true }) : "";
+  part.setCount(present(relative) ? `${moved} (${signed(relative, percent(relative))})` : moved);
+  const read = (name) => points.map(({ snapshot }) => snapshot.totals[name] ?? null);
+  draw(place, {
+    at: points.map(({ snapshot }) => Date.parse(snapshot.snapshot_time) / 1000),
+    lines: [
+      { label: "Value, USD", values: read("total_value_usd"), colour: "accent", width: 2 },
+      { label: "Collateral, USD", values: read("total_collateral_usd"), colour: "muted", width: 1.2, dash: [5, 4] },
+    ],
+    none: "No snapshot in the last 24 hours.",
+  });
 }
