@@ -65,9 +65,11 @@ export async function health() {
 }
 
 async function answer(response) {
-  const body = await response.json().catch(() => ({}));
-  if (response.ok) return body;
-  throw failure(body, `HTTP ${response.status}`, response.status);
+  // Half an answer is none: its figures would be zeros.
+  const body = await response.json().catch(() => null);
+  if (response.ok && body !== null) return body;
+  if (response.ok) throw new Failure("the answer was cut off");
+  throw failure(body ?? {}, `HTTP ${response.status}`, response.status);
 }
 
 function failure(body, otherwise, status = 0) {
