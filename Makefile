@@ -11,6 +11,8 @@ ARGS ?=
 SLOW ?=
 # Processes of `make test`; the tests wait more than they work, so more than cores. 0: one, with its output.
 JOBS ?= 4
+# Folder of files with hourly candles, for calibrate.
+CANDLES ?= candles
 # Of the first of the series of calibrate-gate.
 SEED ?= 0
 # Where protos-export writes, and why a release may break its clients.
@@ -23,7 +25,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run dev cycle db test slow kills soak calibrate-gate check lint types imports protos protos-check protos-export commands-page release bench lock clean
+.PHONY: help run dev cycle db test slow kills soak calibrate calibrate-gate check lint types imports protos protos-check protos-export commands-page release bench lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +54,9 @@ soak: $(TOOLS) ## thousands of cycles with faults: what grows, some ten minutes 
 
 kills: $(TOOLS) ## xcom killed 100 times at each moment of a delivery, some ten minutes (ARGS=10)
 	@$(BIN)/python -m tests.chaos.kills $(ARGS)
+
+calibrate: $(RUNTIME) ## what the touch probability said on files of hourly candles, and what happened (CANDLES=folder)
+	@$(BIN)/sonic calibration --candles "$(CANDLES)" $(ARGS)
 
 calibrate-gate: $(TOOLS) ## how often the gate of withdrawals triggers, beside its limits (SEED=7)
 	@$(BIN)/python -m tests.bench.gate_calibration --seed $(SEED)

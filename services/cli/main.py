@@ -10,6 +10,7 @@ import typer
 from rich.text import Text
 
 from services.cli import alerts, db, positions, wallet, withdrawals
+from services.cli.calibration.command import calibration
 from services.cli.cycle import cycle
 from services.cli.dashboard import dashboard
 from services.cli.doctor import doctor
@@ -44,6 +45,7 @@ def assembled(wanted: str | None = None) -> typer.Typer:
     # The first command of a panel decides its place.
     app.command(rich_help_panel="Look")(status)
     app.command(rich_help_panel="Look")(logs)
+    app.command(rich_help_panel="Look")(calibration)
     app.command(rich_help_panel="Act")(cycle)
     for made in (up, doctor, dashboard, console):
         app.command(rich_help_panel="Run")(made)

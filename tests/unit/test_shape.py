@@ -84,6 +84,7 @@ PURE = {
     "shared.secret_shapes",
     "shared.base58",
     "shared.texts",
+    "shared.touch",
 }
 
 SERVICE_NAMES = (

@@ -6,11 +6,9 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from services.price.domain.prices import PriceRecord
+from shared.touch import SIGMA_WINDOW_HOURS, sigmas
 
-HALF_LIFE_HOURS = 72.0
-MIN_RETURN_COUNT = 24
-# Ten half-lives: what is older weighs less than a thousandth.
-WINDOW = timedelta(hours=720)
+WINDOW = timedelta(hours=SIGMA_WINDOW_HOURS)
 
 
 def hour_of(moment: datetime) -> datetime:
@@ -25,20 +23,15 @@ def hourly_closes(records: Iterable[PriceRecord]) -> tuple[list[int], list[float
 
 
 def hourly_volatility_ratio(hours: Sequence[int], closes_usd: Sequence[float]) -> float | None:
-    """Standard deviation of hourly log returns r, EWMA without drift.
+    """Standard deviation of hourly log returns at the newest return, see `shared.touch.sigmas`.
 
-    sqrt(sum(w r^2) / sum(w)) with w = 2^(-age / 72 h), the age counted from the newest return.
-    `hours` are whole hours (any origin), rising, `closes_usd` > 0 beside them. A return counts only
-    between two hours in a row: a gap is no hourly move. None with fewer than 24 returns, or when
-    nothing ever moved.
+    `hours` are whole hours (any origin), rising, `closes_usd` > 0 beside them. None with fewer than
+    24 returns, or when nothing ever moved.
     """
-    hour = np.asarray(hours, dtype=np.int64)
-    close = np.asarray(closes_usd, dtype=np.float64)
-    follows = np.diff(hour) == 1
-    returns = np.diff(np.log(close))[follows]
-    if returns.size < MIN_RETURN_COUNT:
+    hour = np.asarray(hours, np.int64)
+    newest = np.flatnonzero(np.diff(hour) == 1)
+    if not len(newest):
         return None
-    ended = hour[1:][follows]
-    weight = np.exp2((ended - ended[-1]) / HALF_LIFE_HOURS)
-    ratio = float(np.sqrt(np.sum(weight * returns**2) / np.sum(weight)))
+    until = newest[-1] + 2
+    ratio = float(sigmas(hour[:until], np.asarray(closes_usd, np.float64)[:until])[-1])
     return ratio if 0 < ratio < float("inf") else None

@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.positions.domain.venue_answer import Flag
+from shared.touch import HORIZON_HOURS, normal
 
 Numbers = NDArray[np.float64]
 
 DEGENERATE_RATIO: Final = 1e-9  # entry and liquidation closer than this have no way between them
 DISAGREEMENT_RATIO: Final = 0.005  # own and venue's liquidation price
 MARK_DISAGREEMENT_RATIO: Final = 0.02  # venue's mark and market price
-HORIZON_HOURS: Final = 24.0
 HEAT_FLOOR: Final = 5.0
 CLASSIC_CAP: Final = 75.0
 
@@ -115,7 +115,7 @@ def metrics(
             liquidation_distance_percent=100.0 * distance / price + 0.0,
             heat_index=heat,
             liquidation_probability=touch_probability(
-                price, liquidation, distance, known.hourly_volatility_ratio
+                touch_distance(price, liquidation, known.hourly_volatility_ratio), distance
             ),
             wrong_side=wrong_side,
         )
@@ -157,65 +157,20 @@ def _heat(
     )
 
 
-def touch_probability(
-    price_usd: Numbers,
-    liquidation_price_usd: Numbers,
-    distance_usd: Numbers,
-    hourly_volatility_ratio: Numbers,
-    horizon_hours: float = HORIZON_HOURS,
+def touch_distance(
+    price_usd: Numbers, liquidation_price_usd: Numbers, hourly_volatility_ratio: Numbers
 ) -> Numbers:
-    """Chance, 0 to 1, that a log price without drift touches ln L within the horizon (reflection
-    principle).
+    """How far L is, in standard deviations of the log price over the horizon; NaN without them."""
+    reach = hourly_volatility_ratio * np.sqrt(HORIZON_HOURS)
+    return np.asarray(np.abs(np.log(price_usd / liquidation_price_usd)) / reach, np.float64)
 
-    1 at or past liquidation; absent without volatility.
+
+def touch_probability(distance: Numbers, distance_usd: Numbers) -> Numbers:
+    """Chance, 0 to 1, that a log price without drift touches ln L within the horizon, model NORMAL.
+
+    `distance`: see `touch_distance`. 1 at or past liquidation; absent without volatility.
     """
-    reach = hourly_volatility_ratio * np.sqrt(horizon_hours)
-    # 2 * Phi(-x) = erfc(x / sqrt 2)
-    chance = _erfc(np.abs(np.log(price_usd / liquidation_price_usd)) / (reach * np.sqrt(2.0)))
-    return np.where((distance_usd <= 0) & (reach > 0), 1.0, chance)
-
-
-# Coefficients of erfc, Numerical Recipes 3rd edition, 6.2.2; relative error < 1e-13 up to 20.
-_ERFC: Final = (
-    -1.3026537197817094,
-    6.4196979235649026e-1,
-    1.9476473204185836e-2,
-    -9.561514786808631e-3,
-    -9.46595344482036e-4,
-    3.66839497852761e-4,
-    4.2523324806907e-5,
-    -2.0278578112534e-5,
-    -1.624290004647e-6,
-    1.303655835580e-6,
-    1.5626441722e-8,
-    -8.5238095915e-8,
-    6.529054439e-9,
-    5.059343495e-9,
-    -9.91364156e-10,
-    -2.27365122e-10,
-    9.6467911e-11,
-    2.394038e-12,
-    -6.886027e-12,
-    8.94487e-13,
-    3.13092e-13,
-    -1.12708e-13,
-    3.81e-16,
-    7.106e-15,
-    -1.523e-15,
-    -9.4e-17,
-    1.21e-16,
-    -2.8e-17,
-)
-
-
-def _erfc(values: Numbers) -> Numbers:
-    """Complementary error function of values >= 0; numpy has none."""
-    step = 2.0 / (2.0 + values)
-    doubled = 4.0 * step - 2.0
-    older, newer = np.zeros_like(values), np.zeros_like(values)
-    for coefficient in _ERFC[:0:-1]:
-        older, newer = newer, doubled * newer - older + coefficient
-    return step * np.exp(-values * values + 0.5 * (_ERFC[0] + doubled * newer) - older)
+    return np.where((distance_usd <= 0) & ~np.isnan(distance), 1.0, normal(distance))
 
 
 def risk_liquidation_price(

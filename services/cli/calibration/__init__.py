@@ -1,0 +1,1 @@
+"""How good the touch probability has been, on files of hourly candles."""
