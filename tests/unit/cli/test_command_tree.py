@@ -80,6 +80,8 @@ def test_no_option_of_a_command_is_there_twice() -> None:
         assert len(last) == len(set(last)), (noun.name, verb.name, last)
 
 
+# Twelve seconds of its own, of a machine that may be busy with the tests beside it.
+@pytest.mark.timeout(300)
 def test_every_command_has_help_and_what_deletes_asks() -> None:
     run = CliRunner()
     for noun in NOUNS:
