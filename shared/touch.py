@@ -68,8 +68,13 @@ class History:
 
     @property
     def is_enough(self) -> bool:
-        """Whether 30 days of starts are there; else NORMAL is the law."""
+        """Whether 30 days of starts are there."""
         return len(self) >= LEAST_STARTS
+
+    @property
+    def model(self) -> TouchModel:
+        """By which law touches are likely, with this past."""
+        return TouchModel.EMPIRICAL if self.is_enough else TouchModel.NORMAL
 
 
 NO_HISTORY: Final = History(np.empty(0), np.empty(0))

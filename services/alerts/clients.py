@@ -59,11 +59,11 @@ class PositionsClient:
 
     async def figures(self) -> Positions:
         parts = await self._read((*_STATES, *FIGURES)) or []
-        return _positions(_epoch(parts), _join(parts))
+        return _positions(parts, _join(parts))
 
     async def readings(self) -> tuple[Positions, Mapping[AlertType, Reading]]:
         parts = await self._read((*_STATES, *FIGURES)) or []
-        return _positions(_epoch(parts), _join(parts)), _totals(parts)
+        return _positions(parts, _join(parts)), _totals(parts)
 
     async def members(self) -> Members:
         return _members(await self._read((*_STATES, *FIGURES, *_NAMED)) or [])
@@ -182,17 +182,18 @@ def _held(joined: Mapping[str, columns.Array]) -> NDArray[np.bool_]:
     return held
 
 
-def _positions(epoch: int, joined: Mapping[str, columns.Array]) -> Positions:
+def _positions(parts: Sequence[Any], joined: Mapping[str, columns.Array]) -> Positions:
     mask = _held(joined)
     # All of them are read as they came, without a copy.
     held = slice(None) if mask.all() else mask
     return Positions(
-        epoch,
+        _epoch(parts),
         _whole(joined, "position_key")[held],
         _whole(joined, "status")[held],
         _whole(joined, "flag_bits")[held],
         _whole(joined, "mark_time_micros")[held],
         {name: joined[name][held] for name in FIGURES},
+        dict(zip(parts[0].asset_names, parts[0].asset_models, strict=False)) if parts else {},
     )
 
 
@@ -225,7 +226,7 @@ def _members(parts: Sequence[Any]) -> Members:
     held = _held(joined)
     ids = [id for part in parts for id in part.position_id]
     first = parts[0] if parts else pb.PositionColumns()
-    positions = _positions(_epoch(parts), joined)
+    positions = _positions(parts, joined)
     return Members(
         positions.membership_epoch,
         positions.position_key,

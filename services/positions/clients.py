@@ -1,18 +1,24 @@
 """The price service as positions sees it: consensus prices, or none when it cannot be read now."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC
 from math import isfinite
+from typing import Any
 
 from sonic.price.v1 import price_pb2 as pb
 from sonic.price.v1 import price_pb2_grpc as rpc
 
 from services.positions.enrichment.domain.enrichment import MarketPrice
+from shared import columns
 from shared.errors import SonicError
 from shared.log import get_logger
 from shared.rpc.client import Channel, idempotent
+from shared.touch import History
 
 _SECONDS = 2.0
+_MOVES_SECONDS = 20.0
+_SOON_SECONDS, _LATER_SECONDS = 30.0, 600.0
 _PAGE_SIZE = 500
 # Others are kept for show: the last known price, or the last close of an index.
 _USABLE = (pb.QUALITY_GOOD, pb.QUALITY_SINGLE, pb.QUALITY_DISAGREE)
@@ -23,12 +29,23 @@ def price_channel(address: str) -> Channel:
     return Channel(address, retry=idempotent(pb.DESCRIPTOR))
 
 
+@dataclass(frozen=True, slots=True)
+class _Moves:
+    version: int
+    market: pb.Market.ValueType
+    history: History
+
+
 class PriceClient:
     """Market prices over gRPC."""
 
     def __init__(self, channel: Channel) -> None:
         self._stub: rpc.PriceServiceStub = channel.stub(rpc.PriceServiceStub)
+        # Columns come as bytes, so the generated type does not describe the answer.
+        self._columns: Any = channel.stub(rpc.PriceServiceStub, columns=["ReadMoves"])
         self._reachable = True
+        self._moves: Mapping[str, _Moves] = {}
+        self._market: pb.Market.ValueType = pb.MARKET_UNSPECIFIED
 
     async def read(self) -> Mapping[str, MarketPrice]:
         """See services.positions.service.ports.Market."""
@@ -42,11 +59,41 @@ class PriceClient:
             self._reachable = False
             return {}
         self._reachable = True
+        if answer.prices:
+            self._market = answer.prices[0].market
+        return self.with_moves(
+            {
+                price.asset: _market_price(price)
+                for price in answer.prices
+                if price.HasField("price_usd") and isfinite(price.price_usd)
+            }
+        )
+
+    def with_moves(self, prices: Mapping[str, MarketPrice]) -> Mapping[str, MarketPrice]:
+        """See services.positions.service.ports.Market."""
+        moves = self._moves
         return {
-            price.asset: _market_price(price)
-            for price in answer.prices
-            if price.HasField("price_usd") and isfinite(price.price_usd)
+            asset: replace(price, moves=moves[asset].history)
+            if asset in moves and moves[asset].market == self._market
+            else price
+            for asset, price in prices.items()
         }
+
+    async def refresh_moves(self) -> float:
+        """Fetch the moves that changed, once an hour those of every asset; seconds to rest."""
+        known = {one.version: one for one in self._moves.values()}
+        request = pb.ReadMovesRequest(known_versions=known)
+        found: dict[str, _Moves] = {}
+        try:
+            async for part in self._columns.ReadMoves(request, timeout=_MOVES_SECONDS):
+                held = known.get(part.version)
+                history = held.history if held else _history(columns.decode(part))
+                found[part.asset] = _Moves(part.version, part.market, history)
+        except SonicError as error:
+            get_logger().warning("moves of prices cannot be read", reason=error.reason)
+            return _SOON_SECONDS
+        self._moves = found
+        return _LATER_SECONDS if found else _SOON_SECONDS
 
 
 def _market_price(price: pb.Price) -> MarketPrice:
@@ -57,3 +104,8 @@ def _market_price(price: pb.Price) -> MarketPrice:
         price.quality in _USABLE,
         price.hourly_volatility_ratio if known else None,
     )
+
+
+def _history(found: Mapping[str, columns.Array]) -> History:
+    """Kept, so not a view of a message: that would keep it whole."""
+    return History(found["up"].copy(), found["down"].copy())

@@ -49,7 +49,7 @@ from shared.clock import Clock, SystemClock
 from shared.config import ServiceConfig
 from shared.database.migrations import migrated
 from shared.database.pool import Database
-from shared.lifecycle import App, Part, run
+from shared.lifecycle import App, Loop, Part, run
 from shared.rpc.server import GrpcServer, Registration
 
 # A file of 64 MiB, as the schema allows, and its envelope.
@@ -113,11 +113,12 @@ def build(config: Config, clock: Clock | None = None) -> App:
     database = Database(config.database_url.get_secret_value(), application_name="positions")
     begin, read = database.open(Store), database.open(Store, isolation="AUTOCOMMIT")
     price = price_channel(config.price_address)
+    market = PriceClient(price)
     enrichment = EnrichmentService(
         begin,
         read,
         database.open(Store, isolation="REPEATABLE READ"),
-        PriceClient(price),
+        market,
         clock,
         config.mark_max_age_seconds,
     )
@@ -139,7 +140,8 @@ def build(config: Config, clock: Clock | None = None) -> App:
     asked = [*(part for one in built for part in one.parts), *balances.parts]
     forgetting = retention_loop(Retention(begin, clock, _kept_days(config)), clock)
     side = metrics.serve(config.metrics_address)
-    parts: list[Part] = [database, price, *asked, watch, side, server, forgetting]
+    loops = [forgetting, Loop("positions moves", market.refresh_moves, clock)]
+    parts: list[Part] = [database, price, *asked, watch, side, server, *loops]
     return App("positions", parts, grace_seconds=config.shutdown_grace_seconds)
 
 

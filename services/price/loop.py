@@ -10,6 +10,8 @@ from shared.lifecycle import Loop
 from shared.log import get_logger
 
 _TRIM_SECONDS = 3600.0
+# The first prices come before a year of candles.
+_MOVES_DELAY_SECONDS = 2.0
 # Changes that wait for a watcher; one that is further behind gets the present state.
 _WAITING_LIMIT = 16
 
@@ -23,6 +25,11 @@ def retention(trim: Callable[[], Awaitable[int]], clock: Clock) -> Loop:
         return _TRIM_SECONDS
 
     return Loop("price history trimming", body, clock)
+
+
+def learning(refresh: Callable[[], Awaitable[float]], clock: Clock) -> Loop:
+    """Makes the moves of the touch probability anew after each hour, beside everything else."""
+    return Loop("price moves", refresh, clock, first_delay_seconds=_MOVES_DELAY_SECONDS)
 
 
 class PriceFeed(Feed[Changes]):

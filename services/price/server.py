@@ -1,5 +1,6 @@
 """Puts the price service together. The only file that reads configuration."""
 
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import ClassVar
@@ -8,18 +9,22 @@ from pydantic import Field, SecretStr, field_validator
 from sonic.price.v1 import price_pb2, price_pb2_grpc
 
 from services.price.domain.prices import SYMBOL
-from services.price.loop import PriceFeed, retention
-from services.price.service.history import HistoryService
+from services.price.loop import PriceFeed, learning, retention
+from services.price.service.history import CandleSource, HistoryService
+from services.price.service.moves import MovesService
 from services.price.service.prices import PriceService, Settings
 from services.price.service.retention import Ages, HistoryRetention
 from services.price.servicer.prices import PriceServicer
-from services.price.sources import binance
+from services.price.sources import binance, coinbase, kraken
+from services.price.sources.coinbase_candles import CoinbaseCandles
 from services.price.sources.klines import Klines
+from services.price.sources.kraken_candles import KrakenCandles
 from services.price.sources.polling import Poller
 from services.price.sources.rate_limited_http import RateLimitedHttp
 from services.price.sources.registry import DEFAULT_SOURCES, REGISTRY
 from services.price.sources.source import Source, SourceSetup
 from services.price.store.history import HistoryStore
+from services.price.store.hourly_candles import HourlyCandleStore
 from services.price.store.prices import PriceStore
 from shared.clock import Clock, SystemClock
 from shared.config import HttpAddress, ServiceConfig
@@ -31,6 +36,12 @@ from shared.rpc.server import GrpcServer
 
 # The window of the volatility, and a day.
 _LEAST_KEPT_DAYS = 31
+# Providers of hourly candles, the most complete first.
+_CANDLES: Mapping[str, Callable[[RateLimitedHttp, Clock], CandleSource]] = {
+    binance.NAME: Klines,
+    coinbase.NAME: CoinbaseCandles,
+    kraken.NAME: KrakenCandles,
+}
 NAME = price_pb2.DESCRIPTOR.services_by_name["PriceService"].full_name
 
 
@@ -57,6 +68,12 @@ class Config(ServiceConfig):
         DEFAULT_SOURCES,
         description=f"live sources, of {', '.join(REGISTRY)}; three or more outvote one that lies",
         examples=["coingecko,pyth,coinbase,kraken"],
+    )
+    price_candle_sources: tuple[str, ...] = Field(
+        tuple(_CANDLES),
+        description=f"who is asked for a year of hourly candles of live assets, in turn, of"
+        f" {', '.join(_CANDLES)}; empty: nobody, the own history alone",
+        examples=["binance,coinbase"],
     )
     price_min_refresh_seconds: float = Field(
         30.0,
@@ -126,6 +143,16 @@ class Config(ServiceConfig):
             )
         return names
 
+    @field_validator("price_candle_sources")
+    @classmethod
+    def _have_candles(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        names = tuple(dict.fromkeys(name.strip().lower() for name in value))
+        if unknown := [name for name in names if name not in _CANDLES]:
+            raise ValueError(
+                f"no source of candles: {', '.join(unknown)[:60]}; known are {', '.join(_CANDLES)}"
+            )
+        return names
+
 
 def build(config: Config, clock: Clock | None = None) -> App:
     """The service as an application; nothing is opened before it starts."""
@@ -133,7 +160,11 @@ def build(config: Config, clock: Clock | None = None) -> App:
     database = Database(config.database_url.get_secret_value(), application_name="price")
     live = connected(config, clock)
     parts = {name: part for name, (_, part) in live.items()}
-    candles = parts.get(binance.NAME) or binance.connect(_setup(config, binance.NAME, clock))[1]
+    # Candles come from these, whether they are sources of prices or not.
+    https = parts | {
+        name: REGISTRY[name].connect(_setup(config, name, clock))[1]
+        for name in {binance.NAME, *config.price_candle_sources} - set(parts)
+    }
     poller = Poller(
         [source for source, _ in live.values()], config.sonic_demo_seed, clock, process(), parts
     )
@@ -143,14 +174,22 @@ def build(config: Config, clock: Clock | None = None) -> App:
     service.on_change(feed.wake)
     history = HistoryService(
         database.open(HistoryStore),
-        Klines(candles, clock),
+        Klines(https[binance.NAME], clock),
         clock,
         config.price_assets,
         ensure_market=service.ensure_market,
         changed=feed.wake,
     )
     forgetting = HistoryRetention(database.open(HistoryStore), clock, _ages(config))
-    servicer = PriceServicer(service, history, feed.news, clock)
+    moves = MovesService(
+        database.open(HourlyCandleStore),
+        [_CANDLES[name](https[name], clock) for name in config.price_candle_sources],
+        clock,
+        config.price_assets,
+        config.sonic_demo_seed,
+        ensure_market=service.ensure_market,
+    )
+    servicer = PriceServicer(service, history, moves, feed.news, clock)
     server = GrpcServer(
         config.listen_address,
         [(price_pb2_grpc.add_PriceServiceServicer_to_server, servicer)],
@@ -160,8 +199,8 @@ def build(config: Config, clock: Clock | None = None) -> App:
         channelz=config.channelz,
     )
     side = serve(config.metrics_address)
-    https = {*parts.values(), candles}
-    return App("price", [database, *https, feed, retention(forgetting.trim, clock), server, side])
+    loops = [retention(forgetting.trim, clock), learning(moves.refresh, clock)]
+    return App("price", [database, *https.values(), feed, *loops, server, side])
 
 
 def connected(config: Config, clock: Clock) -> dict[str, tuple[Source, RateLimitedHttp]]:

@@ -8,6 +8,7 @@ from sqlalchemy import (
     Double,
     Identity,
     Index,
+    Integer,
     MetaData,
     SmallInteger,
     Table,
@@ -89,4 +90,25 @@ price_history = Table(
         name="a_previous_price_has_a_time",
     ),
     Index("price_history_by_time", "market", "asset", "price_time", unique=True),
+)
+
+# Hours that ended, one row an hour that was wholly looked at; they outlive the thinning of the
+# history. `hour` counts from 1970; source is own (the history) or a provider's name.
+hourly_candle = Table(
+    "hourly_candle",
+    metadata,
+    Column("market", SmallInteger, primary_key=True, autoincrement=False),
+    Column("asset", Text, primary_key=True),
+    Column("hour", Integer, primary_key=True, autoincrement=False),
+    Column("open_usd", Double, nullable=False),
+    Column("high_usd", Double, nullable=False),
+    Column("low_usd", Double, nullable=False),
+    Column("close_usd", Double, nullable=False),
+    Column("source", Text, nullable=False),
+    _is_a_price("low_usd"),
+    CheckConstraint(
+        "low_usd <= least(open_usd, close_usd) and greatest(open_usd, close_usd) <= high_usd"
+        " and high_usd < 'infinity'",
+        name="a_candle_holds_its_prices",
+    ),
 )

@@ -237,8 +237,9 @@ def _why(payload: Mapping[str, str], noun: str, unit: str) -> str:
         return f"Why: {noun} is back to NORMAL from {payload['previous_level']}"
     sign = "<=" if payload.get("condition") == Condition.BELOW.name else ">="
     flip = f"; {payload['level']} until {_until(payload, unit)}" if "flip_value" in payload else ""
+    model = f" ({payload['probability_model']})" if "probability_model" in payload else ""
     return (
-        f"Why: {noun} {_figure(payload, 'value', unit)} {sign} limit "
+        f"Why: {noun} {_figure(payload, 'value', unit)}{model} {sign} limit "
         f"{_figure(payload, 'limit', unit)}{flip}"
     )
 

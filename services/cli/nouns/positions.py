@@ -88,6 +88,7 @@ POSITIONS = Noun(
                 "liquidation_distance_percent",
                 "heat_index",
                 "liquidation_probability",
+                "probability_model",
             ),
             example="sonic positions what-if POSITION --price 140,130",
         ),

@@ -6,6 +6,7 @@ from typing import Final
 
 from services.positions.domain.venue_answer import Figures, Flag, Side, Status
 from shared.errors import broken_rules
+from shared.touch import TouchModel
 
 VENUES: Final = ("jupiter", "dydx", "hyperliquid", "manual", "demo")
 MANUAL: Final = "manual"
@@ -48,6 +49,7 @@ class Risk:
     liquidation_distance_percent: float | None = None
     heat_index: float | None = None
     liquidation_probability: float | None = None
+    probability_model: TouchModel | None = None
     flags: frozenset[Flag] = frozenset()
     enriched_time: datetime | None = None
 

@@ -211,7 +211,8 @@ class EnrichmentService:
             state, changes = await store.enrichment.changes()
             feeds, assets = await store.enrichment.names()
             inputs = await self._inputs(store, state, changes)
-            market, known = await store.enrichment.market(), await store.enrichment.totals()
+            stored, known = await store.enrichment.market(), await store.enrichment.totals()
+        market = self._market.with_moves(stored)
         now = state.enriched_time or self._clock.now()
         context = EnrichContext(feeds, assets, market, now, self._mark_max_age_seconds, state.heat)
         if changes:
@@ -266,6 +267,7 @@ async def _judged(
             enriched_time=state.enriched_time,
             inputs_version=state.inputs_version,
             known_totals=known_totals,
+            models={name: one.moves.model for name, one in context.market.items()},
         )
         return enriched, frame
 

@@ -29,6 +29,7 @@ from shared import columns
 from shared.codec import apply_mask, check_mask, fill, masked, number, put, read
 from shared.database.fence import Step
 from shared.rpc.once import Once
+from shared.touch import TouchModel
 
 
 class PositionsServicer(rpc.PositionsServiceServicer):
@@ -137,7 +138,7 @@ class PositionsServicer(rpc.PositionsServiceServicer):
         figures, classic = evaluate(terms, request.prices_usd, heat.weights)
         return pb.EvaluateAtPriceResponse(
             evaluations=[
-                _evaluation(price, row, figures, classic)
+                _evaluation(price, row, figures, classic, terms.moves.model)
                 for row, price in enumerate(request.prices_usd)
             ]
         )
@@ -155,6 +156,7 @@ class PositionsServicer(rpc.PositionsServiceServicer):
             "asset_names": frame.asset_names,
             "wallet_names": frame.wallet_names,
             "venue_names": frame.venue_names,
+            "asset_models": [model or 0 for model in frame.asset_models],
             "totals": totals_message(self._enrichment.aged(frame)),
         }
         # No positions still says its epoch.
@@ -229,7 +231,9 @@ def _filter(request: pb.ListPositionsRequest) -> Filter:
     )
 
 
-def _evaluation(price_usd: float, row: int, figures: Metrics, classic: Metrics) -> pb.Evaluation:
+def _evaluation(
+    price_usd: float, row: int, figures: Metrics, classic: Metrics, model: TouchModel
+) -> pb.Evaluation:
     wrong_side = bool(figures.wrong_side[row])
     message = pb.Evaluation(
         price_usd=price_usd,
@@ -237,4 +241,6 @@ def _evaluation(price_usd: float, row: int, figures: Metrics, classic: Metrics) 
     )
     put(message, **{name: float(getattr(figures, name)[row]) for name in METRIC_NAMES})
     put(message, heat_index_classic=float(classic.heat_index[row]))
+    if message.HasField("liquidation_probability"):
+        message.probability_model = pb.ProbabilityModel.ValueType(model)
     return message

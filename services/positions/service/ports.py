@@ -16,3 +16,7 @@ class Market(Protocol):
     async def read(self) -> Mapping[str, MarketPrice]:
         """Consensus prices by asset; empty when they cannot be read now, which stops nobody."""
         ...
+
+    def with_moves(self, prices: Mapping[str, MarketPrice]) -> Mapping[str, MarketPrice]:
+        """The same prices with what is known now of each asset's past."""
+        ...

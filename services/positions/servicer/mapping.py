@@ -19,6 +19,7 @@ from services.positions.portfolio.domain import Snapshot
 from services.positions.positions.service.positions import WhatIf
 from shared.codec import fill, read
 from shared.errors import invalid
+from shared.touch import NO_HISTORY
 
 E = TypeVar("E", bound=IntEnum)
 M = TypeVar("M", bound=Message)
@@ -75,4 +76,5 @@ def snapshot_message(snapshot: Snapshot) -> pb.Snapshot:
 
 def what_if_terms(position: pb.PositionTerms) -> WhatIf:
     """Terms that a request gives. Raises INVALID_FIELD, NOT_FINITE."""
-    return read(WhatIf, position, side=member(Side, position.side, "position.side"))
+    side = member(Side, position.side, "position.side")
+    return read(WhatIf, position, side=side, moves=NO_HISTORY)

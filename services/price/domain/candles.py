@@ -54,15 +54,24 @@ class Gap:
 
 
 @dataclass(frozen=True, slots=True)
-class Close:
-    """The last price of one ended interval, USD > 0."""
+class Kline:
+    """What one ended interval did at a provider, USD, 0 < low <= open, close <= high."""
 
     start_time: datetime
-    price_usd: float
+    open_usd: float
+    high_usd: float
+    low_usd: float
+    close_usd: float
 
     def price_time(self, interval: Interval) -> datetime:
-        """When it was true: just before the interval ended, so that it belongs to it."""
+        """When its close was true: just before the interval ended, so that it belongs to it."""
         return self.start_time + interval.span - _MILLISECOND
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it does not contradict itself."""
+        first, last = self.open_usd, self.close_usd
+        return 0 < self.low_usd <= min(first, last) <= max(first, last) <= self.high_usd
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from services.price.domain import candles, price_update
-from services.price.domain.candles import BackfillProgress, CandlePage, Close, Interval
+from services.price.domain.candles import BackfillProgress, CandlePage, Interval, Kline
 from services.price.domain.consensus import FUTURE_TOLERANCE
 from services.price.domain.prices import (
     MANUAL_SOURCE,
@@ -33,10 +33,18 @@ _BACKFILL_PAGE = 1000
 
 
 class CandleSource(Protocol):
+    """A provider of candles of the past; see services.price.sources.klines.Klines."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def page_count(self) -> int: ...
+
     async def page(
         self, asset: str, interval: Interval, start: datetime, end: datetime
-    ) -> Sequence[Close]:
-        """Closes of candles from `start` to before `end`, rising, at most 1000 intervals."""
+    ) -> Sequence[Kline]:
+        """Candles from `start` to before `end`. Raises NotFound NO_CANDLES, ProviderFailure."""
         ...
 
 
@@ -189,12 +197,12 @@ class HistoryService:
         fetched_count = inserted_count = 0
         while first < until:
             page_end = min(until, first + interval.span * _BACKFILL_PAGE)
-            closes = await self._source.page(asset, interval, first, page_end)
-            rows = [(close.price_time(interval), close.price_usd) for close in closes]
+            klines = await self._source.page(asset, interval, first, page_end)
+            rows = [(kline.price_time(interval), kline.close_usd) for kline in klines]
             inserted_count += await self._fill(asset, rows)
-            fetched_count += len(closes)
+            fetched_count += len(klines)
             holes = tuple(
-                candles.gaps([close.start_time for close in closes], interval, first, page_end)
+                candles.gaps([kline.start_time for kline in klines], interval, first, page_end)
             )
             yield BackfillProgress(
                 fetched_count, inserted_count, page_end, holes, page_end >= until

@@ -5,8 +5,10 @@ from datetime import datetime, timedelta
 from sonic.price.v1 import price_pb2 as message
 
 from services.price.domain.candles import BackfillProgress
+from services.price.domain.moves import AssetMoves
 from services.price.domain.prices import Price, Refreshed, is_stale, quality_now
-from shared.codec import fill
+from shared import columns
+from shared.codec import fill, to_timestamp
 
 
 def price_message(price: Price, now: datetime) -> message.Price:
@@ -34,3 +36,18 @@ def refreshed_message(refreshed: Refreshed, now: datetime) -> message.RefreshPri
 def progress_message(progress: BackfillProgress) -> message.BackfillHistoryResponse:
     gaps = [fill(message.Gap, gap) for gap in progress.gaps]
     return fill(message.BackfillHistoryResponse, progress, gaps=gaps)
+
+
+def moves_message(moves: AssetMoves, *, is_known: bool) -> message.Moves:
+    """As bytes; without columns for who has them."""
+    found = {} if is_known else {"up": moves.history.up, "down": moves.history.down}
+    return columns.reply(
+        message.Moves,
+        found,
+        asset=moves.asset,
+        version=moves.version,
+        horizon_hours=moves.horizon_hours,
+        source=moves.source,
+        newest_hour_time=to_timestamp(moves.newest_hour_time),
+        market=moves.market.value,
+    )

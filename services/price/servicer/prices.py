@@ -11,8 +11,14 @@ from sonic.price.v1 import price_pb2_grpc as rpc
 from services.price.domain.candles import Interval
 from services.price.domain.prices import HistoryFilter, Market, News, Price, Quality
 from services.price.service.history import HistoryService
+from services.price.service.moves import MovesService
 from services.price.service.prices import PriceService
-from services.price.servicer.mapping import price_message, progress_message, refreshed_message
+from services.price.servicer.mapping import (
+    moves_message,
+    price_message,
+    progress_message,
+    refreshed_message,
+)
 from shared.clock import Clock
 from shared.codec import apply_mask, check_mask, fill, from_timestamp, masked, put, read
 from shared.database.fence import Step
@@ -30,11 +36,13 @@ class PriceServicer(rpc.PriceServiceServicer):
         self,
         service: PriceService,
         history: HistoryService,
+        moves: MovesService,
         watch: Callable[[], AsyncIterator[News]],
         clock: Clock,
     ) -> None:
         self._service = service
         self._history = history
+        self._moves = moves
         self._watch = watch
         self._clock = clock
 
@@ -153,6 +161,13 @@ class PriceServicer(rpc.PriceServiceServicer):
             if prices or news.gap or is_first:
                 yield message.WatchPricesResponse(prices=self._prices(prices), gap=news.gap)
             is_first = False
+
+    async def ReadMoves(
+        self, request: message.ReadMovesRequest, context: Context
+    ) -> AsyncIterator[message.Moves]:
+        known = set(request.known_versions)
+        for moves in self._moves.read(request.assets):
+            yield moves_message(moves, is_known=moves.version in known)
 
     async def ClearData(
         self, request: message.ClearDataRequest, context: Context

@@ -1,9 +1,9 @@
 """Binance's candles of the past."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from services.price.domain.candles import Close, Interval
+from services.price.domain.candles import Interval, Kline
 from services.price.sources import binance
 from services.price.sources.rate_limited_http import RateLimitedHttp, bad_body
 from services.price.sources.reading import Refused, decimal, milliseconds_moment
@@ -29,20 +29,23 @@ _PAUSE_SECONDS = 0.5
 class Klines:
     """Closed candles by pages of at most 1000, on the same HTTP as the Binance source."""
 
+    name = binance.NAME
+    page_count = PAGE_COUNT
+
     def __init__(self, http: RateLimitedHttp, clock: Clock) -> None:
         self._http = http
         self._clock = clock
 
     async def page(
         self, asset: str, interval: Interval, start: datetime, end: datetime
-    ) -> Sequence[Close]:
-        """Closes of the candles from `start` to before `end`, both whole intervals, at most 1000
+    ) -> Sequence[Kline]:
+        """The candles from `start` to before `end`, both whole intervals, at most 1000
         apart.
 
         Raises NotFound NO_CANDLES, ProviderFailure.
         """
         if asset not in binance.ASSETS:
-            raise _unknown(asset)
+            raise no_candles(asset)
         asked = {
             "symbol": binance.symbol(asset),
             "interval": _NAMES[interval],
@@ -55,46 +58,62 @@ class Klines:
             answer = await self._http.get_json(_PATH, asked)
         except ProviderFailure as failure:
             if binance.is_unknown_symbol(failure):
-                raise _unknown(asset) from failure
+                raise no_candles(asset) from failure
             raise
         return read(answer.body, interval, start, end)
 
 
-def read(body: object, interval: Interval, start: datetime, end: datetime) -> list[Close]:
+def read(body: object, interval: Interval, start: datetime, end: datetime) -> list[Kline]:
     """Raises ProviderFailure BAD_BODY: a page that breaks one promise is not trusted."""
     if not isinstance(body, list):
         raise bad_body("the answer is not a list of candles")
-    closes: list[Close] = []
-    for row in body:
-        try:
-            close = _close(row, interval)
-        except Refused as refused:
-            raise bad_body(f"a candle cannot be read ({refused.reason})") from refused
-        if closes and close.start_time <= closes[-1].start_time:
-            raise bad_body("the candles are unsorted or doubled")
-        if not start <= close.start_time < end:
-            raise bad_body("a candle lies outside the time asked for")
-        closes.append(close)
-    return closes
+    return checked([kline(row, (1, 2, 3, 4), _LEAST_MEMBERS) for row in body], interval, start, end)
 
 
-def _close(row: object, interval: Interval) -> Close:
-    if not isinstance(row, list) or len(row) < _LEAST_MEMBERS:
+def kline(
+    row: object,
+    places: tuple[int, int, int, int],
+    least_members: int,
+    moment: Callable[[object], datetime] = milliseconds_moment,
+    price: Callable[[object], float] = decimal,
+) -> Kline:
+    """A candle of a list: its time first, open, high, low and close at these places.
+
+    Raises ProviderFailure BAD_BODY.
+    """
+    if not isinstance(row, list) or len(row) < least_members:
         raise bad_body("a candle is not a list of its members")
-    start_time = milliseconds_moment(row[0])
-    first, high, low, last = (decimal(value) for value in row[1:5])
-    if not 0 < low <= min(first, last) <= max(first, last) <= high:
-        raise bad_body("a candle contradicts itself")
-    if interval.start_of(start_time) != start_time:
-        raise bad_body("a candle does not start where its interval does")
-    return Close(start_time, last)
+    try:
+        return Kline(moment(row[0]), *(price(row[place]) for place in places))
+    except Refused as refused:
+        raise bad_body(f"a candle cannot be read ({refused.reason})") from refused
+
+
+def checked(
+    klines: Sequence[Kline], interval: Interval, start: datetime, end: datetime
+) -> list[Kline]:
+    """The candles when they rise, lie in the time asked for and do not contradict themselves.
+
+    Raises ProviderFailure BAD_BODY.
+    """
+    for place, one in enumerate(klines):
+        if not one.is_whole:
+            raise bad_body("a candle contradicts itself")
+        if interval.start_of(one.start_time) != one.start_time:
+            raise bad_body("a candle does not start where its interval does")
+        if place and one.start_time <= klines[place - 1].start_time:
+            raise bad_body("the candles are unsorted or doubled")
+        if not start <= one.start_time < end:
+            raise bad_body("a candle lies outside the time asked for")
+    return list(klines)
+
+
+def no_candles(asset: str) -> NotFound:
+    """The provider's answer that it has none of this asset."""
+    return NotFound(
+        "NO_CANDLES", f"the provider has no candles of {asset}", metadata={"asset": asset}
+    )
 
 
 def _milliseconds(moment: datetime) -> int:
     return round(moment.timestamp() * 1000)
-
-
-def _unknown(asset: str) -> NotFound:
-    return NotFound(
-        "NO_CANDLES", f"the provider has no candles of {asset}", metadata={"asset": asset}
-    )

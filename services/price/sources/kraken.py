@@ -54,41 +54,40 @@ class Kraken:
     async def _ask(self, assets: Sequence[str]) -> Mapping[str, Quote]:
         asked = {"pair": ",".join(PAIRS[asset][0] for asset in assets)}
         answer = await self._http.get_json(_PATH, asked)
-        tickers = self._checked(answer.body)
+        tickers = checked(answer.body, self._http)
         moment = answer_moment(answer)
         return {
             asset: quote_or_reason(
-                NAME, lambda names: read(_called(tickers, names), moment), PAIRS[asset]
+                NAME, lambda names: read(called(tickers, names), moment), PAIRS[asset]
             )
             for asset in assets
         }
 
-    def _checked(self, body: object) -> Mapping[str, object]:
-        """Errors come with HTTP 200; one that begins with W is a warning beside a good answer."""
-        said = body.get("error") if isinstance(body, dict) else None
-        if not isinstance(body, dict) or not isinstance(said, list):
-            raise bad_body("the answer is not an object with a list of errors")
-        if errors := [str(one) for one in said if not str(one).startswith("W")]:
-            raise self._complaint(errors[0])
-        tickers = body.get("result")
-        if not isinstance(tickers, dict):
-            raise bad_body("the answer has no result")
-        return tickers
 
-    def _complaint(self, error: str) -> ProviderFailure:
-        if error.startswith(_LIMITS):
-            return self._http.silence(
-                "the provider says the rate limit is exceeded", _LIMITED_SECONDS
-            )
-        if error.startswith("EService"):
-            return ProviderFailure(
-                FailureKind.SERVER_ERROR, "the provider says it is not available"
-            )
-        if error.startswith("EQuery:Unknown asset pair"):
-            return ProviderFailure(
-                FailureKind.NOT_FOUND, "the provider does not know one of the pairs"
-            )
-        return bad_body("the answer is an error with HTTP 200")
+def checked(body: object, http: RateLimitedHttp) -> Mapping[str, object]:
+    """The result of an answer. Raises ProviderFailure.
+
+    Errors come with HTTP 200; one that begins with W is a warning beside a good answer.
+    """
+    said = body.get("error") if isinstance(body, dict) else None
+    if not isinstance(body, dict) or not isinstance(said, list):
+        raise bad_body("the answer is not an object with a list of errors")
+    if errors := [str(one) for one in said if not str(one).startswith("W")]:
+        raise _complaint(errors[0], http)
+    result = body.get("result")
+    if not isinstance(result, dict):
+        raise bad_body("the answer has no result")
+    return result
+
+
+def _complaint(error: str, http: RateLimitedHttp) -> ProviderFailure:
+    if error.startswith(_LIMITS):
+        return http.silence("the provider says the rate limit is exceeded", _LIMITED_SECONDS)
+    if error.startswith("EService"):
+        return ProviderFailure(FailureKind.SERVER_ERROR, "the provider says it is not available")
+    if error.startswith("EQuery:Unknown asset pair"):
+        return ProviderFailure(FailureKind.NOT_FOUND, "the provider does not know one of the pairs")
+    return bad_body("the answer is an error with HTTP 200")
 
 
 def connect(setup: SourceSetup) -> tuple[Source, RateLimitedHttp]:
@@ -96,7 +95,8 @@ def connect(setup: SourceSetup) -> tuple[Source, RateLimitedHttp]:
     return Kraken(http, setup.clock), http
 
 
-def _called(tickers: Mapping[str, object], names: Sequence[str]) -> object:
+def called(tickers: Mapping[str, object], names: Sequence[str]) -> object:
+    """What stands under one of these names; None without any."""
     return next((tickers[name] for name in names if name in tickers), None)
 
 

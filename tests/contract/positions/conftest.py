@@ -34,6 +34,7 @@ class PricePeer(price_pb2_grpc.PriceServiceServicer):
         self._clock = clock
         self._prices: dict[str, price_pb2.Price] = {}
         self.down = False
+        self.moves: list[price_pb2.Moves] = []
 
     def set(
         self, asset, price_usd, *, age_seconds=0.0, quality=price_pb2.QUALITY_GOOD, volatility=None
@@ -44,6 +45,11 @@ class PricePeer(price_pb2_grpc.PriceServiceServicer):
         if volatility is not None:
             price.hourly_volatility_ratio = volatility
         self._prices[asset] = price
+
+    async def ReadMoves(self, request, context):
+        for moves in self.moves:
+            known = moves.version in request.known_versions
+            yield price_pb2.Moves(asset=moves.asset, version=moves.version) if known else moves
 
     async def ListPrices(self, request, context):
         if self.down:

@@ -37,6 +37,8 @@ class House:
                 "coingecko_url": NOWHERE,
                 "pyth_hermes_url": NOWHERE,
                 "binance_url": NOWHERE,
+                "coinbase_url": NOWHERE,
+                "kraken_url": NOWHERE,
                 "yahoo_url": NOWHERE,
                 "shutdown_grace_seconds": 1.0,
                 **settings,

@@ -39,6 +39,7 @@ NOT_FOR_PEOPLE = {
     "ProcessAlerts": "a half of a step",
     "FlushOutbox": "a step of the cycle",
     "ReadColumns": "columns for services",
+    "ReadMoves": "columns for services",
     "RaiseDeath": "cyclone tells of a death",
     "ResolveDeath": "cyclone tells of its end",
     "Send": "services tell people by it",

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.price.domain.candles import Close, Gap, Interval, gaps
+from services.price.domain.candles import Gap, Interval, Kline, gaps
 
 MIDNIGHT = datetime(2026, 11, 20, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -40,7 +40,7 @@ def test_a_day_starts_at_midnight_utc_before_1970_too() -> None:
 
 def test_a_close_belongs_to_its_own_interval() -> None:
     for interval in Interval:
-        moment = Close(MIDNIGHT, 1.0).price_time(interval)
+        moment = Kline(MIDNIGHT, 1.0, 1.0, 1.0, 1.0).price_time(interval)
         assert interval.start_of(moment) == MIDNIGHT
         assert moment + timedelta(milliseconds=1) == MIDNIGHT + interval.span
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from services.alerts.alerts.domain.change_payload import (
+    PROBABILITY_MODELS,
     SIDES,
     ChangeContext,
     is_known,
@@ -22,12 +23,13 @@ from services.alerts.alerts.domain.change_payload import (
 from services.alerts.alerts.domain.evaluation import Outcome
 from services.alerts.alerts.domain.readings import Positions
 from services.alerts.alerts.domain.subjects import Subject
-from services.alerts.domain.kinds import REPORTED, AlertType, kind_of
+from services.alerts.domain.kinds import REPORTED, AlertType, kind_of, type_number
 from services.alerts.ledger.domain import Entry, micros
 from services.alerts.notifications.domain import Payload, plain
 
-# The first byte says how the rest is read: rows stay readable when a later version has more.
-_VERSION = 1
+# The first byte says how the rest is read: rows stay readable when a later version has more. The
+# second one has a byte more at the end, the model of the probability.
+_FIRST_VERSION, _VERSION = 1, 2
 _DEMO_BIT, _HELD_BIT = 1, 2
 _FIGURES = {
     "price_usd": "mark_price_usd",
@@ -52,10 +54,12 @@ _NUMBERS = np.dtype(
         ("starting_value", ">f8"),
         ("trigger_value", ">f8"),
         ("figures", ">f8", len(_FIGURES)),
+        ("probability_model", "i1"),
     ]
 )
 # The same for one row. Behind it asset, wallet and summary, a NUL between two of them.
-_ROW = struct.Struct(f">BBbbbiq3ddd{len(_FIGURES)}d")
+_FIRST_ROW = struct.Struct(f">BBbbbiq3ddd{len(_FIGURES)}d")
+_ROW = struct.Struct(f"{_FIRST_ROW.format}b")
 _LIMITS, _FIRST_FIGURE = slice(7, 10), 12
 
 
@@ -74,9 +78,14 @@ def packed_inputs(
         table[name] = getattr(one, name)
     for place, figure in enumerate(_FIGURES.values()):
         table["figures"][held, place] = positions.figures[figure][outcome.position_row[held]]
+    likely = np.flatnonzero(type_number(one.kind) == AlertType.LIQUIDATION_PROBABILITY)
+    models, assets = positions.probability_models, outcome.columns.assets
+    table["probability_model"][likely] = [
+        models.get(assets[asset], 0) for asset in one.asset_key[likely].tolist()
+    ]
     about = [subjects[key] for key in one.subject_key.tolist()]
     table["side_sign"] = [subject.side_sign for subject in about]
-    names = [asset.encode() for asset in outcome.columns.assets]
+    names = [asset.encode() for asset in assets]
     numbers, size = table.tobytes(), _NUMBERS.itemsize
     return [
         b"%b%b\0%b" % (
@@ -99,13 +108,15 @@ def payload_of(entry: Entry) -> Payload:
 
 
 def _payload_of(entry: Entry) -> Payload:
-    version, bits, condition, side, state, count, seen, *numbers = _ROW.unpack_from(entry.inputs)
-    asset, wallet, summary = entry.inputs[_ROW.size :].decode().split("\0")
-    if version != _VERSION:
-        raise ValueError(f"inputs of version {version}")
+    if entry.inputs[0] not in (_FIRST_VERSION, _VERSION):
+        raise ValueError(f"inputs of version {entry.inputs[0]}")
+    row = _ROW if entry.inputs[0] == _VERSION else _FIRST_ROW
+    _, bits, condition, side, state, count, seen, *numbers = row.unpack_from(entry.inputs)
+    asset, wallet, summary = entry.inputs[row.size :].decode().split("\0")
     context = ChangeContext(entry.cycle_id, bool(bits & _DEMO_BIT), micros(entry.entry_time))
     kind = kind_of(entry.type, condition)
     payload = level_payload(kind, asset, entry.level_before, entry.level_after, context)
+    model = numbers.pop() if row is _ROW else 0
     limits, (start, trigger), figures = numbers[:3], numbers[3:5], numbers[5:]
     put_limits(payload, limits, entry.flip_value, entry.level_after)
     payload |= {"alert_id": entry.alert_id, "incident_id": f"{entry.alert_id}.{count}"}
@@ -122,6 +133,8 @@ def _payload_of(entry: Entry) -> Payload:
         if entry.value is not None:
             payload["price_usd"] = plain(start * (1 + entry.value / 100))
     put_time(payload, seen, state, context)
+    if model:
+        payload["probability_model"] = PROBABILITY_MODELS[model]
     if entry.type == AlertType.PRICE_THRESHOLD and entry.value is not None:
         payload["price_usd"] = plain(entry.value)
     named = zip(_FIGURES, figures, strict=True)

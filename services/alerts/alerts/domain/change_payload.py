@@ -23,6 +23,8 @@ from services.alerts.domain.kinds import (
 from services.alerts.notifications.domain import CLOSED, RAISED, RESOLVED, Payload, plain
 
 SIDES = {1: "LONG", -1: "SHORT", 0: "UNKNOWN"}
+# Numbers of positions' ProbabilityModel.
+PROBABILITY_MODELS = {1: "NORMAL", 2: "EMPIRICAL"}
 # A liquidation looks like this too, until a trade record confirms it.
 _IF_NOT_YOU = "If you did not close it, look at the venue: it may have been liquidated."
 _SOURCES = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,6 +61,8 @@ class Positions:
     flag_bits: Integers
     observed_micros: Integers
     figures: Mapping[str, Floats]
+    # Number of the model of liquidation_probability, by asset name; none is 0.
+    probability_models: Mapping[str, int] = MappingProxyType({})
 
     def __len__(self) -> int:
         return len(self.position_key)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from math import isnan
+from types import MappingProxyType
 from typing import Final
 
 import numpy as np
@@ -24,6 +25,7 @@ from services.positions.enrichment.domain.enrichment import (
 from services.positions.enrichment.domain.metrics import METRIC_NAMES, flags_of
 from services.positions.enrichment.domain.totals import Totals, stale_rows, totals
 from shared.errors import InvalidArgument
+from shared.touch import TouchModel
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 FROM_INPUTS: Final = ("entry_price_usd", "size_usd", "collateral_usd", "pnl_after_fees_usd")
@@ -52,6 +54,8 @@ class EnrichedFrame:
     venue_names: tuple[str, ...]
     inputs: Columns
     inputs_version: int
+    # By asset_index; an asset without a price has none.
+    asset_models: tuple[TouchModel | None, ...]
 
     def __len__(self) -> int:
         return len(self.columns["position_key"])
@@ -81,13 +85,17 @@ class EnrichedFrame:
     def risks(self, position_keys: Sequence[int]) -> list[Risk | None]:
         """The figures of each position, None where the pass did not judge it."""
         places = places_of(np.array(position_keys, np.int64), self.columns["position_key"])
-        judged, names = places[places >= 0], ("mark_time_micros", "flag_bits", *FROM_RESULTS)
+        judged = places[places >= 0]
+        names = ("asset_index", "mark_time_micros", "flag_bits", *FROM_RESULTS)
         rows = zip(*(self.columns[name][judged].tolist() for name in names), strict=True)
         return [None if place < 0 else self._risk(*next(rows)) for place in places.tolist()]
 
-    def _risk(self, mark_micros: int, flag_bits: int, *numbers: float) -> Risk:
+    def _risk(self, asset: int, mark_micros: int, flag_bits: int, *numbers: float) -> Risk:
+        figures = dict(zip(FROM_RESULTS, map(_number, numbers), strict=True))
+        is_said = figures["liquidation_probability"] is not None
         return Risk(
-            **dict(zip(FROM_RESULTS, map(_number, numbers), strict=True)),
+            **figures,
+            probability_model=self.asset_models[asset] if is_said else None,
             mark_time=_EPOCH + timedelta(microseconds=mark_micros) if mark_micros > 0 else None,
             flags=flags_of(flag_bits),
             enriched_time=self.enriched_time,
@@ -123,6 +131,7 @@ def compose(
     enriched_time: datetime | None,
     inputs_version: int,
     known_totals: Totals | None = None,
+    models: Mapping[str, TouchModel] = MappingProxyType({}),
 ) -> EnrichedFrame:
     """A frame of input and result columns of the same rows. `known_totals`: as they were stored;
     None = to be summed.
@@ -158,6 +167,7 @@ def compose(
         venue_names,
         inputs,
         inputs_version,
+        tuple(models.get(name) for name in asset_names),
     )
 
 

@@ -16,6 +16,7 @@ from services.positions.domain.venue_answer import UNKNOWN_ASSET, Flag, Side
 from services.positions.enrichment.domain.heat import DEFAULT_HEAT, HeatModifiers
 from services.positions.enrichment.domain.metrics import (
     METRIC_NAMES,
+    AssetMoves,
     Metrics,
     Terms,
     bit,
@@ -23,6 +24,7 @@ from services.positions.enrichment.domain.metrics import (
     metrics,
     risk_liquidation_price,
 )
+from shared.touch import NO_HISTORY, History
 
 Column = NDArray[Any]
 Columns = dict[str, Column]
@@ -52,12 +54,15 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class MarketPrice:
-    """Consensus price of an asset; `usable` when its quality is (its age is judged here)."""
+    """Consensus price of an asset; `usable` when its quality is (its age is judged here). `moves`:
+    what the asset did in the last year, empty where that is not known.
+    """
 
     price_usd: float
     price_time: datetime
     usable: bool
     hourly_volatility_ratio: float | None
+    moves: History = NO_HISTORY
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +169,7 @@ def _block(inputs: Mapping[str, Column], tables: "_Tables", context: EnrichConte
         ),
         context.heat.model,
         context.heat.weights,
+        AssetMoves(inputs["asset_key"], tables.moves),
     )
     unknown = (side == 0) | market.unknown_asset
     flags = inputs["flag_bits"] & _KEPT_FLAGS
@@ -213,6 +219,7 @@ class _Tables:
     def __init__(self, context: EnrichContext) -> None:
         self.limit_micros = micros(context.now) - int(context.mark_max_age_seconds * 1e6)
         length = max(context.assets, default=0) + 1
+        self.moves: dict[int, History] = {}
         self.price_usd, self.volatility_ratio = np.full((2, length), np.nan)
         self.price_micros = np.zeros(length, np.int64)
         self.usable, self.unknown_asset = np.zeros((2, length), np.bool_)
@@ -224,6 +231,8 @@ class _Tables:
             self.price_usd[key] = known.price_usd
             self.price_micros[key] = micros(known.price_time)
             self.usable[key] = known.usable and self.price_micros[key] >= self.limit_micros
+            if known.moves.is_enough:
+                self.moves[key] = known.moves
             if known.hourly_volatility_ratio is not None:
                 self.volatility_ratio[key] = known.hourly_volatility_ratio
         length = max(context.feeds, default=0) + 1

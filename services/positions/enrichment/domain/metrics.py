@@ -4,6 +4,7 @@ A scalar is the vector of length one. NaN is absent.
 Formulas: domain page, section 2; oracle: tests/oracle/risk.json.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from enum import IntEnum
 from functools import lru_cache
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.positions.domain.venue_answer import Flag
-from shared.touch import HORIZON_HOURS, normal
+from shared.touch import HORIZON_HOURS, History, empirical, normal
 
 Numbers = NDArray[np.float64]
 
@@ -73,11 +74,23 @@ class Metrics:
     wrong_side: NDArray[np.bool_]
 
 
+@dataclass(frozen=True, slots=True)
+class AssetMoves:
+    """The asset of each row by its key, and what those assets did whose past is known."""
+
+    asset_key: NDArray[np.int_]
+    history: Mapping[int, History]
+
+
+NO_MOVES: Final = AssetMoves(np.empty(0, np.int_), {})
 METRIC_NAMES: Final = tuple(field.name for field in fields(Metrics) if field.name != "wrong_side")
 
 
 def metrics(
-    terms: Terms, model: HeatModel = HeatModel.LIQUIDATION, weights: HeatWeights = DEFAULT_WEIGHTS
+    terms: Terms,
+    model: HeatModel = HeatModel.LIQUIDATION,
+    weights: HeatWeights = DEFAULT_WEIGHTS,
+    moves: AssetMoves = NO_MOVES,
 ) -> Metrics:
     """Every metric of section 2 for every row.
 
@@ -115,7 +128,7 @@ def metrics(
             liquidation_distance_percent=100.0 * distance / price + 0.0,
             heat_index=heat,
             liquidation_probability=touch_probability(
-                touch_distance(price, liquidation, known.hourly_volatility_ratio), distance
+                side, price, liquidation, known.hourly_volatility_ratio, moves
             ),
             wrong_side=wrong_side,
         )
@@ -157,20 +170,31 @@ def _heat(
     )
 
 
-def touch_distance(
-    price_usd: Numbers, liquidation_price_usd: Numbers, hourly_volatility_ratio: Numbers
+def touch_probability(
+    side_sign: Numbers,
+    price_usd: Numbers,
+    liquidation_price_usd: Numbers,
+    hourly_volatility_ratio: Numbers,
+    moves: AssetMoves = NO_MOVES,
 ) -> Numbers:
-    """How far L is, in standard deviations of the log price over the horizon; NaN without them."""
-    reach = hourly_volatility_ratio * np.sqrt(HORIZON_HOURS)
-    return np.asarray(np.abs(np.log(price_usd / liquidation_price_usd)) / reach, np.float64)
+    """Chance, 0 to 1, that the price touches L within the horizon: model EMPIRICAL for the assets
+    of `moves`, else NORMAL; see `shared.touch`.
 
-
-def touch_probability(distance: Numbers, distance_usd: Numbers) -> Numbers:
-    """Chance, 0 to 1, that a log price without drift touches ln L within the horizon, model NORMAL.
-
-    `distance`: see `touch_distance`. 1 at or past liquidation; absent without volatility.
+    1 at or past liquidation; absent without volatility.
     """
-    return np.where((distance_usd <= 0) & ~np.isnan(distance), 1.0, normal(distance))
+    reach = hourly_volatility_ratio * np.sqrt(HORIZON_HOURS)
+    away = side_sign * np.log(price_usd / liquidation_price_usd) / reach
+    chance = np.where(away <= 0, 1.0, np.nan)
+    left = away > 0
+    for asset_key, history in moves.history.items():
+        of_asset = left & (moves.asset_key == asset_key)
+        for sign, past in ((1.0, history.down), (-1.0, history.up)):
+            rows = np.flatnonzero(of_asset & (side_sign == sign))
+            chance[rows] = empirical(past, away[rows])
+        left &= ~of_asset
+    rows = np.flatnonzero(left)
+    chance[rows] = normal(away[rows])
+    return chance
 
 
 def risk_liquidation_price(

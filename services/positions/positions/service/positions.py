@@ -11,6 +11,7 @@ from services.positions.domain.venue_answer import NUMBERS, Chain, Flag, Side, S
 from services.positions.enrichment.domain.enriched_frame import EnrichedFrame
 from services.positions.enrichment.domain.metrics import (
     DEFAULT_WEIGHTS,
+    AssetMoves,
     HeatModel,
     HeatWeights,
     Metrics,
@@ -38,6 +39,7 @@ from shared.clock import Clock
 from shared.errors import AlreadyExists, NotFound, broken_rules, invalid, require_confirmation
 from shared.names import choose, new_id
 from shared.paging import Key, Page, PageRequest
+from shared.touch import NO_HISTORY, History
 
 # So many pages of an order by a figure are looked at before all positions are.
 _WINDOW_PAGES = 4
@@ -57,7 +59,7 @@ CHANGEABLE = (
 
 @dataclass(frozen=True, slots=True)
 class WhatIf:
-    """Terms of a position for EvaluateAtPrice; None = absent."""
+    """Terms of a position for EvaluateAtPrice; None = absent. `moves`: of a stored one's asset."""
 
     side: Side
     entry_price_usd: float | None
@@ -65,6 +67,7 @@ class WhatIf:
     size_usd: float | None
     collateral_usd: float | None
     hourly_volatility_ratio: float | None
+    moves: History = NO_HISTORY
 
 
 class PositionsService:
@@ -218,6 +221,7 @@ class PositionsService:
             inputs.size_usd,
             inputs.collateral_usd,
             None if market is None else market.hourly_volatility_ratio,
+            NO_HISTORY if market is None else market.moves,
         )
 
     async def refused_rows(self, page_size: int, page_token: str) -> Page[RefusedRow]:
@@ -271,7 +275,9 @@ def evaluate(
         column(terms.collateral_usd),
         column(terms.hourly_volatility_ratio),
     )
-    return metrics(rows, weights=weights), metrics(rows, HeatModel.CLASSIC, weights)
+    known = {0: terms.moves} if terms.moves.is_enough else {}
+    moves = AssetMoves(np.zeros(len(prices), np.int64), known)
+    return metrics(rows, weights=weights, moves=moves), metrics(rows, HeatModel.CLASSIC, weights)
 
 
 def manual_wallet(name: str, now: datetime) -> Wallet:

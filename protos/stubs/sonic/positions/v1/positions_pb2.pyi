@@ -434,6 +434,30 @@ HEAT_MODEL_CLASSIC: HeatModel.ValueType  # 2
 """Distance, leverage and collateral weighed alike; floor 5, cap 75, 2 decimals."""
 Global___HeatModel: _TypeAlias = HeatModel  # noqa: Y015
 
+class _ProbabilityModel:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ProbabilityModelEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ProbabilityModel.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PROBABILITY_MODEL_UNSPECIFIED: _ProbabilityModel.ValueType  # 0
+    """Absent."""
+    PROBABILITY_MODEL_NORMAL: _ProbabilityModel.ValueType  # 1
+    """The logarithm of the price wanders without drift."""
+    PROBABILITY_MODEL_EMPIRICAL: _ProbabilityModel.ValueType  # 2
+    """What the same asset did in the last 365 days, of which at least 30 are known."""
+
+class ProbabilityModel(_ProbabilityModel, metaclass=_ProbabilityModelEnumTypeWrapper):
+    """Which law a touch probability comes from; see docs/probability.md."""
+
+PROBABILITY_MODEL_UNSPECIFIED: ProbabilityModel.ValueType  # 0
+"""Absent."""
+PROBABILITY_MODEL_NORMAL: ProbabilityModel.ValueType  # 1
+"""The logarithm of the price wanders without drift."""
+PROBABILITY_MODEL_EMPIRICAL: ProbabilityModel.ValueType  # 2
+"""What the same asset did in the last 365 days, of which at least 30 are known."""
+Global___ProbabilityModel: _TypeAlias = ProbabilityModel  # noqa: Y015
+
 class _AdviceState:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -590,6 +614,7 @@ class Position(_message.Message):
     RISK_LIQUIDATION_PRICE_USD_FIELD_NUMBER: _builtins.int
     ENRICHED_TIME_FIELD_NUMBER: _builtins.int
     NOTE_FIELD_NUMBER: _builtins.int
+    PROBABILITY_MODEL_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Position id; on chain venues the position's public key, else made by the server."""
     wallet: _builtins.str
@@ -641,11 +666,13 @@ class Position(_message.Message):
     heat_index: _builtins.float
     """0 to 100, 100 at liquidation."""
     liquidation_probability: _builtins.float
-    """Chance of touching the liquidation price within 24 h, 0 to 1; absent without volatility."""
+    """Chance of touching the liquidation price within 24 h, 0 to 1; absent without volatility. See probability_model."""
     risk_liquidation_price_usd: _builtins.float
     """Liquidation price that drives the risk: the nearer of own and venue's, USD per unit."""
     note: _builtins.str
     """Free text of the owner."""
+    probability_model: Global___ProbabilityModel.ValueType
+    """The model of liquidation_probability; unspecified where that is absent."""
     @_builtins.property
     def first_seen_time(self) -> _timestamp_pb2.Timestamp:
         """First seen here."""
@@ -707,10 +734,11 @@ class Position(_message.Message):
         risk_liquidation_price_usd: _builtins.float | None = ...,
         enriched_time: _timestamp_pb2.Timestamp | None = ...,
         note: _builtins.str = ...,
+        probability_model: Global___ProbabilityModel.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_borrow_fee_usd", b"_borrow_fee_usd", "_close_fee_usd", b"_close_fee_usd", "_collateral_usd", b"_collateral_usd", "_entry_price_usd", b"_entry_price_usd", "_heat_index", b"_heat_index", "_leverage_ratio", b"_leverage_ratio", "_liquidation_distance_percent", b"_liquidation_distance_percent", "_liquidation_distance_usd", b"_liquidation_distance_usd", "_liquidation_price_usd", b"_liquidation_price_usd", "_liquidation_probability", b"_liquidation_probability", "_mark_price_usd", b"_mark_price_usd", "_market_price_usd", b"_market_price_usd", "_open_fee_usd", b"_open_fee_usd", "_own_liquidation_price_usd", b"_own_liquidation_price_usd", "_pnl_after_fees_usd", b"_pnl_after_fees_usd", "_pnl_usd", b"_pnl_usd", "_risk_liquidation_price_usd", b"_risk_liquidation_price_usd", "_size_usd", b"_size_usd", "_travel_percent", b"_travel_percent", "_value_usd", b"_value_usd", "_venue_value_usd", b"_venue_value_usd", "borrow_fee_usd", b"borrow_fee_usd", "close_fee_usd", b"close_fee_usd", "collateral_usd", b"collateral_usd", "enriched_time", b"enriched_time", "entry_price_usd", b"entry_price_usd", "first_seen_time", b"first_seen_time", "heat_index", b"heat_index", "last_seen_time", b"last_seen_time", "leverage_ratio", b"leverage_ratio", "liquidation_distance_percent", b"liquidation_distance_percent", "liquidation_distance_usd", b"liquidation_distance_usd", "liquidation_price_usd", b"liquidation_price_usd", "liquidation_probability", b"liquidation_probability", "mark_price_usd", b"mark_price_usd", "mark_time", b"mark_time", "market_price_usd", b"market_price_usd", "open_fee_usd", b"open_fee_usd", "own_liquidation_price_usd", b"own_liquidation_price_usd", "pnl_after_fees_usd", b"pnl_after_fees_usd", "pnl_usd", b"pnl_usd", "risk_liquidation_price_usd", b"risk_liquidation_price_usd", "size_usd", b"size_usd", "travel_percent", b"travel_percent", "updated_time", b"updated_time", "value_usd", b"value_usd", "venue_value_usd", b"venue_value_usd"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_borrow_fee_usd", b"_borrow_fee_usd", "_close_fee_usd", b"_close_fee_usd", "_collateral_usd", b"_collateral_usd", "_entry_price_usd", b"_entry_price_usd", "_heat_index", b"_heat_index", "_leverage_ratio", b"_leverage_ratio", "_liquidation_distance_percent", b"_liquidation_distance_percent", "_liquidation_distance_usd", b"_liquidation_distance_usd", "_liquidation_price_usd", b"_liquidation_price_usd", "_liquidation_probability", b"_liquidation_probability", "_mark_price_usd", b"_mark_price_usd", "_market_price_usd", b"_market_price_usd", "_open_fee_usd", b"_open_fee_usd", "_own_liquidation_price_usd", b"_own_liquidation_price_usd", "_pnl_after_fees_usd", b"_pnl_after_fees_usd", "_pnl_usd", b"_pnl_usd", "_risk_liquidation_price_usd", b"_risk_liquidation_price_usd", "_size_usd", b"_size_usd", "_travel_percent", b"_travel_percent", "_value_usd", b"_value_usd", "_venue_value_usd", b"_venue_value_usd", "asset", b"asset", "borrow_fee_usd", b"borrow_fee_usd", "close_fee_usd", b"close_fee_usd", "collateral_usd", b"collateral_usd", "enriched_time", b"enriched_time", "entry_price_usd", b"entry_price_usd", "first_seen_time", b"first_seen_time", "flags", b"flags", "heat_index", b"heat_index", "id", b"id", "last_seen_time", b"last_seen_time", "leverage_ratio", b"leverage_ratio", "liquidation_distance_percent", b"liquidation_distance_percent", "liquidation_distance_usd", b"liquidation_distance_usd", "liquidation_price_usd", b"liquidation_price_usd", "liquidation_probability", b"liquidation_probability", "mark_price_usd", b"mark_price_usd", "mark_time", b"mark_time", "market_price_usd", b"market_price_usd", "note", b"note", "open_fee_usd", b"open_fee_usd", "own_liquidation_price_usd", b"own_liquidation_price_usd", "pnl_after_fees_usd", b"pnl_after_fees_usd", "pnl_usd", b"pnl_usd", "risk_liquidation_price_usd", b"risk_liquidation_price_usd", "side", b"side", "size_usd", b"size_usd", "status", b"status", "travel_percent", b"travel_percent", "updated_time", b"updated_time", "value_usd", b"value_usd", "venue", b"venue", "venue_value_usd", b"venue_value_usd", "wallet", b"wallet"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_borrow_fee_usd", b"_borrow_fee_usd", "_close_fee_usd", b"_close_fee_usd", "_collateral_usd", b"_collateral_usd", "_entry_price_usd", b"_entry_price_usd", "_heat_index", b"_heat_index", "_leverage_ratio", b"_leverage_ratio", "_liquidation_distance_percent", b"_liquidation_distance_percent", "_liquidation_distance_usd", b"_liquidation_distance_usd", "_liquidation_price_usd", b"_liquidation_price_usd", "_liquidation_probability", b"_liquidation_probability", "_mark_price_usd", b"_mark_price_usd", "_market_price_usd", b"_market_price_usd", "_open_fee_usd", b"_open_fee_usd", "_own_liquidation_price_usd", b"_own_liquidation_price_usd", "_pnl_after_fees_usd", b"_pnl_after_fees_usd", "_pnl_usd", b"_pnl_usd", "_risk_liquidation_price_usd", b"_risk_liquidation_price_usd", "_size_usd", b"_size_usd", "_travel_percent", b"_travel_percent", "_value_usd", b"_value_usd", "_venue_value_usd", b"_venue_value_usd", "asset", b"asset", "borrow_fee_usd", b"borrow_fee_usd", "close_fee_usd", b"close_fee_usd", "collateral_usd", b"collateral_usd", "enriched_time", b"enriched_time", "entry_price_usd", b"entry_price_usd", "first_seen_time", b"first_seen_time", "flags", b"flags", "heat_index", b"heat_index", "id", b"id", "last_seen_time", b"last_seen_time", "leverage_ratio", b"leverage_ratio", "liquidation_distance_percent", b"liquidation_distance_percent", "liquidation_distance_usd", b"liquidation_distance_usd", "liquidation_price_usd", b"liquidation_price_usd", "liquidation_probability", b"liquidation_probability", "mark_price_usd", b"mark_price_usd", "mark_time", b"mark_time", "market_price_usd", b"market_price_usd", "note", b"note", "open_fee_usd", b"open_fee_usd", "own_liquidation_price_usd", b"own_liquidation_price_usd", "pnl_after_fees_usd", b"pnl_after_fees_usd", "pnl_usd", b"pnl_usd", "probability_model", b"probability_model", "risk_liquidation_price_usd", b"risk_liquidation_price_usd", "side", b"side", "size_usd", b"size_usd", "status", b"status", "travel_percent", b"travel_percent", "updated_time", b"updated_time", "value_usd", b"value_usd", "venue", b"venue", "venue_value_usd", b"venue_value_usd", "wallet", b"wallet"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__borrow_fee_usd: _TypeAlias = _typing.Literal["borrow_fee_usd"]  # noqa: Y015
     _WhichOneofArgType__borrow_fee_usd: _TypeAlias = _typing.Literal["_borrow_fee_usd", b"_borrow_fee_usd"]  # noqa: Y015
@@ -1843,6 +1871,7 @@ class Evaluation(_message.Message):
     HEAT_INDEX_CLASSIC_FIELD_NUMBER: _builtins.int
     LIQUIDATION_PROBABILITY_FIELD_NUMBER: _builtins.int
     FLAGS_FIELD_NUMBER: _builtins.int
+    PROBABILITY_MODEL_FIELD_NUMBER: _builtins.int
     price_usd: _builtins.float
     """The price, USD per unit."""
     value_usd: _builtins.float
@@ -1863,6 +1892,8 @@ class Evaluation(_message.Message):
     """5 to 75, model CLASSIC, 2 decimals."""
     liquidation_probability: _builtins.float
     """0 to 1 within 24 h."""
+    probability_model: Global___ProbabilityModel.ValueType
+    """The model of liquidation_probability; unspecified where that is absent."""
     @_builtins.property
     def flags(self) -> _containers.RepeatedScalarFieldContainer[Global___Flag.ValueType]:
         """Remarks."""
@@ -1881,10 +1912,11 @@ class Evaluation(_message.Message):
         heat_index_classic: _builtins.float | None = ...,
         liquidation_probability: _builtins.float | None = ...,
         flags: _abc.Iterable[Global___Flag.ValueType] | None = ...,
+        probability_model: Global___ProbabilityModel.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_heat_index", b"_heat_index", "_heat_index_classic", b"_heat_index_classic", "_leverage_ratio", b"_leverage_ratio", "_liquidation_distance_percent", b"_liquidation_distance_percent", "_liquidation_distance_usd", b"_liquidation_distance_usd", "_liquidation_probability", b"_liquidation_probability", "_pnl_usd", b"_pnl_usd", "_travel_percent", b"_travel_percent", "_value_usd", b"_value_usd", "heat_index", b"heat_index", "heat_index_classic", b"heat_index_classic", "leverage_ratio", b"leverage_ratio", "liquidation_distance_percent", b"liquidation_distance_percent", "liquidation_distance_usd", b"liquidation_distance_usd", "liquidation_probability", b"liquidation_probability", "pnl_usd", b"pnl_usd", "travel_percent", b"travel_percent", "value_usd", b"value_usd"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_heat_index", b"_heat_index", "_heat_index_classic", b"_heat_index_classic", "_leverage_ratio", b"_leverage_ratio", "_liquidation_distance_percent", b"_liquidation_distance_percent", "_liquidation_distance_usd", b"_liquidation_distance_usd", "_liquidation_probability", b"_liquidation_probability", "_pnl_usd", b"_pnl_usd", "_travel_percent", b"_travel_percent", "_value_usd", b"_value_usd", "flags", b"flags", "heat_index", b"heat_index", "heat_index_classic", b"heat_index_classic", "leverage_ratio", b"leverage_ratio", "liquidation_distance_percent", b"liquidation_distance_percent", "liquidation_distance_usd", b"liquidation_distance_usd", "liquidation_probability", b"liquidation_probability", "pnl_usd", b"pnl_usd", "price_usd", b"price_usd", "travel_percent", b"travel_percent", "value_usd", b"value_usd"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_heat_index", b"_heat_index", "_heat_index_classic", b"_heat_index_classic", "_leverage_ratio", b"_leverage_ratio", "_liquidation_distance_percent", b"_liquidation_distance_percent", "_liquidation_distance_usd", b"_liquidation_distance_usd", "_liquidation_probability", b"_liquidation_probability", "_pnl_usd", b"_pnl_usd", "_travel_percent", b"_travel_percent", "_value_usd", b"_value_usd", "flags", b"flags", "heat_index", b"heat_index", "heat_index_classic", b"heat_index_classic", "leverage_ratio", b"leverage_ratio", "liquidation_distance_percent", b"liquidation_distance_percent", "liquidation_distance_usd", b"liquidation_distance_usd", "liquidation_probability", b"liquidation_probability", "pnl_usd", b"pnl_usd", "price_usd", b"price_usd", "probability_model", b"probability_model", "travel_percent", b"travel_percent", "value_usd", b"value_usd"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__heat_index: _TypeAlias = _typing.Literal["heat_index"]  # noqa: Y015
     _WhichOneofArgType__heat_index: _TypeAlias = _typing.Literal["_heat_index", b"_heat_index"]  # noqa: Y015
@@ -2037,6 +2069,7 @@ class PositionColumns(_message.Message):
     LIQUIDATION_PROBABILITY_FIELD_NUMBER: _builtins.int
     TOTALS_FIELD_NUMBER: _builtins.int
     STALE_FIELD_NUMBER: _builtins.int
+    ASSET_MODELS_FIELD_NUMBER: _builtins.int
     membership_epoch: _builtins.int
     """Changes only when a position opens or closes."""
     total_count: _builtins.int
@@ -2155,6 +2188,10 @@ class PositionColumns(_message.Message):
         older than the limit of marks when the pass judged it.
         """
 
+    @_builtins.property
+    def asset_models(self) -> _containers.RepeatedScalarFieldContainer[Global___ProbabilityModel.ValueType]:
+        """By asset_index the model of liquidation_probability, in the first message."""
+
     def __init__(
         self,
         *,
@@ -2188,10 +2225,11 @@ class PositionColumns(_message.Message):
         liquidation_probability: _abc.Iterable[_builtins.float] | None = ...,
         totals: Global___Totals | None = ...,
         stale: _abc.Iterable[_builtins.bool] | None = ...,
+        asset_models: _abc.Iterable[Global___ProbabilityModel.ValueType] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["totals", b"totals"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset_index", b"asset_index", "asset_names", b"asset_names", "collateral_usd", b"collateral_usd", "entry_price_usd", b"entry_price_usd", "flag_bits", b"flag_bits", "heat_index", b"heat_index", "leverage_ratio", b"leverage_ratio", "liquidation_distance_percent", b"liquidation_distance_percent", "liquidation_distance_usd", b"liquidation_distance_usd", "liquidation_probability", b"liquidation_probability", "mark_price_usd", b"mark_price_usd", "mark_time_micros", b"mark_time_micros", "membership_epoch", b"membership_epoch", "pnl_after_fees_usd", b"pnl_after_fees_usd", "pnl_usd", b"pnl_usd", "position_id", b"position_id", "position_key", b"position_key", "risk_liquidation_price_usd", b"risk_liquidation_price_usd", "side_sign", b"side_sign", "size_usd", b"size_usd", "stale", b"stale", "status", b"status", "total_count", b"total_count", "totals", b"totals", "travel_percent", b"travel_percent", "value_usd", b"value_usd", "venue_index", b"venue_index", "venue_names", b"venue_names", "wallet_index", b"wallet_index", "wallet_names", b"wallet_names"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset_index", b"asset_index", "asset_models", b"asset_models", "asset_names", b"asset_names", "collateral_usd", b"collateral_usd", "entry_price_usd", b"entry_price_usd", "flag_bits", b"flag_bits", "heat_index", b"heat_index", "leverage_ratio", b"leverage_ratio", "liquidation_distance_percent", b"liquidation_distance_percent", "liquidation_distance_usd", b"liquidation_distance_usd", "liquidation_probability", b"liquidation_probability", "mark_price_usd", b"mark_price_usd", "mark_time_micros", b"mark_time_micros", "membership_epoch", b"membership_epoch", "pnl_after_fees_usd", b"pnl_after_fees_usd", "pnl_usd", b"pnl_usd", "position_id", b"position_id", "position_key", b"position_key", "risk_liquidation_price_usd", b"risk_liquidation_price_usd", "side_sign", b"side_sign", "size_usd", b"size_usd", "stale", b"stale", "status", b"status", "total_count", b"total_count", "totals", b"totals", "travel_percent", b"travel_percent", "value_usd", b"value_usd", "venue_index", b"venue_index", "venue_names", b"venue_names", "wallet_index", b"wallet_index", "wallet_names", b"wallet_names"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -685,6 +685,68 @@ class SourceStatus(_message.Message):
 Global___SourceStatus: _TypeAlias = SourceStatus  # noqa: Y015
 
 @_typing.final
+class Moves(_message.Message):
+    """Moves of one asset in the present market, one row an hour that counts, at most 8,760: an hour whose horizon is over and
+    wholly known, and that has a volatility. Packed columns are read as raw bytes by services (see ARCHITECTURE.md).
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ASSET_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    HORIZON_HOURS_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    NEWEST_HOUR_TIME_FIELD_NUMBER: _builtins.int
+    UP_FIELD_NUMBER: _builtins.int
+    DOWN_FIELD_NUMBER: _builtins.int
+    MARKET_FIELD_NUMBER: _builtins.int
+    asset: _builtins.str
+    """Asset symbol."""
+    version: _builtins.int
+    """Another number for other columns."""
+    horizon_hours: _builtins.int
+    """Hours after each start that its move is taken of, > 0."""
+    source: _builtins.str
+    """Where the hourly candles behind it come from, joined with +: binance, coinbase, kraken, own (the history of
+    prices), demo.
+    """
+    market: Global___Market.ValueType
+    """Market of the hours."""
+    @_builtins.property
+    def newest_hour_time(self) -> _timestamp_pb2.Timestamp:
+        """The newest hour behind it."""
+
+    @_builtins.property
+    def up(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """Natural logarithm of the highest high of the horizon over the close of the start, in units of the start's hourly
+        volatility times the square root of the horizon; ascending, of any sign.
+        """
+
+    @_builtins.property
+    def down(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """The same of the close of the start over the lowest low."""
+
+    def __init__(
+        self,
+        *,
+        asset: _builtins.str = ...,
+        version: _builtins.int = ...,
+        horizon_hours: _builtins.int = ...,
+        source: _builtins.str = ...,
+        newest_hour_time: _timestamp_pb2.Timestamp | None = ...,
+        up: _abc.Iterable[_builtins.float] | None = ...,
+        down: _abc.Iterable[_builtins.float] | None = ...,
+        market: Global___Market.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["newest_hour_time", b"newest_hour_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "down", b"down", "horizon_hours", b"horizon_hours", "market", b"market", "newest_hour_time", b"newest_hour_time", "source", b"source", "up", b"up", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Moves: _TypeAlias = Moves  # noqa: Y015
+
+@_typing.final
 class RefreshPricesRequest(_message.Message):
     """Request of RefreshPrices."""
 
@@ -1309,6 +1371,36 @@ class BackfillHistoryResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___BackfillHistoryResponse: _TypeAlias = BackfillHistoryResponse  # noqa: Y015
+
+@_typing.final
+class ReadMovesRequest(_message.Message):
+    """Request of ReadMoves."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ASSETS_FIELD_NUMBER: _builtins.int
+    KNOWN_VERSIONS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def assets(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Assets wanted; empty = all tracked ones."""
+
+    @_builtins.property
+    def known_versions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Versions of moves that the caller has already: their columns do not come."""
+
+    def __init__(
+        self,
+        *,
+        assets: _abc.Iterable[_builtins.str] | None = ...,
+        known_versions: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assets", b"assets", "known_versions", b"known_versions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReadMovesRequest: _TypeAlias = ReadMovesRequest  # noqa: Y015
 
 @_typing.final
 class ListSourcesRequest(_message.Message):

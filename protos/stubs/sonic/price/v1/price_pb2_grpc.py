@@ -90,6 +90,11 @@ class PriceServiceStub:
                 request_serializer=sonic_dot_price_dot_v1_dot_price__pb2.WatchPricesRequest.SerializeToString,
                 response_deserializer=sonic_dot_price_dot_v1_dot_price__pb2.WatchPricesResponse.FromString,
                 _registered_method=True)
+        self.ReadMoves = channel.unary_stream(
+                '/sonic.price.v1.PriceService/ReadMoves',
+                request_serializer=sonic_dot_price_dot_v1_dot_price__pb2.ReadMovesRequest.SerializeToString,
+                response_deserializer=sonic_dot_price_dot_v1_dot_price__pb2.Moves.FromString,
+                _registered_method=True)
         self.ClearData = channel.unary_unary(
                 '/sonic.price.v1.PriceService/ClearData',
                 request_serializer=sonic_dot_price_dot_v1_dot_price__pb2.ClearDataRequest.SerializeToString,
@@ -189,6 +194,15 @@ class PriceServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReadMoves(self, request, context):
+        """How far each asset moved within 24 hours of every hour of its last 365 days, as columns, for services: what the model
+        EMPIRICAL of the touch probability looks up. One message an asset that has such hours, without its columns where their
+        version is known. Fails with UNKNOWN_ASSET.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ClearData(self, request, context):
         """Deletes prices and history of both markets; the demo market starts anew. Fails with NOT_CONFIRMED.
         """
@@ -253,6 +267,11 @@ def add_PriceServiceServicer_to_server(servicer, server):
                     servicer.WatchPrices,
                     request_deserializer=sonic_dot_price_dot_v1_dot_price__pb2.WatchPricesRequest.FromString,
                     response_serializer=sonic_dot_price_dot_v1_dot_price__pb2.WatchPricesResponse.SerializeToString,
+            ),
+            'ReadMoves': grpc.unary_stream_rpc_method_handler(
+                    servicer.ReadMoves,
+                    request_deserializer=sonic_dot_price_dot_v1_dot_price__pb2.ReadMovesRequest.FromString,
+                    response_serializer=sonic_dot_price_dot_v1_dot_price__pb2.Moves.SerializeToString,
             ),
             'ClearData': grpc.unary_unary_rpc_method_handler(
                     servicer.ClearData,
@@ -558,6 +577,33 @@ class PriceService:
             '/sonic.price.v1.PriceService/WatchPrices',
             sonic_dot_price_dot_v1_dot_price__pb2.WatchPricesRequest.SerializeToString,
             sonic_dot_price_dot_v1_dot_price__pb2.WatchPricesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadMoves(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/sonic.price.v1.PriceService/ReadMoves',
+            sonic_dot_price_dot_v1_dot_price__pb2.ReadMovesRequest.SerializeToString,
+            sonic_dot_price_dot_v1_dot_price__pb2.Moves.FromString,
             options,
             channel_credentials,
             insecure,

@@ -57,6 +57,11 @@ class PriceServiceStub:
     """
     WatchPrices: _aio.UnaryStreamMultiCallable[_price_pb2.WatchPricesRequest, _price_pb2.WatchPricesResponse]
     """The present prices first, then every change, whichever server made it."""
+    ReadMoves: _aio.UnaryStreamMultiCallable[_price_pb2.ReadMovesRequest, _price_pb2.Moves]
+    """How far each asset moved within 24 hours of every hour of its last 365 days, as columns, for services: what the model
+    EMPIRICAL of the touch probability looks up. One message an asset that has such hours, without its columns where their
+    version is known. Fails with UNKNOWN_ASSET.
+    """
     ClearData: _aio.UnaryUnaryMultiCallable[_price_pb2.ClearDataRequest, _price_pb2.ClearDataResponse]
     """Deletes prices and history of both markets; the demo market starts anew. Fails with NOT_CONFIRMED."""
 
@@ -169,6 +174,17 @@ class PriceServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_price_pb2.WatchPricesRequest, _abc.AsyncIterator[_price_pb2.WatchPricesResponse]],
     ) -> _abc.AsyncIterator[_price_pb2.WatchPricesResponse]:
         """The present prices first, then every change, whichever server made it."""
+
+    @_abc_1.abstractmethod
+    def ReadMoves(
+        self,
+        request: _price_pb2.ReadMovesRequest,
+        context: _aio.ServicerContext[_price_pb2.ReadMovesRequest, _abc.AsyncIterator[_price_pb2.Moves]],
+    ) -> _abc.AsyncIterator[_price_pb2.Moves]:
+        """How far each asset moved within 24 hours of every hour of its last 365 days, as columns, for services: what the model
+        EMPIRICAL of the touch probability looks up. One message an asset that has such hours, without its columns where their
+        version is known. Fails with UNKNOWN_ASSET.
+        """
 
     @_abc_1.abstractmethod
     def ClearData(
