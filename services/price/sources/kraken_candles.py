@@ -12,7 +12,7 @@ from shared.clock import Clock
 from shared.http import FailureKind, ProviderFailure
 
 _PATH = "/0/public/OHLC"
-_PAUSE_SECONDS = 1.0
+_PAUSE_SECONDS = 0.9
 _MEMBERS = 8
 _PLACES = (1, 2, 3, 4)
 

@@ -16,7 +16,7 @@ from services.alerts.alerts.domain.readings import FIGURES, Inputs, Positions
 from services.alerts.alerts.domain.subjects import Subject
 from services.alerts.domain.kinds import KIND_COUNT, AlertType, Condition, kind_of
 from services.alerts.ledger.domain import Entry
-from services.alerts.notifications.domain import plain
+from services.alerts.notifications.domain import compose, plain
 from services.alerts.notifications.service.entries import entries_of
 
 _NOW = 1_770_000_000_000_000
@@ -39,20 +39,30 @@ _SIZES = (
 )
 
 
-def _made(own_limit: float = math.nan) -> list[Entry]:
+# Of the numbers of a row as the first version packed them.
+_FIRST_SIZE = 121
+_PROBABILITY = kind_of(AlertType.LIQUIDATION_PROBABILITY, Condition.ABOVE)
+
+
+def _made(
+    own_limit: float = math.nan, kind: int = _HEAT, models: dict[str, int] | None = None
+) -> list[Entry]:
     count = len(_SIZES)
     columns = fresh_columns(count)
     columns["alert_key"][:] = columns["subject_key"][:] = np.arange(1, count + 1)
-    columns["kind"][:] = _HEAT
+    columns["kind"][:] = kind
     columns["asset_key"][:] = np.arange(count) % 2
     columns["trigger_value"][0] = own_limit
     limits, enabled = np.full((KIND_COUNT, 2, 3), np.nan), np.zeros((KIND_COUNT, 2), bool)
-    limits[_HEAT], enabled[_HEAT] = ((50.0, 70.0, 90.0), (60.0, 70.0, 90.0)), True
+    limits[kind], enabled[kind] = ((50.0, 70.0, 90.0), (60.0, 70.0, 90.0)), True
     figures = {name: np.full(count, 7.5) for name in FIGURES}
-    figures |= {"heat_index": np.full(count, 65.0), "size_usd": np.array(_SIZES)}
+    figures |= {"heat_index": np.full(count, 65.0), "liquidation_probability": np.full(count, 65.0)}
+    figures |= {"size_usd": np.array(_SIZES)}
     keys = np.arange(1, count + 1)
     zeros = np.zeros(count, np.int64)
-    positions = Positions(1, keys, np.ones(count, np.int64), zeros, np.full(count, _NOW), figures)
+    seen = np.full(count, _NOW)
+    held = np.ones(count, np.int64)
+    positions = Positions(1, keys, held, zeros, seen, figures, models or {})
     columns = AlertColumns.of(["", "SOL"], columns)
     compiled = CompiledLimits(ThresholdTables(limits, enabled), columns)
     places = compiled.reading_index.places(positions)
@@ -79,3 +89,22 @@ def test_limits_are_those_of_the_asset_or_the_alerts_own() -> None:
     assert (second["limit"], second["asset"], second["limit_low"]) == ("60", "SOL", "60")
     assert (third["limit"], third["limit_low"], third["flip_value"]) == ("50", "50", "47.5")
     assert "asset" not in third
+
+
+def test_a_probability_names_its_model_and_nothing_else_has_one() -> None:
+    entries = _made(kind=_PROBABILITY, models={"": 1, "SOL": 2})
+    first, second, *_ = map(payload_of, entries)
+    assert (first["probability_model"], second["probability_model"]) == ("NORMAL", "EMPIRICAL")
+    assert "65 (EMPIRICAL) >= limit 60" in compose(second).body
+    assert all("probability_model" not in payload_of(one) for one in _made(models={"SOL": 2}))
+    unknown = map(payload_of, _made(kind=_PROBABILITY))
+    assert all("probability_model" not in one for one in unknown)
+
+
+def test_rows_of_the_release_before_stay_readable() -> None:
+    for entry in _made():
+        # As it was packed: its own number, and no byte of a model before the names.
+        old = bytes([1]) + entry.inputs[1:_FIRST_SIZE] + entry.inputs[_FIRST_SIZE + 1 :]
+        assert payload_of(entry._replace(inputs=old)) == payload_of(entry)
+    with pytest.raises(ValueError, match="version 9"):
+        payload_of(_made()[0]._replace(inputs=bytes([9]) + _made()[0].inputs[1:]))

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from types import MappingProxyType
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,7 +61,7 @@ class Positions:
     observed_micros: Integers
     figures: Mapping[str, Floats]
     # Number of the model of liquidation_probability, by asset name; none is 0.
-    probability_models: Mapping[str, int] = MappingProxyType({})
+    probability_models: Mapping[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.position_key)
