@@ -18,7 +18,9 @@ from shared.lifecycle import Loop
 
 # How late a turn may be where another process changed the schedule.
 _LOOK_SECONDS = 30.0
+# What was put off is tried again; what another process left is found.
 _RELAY_SECONDS = 2.0
+_LEFT_SECONDS = 30.0
 _SWEEP = timedelta(hours=1)
 _FIRST_SWEEP = timedelta(minutes=5)
 
@@ -38,12 +40,11 @@ def schedule_loop(schedule: ScheduleService, evaluations: EvaluateService, clock
     return Loop("withdrawals schedule", body, clock)
 
 
-def relay_loop(relay: Callable[[], Awaitable[int]], clock: Clock) -> Loop:
-    """Hands changes of advice to alerts."""
+def relay_loop(relay: Callable[[], Awaitable[bool]], clock: Clock) -> Loop:
+    """Hands changes of advice to alerts; to be woken when there are any."""
 
     async def body() -> float:
-        await relay()
-        return _RELAY_SECONDS
+        return _RELAY_SECONDS if await relay() else _LEFT_SECONDS
 
     return Loop("withdrawals news", body, clock)
 

@@ -209,8 +209,10 @@ def build(config: Config, clock: Clock | None = None, world: Outside | None = No
     parts += [turns, sweep_loop(forgetting.sweep, clock)]
     # Of a test nobody is told.
     if world.alerts is not None and not config.withdrawals_test:
-        relay = NewsRelay(decisions, world.alerts, clock)
-        parts.append(relay_loop(relay.relay, clock))
+        each = database.open(DecisionStore, isolation="AUTOCOMMIT")
+        telling = relay_loop(NewsRelay(each, world.alerts, clock).relay, clock)
+        services.evaluations.on_change(lambda made, _: telling.wake() if made else None)
+        parts.append(telling)
     return App("withdrawals", parts, grace_seconds=config.shutdown_grace_seconds)
 
 
@@ -218,6 +220,7 @@ def _services(config: Config, database: Database, world: Outside, clock: Clock) 
     begin, read = database.open(AssetStore), database.open(AssetStore, isolation="AUTOCOMMIT")
     supply = database.open(SupplyStore)
     decisions = database.open(DecisionStore)
+    decided = database.open(DecisionStore, isolation="AUTOCOMMIT")
     schedule = ScheduleService(decisions, clock)
     assets = AssetsService(begin, read, () if config.sonic_live else DEMO_ASSETS)
     sync = SyncService(
@@ -237,8 +240,8 @@ def _services(config: Config, database: Database, world: Outside, clock: Clock) 
         ConfigService(begin, read, schedule.set_seconds),
         sync,
         rows,
-        EvaluateService(decisions, assets, rows, history, sync, gathering, clock, seed),
-        DecisionQueries(database.open(DecisionStore, isolation="AUTOCOMMIT")),
+        EvaluateService(decisions, decided, assets, rows, history, sync, gathering, clock, seed),
+        DecisionQueries(decided, clock),
     )
 
 

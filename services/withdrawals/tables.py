@@ -144,10 +144,14 @@ decision = Table(
     Column("key", BigInteger, Identity(always=True), primary_key=True),
     Column("asset", Text, nullable=False),
     Column("value", SmallInteger, nullable=False),
+    # When it was concluded first, and last: the same again is the same row.
+    Column("since_time", _Moment, nullable=False),
     Column("evaluated_time", _Moment, nullable=False, index=True),
     Column("demo", Boolean, nullable=False),
-    # All of it, with what it rests on.
+    # All of it, with what it rests on now.
     Column("body", JSONB, nullable=False),
+    # Rises with every row written, also with one written again.
+    Column("revision", BigInteger, nullable=False, index=True),
     CheckConstraint("value between -1 and 1", name="decision_value"),
     Index("decision_of_asset", "asset", "key"),
 )
@@ -159,6 +163,12 @@ asset_state = Table(
     Column("asset", Text, primary_key=True),
     # Price comparisons in a row that did not fit.
     Column("mismatch_count", Integer, nullable=False),
+    # Rises with every flow, sample and reference that somebody gives; and what it was when the
+    # asset was last judged.
+    Column("input_version", BigInteger, nullable=False, server_default="1"),
+    Column("judged_version", BigInteger, nullable=False, server_default="0"),
+    # Before it nothing new is to come by itself; null: who knows without asking.
+    Column("due_time", _Moment),
 )
 
 # Changes of advice that alerts has not taken yet.
@@ -181,6 +191,7 @@ service_state = Table(
     Column("interval_seconds", Float(53), nullable=False),
     Column("next_time", _Moment),
     Column("schedule_revision", BigInteger, nullable=False),
+    Column("decision_revision", BigInteger, nullable=False, server_default="0"),
     Column("demo_start_time", _Moment),
     CheckConstraint("id = 1", name="one_row"),
     CheckConstraint("interval_seconds >= 0 and interval_seconds < 'infinity'", name="interval"),

@@ -17,6 +17,9 @@ const cut = (value, digits) => plain(Math.floor(Number(value) * 10 ** digits + 1
 const usdCut = (value) => `$${cut(value, 2)}`;
 const valueOf = (decision) => code(decision.value, "DECISION_VALUE_");
 
+/** Whether one of them is too old to be followed by now. */
+export const anyStale = (decisions) => decisions.some(isStale);
+
 export function showDecision(decision) {
   byId("wallet-count").textContent = "";
   byId("judged").replaceChildren();
@@ -25,7 +28,7 @@ export function showDecision(decision) {
     show(byId("wallets"), empty("No allowance yet."));
     return;
   }
-  byId("decision").dataset.id = decision.id;
+  byId("decision").dataset.id = judgement(decision);
   byId("judged").replaceChildren("judged ", age(decision.evaluated_time, { after: " ago" }));
   show(byId("decision"), verdict(decision), reasons(decision), facts(decision), reckoning(decision));
   showWallets([decision]);
@@ -36,14 +39,18 @@ function verdict(decision) {
   const value = valueOf(decision);
   const amount = present(decision.allowance_usd) ? usdCut(decision.allowance_usd) : null;
   const head = value === "WITHDRAW_OK" ? `${amount ?? "Some"} ${WORDS[value]}` : WORDS[value];
+  if (isStale(decision)) return h("div", { class: "verdict value-ERROR" }, h("strong", {}, `Stale: ${head}`), h("small", {}, "Not judged for so long that it is not to be followed: evaluate now, and see whether cycles run."));
   const below = value === "HOLD" && amount ? `The reckoning alone would allow ${amount}.` : `${tokens(decision.allowance_units, cut) ?? "An unknown number of"} ${decision.asset} without touching principal.`;
   return h("div", { class: `verdict value-${value}` }, h("strong", {}, head), h("small", {}, value === "ERROR" ? decision.summary : below));
 }
 
+const isStale = (decision) => Date.parse(decision.fresh_until_time) < Date.now();
+// A decision that was judged again has the same id and other figures.
+const judgement = (decision) => `${decision.id} ${decision.evaluated_time}`;
 const explanations = new Map();
 
 function reasons(decision) {
-  const told = new Map((explanations.get(decision.id)?.actions ?? []).map((line) => line.split(/: (.*)/s).slice(0, 2)));
+  const told = new Map((explanations.get(judgement(decision))?.actions ?? []).map((line) => line.split(/: (.*)/s).slice(0, 2)));
   const lines = decision.reasons.map((reason) => {
     const name = code(reason, "REASON_");
     return h("li", {}, h("b", {}, word(name)), h("span", {}, told.get(name) ?? ""));
@@ -66,18 +73,19 @@ function facts(decision) {
 }
 
 function reckoning(decision) {
-  const lines = explanations.get(decision.id)?.lines;
+  const lines = explanations.get(judgement(decision))?.lines;
   return lines ? h("div", { class: "reckoning" }, fold("reckoning", "How it was reckoned", () => [h("ol", {}, lines.map((line) => h("li", {}, line)))])) : null;
 }
 
-/** Words and numbers behind a decision: they never change, so they are asked for once. */
+/** Words and numbers behind a judgement: they never change, so they are asked for once. */
 async function explain(decision) {
-  if (explanations.has(decision.id)) return;
+  const mine = judgement(decision);
+  if (explanations.has(mine)) return;
   const found = await get(`/v1/withdrawals/decisions/${encodeURIComponent(decision.id)}:explain`).catch(() => null);
-  if (found === null || explanations.has(decision.id)) return;
+  if (found === null || explanations.has(mine)) return;
   if (explanations.size >= KEPT_EXPLANATIONS) explanations.delete(explanations.keys().next().value);
-  explanations.set(decision.id, found);
-  if (byId("decision").dataset.id === decision.id) show(byId("decision"), verdict(decision), reasons(decision), facts(decision), reckoning(decision));
+  explanations.set(mine, found);
+  if (byId("decision").dataset.id === mine) show(byId("decision"), verdict(decision), reasons(decision), facts(decision), reckoning(decision));
 }
 
 /** All assets together: one line each, and what they allow in sum. */
@@ -85,12 +93,12 @@ export function showTotal(decisions) {
   byId("judged").replaceChildren();
   byId("decision").dataset.id = "";
   if (!decisions.length) return showDecision(undefined);
-  const ready = decisions.filter((decision) => valueOf(decision) === "WITHDRAW_OK");
+  const ready = decisions.filter((decision) => valueOf(decision) === "WITHDRAW_OK" && !isStale(decision));
   const known = ready.filter((decision) => present(decision.allowance_usd));
   const sum = known.reduce((total, decision) => total + decision.allowance_usd, 0);
   const head = ready.length ? `${usdCut(sum)} ${WORDS.WITHDRAW_OK}` : WORDS.HOLD;
   const rows = decisions.map((decision) =>
-    h("li", {}, h("b", {}, decision.asset, " ", pill(valueOf(decision), `decided-${valueOf(decision)}`)), h("span", {}, decision.reasons.map((reason) => word(reason, "REASON_")).join(", ") || "nothing speaks against it")),
+    h("li", {}, h("b", {}, decision.asset, " ", isStale(decision) ? pill("STALE", "decided-ERROR") : pill(valueOf(decision), `decided-${valueOf(decision)}`)), h("span", {}, decision.reasons.map((reason) => word(reason, "REASON_")).join(", ") || "nothing speaks against it")),
   );
   show(
     byId("decision"),

@@ -2,7 +2,7 @@
 
 import { keepAging } from "/web/ages.js";
 import { follow, get, post } from "/web/api.js";
-import { showDecision, showTotal } from "/web/advice.js";
+import { anyStale, showDecision, showTotal } from "/web/advice.js";
 import { byId, h, show } from "/web/dom.js";
 import { showPosition, showPrices, showResidual } from "/web/pictures.js";
 import { listen } from "/web/live.js";
@@ -26,6 +26,7 @@ let drawnTime = 0;
 let downSince = null;
 let timer = 0;
 let hush = null;
+let wasStale = false;
 
 /** What the address says, as far as the page knows it. */
 function readAddress() {
@@ -57,6 +58,7 @@ function showAssets(found) {
 }
 
 function showAdvice() {
+  wasStale = anyStale([...decisions.values()]);
   if (assets?.length === 0) {
     showDecision(undefined);
     return show(byId("decision"), h("p", { class: "empty" }, "No asset is watched yet. `sonic withdrawals add djed` adds one; its supply shows after the first evaluation."));
@@ -128,6 +130,7 @@ async function look() {
     document.body.classList.remove("waiting");
     connection(null);
     showAssets(found.assets);
+    if (anyStale([...decisions.values()]) !== wasStale) showAdvice();
     if (Date.now() - drawnTime > REFETCH_MS) fetchCharts();
   } catch (problem) {
     connection(problem);

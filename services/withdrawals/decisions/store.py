@@ -10,7 +10,12 @@ from datetime import datetime
 from pydantic import TypeAdapter
 from sqlalchemy import select
 
-from services.withdrawals.decisions.domain.history import DecisionFilter, News, Timetable
+from services.withdrawals.decisions.domain.history import (
+    AssetState,
+    DecisionFilter,
+    News,
+    Timetable,
+)
 from services.withdrawals.decisions.domain.record import DecisionRecord
 from services.withdrawals.tables import decision
 from shared import rows
@@ -23,25 +28,50 @@ from shared.paging import PageRequest
 
 BITE_ROWS = 5000
 _RECORD: TypeAdapter[DecisionRecord] = TypeAdapter(DecisionRecord)
+_COLUMNS = "decision.key, decision.since_time, decision.body"
 _LOCK = Statement("select pg_advisory_xact_lock(hashtext('withdrawals decisions'))")
-_INSERT = Statement(
-    "insert into decision (asset, value, evaluated_time, demo, body)"
-    " values (:asset, :value, :evaluated_time, :demo, :body) returning key"
+_NEXT = (
+    "next as (update service_state set decision_revision = decision_revision + 1"
+    " returning decision_revision as revision)"
 )
-_ONE = Statement("select key, body from decision where key = :key")
+_INSERT = Statement(
+    f"with {_NEXT} insert into decision"
+    " (asset, value, since_time, evaluated_time, demo, body, revision)"
+    " select :asset, :value, :since_time, :evaluated_time, :demo, :body, revision from next"
+    " returning key"
+)
+_RENEW = Statement(
+    f"with {_NEXT} update decision set evaluated_time = :evaluated_time, body = :body,"
+    " revision = next.revision from next where key = :key"
+)
+_ONE = Statement(f"select {_COLUMNS} from decision where key = :key")
 _SOME = Statement(
-    "select key, body from decision where key = any(cast(:keys as int8[])) order by key"
+    f"select {_COLUMNS} from decision where key = any(cast(:keys as int8[])) order by key"
 )
 _NEWEST = Statement(
-    "select distinct on (asset) key, body from decision"
+    f"select distinct on (asset) {_COLUMNS} from decision"
     " where cast(:asset as text) = '' or asset = :asset order by asset, key desc"
 )
-_SINCE = Statement("select key, body from decision where key > :key order by key limit 500")
-_REVISION = Statement("select coalesce(max(key), 0) from decision")
-_MISMATCHES = Statement("select asset, mismatch_count from asset_state")
-_SET_MISMATCH = Statement(
-    "insert into asset_state (asset, mismatch_count) values (:asset, :mismatch_count)"
-    " on conflict (asset) do update set mismatch_count = excluded.mismatch_count"
+_SINCE = Statement(
+    f"select {_COLUMNS}, revision from decision where revision > :revision"
+    " order by revision limit 500"
+)
+_REVISION = Statement("select decision_revision from service_state")
+_STATES = Statement("select asset, mismatch_count, input_version from asset_state")
+_SET_STATE = Statement(
+    "insert into asset_state (asset, mismatch_count, judged_version, due_time)"
+    " values (:asset, :mismatch_count, :judged_version, :due_time)"
+    " on conflict (asset) do update set mismatch_count = excluded.mismatch_count,"
+    " judged_version = excluded.judged_version, due_time = excluded.due_time"
+)
+# A caller that lost its lease finds nothing here, and is told so where an evaluation begins.
+_STANDING = Statement(
+    f"select {_COLUMNS} from unnest(cast(:assets as text[])) as wanted (name) join lateral"
+    " (select * from decision where asset = name order by key desc limit 1) as decision on demo"
+    " where exists (select from asset_state where asset_state.asset = name and due_time > :now"
+    " and judged_version = input_version) and not exists (select from asset)"
+    " and not exists (select from caller_epoch where caller = :caller and epoch > :epoch)"
+    f" and :epoch <= {fence.LATEST_EPOCH}"
 )
 _TELL = Statement(
     "insert into outbox (decision_key, previous_value, due_time)"
@@ -55,7 +85,8 @@ _CLAIM = Statement(
     " join decision as other on other.key = newer.decision_key"
     " where other.asset = decision.asset and newer.decision_key > outbox.decision_key)"
     " order by outbox.decision_key for update of outbox skip locked limit 50) returning *)"
-    " select claimed.decision_key as key, claimed.previous_value, claimed.tries, decision.body"
+    " select claimed.decision_key as key, claimed.previous_value, claimed.tries, decision.body,"
+    " decision.since_time"
     " from claimed join decision on decision.key = claimed.decision_key order by 1"
 )
 _SENT = Statement(
@@ -131,11 +162,33 @@ class DecisionStore:
             _INSERT,
             asset=record.asset,
             value=record.value,
+            since_time=record.evaluated_time,
             evaluated_time=record.evaluated_time,
             demo=record.demo,
             body=_RECORD.dump_json(record).decode(),
         )
-        return replace(record, key=key)
+        return replace(record, key=key, since_time=record.evaluated_time)
+
+    async def renew(self, before: DecisionRecord, record: DecisionRecord) -> DecisionRecord:
+        """The same judged again, in the row of the one before."""
+        await self._transaction.execute(
+            _RENEW,
+            key=before.key,
+            evaluated_time=record.evaluated_time,
+            body=_RECORD.dump_json(record).decode(),
+        )
+        return replace(record, key=before.key, since_time=before.since_time)
+
+    async def standing(
+        self, step: Step, assets: Sequence[str], now: datetime
+    ) -> list[DecisionRecord]:
+        """The last decisions of simulated assets that nothing new is known of, while none is
+        configured.
+        """
+        found = await self._transaction.fetch(
+            _STANDING, assets=list(assets), caller=step.caller, epoch=step.epoch, now=now
+        )
+        return [_record(row) for row in found]
 
     async def get(self, key: int) -> DecisionRecord | None:
         row = await self._transaction.first(_ONE, key=key)
@@ -150,17 +203,19 @@ class DecisionStore:
         found = [_record(row) for row in await self._transaction.fetch(_NEWEST, asset=asset)]
         return {record.asset: record for record in found}
 
-    async def since(self, key: int) -> list[DecisionRecord]:
-        """Those after a key, ascending, at most 500."""
-        return [_record(row) for row in await self._transaction.fetch(_SINCE, key=key)]
+    async def since(self, revision: int) -> tuple[list[DecisionRecord], int]:
+        """Those written after a revision, at most 500, and the revision of the last."""
+        found = await self._transaction.fetch(_SINCE, revision=revision)
+        last = found[-1]["revision"] if found else revision
+        return [_record(row) for row in found], last
 
     async def revision(self) -> int:
-        """The highest key."""
+        """Of the decision written last."""
         return int(await self._transaction.scalar(_REVISION))
 
     async def page(self, page: PageRequest, wanted: DecisionFilter) -> list[DecisionRecord]:
         """Newest first, one more than the page holds."""
-        query = select(decision.c.key, decision.c.body)
+        query = select(decision.c.key, decision.c.since_time, decision.c.body)
         if wanted.asset:
             query = query.where(decision.c.asset == wanted.asset)
         if wanted.value is not None:
@@ -168,17 +223,26 @@ class DecisionStore:
         if wanted.start_time is not None:
             query = query.where(decision.c.evaluated_time >= wanted.start_time)
         if wanted.end_time is not None:
-            query = query.where(decision.c.evaluated_time < wanted.end_time)
+            query = query.where(decision.c.since_time < wanted.end_time)
         query = apply(query, [(decision.c.key, "desc")], page.after, page.size)
         return [_record(row) for row in await self._transaction.fetch(query)]
 
-    async def mismatch_counts(self) -> Mapping[str, int]:
-        """Price mismatches in a row, by asset."""
-        found = await self._transaction.fetch(_MISMATCHES)
-        return {row["asset"]: row["mismatch_count"] for row in found}
+    async def states(self) -> Mapping[str, AssetState]:
+        """By asset, as far as they were judged or given anything."""
+        found = await self._transaction.fetch(_STATES)
+        return {row["asset"]: rows.read(AssetState, row) for row in found}
 
-    async def set_mismatch_count(self, asset: str, count: int) -> None:
-        await self._transaction.execute(_SET_MISMATCH, asset=asset, mismatch_count=count)
+    async def set_state(
+        self, asset: str, mismatch_count: int, judged_version: int, due_time: datetime | None
+    ) -> None:
+        """What it was judged by, and until when nothing new comes by itself."""
+        await self._transaction.execute(
+            _SET_STATE,
+            asset=asset,
+            mismatch_count=mismatch_count,
+            judged_version=judged_version,
+            due_time=due_time,
+        )
 
     async def tell(self, record: DecisionRecord, previous_value: int | None, now: datetime) -> None:
         """Into the outbox."""
@@ -227,7 +291,8 @@ class DecisionStore:
 
 
 def _record(row: Row) -> DecisionRecord:
-    return replace(_RECORD.validate_json(row["body"]), key=row["key"])
+    record = _RECORD.validate_json(row["body"])
+    return replace(record, key=row["key"], since_time=row["since_time"])
 
 
 Begin = Callable[[], AbstractAsyncContextManager[DecisionStore]]

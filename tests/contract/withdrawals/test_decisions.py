@@ -39,7 +39,8 @@ def exposed() -> dict[str, str]:
 async def test_decisions_are_listed_newest_first_in_pages(bench: Bench) -> None:
     await supplied(bench)
     made = []
-    for _ in range(3):
+    for closed in ("", "frozen", ""):
+        bench.venue.listed = [replace(bench.venue.listed[0], closed=closed)]
         made.append(await bench.evaluate())
         bench.clock.advance(60)
     page = await bench.advisor.ListDecisions(pb.ListDecisionsRequest(page_size=2))
@@ -48,7 +49,42 @@ async def test_decisions_are_listed_newest_first_in_pages(bench: Bench) -> None:
     )
     assert [*page.decisions, *rest.decisions] == made[::-1]
     held = pb.ListDecisionsRequest(asset="djed", value=pb.DECISION_VALUE_HOLD)
-    assert not (await bench.advisor.ListDecisions(held)).decisions
+    assert [one.id for one in (await bench.advisor.ListDecisions(held)).decisions] == [made[1].id]
+
+
+async def test_the_same_decision_again_is_one_with_the_figures_of_the_last_time(
+    bench: Bench,
+) -> None:
+    await supplied(bench)
+    first = await bench.evaluate()
+    bench.prices.usd["djed"] = 0.9987
+    bench.clock.advance(60)
+    again = await bench.evaluate()
+    assert (again.id, again.since_time) == (first.id, first.evaluated_time)
+    assert again.evaluated_time.ToSeconds() == first.evaluated_time.ToSeconds() + 60
+    assert again.fresh_until_time.ToSeconds() == again.evaluated_time.ToSeconds() + 3 * 3600
+    assert {quote.price_usd for quote in again.prices.quotes} >= {0.9987}
+    (listed,) = (await bench.advisor.ListDecisions(pb.ListDecisionsRequest())).decisions
+    assert listed == again
+    # It lasted from its first time to its last one.
+    before = pb.ListDecisionsRequest(end_time=again.evaluated_time)
+    assert list((await bench.advisor.ListDecisions(before)).decisions) == [again]
+    bench.venue.listed = [replace(bench.venue.listed[0], closed="frozen")]
+    other = await bench.evaluate()
+    assert (other.id != first.id, other.since_time) == (True, other.evaluated_time)
+
+
+async def test_a_decision_that_was_not_judged_for_long_is_explained_as_stale(bench: Bench) -> None:
+    await supplied(bench)
+    made = await bench.evaluate()
+    bench.clock.advance(3 * 3600)
+    ask = pb.ExplainDecisionRequest(id=made.id)
+    assert "STALE" not in "\n".join((await bench.advisor.ExplainDecision(ask)).lines)
+    bench.clock.advance(1)
+    lines = (await bench.advisor.ExplainDecision(ask)).lines
+    assert lines[1] == (
+        "STALE: last judged at 2026-11-21 04:00:00Z; judge again before following it"
+    )
 
 
 async def test_a_decision_is_explained_with_its_numbers_and_what_to_do(bench: Bench) -> None:
@@ -83,7 +119,9 @@ async def test_watchers_see_the_present_then_what_another_process_decides(
     assert list((await anext(news)).decisions) == [first]
     other = await open_bench()
     bench.clock.advance(60)
+    # The same is heard of too: what is shown has the time of the last judgement.
     second = await other.evaluate()
+    assert second.id == first.id
     heard = asyncio.ensure_future(anext(news))
     await until(heard.done, bench)
     assert list((await heard).decisions) == [second]
@@ -153,16 +191,18 @@ async def test_the_schedule_evaluates_by_itself(bench: Bench) -> None:
     set_ = await bench.advisor.UpdateSchedule(request)
     assert set_.next_time.ToSeconds() == int(bench.clock.now().timestamp()) + 600
 
-    async def count() -> int:
+    async def judged() -> set[int]:
         listed = await bench.advisor.ListDecisions(pb.ListDecisionsRequest())
-        return len(listed.decisions)
+        return {one.evaluated_time.ToSeconds() for one in listed.decisions}
 
-    for _ in range(100):
+    times: set[int] = set()
+    for _ in range(600):
         bench.clock.advance(30)
         await asyncio.sleep(0.05)
-        if await count() >= 2:
+        times |= await judged()
+        if len(times) >= 2:
             break
-    assert await count() >= 2
+    assert len(times) >= 2
     schedule.interval.FromSeconds(5)
     with pytest.raises(InvalidArgument) as refused:
         await bench.advisor.UpdateSchedule(pb.UpdateScheduleRequest(schedule=schedule))

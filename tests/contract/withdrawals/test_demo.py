@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import time
+
+import pytest
 from sonic.withdrawals.v1 import withdrawals_pb2 as pb
 
+from shared.errors import Conflict
 from tests.contract.withdrawals.conftest import Open, reasons
+from tests.contract.withdrawals.test_decisions import exposed
 
 
 async def test_a_simulated_supply_is_judged_while_nothing_is_configured(open_bench: Open) -> None:
@@ -37,6 +42,66 @@ async def test_a_restart_goes_on_with_the_same_simulation(open_bench: Open) -> N
     after = await second.evaluate()
     assert after.allowance_units == before.allowance_units
     assert after.wallets == before.wallets
+
+
+async def test_a_cycle_judges_nothing_before_the_simulation_goes_on(open_bench: Open) -> None:
+    bench = await open_bench(sonic_live=False)
+    epoch = int(time.time() * 1000)
+    first = await bench.evaluate(cycle_id="c1", epoch=epoch)
+    bench.clock.advance(599)
+    assert await bench.evaluate(cycle_id="c2", epoch=epoch) == first
+    assert exposed()['wo_decision{alternate_asset_name="DEMO",asset="djed",ref_mode="keyword"}']
+    with pytest.raises(Conflict) as stale:
+        # The epoch that was seen is of the cycle that judged.
+        await bench.evaluate(cycle_id="c3", epoch=epoch - 1)
+    assert stale.value.reason == "STALE_EPOCH"
+    bench.clock.advance(1)
+    third = await bench.evaluate(cycle_id="c4", epoch=epoch)
+    assert third.evaluated_time.ToSeconds() == first.evaluated_time.ToSeconds() + 600
+    assert third.wallets[0].last_time.ToSeconds() == first.wallets[0].last_time.ToSeconds() + 600
+
+
+async def test_after_a_restart_what_stands_is_answered_and_shown(open_bench: Open) -> None:
+    first = await open_bench(sonic_live=False)
+    made = await first.evaluate()
+    second = await open_bench(sonic_live=False)
+    series = 'wo_last_eval_timestamp_seconds{alternate_asset_name="DEMO",asset="djed"'
+    assert await second.evaluate(cycle_id="c1", epoch=int(time.time() * 1000)) == made
+    assert [name for name in exposed() if name.startswith(series)]
+
+
+async def test_what_a_person_gives_is_judged_by_the_next_cycle(open_bench: Open) -> None:
+    bench = await open_bench(sonic_live=False)
+    epoch = int(time.time() * 1000)
+    first = await bench.evaluate(cycle_id="c1", epoch=epoch)
+    bench.clock.advance(1)
+    made = await bench.refer(24)
+    judged = await bench.evaluate(cycle_id="c2", epoch=epoch)
+    assert judged.reference_time == made.reference_time != first.reference_time
+    assert await bench.evaluate(cycle_id="c3", epoch=epoch) == judged
+    bench.clock.advance(1)
+    await bench.supply.DeleteReference(pb.DeleteReferenceRequest(id=made.id))
+    back = await bench.evaluate(cycle_id="c4", epoch=epoch)
+    assert back.reference_time == first.reference_time
+
+
+async def test_by_hand_the_simulation_is_judged_at_once(open_bench: Open) -> None:
+    bench = await open_bench(sonic_live=False)
+    first = await bench.evaluate()
+    bench.clock.advance(5)
+    again = await bench.evaluate()
+    assert again.evaluated_time.ToSeconds() == first.evaluated_time.ToSeconds() + 5
+
+
+async def test_a_system_that_is_switched_to_live_answers_nothing_simulated(
+    open_bench: Open,
+) -> None:
+    demo = await open_bench(sonic_live=False)
+    epoch = int(time.time() * 1000)
+    await demo.evaluate(cycle_id="c1", epoch=epoch)
+    live = await open_bench()
+    answer = await live.advisor.Evaluate(pb.EvaluateRequest(cycle_id="c2", epoch=epoch))
+    assert (answer.not_configured, list(answer.decisions)) == (True, [])
 
 
 async def test_what_is_configured_ends_the_simulation(open_bench: Open) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 from sonic.withdrawals.v1 import withdrawals_pb2 as pb
 
@@ -19,6 +20,7 @@ async def test_old_decisions_and_samples_go_but_the_last_and_the_first_of_each(
     await supplied(bench)
     await bench.evaluate()
     bench.clock.advance(60)
+    bench.venue.listed = [replace(bench.venue.listed[0], closed="frozen")]
     last = await bench.evaluate()
 
     async def left() -> tuple[list[str], int]:

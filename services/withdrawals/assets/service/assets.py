@@ -27,12 +27,12 @@ class AssetsService:
     def __init__(self, begin: Begin, read: Begin, demo: Sequence[Asset] = ()) -> None:
         self._begin = begin
         self._read = read
-        self._demo = tuple(demo)
+        self.simulated = tuple(demo)
 
     async def watched(self) -> Assets:
         """Every asset, else those of the demo."""
         async with self._read() as store:
-            return await store.all() or [*self._demo]
+            return await store.all() or [*self.simulated]
 
     async def named(self, name: str) -> Asset:
         """NotFound ASSET_NOT_FOUND names the known ones."""
@@ -56,7 +56,7 @@ class AssetsService:
         async with self._read() as store:
             found = await store.page(page)
         if not found and not page_token:
-            found = [*self._demo]
+            found = [*self.simulated]
         return paging.cut(found, page, context, lambda row: (row.settings.name,))
 
     async def create(self, settings: AssetSettings) -> Asset:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 
 from services.withdrawals.decisions.domain.decision_text import REASON_TEXTS
@@ -47,10 +48,14 @@ class Explained:
     actions: list[str]
 
 
-def explained(record: DecisionRecord) -> Explained:
-    """In the order in which it was reckoned."""
+def explained(record: DecisionRecord, now: datetime) -> Explained:
+    """In the order in which it was reckoned; how old it is first, where that matters."""
     actions = [f"{reason}: {ACTIONS[reason]}" for reason in record.reasons]
-    return Explained(record, [*_lines(record)], actions)
+    lines = [*_lines(record)]
+    if record.is_stale(now):
+        judged = f"last judged at {record.evaluated_time:%Y-%m-%d %H:%M:%SZ}"
+        lines.insert(1, f"STALE: {judged}; judge again before following it")
+    return Explained(record, lines, actions)
 
 
 def _lines(record: DecisionRecord) -> Iterator[str]:

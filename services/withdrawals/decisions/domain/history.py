@@ -17,6 +17,15 @@ class Timetable(NamedTuple):
     revision: int
 
 
+class AssetState(NamedTuple):
+    """What an evaluation knows of an asset before it judges it: price mismatches in a row, and the
+    version of what people gave.
+    """
+
+    mismatch_count: int = 0
+    input_version: int = 1
+
+
 @dataclass(frozen=True, slots=True)
 class News:
     """A claimed row of the outbox: a decision, and the value before it (None: the first)."""

@@ -88,12 +88,27 @@ class DecisionRecord:
     demo: bool = False
     cycle_id: str = ""
     key: int = 0
+    # When the same was concluded first; None: now.
+    since_time: datetime | None = None
     # As last judged: without a price it is not known to be found again.
     is_off_peg: bool = False
 
     @property
     def id(self) -> str:
         return f"decision-{self.key}" if self.key else ""
+
+    @property
+    def fresh_until_time(self) -> datetime:
+        """Afterwards it is not to be followed: judged now, its samples would be too old."""
+        return self.evaluated_time + self.settings.sample_age_limit
+
+    def is_stale(self, now: datetime) -> bool:
+        """Whether it was not judged again for so long."""
+        return now > self.fresh_until_time
+
+    def continues(self, before: DecisionRecord | None) -> bool:
+        """Whether it says what the one before said: the same advice, reasons, cents and peg."""
+        return before is not None and _said(before) == _said(self)
 
     def after(self, before: DecisionRecord | None) -> DecisionRecord:
         """With how the peg stands."""
@@ -173,6 +188,14 @@ def is_news(before: DecisionRecord | None, after: DecisionRecord) -> bool:
     if before is None:
         return after.value == 1 or after.is_off_peg
     return before.value != after.value or before.is_off_peg != after.is_off_peg
+
+
+def _said(record: DecisionRecord) -> tuple[object, ...]:
+    amounts = [one.allowance_units is None for one in record.wallets]
+    return (
+        *(record.value, record.reasons, record.summary, record.demo, record.is_off_peg),
+        *(record.reference_time, record.ref_mode, [one.wallet for one in record.wallets], amounts),
+    )
 
 
 def _shown_only(decision: Decision) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from datetime import datetime
 
 from services.withdrawals.assets.domain.settings import Asset
 from services.withdrawals.assets.service.assets import AssetsService
+from services.withdrawals.decisions.domain.history import AssetState
 from services.withdrawals.decisions.domain.record import DecisionRecord, failed_record, is_news
 from services.withdrawals.decisions.service.gathering import Gathered, Gathering
 from services.withdrawals.decisions.service.judging import Judgement, judgement_of
@@ -42,6 +43,7 @@ class EvaluateService:
     def __init__(
         self,
         begin: Begin,
+        read: Begin,
         assets: AssetsService,
         supply: SupplyRows,
         history: HistoryService,
@@ -51,6 +53,7 @@ class EvaluateService:
         demo_seed: str,
     ) -> None:
         self._begin = begin
+        self._read = read
         self._assets = assets
         self._supply = supply
         self._history = history
@@ -60,6 +63,8 @@ class EvaluateService:
         self._demo_seed = demo_seed
         self._alone = asyncio.Lock()
         self._changed: list[Changed] = []
+        # Whether anybody here was told of decisions: after a start they are those that stand.
+        self._is_told = False
 
     def on_change(self, changed: Changed) -> None:
         """Call this after every evaluation whose decisions are kept."""
@@ -75,15 +80,23 @@ class EvaluateService:
     ) -> Evaluated:
         """Judge assets, all enabled ones without names; the same cycle again answers from its
         record. With `as_of` or `dry_run` no sample, decision or news is kept. ASSET_NOT_FOUND.
+
+        A cycle asks every minute: where nothing new is known it is answered by what stands.
         """
+        is_of_cycle = bool(step.cycle_id) and not names and as_of is None and not dry_run
+        if is_of_cycle and (standing := await self._standing(step)):
+            return Evaluated(standing)
         watched = await self._assets.watched()
         assets = _chosen(watched, names)
+        if not assets:
+            self._tell([], watched)
+            return _answer([], assets)
         async with self._alone:
             async with self._begin() as store:
                 keys = await store.enter(step)
                 if keys is not None:
                     return _answer(await store.some(keys), assets)
-                counts = await store.mismatch_counts()
+                states = await store.states()
             now = self._clock.now()
             kept = as_of is None and not dry_run
             gathered = await self._gather(assets, now, kept=kept, live=as_of is None)
@@ -91,7 +104,7 @@ class EvaluateService:
                 await self._judge(
                     asset,
                     gathered[asset.settings.name],
-                    counts.get(asset.settings.name, 0),
+                    states.get(asset.settings.name, AssetState()).mismatch_count,
                     as_of or now,
                     step.cycle_id,
                 )
@@ -99,10 +112,28 @@ class EvaluateService:
             ]
             if not kept:
                 return _answer([one.record for one in judged], assets)
-            records = await self._write(step, judged, now)
+            records = await self._write(step, judged, states, now)
+        self._tell(records, watched)
+        return _answer(records, assets)
+
+    async def _standing(self, step: Step) -> list[DecisionRecord]:
+        """The decisions of the simulation while none of them is due; else none."""
+        simulated = self._assets.simulated
+        if not simulated:
+            return []
+        names = [asset.settings.name for asset in simulated]
+        async with self._read() as store:
+            found = await store.standing(step, names, self._clock.now())
+        if len(found) < len(names):
+            return []
+        if not self._is_told:
+            self._tell(found, simulated)
+        return found
+
+    def _tell(self, records: Sequence[DecisionRecord], watched: Sequence[Asset]) -> None:
+        self._is_told = True
         for changed in self._changed:
             changed(records, {asset.settings.name for asset in watched})
-        return _answer(records, assets)
 
     async def _gather(
         self, assets: Sequence[Asset], now: datetime, *, kept: bool, live: bool
@@ -161,7 +192,11 @@ class EvaluateService:
             return Judgement(record, count)
 
     async def _write(
-        self, step: Step, judged: Sequence[Judgement], now: datetime
+        self,
+        step: Step,
+        judged: Sequence[Judgement],
+        states: Mapping[str, AssetState],
+        now: datetime,
     ) -> list[DecisionRecord]:
         async with self._begin() as store:
             await store.lock()
@@ -172,8 +207,13 @@ class EvaluateService:
             records = []
             for one in judged:
                 previous = before.get(one.record.asset)
-                record = await store.add(one.record.after(previous))
-                await store.set_mismatch_count(record.asset, one.mismatch_count)
+                record = one.record.after(previous)
+                if previous is not None and record.continues(previous):
+                    record = await store.renew(previous, record)
+                else:
+                    record = await store.add(record)
+                version = states.get(record.asset, AssetState()).input_version
+                await store.set_state(record.asset, one.mismatch_count, version, one.due_time)
                 if not record.demo and is_news(previous, record):
                     value = None if previous is None else previous.value
                     await store.tell(record, value, now)

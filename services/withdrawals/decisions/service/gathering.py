@@ -16,7 +16,7 @@ from services.withdrawals.decisions.domain.reasons import Reason
 from services.withdrawals.decisions.ports import PricedAsset, PriceSource
 from services.withdrawals.gains.domain.flows import Holding
 from services.withdrawals.prices.domain import PriceQuote
-from services.withdrawals.supply.domain.demo import demo_price_usd
+from services.withdrawals.supply.domain.demo import demo_price_usd, next_sample_time
 from services.withdrawals.supply.domain.rows import RowSource, SampleRow
 from services.withdrawals.supply.domain.venue import Held, Market, market_of
 from services.withdrawals.supply.ports import Venue
@@ -44,6 +44,8 @@ class Gathered:
     collateral_units: dict[Holding, Decimal] = field(default_factory=dict)
     venue_yield_units: dict[Holding, Decimal] = field(default_factory=dict)
     wallets: list[str] = field(default_factory=list)
+    # Before it nothing new comes by itself; None: only asking tells.
+    due_time: datetime | None = None
 
 
 class Gathering:
@@ -89,7 +91,7 @@ class Gathering:
             PriceQuote(source, demo_price_usd(seed, start, now, source), now)
             for source in ("liqwid", "minswap")
         ]
-        return Gathered(quotes=quotes)
+        return Gathered(quotes=quotes, due_time=next_sample_time(start, now))
 
     async def _ask_prices(
         self, assets: Sequence[Asset], gathered: Mapping[str, Gathered], now: datetime

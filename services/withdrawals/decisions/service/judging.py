@@ -54,10 +54,13 @@ from services.withdrawals.supply.service.sync import FIRST_TIME
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """The decision, and the price mismatches in a row after it."""
+    """The decision, the price mismatches in a row after it, and until when it stands by itself
+    (None: it is to be judged whenever it is asked for).
+    """
 
     record: DecisionRecord
     mismatch_count: int
+    due_time: datetime | None = None
 
 
 def judgement_of(
@@ -87,7 +90,7 @@ def judgement_of(
     )
     decision = decide(settings.name, gains, _rules(settings), circumstances)
     record = recorded(decision, settings, gate, prices, demo=asset.demo, cycle_id=cycle_id)
-    return Judgement(record, prices.mismatch_count)
+    return Judgement(record, prices.mismatch_count, gathered.due_time)
 
 
 def asset_gains(asset: Asset, loaded: Loaded, gathered: Gathered, as_of: datetime) -> AssetGains:

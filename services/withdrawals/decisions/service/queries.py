@@ -11,12 +11,13 @@ from services.withdrawals.decisions.domain.record import DecisionRecord
 from services.withdrawals.decisions.store import Begin
 from services.withdrawals.supply.domain.rows import key_of
 from shared import paging
+from shared.clock import Clock
 from shared.errors import NotFound
 from shared.paging import Page
 
 
 class Present(NamedTuple):
-    """Decisions after a key, and the highest key."""
+    """Decisions after a revision, and the revision of the last."""
 
     decisions: Sequence[DecisionRecord]
     revision: int
@@ -25,8 +26,9 @@ class Present(NamedTuple):
 class DecisionQueries:
     """Reads only."""
 
-    def __init__(self, read: Begin) -> None:
+    def __init__(self, read: Begin, clock: Clock) -> None:
         self._read = read
+        self._clock = clock
 
     async def get(self, id: str) -> DecisionRecord:
         """NotFound ROW_NOT_FOUND."""
@@ -48,7 +50,7 @@ class DecisionQueries:
 
     async def explain(self, id: str) -> Explained:
         """NotFound ROW_NOT_FOUND."""
-        return explained(await self.get(id))
+        return explained(await self.get(id), self._clock.now())
 
     async def newest(self, asset: str) -> Present:
         """The last one of each asset, or of one."""
@@ -58,12 +60,11 @@ class DecisionQueries:
         return Present(list(found.values()), revision)
 
     async def since(self, revision: int) -> Present:
-        """Those after a key."""
+        """Those written after a revision."""
         async with self._read() as store:
-            found = await store.since(revision)
-        return Present(found, found[-1].key if found else revision)
+            return Present(*await store.since(revision))
 
     async def revision(self) -> int:
-        """Changes with every decision."""
+        """Changes with every decision, also with one made again."""
         async with self._read() as store:
             return await store.revision()

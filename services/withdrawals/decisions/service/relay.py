@@ -16,22 +16,23 @@ _LONGEST_PAUSE_SECONDS = 300.0
 
 
 class NewsRelay:
-    """Empties the outbox. Any number of them may run: a row is claimed by one at a time."""
+    """Empties the outbox. Any number of them may run: a row is claimed by one at a time.
+
+    Each step is one statement: `begin` commits it by itself.
+    """
 
     def __init__(self, begin: Begin, alerts: AlertsPort, clock: Clock) -> None:
         self._begin = begin
         self._alerts = alerts
         self._clock = clock
 
-    async def relay(self) -> int:
-        """One turn over the rows that are due; how many were taken."""
+    async def relay(self) -> bool:
+        """One turn over the rows that are due; whether something is left for a later one."""
         now = self._clock.now()
         async with self._begin() as store:
             waiting = await store.claim(now, now + _CLAIM)
-        taken = 0
-        for news in waiting:
-            taken += await self._hand_over(news)
-        return taken
+        taken = [await self._hand_over(news) for news in waiting]
+        return not all(taken)
 
     async def _hand_over(self, news: News) -> bool:
         try:

@@ -99,6 +99,12 @@ def demo_samples(
     return rows
 
 
+def next_sample_time(start: datetime, now: datetime) -> datetime:
+    """When the simulation goes on: the first instant of a sample after `now`."""
+    first = start - HISTORY
+    return first + ((now - first) // STEP + 1) * STEP
+
+
 def _instants(start: datetime, after: datetime | None, until: datetime) -> Iterator[datetime]:
     first = start - HISTORY
     if after is None or after < until - HISTORY:

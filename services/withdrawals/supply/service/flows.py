@@ -57,6 +57,7 @@ class FlowsService:
         )
         async with self._begin() as store:
             keys = await store.add_flows([fresh], now)
+            await store.input_changed([fresh.asset])
         if not keys:
             raise AlreadyExists("ALREADY_THERE", "this flow of this transaction is there")
         return replace(fresh, key=keys[0])
@@ -67,6 +68,7 @@ class FlowsService:
             row = await store.delete_flow(key_of(id, "flow"))
             if row is None:
                 raise _no_row("flow", id)
+            await store.input_changed([row.asset])
             if row.source is RowSource.SYNC:
                 await store.draw_cursor_back(row.wallet, row.flow_time)
 
@@ -85,13 +87,16 @@ class FlowsService:
         asset = await self._watched.named(row.asset)
         row = replace(row, asset=asset.settings.name)
         async with self._begin() as store:
+            await store.input_changed([row.asset])
             return replace(row, key=await store.set_reference(row))
 
     async def delete_reference(self, id: str) -> None:
         """NotFound ROW_NOT_FOUND."""
         async with self._begin() as store:
-            if not await store.delete_reference(key_of(id, "ref")):
+            asset = await store.delete_reference(key_of(id, "ref"))
+            if asset is None:
                 raise _no_row("reference", id)
+            await store.input_changed([asset])
 
 
 def _no_row(noun: str, id: str) -> NotFound:

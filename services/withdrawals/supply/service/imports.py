@@ -68,6 +68,8 @@ class ImportsService:
                     raise Conflict("REQUEST_ID_REUSED", "this request id was another file's")
                 return Taken(**known[1])
             new_count = await write(store, found.rows) if found.rows else 0
+            if new_count:
+                await store.input_changed(row.asset for row in found.rows)
             taken = Taken(
                 new_count, len(found.rows) - new_count, found.refused, found.refused_count
             )

@@ -77,7 +77,7 @@ _SET_REFERENCE = Statement(
     " values (:asset, :wallet, :reference_time, :tx_id, :note, :actor, :created_time)"
     " returning key"
 )
-_DELETE_REFERENCE = Statement("delete from reference where key = :key")
+_DELETE_REFERENCE = Statement("delete from reference where key = :key returning asset")
 
 
 class FlowRows:
@@ -184,9 +184,10 @@ class FlowRows:
         values = {name: getattr(row, name) for name in names}
         return int(await self._transaction.scalar(_SET_REFERENCE, **values))
 
-    async def delete_reference(self, key: int) -> bool:
-        """Whether it was there."""
-        return bool(await self._transaction.execute(_DELETE_REFERENCE, key=key))
+    async def delete_reference(self, key: int) -> str | None:
+        """The asset of what was deleted."""
+        asset: str | None = await self._transaction.scalar(_DELETE_REFERENCE, key=key)
+        return asset
 
 
 def _flow(row: Row) -> FlowRow:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Any
@@ -31,6 +31,11 @@ _DRAW_BACK = Statement(
     "update sync_cursor set until_time = greatest(since_time, least(until_time, :until_time))"
     " where wallet = :wallet"
 )
+_CHANGED = Statement(
+    "insert into asset_state as known (asset, mismatch_count, input_version)"
+    " select distinct unnest(cast(:assets as text[])), 0, 2"
+    " on conflict (asset) do update set input_version = known.input_version + 1"
+)
 _ANSWER = Statement("select digest, answer from request where request_id = :request_id")
 _RECORD = Statement(
     "insert into request (request_id, digest, answer, request_time)"
@@ -57,6 +62,10 @@ class SupplyStore(FlowRows, SampleRows):
     async def draw_cursor_back(self, wallet: str, until_time: datetime) -> None:
         """What comes after has to be read again."""
         await self._transaction.execute(_DRAW_BACK, wallet=wallet, until_time=until_time)
+
+    async def input_changed(self, assets: Iterable[str]) -> None:
+        """Somebody gave something of these assets, or took it back: they are to be judged."""
+        await self._transaction.execute(_CHANGED, assets=sorted(set(assets)))
 
     async def answer(self, request_id: str) -> tuple[bytes, dict[str, Any]] | None:
         """The digest of a request and what it was answered."""

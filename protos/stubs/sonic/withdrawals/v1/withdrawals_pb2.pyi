@@ -1424,6 +1424,8 @@ class Decision(_message.Message):
     PRICES_FIELD_NUMBER: _builtins.int
     DEMO_FIELD_NUMBER: _builtins.int
     CYCLE_ID_FIELD_NUMBER: _builtins.int
+    SINCE_TIME_FIELD_NUMBER: _builtins.int
+    FRESH_UNTIL_TIME_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Id, decision-1; empty for a dry run."""
     asset: _builtins.str
@@ -1462,7 +1464,7 @@ class Decision(_message.Message):
 
     @_builtins.property
     def evaluated_time(self) -> _timestamp_pb2.Timestamp:
-        """Judged at."""
+        """Judged at, last: the same advice, reasons and cents again are the same decision, with the figures of the last time."""
 
     @_builtins.property
     def reference_time(self) -> _timestamp_pb2.Timestamp:
@@ -1479,6 +1481,14 @@ class Decision(_message.Message):
     @_builtins.property
     def prices(self) -> Global___PriceComparison:
         """The price sources."""
+
+    @_builtins.property
+    def since_time(self) -> _timestamp_pb2.Timestamp:
+        """When the same was concluded first; not set for a dry run."""
+
+    @_builtins.property
+    def fresh_until_time(self) -> _timestamp_pb2.Timestamp:
+        """After it the decision is not to be followed, unless it was judged again: its samples would be too old."""
 
     def __init__(
         self,
@@ -1505,10 +1515,12 @@ class Decision(_message.Message):
         prices: Global___PriceComparison | None = ...,
         demo: _builtins.bool = ...,
         cycle_id: _builtins.str = ...,
+        since_time: _timestamp_pb2.Timestamp | None = ...,
+        fresh_until_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_allowance_usd", b"_allowance_usd", "_base_value_usd", b"_base_value_usd", "_gain_usd", b"_gain_usd", "_last_value_usd", b"_last_value_usd", "_price_profit_usd", b"_price_profit_usd", "_price_usd", b"_price_usd", "allowance_usd", b"allowance_usd", "base_value_usd", b"base_value_usd", "evaluated_time", b"evaluated_time", "gain_usd", b"gain_usd", "gate", b"gate", "last_value_usd", b"last_value_usd", "price_profit_usd", b"price_profit_usd", "price_usd", b"price_usd", "prices", b"prices", "reference_time", b"reference_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_allowance_usd", b"_allowance_usd", "_base_value_usd", b"_base_value_usd", "_gain_usd", b"_gain_usd", "_last_value_usd", b"_last_value_usd", "_price_profit_usd", b"_price_profit_usd", "_price_usd", b"_price_usd", "allowance_usd", b"allowance_usd", "base_value_usd", b"base_value_usd", "evaluated_time", b"evaluated_time", "fresh_until_time", b"fresh_until_time", "gain_usd", b"gain_usd", "gate", b"gate", "last_value_usd", b"last_value_usd", "price_profit_usd", b"price_profit_usd", "price_usd", b"price_usd", "prices", b"prices", "reference_time", b"reference_time", "since_time", b"since_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_allowance_usd", b"_allowance_usd", "_base_value_usd", b"_base_value_usd", "_gain_usd", b"_gain_usd", "_last_value_usd", b"_last_value_usd", "_price_profit_usd", b"_price_profit_usd", "_price_usd", b"_price_usd", "allowance_units", b"allowance_units", "allowance_usd", b"allowance_usd", "alternate_name", b"alternate_name", "asset", b"asset", "base_value_usd", b"base_value_usd", "cycle_id", b"cycle_id", "demo", b"demo", "evaluated_time", b"evaluated_time", "gain_units", b"gain_units", "gain_usd", b"gain_usd", "gate", b"gate", "id", b"id", "last_value_usd", b"last_value_usd", "price_profit_usd", b"price_profit_usd", "price_usd", b"price_usd", "prices", b"prices", "reasons", b"reasons", "ref_mode", b"ref_mode", "reference_time", b"reference_time", "summary", b"summary", "value", b"value", "wallets", b"wallets"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_allowance_usd", b"_allowance_usd", "_base_value_usd", b"_base_value_usd", "_gain_usd", b"_gain_usd", "_last_value_usd", b"_last_value_usd", "_price_profit_usd", b"_price_profit_usd", "_price_usd", b"_price_usd", "allowance_units", b"allowance_units", "allowance_usd", b"allowance_usd", "alternate_name", b"alternate_name", "asset", b"asset", "base_value_usd", b"base_value_usd", "cycle_id", b"cycle_id", "demo", b"demo", "evaluated_time", b"evaluated_time", "fresh_until_time", b"fresh_until_time", "gain_units", b"gain_units", "gain_usd", b"gain_usd", "gate", b"gate", "id", b"id", "last_value_usd", b"last_value_usd", "price_profit_usd", b"price_profit_usd", "price_usd", b"price_usd", "prices", b"prices", "reasons", b"reasons", "ref_mode", b"ref_mode", "reference_time", b"reference_time", "since_time", b"since_time", "summary", b"summary", "value", b"value", "wallets", b"wallets"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__allowance_usd: _TypeAlias = _typing.Literal["allowance_usd"]  # noqa: Y015
     _WhichOneofArgType__allowance_usd: _TypeAlias = _typing.Literal["_allowance_usd", b"_allowance_usd"]  # noqa: Y015
@@ -1543,13 +1555,9 @@ class Explanation(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    DECISION_FIELD_NUMBER: _builtins.int
     LINES_FIELD_NUMBER: _builtins.int
     ACTIONS_FIELD_NUMBER: _builtins.int
-    @_builtins.property
-    def decision(self) -> Global___Decision:
-        """The decision."""
-
+    DECISION_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def lines(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """One line a step of the reckoning, with its numbers."""
@@ -1558,12 +1566,16 @@ class Explanation(_message.Message):
     def actions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What to do, one line a reason."""
 
+    @_builtins.property
+    def decision(self) -> Global___Decision:
+        """The decision."""
+
     def __init__(
         self,
         *,
-        decision: Global___Decision | None = ...,
         lines: _abc.Iterable[_builtins.str] | None = ...,
         actions: _abc.Iterable[_builtins.str] | None = ...,
+        decision: Global___Decision | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["decision", b"decision"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
