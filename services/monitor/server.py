@@ -83,7 +83,7 @@ class Config(Overridable):
     hedges_address: str = Field("", description="host:port of the hedges service, for its health")
     cyclone_address: str = Field("", description="host:port of the cyclone service, for its health")
     withdrawals_address: str = Field(
-        "", description="host:port of the withdrawals service, for its health"
+        "", description="host:port of the withdrawals service; empty: none"
     )
     sonic_cycle_interval_seconds: float = Field(
         60, ge=5, le=86_400, description="time between cycles until Cyclone tells its own"
@@ -140,7 +140,10 @@ def build(config: Config, clock: Clock | None = None) -> App:
     account = _account(config, clock)
     xcom = XComClient(services["xcom"])
     around = Probes(services, hosts, account, StorageSizes(database).by_service, config.sonic_home)
-    peers = Peers(services["price"], services["positions"], services["alerts"], xcom, around)
+    advisor = services.get("withdrawals")
+    peers = Peers(
+        services["price"], services["positions"], services["alerts"], xcom, around, advisor
+    )
     configured = _configured(config)
     notification = notifier(NotificationSender(begin, read, xcom).notify, clock)
     queries = MonitorQueries(begin, read, configured, xcom, clock)

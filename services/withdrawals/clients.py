@@ -55,6 +55,7 @@ class AlertsClient:
                 summary=cut(record.summary, _TEXT_LENGTH),
                 peg_summary=cut(f"{record.asset} {peg}: price {price}", _TEXT_LENGTH),
                 demo=record.demo,
+                decision_epoch=record.revision,
             )
         )
 

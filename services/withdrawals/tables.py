@@ -126,6 +126,8 @@ sync_cursor = Table(
     Column("wallet", Text, primary_key=True),
     Column("since_time", _Moment, nullable=False),
     Column("until_time", _Moment, nullable=False),
+    # Whether any transaction was told; null: of older spans nobody knows.
+    Column("is_seen", Boolean),
 )
 
 # What an import answered, so that the same request answers so again.
@@ -180,6 +182,8 @@ outbox = Table(
     Column("due_time", _Moment, nullable=False),
     Column("tries", Integer, nullable=False, server_default="0"),
     Column("sent_time", _Moment),
+    # The reason with which alerts refused it last; empty: it did not.
+    Column("refusal", Text, nullable=False, server_default=""),
 )
 
 # One row.

@@ -103,7 +103,7 @@ CALLS: dict[str, set[str]] = {
     "gateway": ANY,
     "cli": ANY,
     "cyclone": {"price", "positions", "hedges", "alerts", "monitor", "withdrawals", "xcom"},
-    "monitor": {"price", "positions", "alerts", "xcom"},
+    "monitor": {"price", "positions", "alerts", "xcom", "withdrawals"},
     "alerts": {"positions", "xcom"},
     "hedges": {"positions"},
     "positions": {"price"},

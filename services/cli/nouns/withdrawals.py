@@ -81,6 +81,12 @@ WITHDRAWALS = Noun(
             columns=("time", "value"),
             rows="points",
         ),
+        Verb(
+            "news",
+            f"{_ADVICE}GetNewsState",
+            columns=("asset", "refusal"),
+            empty="Alerts took every change of advice.",
+        ),
         Verb("schedule", f"{_ADVICE}GetSchedule"),
         Verb("set-schedule", f"{_ADVICE}UpdateSchedule", ("schedule.interval",)),
         Verb("reset", f"{_ADVICE}ClearData", word="withdrawals"),

@@ -178,7 +178,7 @@ function sync() {
   progress("Sync has begun …");
   return follow("/v1/withdrawals/transactions:sync", {}, (told) => {
     const failed = told.done && told.errors.length ? ` Not read: ${told.errors.join("; ")}` : "";
-    const text = told.done ? `Synchronised: ${told.new_count} new flows.${failed}` : `Wallet ${Math.min(told.wallet_count + 1, told.wallets_total)} of ${told.wallets_total}`;
+    const text = told.demo ? `Simulated supply: no venue is asked, and all ${told.seen_count} flows of the simulation are here.` : told.done ? `Synchronised: ${told.new_count} new flows.${failed}` : `Wallet ${Math.min(told.wallet_count + 1, told.wallets_total)} of ${told.wallets_total}`;
     const others = told.unresolved_count ? `, ${told.unresolved_count} of an unknown market` : "";
     progress(text, `${told.seen_count} transactions seen in ${told.window_count} windows${others}`, told.wallet_count, told.wallets_total);
   }).then(fetchCharts);

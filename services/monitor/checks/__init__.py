@@ -132,6 +132,11 @@ class Readings(Protocol):
 
     async def judged(self) -> tuple[JudgedReading, ...]: ...
 
+    async def refused_advice(self) -> Mapping[str, str] | None:
+        """Assets whose change of advice alerts refused, with the reason; None without the
+        withdrawals service.
+        """
+
     async def services(self) -> tuple[AnswerReading, ...]:
         """Health and a cheap read of every service that is known; never raises for one of them."""
 

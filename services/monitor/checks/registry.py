@@ -25,6 +25,7 @@ from services.monitor.checks.profit import ProfitCheck
 from services.monitor.checks.risk import RiskCheck
 from services.monitor.checks.storage import StorageCheck
 from services.monitor.checks.twilio import TwilioCheck
+from services.monitor.checks.withdrawals import WithdrawalsCheck
 from services.monitor.checks.xcom import XComCheck
 from services.monitor.domain.findings import Finding
 from services.monitor.domain.settings import Defaults
@@ -35,7 +36,7 @@ GROUP = "sonic.monitors"
 _BUILT_IN = (
     *(PriceCheck, PositionCheck, ProfitCheck, RiskCheck, LiquidationCheck, MarketCheck),
     *(OperationsCheck, DiskCheck, StorageCheck, LatencyCheck, XComCheck, TwilioCheck),
-    HeartbeatCheck,
+    *(WithdrawalsCheck, HeartbeatCheck),
 )
 NAMES = tuple(check.name for check in _BUILT_IN)
 _BROKEN_INTERVAL = timedelta(hours=1)

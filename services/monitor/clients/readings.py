@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from sonic.alerts.v1 import alerts_pb2, alerts_pb2_grpc
 from sonic.positions.v1 import positions_pb2, positions_pb2_grpc
 from sonic.price.v1 import price_pb2, price_pb2_grpc
+from sonic.withdrawals.v1 import withdrawals_pb2, withdrawals_pb2_grpc
 from sonic.xcom.v1 import xcom_pb2
 
 from services.monitor.checks import (
@@ -51,6 +52,7 @@ class Peers:
     alerts: Channel
     xcom: XComClient
     probes: Probes
+    withdrawals: Channel | None = None
 
 
 # A message carries its id: sending it again is harmless.
@@ -58,6 +60,7 @@ _RETRIED: Mapping[str, Sequence[str]] = {
     "price": idempotent(price_pb2.DESCRIPTOR),
     "positions": idempotent(positions_pb2.DESCRIPTOR),
     "alerts": idempotent(alerts_pb2.DESCRIPTOR),
+    "withdrawals": idempotent(withdrawals_pb2.DESCRIPTOR),
     "xcom": idempotent(xcom_pb2.DESCRIPTOR, "Send"),
 }
 
@@ -104,6 +107,15 @@ class PeerReadings:
     async def history(self, asset: str, since: datetime) -> tuple[PastPrice, ...]:
         """Every price since then, oldest first."""
         return await self._once(f"history {asset}", lambda: self._history(asset, since))
+
+    async def refused_advice(self) -> Mapping[str, str] | None:
+        """See services.monitor.checks.Readings."""
+        if self._peers.withdrawals is None:
+            return None
+        stub = self._peers.withdrawals.stub(withdrawals_pb2_grpc.AdvisorServiceStub)
+        request = withdrawals_pb2.GetNewsStateRequest()
+        answer = await stub.GetNewsState(request, timeout=_READ_SECONDS)
+        return {one.asset: one.refusal for one in answer.refused}
 
     async def services(self) -> tuple[AnswerReading, ...]:
         """Who answers."""

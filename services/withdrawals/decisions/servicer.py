@@ -20,7 +20,7 @@ from services.withdrawals.decisions.mapping import (
 from services.withdrawals.decisions.service.evaluate import STEP, EvaluateService
 from services.withdrawals.decisions.service.queries import DecisionQueries
 from services.withdrawals.decisions.service.upkeep import Clearing, ScheduleService
-from shared.codec import from_duration, from_timestamp
+from shared.codec import fill, from_duration, from_timestamp
 from shared.database.fence import Step
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -84,6 +84,10 @@ class AdvisorServicer(rpc.AdvisorServiceServicer):
 
     async def GetSeries(self, request: pb.GetSeriesRequest, context: Context) -> pb.Series:
         return await self._series(request)
+
+    async def GetNewsState(self, request: pb.GetNewsStateRequest, context: Context) -> pb.NewsState:
+        refused = await self._queries.refused()
+        return pb.NewsState(refused=[fill(pb.RefusedNews, one) for one in refused])
 
     async def GetSchedule(self, request: pb.GetScheduleRequest, context: Context) -> pb.Schedule:
         return schedule_message(await self._schedule.get())

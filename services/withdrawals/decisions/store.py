@@ -14,6 +14,7 @@ from services.withdrawals.decisions.domain.history import (
     AssetState,
     DecisionFilter,
     News,
+    Refused,
     Timetable,
 )
 from services.withdrawals.decisions.domain.record import DecisionRecord
@@ -28,21 +29,23 @@ from shared.paging import PageRequest
 
 BITE_ROWS = 5000
 _RECORD: TypeAdapter[DecisionRecord] = TypeAdapter(DecisionRecord)
-_COLUMNS = "decision.key, decision.since_time, decision.body"
+_COLUMNS = "decision.key, decision.since_time, decision.body, decision.revision"
 _LOCK = Statement("select pg_advisory_xact_lock(hashtext('withdrawals decisions'))")
+# An epoch, as alerts' fence has them: of a database that begins anew it goes on too.
 _NEXT = (
-    "next as (update service_state set decision_revision = decision_revision + 1"
+    "next as (update service_state"
+    f" set decision_revision = greatest(decision_revision + 1, {fence.NOW_EPOCH})"
     " returning decision_revision as revision)"
 )
 _INSERT = Statement(
     f"with {_NEXT} insert into decision"
     " (asset, value, since_time, evaluated_time, demo, body, revision)"
     " select :asset, :value, :since_time, :evaluated_time, :demo, :body, revision from next"
-    " returning key"
+    " returning key, revision"
 )
 _RENEW = Statement(
     f"with {_NEXT} update decision set evaluated_time = :evaluated_time, body = :body,"
-    " revision = next.revision from next where key = :key"
+    " revision = next.revision from next where key = :key returning next.revision"
 )
 _ONE = Statement(f"select {_COLUMNS} from decision where key = :key")
 _SOME = Statement(
@@ -53,8 +56,7 @@ _NEWEST = Statement(
     " where cast(:asset as text) = '' or asset = :asset order by asset, key desc"
 )
 _SINCE = Statement(
-    f"select {_COLUMNS}, revision from decision where revision > :revision"
-    " order by revision limit 500"
+    f"select {_COLUMNS} from decision where revision > :revision order by revision limit 500"
 )
 _REVISION = Statement("select decision_revision from service_state")
 _STATES = Statement("select asset, mismatch_count, input_version from asset_state")
@@ -86,7 +88,7 @@ _CLAIM = Statement(
     " where other.asset = decision.asset and newer.decision_key > outbox.decision_key)"
     " order by outbox.decision_key for update of outbox skip locked limit 50) returning *)"
     " select claimed.decision_key as key, claimed.previous_value, claimed.tries, decision.body,"
-    " decision.since_time"
+    " decision.since_time, decision.revision"
     " from claimed join decision on decision.key = claimed.decision_key order by 1"
 )
 _SENT = Statement(
@@ -94,7 +96,13 @@ _SENT = Statement(
     " where own.key = :key and older.asset = own.asset and older.key <= own.key"
     " and outbox.decision_key = older.key and sent_time is null"
 )
-_LATER = Statement("update outbox set due_time = :due_time where decision_key = :key")
+_LATER = Statement(
+    "update outbox set due_time = :due_time, refusal = :refusal where decision_key = :key"
+)
+_REFUSED = Statement(
+    "select decision.asset, refusal from outbox join decision on decision.key = decision_key"
+    " where sent_time is null and refusal <> '' order by decision.asset"
+)
 _FORGET = {
     # The last of each asset stays, whatever its age; one that alerts has not taken does too.
     "decisions": Statement(
@@ -158,7 +166,7 @@ class DecisionStore:
 
     async def add(self, record: DecisionRecord) -> DecisionRecord:
         """With its key."""
-        key = await self._transaction.scalar(
+        made = await self._transaction.fetch(
             _INSERT,
             asset=record.asset,
             value=record.value,
@@ -167,17 +175,18 @@ class DecisionStore:
             demo=record.demo,
             body=_RECORD.dump_json(record).decode(),
         )
-        return replace(record, key=key, since_time=record.evaluated_time)
+        key, revision = made[0]
+        return replace(record, key=key, revision=revision, since_time=record.evaluated_time)
 
     async def renew(self, before: DecisionRecord, record: DecisionRecord) -> DecisionRecord:
         """The same judged again, in the row of the one before."""
-        await self._transaction.execute(
+        revision = await self._transaction.scalar(
             _RENEW,
             key=before.key,
             evaluated_time=record.evaluated_time,
             body=_RECORD.dump_json(record).decode(),
         )
-        return replace(record, key=before.key, since_time=before.since_time)
+        return replace(record, key=before.key, revision=revision, since_time=before.since_time)
 
     async def standing(
         self, step: Step, assets: Sequence[str], now: datetime
@@ -206,8 +215,8 @@ class DecisionStore:
     async def since(self, revision: int) -> tuple[list[DecisionRecord], int]:
         """Those written after a revision, at most 500, and the revision of the last."""
         found = await self._transaction.fetch(_SINCE, revision=revision)
-        last = found[-1]["revision"] if found else revision
-        return [_record(row) for row in found], last
+        read = [_record(row) for row in found]
+        return read, read[-1].revision if read else revision
 
     async def revision(self) -> int:
         """Of the decision written last."""
@@ -215,7 +224,7 @@ class DecisionStore:
 
     async def page(self, page: PageRequest, wanted: DecisionFilter) -> list[DecisionRecord]:
         """Newest first, one more than the page holds."""
-        query = select(decision.c.key, decision.c.since_time, decision.c.body)
+        query = select(decision.c.key, decision.c.since_time, decision.c.body, decision.c.revision)
         if wanted.asset:
             query = query.where(decision.c.asset == wanted.asset)
         if wanted.value is not None:
@@ -258,8 +267,13 @@ class DecisionStore:
     async def mark_sent(self, key: int, now: datetime) -> None:
         await self._transaction.execute(_SENT, key=key, now=now)
 
-    async def put_off(self, key: int, due_time: datetime) -> None:
-        await self._transaction.execute(_LATER, key=key, due_time=due_time)
+    async def put_off(self, key: int, due_time: datetime, refusal: str) -> None:
+        """To be tried again then. `refusal`: why it was refused; empty: nobody answered."""
+        await self._transaction.execute(_LATER, key=key, due_time=due_time, refusal=refusal)
+
+    async def refused(self) -> list[Refused]:
+        """News that alerts refused when it was handed over last, by asset."""
+        return [rows.read(Refused, row) for row in await self._transaction.fetch(_REFUSED)]
 
     async def forget(self, kind: str, before: datetime) -> int:
         """Delete at most BITE_ROWS rows of decisions, outbox, requests, samples; how many."""
@@ -292,7 +306,7 @@ class DecisionStore:
 
 def _record(row: Row) -> DecisionRecord:
     record = _RECORD.validate_json(row["body"])
-    return replace(record, key=row["key"], since_time=row["since_time"])
+    return replace(record, key=row["key"], revision=row["revision"], since_time=row["since_time"])
 
 
 Begin = Callable[[], AbstractAsyncContextManager[DecisionStore]]

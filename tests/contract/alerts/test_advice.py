@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import time
+
+import pytest
 from sonic.alerts.v1 import alerts_pb2 as pb
 from sonic.xcom.v1 import xcom_pb2
 
+from shared.errors import Conflict
 from tests.contract.alerts.conftest import House
 
 OK = "djed: decision=1, wmax_usd=1234.56 (3 wallets)"
@@ -13,7 +17,9 @@ OFF_PEG = "djed is off its peg: price 0.9500 USD"
 ON_PEG = "djed holds its peg: price 1.0000 USD"
 
 
-async def _report(house: House, number: int, *, ok: bool = False, depegged: bool = False) -> None:
+async def _report(
+    house: House, number: int, *, ok: bool = False, depegged: bool = False, epoch: int = 0
+) -> None:
     await house.reports.ReportDecision(
         pb.ReportDecisionRequest(
             request_id=f"withdrawals-decision-{number}",
@@ -22,6 +28,7 @@ async def _report(house: House, number: int, *, ok: bool = False, depegged: bool
             depegged=depegged,
             summary=OK if ok else HOLD,
             peg_summary=OFF_PEG if depegged else ON_PEG,
+            decision_epoch=epoch,
         )
     )
 
@@ -57,6 +64,23 @@ async def test_a_lost_peg_is_danger_beside_what_may_be_withdrawn(house: House) -
     await _report(house, 3)
     last = {(one.subject, one.kind) for one in await house.messages()}
     assert (f"RESOLVED: {ON_PEG}", danger) in last
+
+
+async def test_an_older_decision_than_the_last_one_reported_is_refused(house: House) -> None:
+    now = int(time.time() * 1000)
+    # The newer one changes nothing, and is remembered all the same.
+    await _report(house, 2, epoch=now)
+    with pytest.raises(Conflict) as refused:
+        await _report(house, 1, depegged=True, epoch=now - 1)
+    assert refused.value.reason == "STALE_EPOCH"
+    assert not await house.messages()
+    await _report(house, 2, epoch=now)
+    await _report(house, 3, depegged=True, epoch=now + 1)
+    (told,) = await house.messages()
+    assert told.subject == f"MEDIUM: {OFF_PEG}"
+    # By hand there is no epoch.
+    await _report(house, 4)
+    assert len(await house.messages()) == 2
 
 
 async def test_an_evaluation_judges_nothing_that_was_reported_and_the_ledger_has_it(

@@ -145,6 +145,9 @@ async def test_logs_are_lines_oldest_first(sonic: Sonic) -> None:
     assert ids == sorted(ids) and len(ids) == 5
 
 
+_EXPLAINED = ("djed: decision=1", "together: ", "decision id", "decision evaluated time")
+
+
 async def test_an_evaluation_is_a_line_an_asset_and_an_exit_code(sonic: Sonic) -> None:
     narrow = await sonic("withdrawals", "evaluate", "--dry-run")
     assert narrow.exit_code == 0
@@ -156,6 +159,9 @@ async def test_an_evaluation_is_a_line_an_asset_and_an_exit_code(sonic: Sonic) -
     id = (await sonic.json("withdrawals", "decisions", "--limit", "1"))[0]["id"]
     explained = (await sonic("withdrawals", "explain", id)).output.splitlines()
     assert [line for line in explained if re.search(r"│ together: [\d.]+ tokens, .* USD +│", line)]
+    # Sentences come before the fields that they are made of.
+    places = [next(n for n, line in enumerate(explained) if word in line) for word in _EXPLAINED]
+    assert places == sorted(places)
     assert (await sonic("withdrawals", "add", "usdc")).exit_code == 0
     failed = await sonic("withdrawals", "evaluate", "--as-of", "2020-01-01")
     assert failed.exit_code == 1

@@ -22,7 +22,7 @@ from services.withdrawals.supply.domain.venue import (
     VenueTransaction,
 )
 from shared.clock import PushedClock
-from shared.errors import Unavailable
+from shared.errors import SonicError, Unavailable
 from shared.lifecycle import App
 from shared.rpc.client import Channel
 from tests.fakes.databases import Databases
@@ -101,8 +101,13 @@ class FakeAlerts:
 
     news: list[News] = field(default_factory=list)
     down: bool = False
+    refusal: SonicError | None = None
+    tries: int = 0
 
     async def report(self, news: News) -> None:
+        self.tries += 1
+        if self.refusal is not None:
+            raise self.refusal
         if self.down:
             raise Unavailable("ALERTS_UNAVAILABLE", "alerts does not answer")
         self.news.append(news)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import subprocess
+import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -14,7 +15,7 @@ from prometheus_client import generate_latest
 from sonic.withdrawals.v1 import withdrawals_pb2 as pb
 
 from shared import metrics
-from shared.errors import InvalidArgument, NotFound
+from shared.errors import Conflict, InvalidArgument, NotFound
 from tests.contract.withdrawals.conftest import Bench, Open
 from tests.contract.withdrawals.test_evaluations import supplied
 from tests.contract.xcom.processes import free_port
@@ -153,6 +154,52 @@ async def test_alerts_that_are_down_hear_later_with_the_same_id(bench: Bench) ->
     bench.alerts.down = False
     await until(lambda: len(bench.alerts.news) == 1, bench)
     assert bench.alerts.news[0].request_id == f"withdrawals-{made.id}"
+
+
+async def test_news_that_alerts_refuse_is_told_of_until_it_is_taken(bench: Bench) -> None:
+    await supplied(bench)
+    ask = pb.GetNewsStateRequest()
+    assert not (await bench.advisor.GetNewsState(ask)).refused
+    bench.alerts.refusal = InvalidArgument("INVALID_FIELD", "summary: too long")
+    await bench.evaluate()
+    await until(lambda: bench.alerts.tries > 0, bench)
+    for _ in range(300):
+        refused = (await bench.advisor.GetNewsState(ask)).refused
+        if refused:
+            break
+        await asyncio.sleep(0.1)
+    assert [(one.asset, one.refusal) for one in refused] == [("djed", "INVALID_FIELD")]
+    bench.alerts.refusal = None
+    await until(lambda: len(bench.alerts.news) == 1, bench)
+    for _ in range(300):
+        if not (await bench.advisor.GetNewsState(ask)).refused:
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError("it was taken, and is still said to be refused")
+
+
+async def test_news_that_a_later_decision_overtook_is_left(bench: Bench) -> None:
+    await supplied(bench)
+    bench.alerts.refusal = Conflict("STALE_EPOCH", "older than the last one")
+    await bench.evaluate()
+    await until(lambda: bench.alerts.tries > 0, bench)
+    for _ in range(40):
+        bench.clock.advance(60)
+        await asyncio.sleep(0.05)
+    assert bench.alerts.tries == 1
+    assert not (await bench.advisor.GetNewsState(pb.GetNewsStateRequest())).refused
+
+
+async def test_each_decision_told_has_a_higher_epoch_also_in_the_same_row(bench: Bench) -> None:
+    await supplied(bench)
+    first = await bench.evaluate()
+    await until(lambda: len(bench.alerts.news) == 1, bench)
+    assert abs(bench.alerts.news[0].record.revision / 1000 - time.time()) < 3600
+    assert (await bench.evaluate()).id == first.id
+    bench.venue.listed = [replace(bench.venue.listed[0], closed="frozen")]
+    await bench.evaluate()
+    await until(lambda: len(bench.alerts.news) == 2, bench)
+    assert bench.alerts.news[1].record.revision >= bench.alerts.news[0].record.revision + 2
 
 
 async def test_every_series_is_shown_and_one_without_a_value_goes(bench: Bench) -> None:

@@ -7,7 +7,7 @@ import time
 import pytest
 from sonic.withdrawals.v1 import withdrawals_pb2 as pb
 
-from shared.errors import Conflict
+from shared.errors import Conflict, FailedPrecondition
 from tests.contract.withdrawals.conftest import Open, reasons
 from tests.contract.withdrawals.test_decisions import exposed
 
@@ -102,6 +102,19 @@ async def test_a_system_that_is_switched_to_live_answers_nothing_simulated(
     live = await open_bench()
     answer = await live.advisor.Evaluate(pb.EvaluateRequest(cycle_id="c2", epoch=epoch))
     assert (answer.not_configured, list(answer.decisions)) == (True, [])
+
+
+async def test_a_synchronisation_of_the_simulation_says_what_is_there(open_bench: Open) -> None:
+    bench = await open_bench(sonic_live=False)
+    await bench.evaluate()
+    (told,) = [one async for one in bench.supply.SyncTransactions(pb.SyncTransactionsRequest())]
+    listed = await bench.supply.ListFlows(pb.ListFlowsRequest())
+    assert (told.done, told.demo, told.wallets_total, told.new_count) == (True, True, 2, 0)
+    assert told.seen_count == len(listed.flows) == 6
+    with pytest.raises(FailedPrecondition) as refused:
+        async for _ in bench.supply.SyncTransactions(pb.SyncTransactionsRequest(wallets=["mine"])):
+            pass
+    assert refused.value.reason == "NO_WALLETS"
 
 
 async def test_what_is_configured_ends_the_simulation(open_bench: Open) -> None:

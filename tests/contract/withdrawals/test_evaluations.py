@@ -139,6 +139,32 @@ async def test_a_wallet_that_took_everything_out_holds_nothing_and_is_no_gap(ben
     assert "NO_DATA" in reasons(await bench.evaluate())
 
 
+async def test_a_wallet_that_the_venue_has_never_seen_says_so(bench: Bench) -> None:
+    await bench.watch_djed(("mistyped",))
+    alone = await bench.evaluate()
+    assert reasons(alone) == ["NO_DATA", "NEVER_SEEN"]
+    told = await bench.advisor.ExplainDecision(pb.ExplainDecisionRequest(id=alone.id))
+    assert "NEVER_SEEN (shown): a wallet that the venue has never seen" in "\n".join(told.lines)
+    assert any("addresses are right" in line for line in told.actions)
+    # Whoever did anything there was seen, also where it holds nothing of the asset.
+    bench.venue.told["addr1mistyped"] = [
+        VenueTransaction("t1", "BORROW", "", "", START - timedelta(hours=1), Decimal(1))
+    ]
+    bench.clock.advance(60)
+    assert reasons(await bench.evaluate()) == ["NO_DATA"]
+
+
+async def test_a_wallet_never_seen_is_named_beside_others_and_holds_nothing(bench: Bench) -> None:
+    await supplied(bench, wallets=("main", "mistyped"))
+    decision = await bench.evaluate()
+    assert decision.value == pb.DECISION_VALUE_WITHDRAW_OK
+    assert "NEVER_SEEN" in reasons(decision)
+    bench.venue.failing.add("addr1mistyped")
+    bench.clock.advance(60)
+    # Who was not asked is not said to be unknown.
+    assert "NEVER_SEEN" not in reasons(await bench.evaluate())
+
+
 async def test_a_venue_that_is_down_fails_every_wallet(bench: Bench) -> None:
     await supplied(bench)
     bench.venue.down = True

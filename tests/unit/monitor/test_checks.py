@@ -27,6 +27,7 @@ from services.monitor.checks.price import PriceCheck
 from services.monitor.checks.profit import ProfitCheck
 from services.monitor.checks.risk import RiskCheck
 from services.monitor.checks.storage import StorageCheck
+from services.monitor.checks.withdrawals import WithdrawalsCheck
 from services.monitor.domain.findings import Finding, Level, Run, RunStatus
 from services.monitor.domain.incidents import Incident, NotificationSettings, follow
 from services.monitor.domain.settings import is_due
@@ -44,6 +45,7 @@ class Known:
     held: HoldingsReading = field(default_factory=lambda: HoldingsReading(0, 0, 0.0, 0.0))
     known_judged: tuple[JudgedReading, ...] = ()
     known_disk: DiskReading | None = None
+    refused: dict[str, str] | None = None
 
     async def prices(self) -> tuple[PriceReading, ...]:
         return self.known_prices
@@ -56,6 +58,9 @@ class Known:
 
     async def history(self, asset: str, since: datetime) -> tuple[PastPrice, ...]:
         return ()
+
+    async def refused_advice(self) -> dict[str, str] | None:
+        return self.refused
 
     async def services(self) -> tuple[AnswerReading, ...]:
         return ()
@@ -348,6 +353,20 @@ async def test_what_each_service_keeps_is_said_and_is_never_a_breach() -> None:
     found = await StorageCheck().run(CheckContext(Known(), NOW))
     assert (found.status, found.badges) == (RunStatus.SUCCESS, {})
     assert found.metadata == {"bytes": {"alerts": 5_242_880, "monitor": 1_048_576}}
+
+
+async def test_advice_that_alerts_refused_is_said_at_medium_until_it_is_taken() -> None:
+    asked = WithdrawalsCheck()
+    found = await asked.run(CheckContext(Known(refused={"djed": "INVALID_FIELD"}), NOW))
+    assert (found.status, found.level) == (RunStatus.BREACH, Level.MEDIUM)
+    assert "djed (INVALID_FIELD)" in found.concern
+    badge = found.badges["withdrawals_badge"]
+    assert badge is not None
+    assert (badge.value, badge.level) == ("advice not told: djed", Level.MEDIUM)
+    taken = await asked.run(CheckContext(Known(refused={}), NOW))
+    assert (taken.status, taken.badges) == (RunStatus.SUCCESS, {"withdrawals_badge": None})
+    none = await asked.run(CheckContext(Known(), NOW))
+    assert none.status is RunStatus.SKIPPED
 
 
 async def test_where_no_home_is_seen_the_disk_is_skipped_with_a_reason() -> None:

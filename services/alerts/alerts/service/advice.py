@@ -27,6 +27,7 @@ class ReportedDecision:
     summary: str
     peg_summary: str
     demo: bool
+    decision_epoch: int = 0
 
 
 class Advice:
@@ -37,7 +38,9 @@ class Advice:
         self._commits = commits
 
     async def report(self, decision: ReportedDecision) -> None:
-        """Raise and end the two alerts of the asset as it is now."""
+        """Raise and end the two alerts of the asset as it is now. StaleEpoch: an older decision
+        than the last one reported, by a relay that was paused; EpochAhead.
+        """
         wanted = (
             (WITHDRAW_KIND, Level.LOW, decision.may_withdraw, decision.summary),
             (DEPEG_KIND, Level.MEDIUM, decision.depegged, decision.peg_summary),
@@ -46,7 +49,9 @@ class Advice:
             await self._set(decision, kind, level if is_so else Level.NORMAL, summary)
 
     async def _set(self, decision: ReportedDecision, kind: int, level: Level, summary: str) -> None:
-        step = Step(f"REPORT_DECISION {decision.request_id}", "", 0)
+        cycle_id = decision.request_id if decision.decision_epoch else ""
+        caller = f"withdrawals {decision.asset}"
+        step = Step("REPORT_DECISION", cycle_id, decision.decision_epoch, caller)
         async with self._commits.edit(step) as edit:
             state = edit.snapshot.service_state
             case = await find(edit.store, edit.snapshot.columns, kind, decision.asset)

@@ -11,6 +11,7 @@ from services.withdrawals.gains.domain.exact import EXACT
 REASON_TEXTS = {
     Reason.NO_REFERENCE: "no reference",
     Reason.NO_DATA: "no data",
+    Reason.NEVER_SEEN: "a wallet that the venue has never seen",
     Reason.STALE_DATA: "stale data",
     Reason.NON_POSITIVE_GAIN: "non-positive gains since t0",
     Reason.CLAMPED: "clamped",

@@ -14,6 +14,7 @@ from services.withdrawals.decisions.domain.record import DecisionRecord, WalletR
 ACTIONS: dict[str, str] = {
     "NO_REFERENCE": "set a reference, or write the keyword into the note of a withdrawal",
     "NO_DATA": "see that the wallet's addresses are right and that the venue answers",
+    "NEVER_SEEN": "see that the wallet's addresses are right: sonic withdrawals wallets",
     "STALE_DATA": "wait for a new sample; if none comes, see whether the venue answers",
     "NON_POSITIVE_GAIN": "wait: nothing was gained since the reference",
     "CLAMPED": "wait: a limit is zero or below",

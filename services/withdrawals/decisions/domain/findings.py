@@ -160,6 +160,10 @@ def asset_findings(
         Finding(failure.reason, Weight.FAILS, failure.holding, failure.detail)
         for failure in circumstances.failures
     ]
+    found += [
+        Finding(Reason.NEVER_SEEN, Weight.SHOWN, holding, "neither a supply nor a transaction")
+        for holding in circumstances.never_seen
+    ]
     if not circumstances.is_resolved:
         found.append(Finding(Reason.UNRESOLVED_ASSET, Weight.FAILS))
     elif not allowances:

@@ -40,6 +40,13 @@ class News:
         return f"withdrawals-{self.record.id}"
 
 
+class Refused(NamedTuple):
+    """A change of advice that was refused, with the reason: nobody is told of it."""
+
+    asset: str
+    refusal: str
+
+
 @dataclass(frozen=True, slots=True)
 class DecisionFilter:
     """Which decisions; empty or None: any."""

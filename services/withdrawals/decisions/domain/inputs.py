@@ -106,3 +106,5 @@ class Circumstances:
     gate: GateResult | None = None
     prices: PriceComparison | None = None
     failures: tuple[HoldingFailure, ...] = ()
+    # Of wallets of which the venue, asked now and of all times, knows nothing.
+    never_seen: tuple[Holding, ...] = ()

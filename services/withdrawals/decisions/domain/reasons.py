@@ -21,6 +21,8 @@ class Reason(StrEnum):
 
     NO_REFERENCE = "NO_REFERENCE"
     NO_DATA = "NO_DATA"
+    # The venue knows neither a supply nor a transaction of a wallet: its address may be wrong.
+    NEVER_SEEN = "NEVER_SEEN"
     STALE_DATA = "STALE_DATA"
     NON_POSITIVE_GAIN = "NON_POSITIVE_GAIN"
     # Less than nothing, or a limit of nothing: 0 is said.

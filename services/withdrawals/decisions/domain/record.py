@@ -88,6 +88,8 @@ class DecisionRecord:
     demo: bool = False
     cycle_id: str = ""
     key: int = 0
+    # Rises with every decision written, also with one written again; 0: not kept.
+    revision: int = 0
     # When the same was concluded first; None: now.
     since_time: datetime | None = None
     # As last judged: without a price it is not known to be found again.

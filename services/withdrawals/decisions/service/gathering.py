@@ -40,6 +40,8 @@ class Gathered:
     samples: list[SampleRow] = field(default_factory=list)
     # The venue answered of these and knows no supply of them: nothing is held, if ever it was.
     absent: list[SampleRow] = field(default_factory=list)
+    # The venue answered of these wallets, and knows no supply of them in any market.
+    empty: list[Holding] = field(default_factory=list)
     failures: list[HoldingFailure] = field(default_factory=list)
     collateral_units: dict[Holding, Decimal] = field(default_factory=dict)
     venue_yield_units: dict[Holding, Decimal] = field(default_factory=dict)
@@ -183,6 +185,8 @@ def _settle(
         if isinstance(found, SonicError):
             mine.failures.append(_failure(wallet, market.id, found))
             continue
+        if not found:
+            mine.empty.append(Holding(wallet.name, market.id))
         held_here = [one for one in found if one.market == market.id]
         for one in held_here:
             _hold(settings.name, wallet.name, one, market, mine, now)

@@ -87,6 +87,7 @@ def judgement_of(
         gate=gate,
         prices=prices,
         failures=tuple(gathered.failures),
+        never_seen=tuple(one for one in gathered.empty if _is_never_seen(one, loaded.cursors)),
     )
     decision = decide(settings.name, gains, _rules(settings), circumstances)
     record = recorded(decision, settings, gate, prices, demo=asset.demo, cycle_id=cycle_id)
@@ -243,6 +244,12 @@ def _coverage(
         # It should have been read, and was not.
         return FlowCoverage(since=as_of)
     return FlowCoverage()
+
+
+def _is_never_seen(holding: Holding, cursors: Mapping[str, Cursor]) -> bool:
+    """Every transaction since the venue's first was asked for, and there was none."""
+    cursor = cursors.get(holding.wallet)
+    return cursor is not None and cursor.since_time <= FIRST_TIME and cursor.is_seen is False
 
 
 def _terms(market: Market | None) -> dict[str, MarketTerms]:

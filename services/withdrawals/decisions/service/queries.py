@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from services.withdrawals.decisions.domain.explain import Explained, explained
-from services.withdrawals.decisions.domain.history import DecisionFilter
+from services.withdrawals.decisions.domain.history import DecisionFilter, Refused
 from services.withdrawals.decisions.domain.record import DecisionRecord
 from services.withdrawals.decisions.store import Begin
 from services.withdrawals.supply.domain.rows import key_of
@@ -51,6 +51,11 @@ class DecisionQueries:
     async def explain(self, id: str) -> Explained:
         """NotFound ROW_NOT_FOUND."""
         return explained(await self.get(id), self._clock.now())
+
+    async def refused(self) -> list[Refused]:
+        """News that nobody was told, by asset."""
+        async with self._read() as store:
+            return await store.refused()
 
     async def newest(self, asset: str) -> Present:
         """The last one of each asset, or of one."""

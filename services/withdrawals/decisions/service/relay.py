@@ -13,6 +13,8 @@ from shared.log import get_logger
 
 _CLAIM = timedelta(seconds=30)
 _LONGEST_PAUSE_SECONDS = 300.0
+# Another relay was first with a later decision: this one is no news any more.
+_OVERTAKEN = "STALE_EPOCH"
 
 
 class NewsRelay:
@@ -41,16 +43,22 @@ class NewsRelay:
             await self._put_off(news, error)
             return False
         except SonicError as error:
+            if error.reason == _OVERTAKEN:
+                await self._mark(news)
+                return True
             get_logger().error("news refused", request_id=news.request_id, reason=error.reason)
-            await self._put_off(news, error)
+            await self._put_off(news, error, error.reason)
             return False
-        async with self._begin() as store:
-            await store.mark_sent(news.record.key, self._clock.now())
+        await self._mark(news)
         return True
 
-    async def _put_off(self, news: News, error: SonicError) -> None:
+    async def _mark(self, news: News) -> None:
+        async with self._begin() as store:
+            await store.mark_sent(news.record.key, self._clock.now())
+
+    async def _put_off(self, news: News, error: SonicError, refusal: str = "") -> None:
         pause = error.retry_after or timedelta(
             seconds=min(2.0 ** min(news.tries, 20), _LONGEST_PAUSE_SECONDS)
         )
         async with self._begin() as store:
-            await store.put_off(news.record.key, self._clock.now() + pause)
+            await store.put_off(news.record.key, self._clock.now() + pause, refusal)

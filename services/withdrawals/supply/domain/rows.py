@@ -116,6 +116,8 @@ class Cursor(NamedTuple):
     wallet: str
     since_time: datetime
     until_time: datetime
+    # Whether any transaction was told, of whatever kind; None: of older spans nobody knows.
+    is_seen: bool | None = None
 
 
 def key_of(id: str, prefix: str) -> int:

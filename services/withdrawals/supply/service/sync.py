@@ -44,6 +44,7 @@ class SyncProgress:
     unresolved_count: int = 0
     errors: tuple[str, ...] = ()
     done: bool = False
+    demo: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +126,10 @@ class SyncService:
         if span.start is not None and span.start >= (span.end or self._clock.now()):
             raise invalid("start_time", "before end_time")
         wallets = [wallet for wallet in await self.wallets() if not names or wallet.name in names]
+        watched = await self._watched.watched()
+        if not wallets and not names and watched and all(asset.demo for asset in watched):
+            yield await self._simulated(watched)
+            return
         if not wallets:
             raise FailedPrecondition(
                 "NO_WALLETS", "no such wallet is configured, and none is found in the samples"
@@ -141,6 +146,15 @@ class SyncService:
                 progress = replace(progress, errors=(*progress.errors, said))
             progress = replace(progress, wallet_count=progress.wallet_count + 1)
         yield replace(progress, wallet="", done=True)
+
+    async def _simulated(self, assets: Sequence[Asset]) -> SyncProgress:
+        """The flows of the simulation, which are all known: no venue is asked."""
+        now = self._clock.now()
+        async with self._read() as store:
+            found = [await store.flows(asset.settings.name, now, demo=True) for asset in assets]
+        flows = [flow for of_asset in found for flow in of_asset]
+        count = len({flow.wallet for flow in flows})
+        return SyncProgress(count, count, seen_count=len(flows), done=True, demo=True)
 
     async def _wallet(
         self,
@@ -161,7 +175,7 @@ class SyncService:
             keys = await store.add_flows(flows, self._clock.now())
             if not gathered.refused and start < end:
                 # What could not be read may be a deposit: the span is whole without it only.
-                await store.set_cursor(Cursor(wallet.name, start, end))
+                await store.set_cursor(Cursor(wallet.name, start, end, bool(gathered.seen)))
         errors = [f"{shown_wallet(wallet.name)}: {refused}" for refused in gathered.refused[:10]]
         return replace(
             progress,

@@ -15,17 +15,18 @@ from shared import rows
 from shared.database.statement import Statement
 from shared.database.transaction import Transaction
 
-_CURSORS = Statement("select wallet, since_time, until_time from sync_cursor")
+_CURSORS = Statement("select wallet, since_time, until_time, is_seen from sync_cursor")
 _SET_CURSOR = Statement(
-    "insert into sync_cursor as old (wallet, since_time, until_time)"
-    " values (:wallet, :since_time, :until_time) on conflict (wallet) do update"
+    "insert into sync_cursor as old (wallet, since_time, until_time, is_seen)"
+    " values (:wallet, :since_time, :until_time, :is_seen) on conflict (wallet) do update"
     # Spans that touch are one; else the newest is what is known.
     " set since_time = case when old.until_time >= excluded.since_time"
     " and old.since_time <= excluded.until_time"
     " then least(old.since_time, excluded.since_time) else excluded.since_time end,"
     " until_time = case when old.until_time >= excluded.since_time"
     " and old.since_time <= excluded.until_time"
-    " then greatest(old.until_time, excluded.until_time) else excluded.until_time end"
+    " then greatest(old.until_time, excluded.until_time) else excluded.until_time end,"
+    " is_seen = old.is_seen or excluded.is_seen"
 )
 _DRAW_BACK = Statement(
     "update sync_cursor set until_time = greatest(since_time, least(until_time, :until_time))"

@@ -1238,6 +1238,7 @@ class ReportDecisionRequest(_message.Message):
     SUMMARY_FIELD_NUMBER: _builtins.int
     PEG_SUMMARY_FIELD_NUMBER: _builtins.int
     DEMO_FIELD_NUMBER: _builtins.int
+    DECISION_EPOCH_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """The same at every try."""
     asset: _builtins.str
@@ -1252,6 +1253,10 @@ class ReportDecisionRequest(_message.Message):
     """How the price stands, one line."""
     demo: _builtins.bool
     """Simulated."""
+    decision_epoch: _builtins.int
+    """Milliseconds since 1970 by the database of withdrawals when it was decided, and above every one before, >= 0. 0: by
+    hand, never refused.
+    """
     def __init__(
         self,
         *,
@@ -1262,10 +1267,11 @@ class ReportDecisionRequest(_message.Message):
         summary: _builtins.str = ...,
         peg_summary: _builtins.str = ...,
         demo: _builtins.bool = ...,
+        decision_epoch: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "demo", b"demo", "depegged", b"depegged", "may_withdraw", b"may_withdraw", "peg_summary", b"peg_summary", "request_id", b"request_id", "summary", b"summary"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "decision_epoch", b"decision_epoch", "demo", b"demo", "depegged", b"depegged", "may_withdraw", b"may_withdraw", "peg_summary", b"peg_summary", "request_id", b"request_id", "summary", b"summary"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1729,7 +1729,8 @@ class ReportsServiceServicer:
 
     def ReportDecision(self, request, context):
         """Advice about supplied stablecoins, when it changed: raises and ends the two alerts of the asset. The same again
-        changes nothing.
+        changes nothing; one that was decided before the last one reported of the asset is refused. Fails with STALE_EPOCH,
+        EPOCH_AHEAD.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -498,7 +498,8 @@ class ReportsServiceStub:
     def __init__(self, channel: _aio.Channel) -> None: ...
     ReportDecision: _aio.UnaryUnaryMultiCallable[_alerts_pb2.ReportDecisionRequest, _alerts_pb2.ReportDecisionResponse]
     """Advice about supplied stablecoins, when it changed: raises and ends the two alerts of the asset. The same again
-    changes nothing.
+    changes nothing; one that was decided before the last one reported of the asset is refused. Fails with STALE_EPOCH,
+    EPOCH_AHEAD.
     """
 
 class ReportsServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -511,7 +512,8 @@ class ReportsServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_alerts_pb2.ReportDecisionRequest, _abc.Awaitable[_alerts_pb2.ReportDecisionResponse]],
     ) -> _abc.Awaitable[_alerts_pb2.ReportDecisionResponse]:
         """Advice about supplied stablecoins, when it changed: raises and ends the two alerts of the asset. The same again
-        changes nothing.
+        changes nothing; one that was decided before the last one reported of the asset is refused. Fails with STALE_EPOCH,
+        EPOCH_AHEAD.
         """
 
 def add_ReportsServiceServicer_to_server(servicer: ReportsServiceServicer, server: _aio.Server) -> None: ...

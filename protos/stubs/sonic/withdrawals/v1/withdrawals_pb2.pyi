@@ -108,6 +108,8 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """A fault of this service; the log has the incident."""
     REASON_NO_OPPORTUNITY: _Reason.ValueType  # 24
     """In mode OPPORTUNITY: the last point does not lie above the band."""
+    REASON_NEVER_SEEN: _Reason.ValueType  # 25
+    """The venue has never seen the wallet, neither a supply nor a transaction: its addresses may be wrong."""
 
 class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper):
     """Why a decision is what it is, in the order in which they are listed."""
@@ -162,6 +164,8 @@ REASON_INTERNAL: Reason.ValueType  # 23
 """A fault of this service; the log has the incident."""
 REASON_NO_OPPORTUNITY: Reason.ValueType  # 24
 """In mode OPPORTUNITY: the last point does not lie above the band."""
+REASON_NEVER_SEEN: Reason.ValueType  # 25
+"""The venue has never seen the wallet, neither a supply nor a transaction: its addresses may be wrong."""
 Global___Reason: _TypeAlias = Reason  # noqa: Y015
 
 class _Limit:
@@ -1550,6 +1554,56 @@ class Decision(_message.Message):
 Global___Decision: _TypeAlias = Decision  # noqa: Y015
 
 @_typing.final
+class RefusedNews(_message.Message):
+    """A change of advice that alerts refused."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ASSET_FIELD_NUMBER: _builtins.int
+    REFUSAL_FIELD_NUMBER: _builtins.int
+    asset: _builtins.str
+    """Asset name."""
+    refusal: _builtins.str
+    """The reason of the refusal, e.g. INVALID_FIELD."""
+    def __init__(
+        self,
+        *,
+        asset: _builtins.str = ...,
+        refusal: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "refusal", b"refusal"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RefusedNews: _TypeAlias = RefusedNews  # noqa: Y015
+
+@_typing.final
+class NewsState(_message.Message):
+    """What could not be told."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REFUSED_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def refused(self) -> _containers.RepeatedCompositeFieldContainer[Global___RefusedNews]:
+        """At most one an asset; empty: everything was taken, or waits for alerts to answer."""
+
+    def __init__(
+        self,
+        *,
+        refused: _abc.Iterable[Global___RefusedNews] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["refused", b"refused"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NewsState: _TypeAlias = NewsState  # noqa: Y015
+
+@_typing.final
 class Explanation(_message.Message):
     """Why, in sentences."""
 
@@ -1811,6 +1865,7 @@ class SyncProgress(_message.Message):
     UNRESOLVED_COUNT_FIELD_NUMBER: _builtins.int
     ERRORS_FIELD_NUMBER: _builtins.int
     DONE_FIELD_NUMBER: _builtins.int
+    DEMO_FIELD_NUMBER: _builtins.int
     wallet_count: _builtins.int
     """Wallets done, >= 0."""
     wallets_total: _builtins.int
@@ -1829,6 +1884,8 @@ class SyncProgress(_message.Message):
     """Transactions whose market is not known, >= 0."""
     done: _builtins.bool
     """Whether this is the last message."""
+    demo: _builtins.bool
+    """Simulated: no venue was asked, for every flow of the simulation is known."""
     @_builtins.property
     def errors(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Set in the last message: what failed, one line a wallet; empty: nothing."""
@@ -1846,10 +1903,11 @@ class SyncProgress(_message.Message):
         unresolved_count: _builtins.int = ...,
         errors: _abc.Iterable[_builtins.str] | None = ...,
         done: _builtins.bool = ...,
+        demo: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["done", b"done", "errors", b"errors", "ignored_count", b"ignored_count", "new_count", b"new_count", "seen_count", b"seen_count", "unresolved_count", b"unresolved_count", "wallet", b"wallet", "wallet_count", b"wallet_count", "wallets_total", b"wallets_total", "window_count", b"window_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["demo", b"demo", "done", b"done", "errors", b"errors", "ignored_count", b"ignored_count", "new_count", b"new_count", "seen_count", b"seen_count", "unresolved_count", b"unresolved_count", "wallet", b"wallet", "wallet_count", b"wallet_count", "wallets_total", b"wallets_total", "window_count", b"window_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2142,6 +2200,23 @@ class GetSeriesRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetSeriesRequest: _TypeAlias = GetSeriesRequest  # noqa: Y015
+
+@_typing.final
+class GetNewsStateRequest(_message.Message):
+    """Request of GetNewsState."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetNewsStateRequest: _TypeAlias = GetNewsStateRequest  # noqa: Y015
 
 @_typing.final
 class GetScheduleRequest(_message.Message):

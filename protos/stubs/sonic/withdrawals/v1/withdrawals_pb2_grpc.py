@@ -65,6 +65,11 @@ class AdvisorServiceStub:
                 request_serializer=sonic_dot_withdrawals_dot_v1_dot_withdrawals__pb2.GetSeriesRequest.SerializeToString,
                 response_deserializer=sonic_dot_withdrawals_dot_v1_dot_withdrawals__pb2.Series.FromString,
                 _registered_method=True)
+        self.GetNewsState = channel.unary_unary(
+                '/sonic.withdrawals.v1.AdvisorService/GetNewsState',
+                request_serializer=sonic_dot_withdrawals_dot_v1_dot_withdrawals__pb2.GetNewsStateRequest.SerializeToString,
+                response_deserializer=sonic_dot_withdrawals_dot_v1_dot_withdrawals__pb2.NewsState.FromString,
+                _registered_method=True)
         self.GetSchedule = channel.unary_unary(
                 '/sonic.withdrawals.v1.AdvisorService/GetSchedule',
                 request_serializer=sonic_dot_withdrawals_dot_v1_dot_withdrawals__pb2.GetScheduleRequest.SerializeToString,
@@ -129,6 +134,13 @@ class AdvisorServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetNewsState(self, request, context):
+        """Changes of advice that alerts refused: nobody is told of them, and each is tried again every 5 minutes.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetSchedule(self, request, context):
         """When evaluations run by themselves.
         """
@@ -182,6 +194,11 @@ def add_AdvisorServiceServicer_to_server(servicer, server):
                     servicer.GetSeries,
                     request_deserializer=sonic_dot_withdrawals_dot_v1_dot_withdrawals__pb2.GetSeriesRequest.FromString,
                     response_serializer=sonic_dot_withdrawals_dot_v1_dot_withdrawals__pb2.Series.SerializeToString,
+            ),
+            'GetNewsState': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetNewsState,
+                    request_deserializer=sonic_dot_withdrawals_dot_v1_dot_withdrawals__pb2.GetNewsStateRequest.FromString,
+                    response_serializer=sonic_dot_withdrawals_dot_v1_dot_withdrawals__pb2.NewsState.SerializeToString,
             ),
             'GetSchedule': grpc.unary_unary_rpc_method_handler(
                     servicer.GetSchedule,
@@ -362,6 +379,33 @@ class AdvisorService:
             '/sonic.withdrawals.v1.AdvisorService/GetSeries',
             sonic_dot_withdrawals_dot_v1_dot_withdrawals__pb2.GetSeriesRequest.SerializeToString,
             sonic_dot_withdrawals_dot_v1_dot_withdrawals__pb2.Series.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetNewsState(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.withdrawals.v1.AdvisorService/GetNewsState',
+            sonic_dot_withdrawals_dot_v1_dot_withdrawals__pb2.GetNewsStateRequest.SerializeToString,
+            sonic_dot_withdrawals_dot_v1_dot_withdrawals__pb2.NewsState.FromString,
             options,
             channel_credentials,
             insecure,

@@ -32,6 +32,8 @@ class AdvisorServiceStub:
     """A decision in sentences. Fails with ROW_NOT_FOUND."""
     GetSeries: _aio.UnaryUnaryMultiCallable[_withdrawals_pb2.GetSeriesRequest, _withdrawals_pb2.Series]
     """What charts draw. Fails with ASSET_NOT_FOUND, INVALID_FIELD, BAD_TIME, BAD_DURATION."""
+    GetNewsState: _aio.UnaryUnaryMultiCallable[_withdrawals_pb2.GetNewsStateRequest, _withdrawals_pb2.NewsState]
+    """Changes of advice that alerts refused: nobody is told of them, and each is tried again every 5 minutes."""
     GetSchedule: _aio.UnaryUnaryMultiCallable[_withdrawals_pb2.GetScheduleRequest, _withdrawals_pb2.Schedule]
     """When evaluations run by themselves."""
     UpdateSchedule: _aio.UnaryUnaryMultiCallable[_withdrawals_pb2.UpdateScheduleRequest, _withdrawals_pb2.Schedule]
@@ -91,6 +93,14 @@ class AdvisorServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_withdrawals_pb2.GetSeriesRequest, _abc.Awaitable[_withdrawals_pb2.Series]],
     ) -> _abc.Awaitable[_withdrawals_pb2.Series]:
         """What charts draw. Fails with ASSET_NOT_FOUND, INVALID_FIELD, BAD_TIME, BAD_DURATION."""
+
+    @_abc_1.abstractmethod
+    def GetNewsState(
+        self,
+        request: _withdrawals_pb2.GetNewsStateRequest,
+        context: _aio.ServicerContext[_withdrawals_pb2.GetNewsStateRequest, _abc.Awaitable[_withdrawals_pb2.NewsState]],
+    ) -> _abc.Awaitable[_withdrawals_pb2.NewsState]:
+        """Changes of advice that alerts refused: nobody is told of them, and each is tried again every 5 minutes."""
 
     @_abc_1.abstractmethod
     def GetSchedule(
