@@ -61,7 +61,7 @@ class PositionsClient:
         self._wallets = channel.stub(rpc.WalletsServiceStub)
 
     async def read(self) -> Holdings:
-        """See services.hedges.service.Positions."""
+        """See services.hedges.service.ports.Positions."""
         stream = await self._stream([*_INDICES, *_FIGURES])
         return Holdings(
             wallet_names=list(stream.first.wallet_names),
@@ -74,7 +74,7 @@ class PositionsClient:
         )
 
     async def ids(self, position_keys: Sequence[int]) -> Mapping[int, str]:
-        """See services.hedges.service.Positions."""
+        """See services.hedges.service.ports.Positions."""
         if not position_keys:
             return {}
         # All of them at once when they are too many to be named.
@@ -83,7 +83,7 @@ class PositionsClient:
         return dict(zip(stream.column("position_key").tolist(), stream.position_ids, strict=True))
 
     async def legs(self, wallet: str, asset: str, position_ids: Collection[str]) -> Legs:
-        """See services.hedges.service.Positions."""
+        """See services.hedges.service.ports.Positions."""
         stream = await self._stream(_LEG_COLUMNS)
         near = stream.place(stream.first.wallet_names, "wallet_index", wallet)
         near &= stream.place(stream.first.asset_names, "asset_index", asset)
@@ -108,13 +108,13 @@ class PositionsClient:
         )
 
     async def has_wallet(self, name: str) -> bool:
-        """See services.hedges.service.Positions."""
+        """See services.hedges.service.ports.Positions."""
         return await _is_there(
             self._wallets.GetWallet(pb.GetWalletRequest(name=name), timeout=_ASK_SECONDS)
         )
 
     async def has_position(self, id: str) -> bool:
-        """See services.hedges.service.Positions."""
+        """See services.hedges.service.ports.Positions."""
         return await _is_there(
             self._stub.GetPosition(pb.GetPositionRequest(id=id), timeout=_ASK_SECONDS)
         )

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 from services.hedges.domain.grouping import Hedge
-from services.hedges.service import HedgesService, View
+from services.hedges.service.hedges import HedgesService, View
 from shared.clock import Clock
 from shared.feed import Feed
 

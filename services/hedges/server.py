@@ -11,7 +11,10 @@ from sonic.hedges.v1 import hedges_pb2_grpc as rpc
 
 from services.hedges.clients import PositionsClient, positions_channel
 from services.hedges.loop import HedgeFeed
-from services.hedges.service import HedgesService
+from services.hedges.service.hedges import HedgesService
+from services.hedges.service.linking import LinkingService
+from services.hedges.service.modifiers import ModifiersService
+from services.hedges.service.what_ifs import WhatIfs
 from services.hedges.servicer.hedges import HedgesServicer
 from services.hedges.store.hedges import Store
 from shared import metrics
@@ -40,26 +43,27 @@ def build(config: Config, clock: Clock | None = None) -> App:
     """The service as an application; nothing is opened before it starts."""
     clock = clock or SystemClock()
     database = Database(config.database_url.get_secret_value(), application_name="hedges")
-    positions = positions_channel(config.positions_address)
-    service = HedgesService(
-        database.open(Store),
-        database.open(Store, isolation="AUTOCOMMIT"),
-        PositionsClient(positions),
-        clock,
-        timedelta(days=config.hedges_history_days),
-    )
-    feed = HedgeFeed(service, clock)
-    service.on_change(feed.wake)
+    begin, read = database.open(Store), database.open(Store, isolation="AUTOCOMMIT")
+    channel = positions_channel(config.positions_address)
+    positions = PositionsClient(channel)
+    hedges = HedgesService(begin, read, positions, clock)
+    feed = HedgeFeed(hedges, clock)
+    hedges.on_change(feed.wake)
+    kept = timedelta(days=config.hedges_history_days)
+    linking = LinkingService(begin, read, positions, clock, kept, feed.wake)
+    modifiers = ModifiersService(begin, read)
+    what_ifs = WhatIfs(hedges, modifiers, positions)
+    servicer = HedgesServicer(linking, hedges, what_ifs, modifiers, feed.watch)
     server = GrpcServer(
         config.listen_address,
-        [(rpc.add_HedgesServiceServicer_to_server, HedgesServicer(service, feed.watch))],
+        [(rpc.add_HedgesServiceServicer_to_server, servicer)],
         service_names=["sonic.hedges.v1.HedgesService"],
         ready=migrated(database, Path(__file__).parent / "migrations"),
         clock=clock,
         channelz=config.channelz,
     )
     side = metrics.serve(config.metrics_address)
-    return App("hedges", [database, positions, feed, side, server])
+    return App("hedges", [database, channel, feed, side, server])
 
 
 def main() -> None:

@@ -15,7 +15,10 @@ from services.hedges.domain.grouping import Hedge
 from services.hedges.domain.history import HistoryFilter, Kind
 from services.hedges.domain.holdings import LONG, SHORT
 from services.hedges.domain.rebalance import Field, Target
-from services.hedges.service import HedgesService
+from services.hedges.service.hedges import HedgesService
+from services.hedges.service.linking import LinkingService
+from services.hedges.service.modifiers import ModifiersService
+from services.hedges.service.what_ifs import WhatIfs
 from services.hedges.servicer import mapping
 from shared.codec import apply_mask, check_mask, fill, from_timestamp, masked, number
 from shared.database.fence import Step
@@ -42,26 +45,36 @@ Watch = Callable[[str, str], AsyncIterator[FeedNews]]
 class HedgesServicer(rpc.HedgesServiceServicer):
     """See protos/sonic/hedges/v1."""
 
-    def __init__(self, service: HedgesService, watch: Watch) -> None:
-        self._service = service
+    def __init__(
+        self,
+        linking: LinkingService,
+        hedges: HedgesService,
+        what_ifs: WhatIfs,
+        modifiers: ModifiersService,
+        watch: Watch,
+    ) -> None:
+        self._linking = linking
+        self._hedges = hedges
+        self._what_ifs = what_ifs
+        self._modifiers = modifiers
         self._watch = watch
 
     async def LinkHedges(
         self, request: pb.LinkHedgesRequest, context: Context
     ) -> pb.LinkHedgesResponse:
-        linking = await self._service.link(Step("LINK_HEDGES", request.cycle_id, request.epoch))
+        linking = await self._linking.link(Step("LINK_HEDGES", request.cycle_id, request.epoch))
         return fill(pb.LinkHedgesResponse, linking)
 
     async def UnlinkHedges(
         self, request: pb.UnlinkHedgesRequest, context: Context
     ) -> pb.UnlinkHedgesResponse:
-        return pb.UnlinkHedgesResponse(unlinked_count=await self._service.unlink())
+        return pb.UnlinkHedgesResponse(unlinked_count=await self._linking.unlink())
 
     async def ListHedges(
         self, request: pb.ListHedgesRequest, context: Context
     ) -> pb.ListHedgesResponse:
         check_mask(pb.Hedge, request.read_mask)
-        page = await self._service.list(
+        page = await self._hedges.list(
             request.page_size,
             request.page_token,
             request.wallet.strip(),
@@ -75,17 +88,17 @@ class HedgesServicer(rpc.HedgesServiceServicer):
         )
 
     async def GetHedge(self, request: pb.GetHedgeRequest, context: Context) -> pb.Hedge:
-        return mapping.hedge(await self._service.get(request.id))
+        return mapping.hedge(await self._hedges.get(request.id))
 
     async def UpdateHedge(self, request: pb.UpdateHedgeRequest, context: Context) -> pb.Hedge:
         wanted = request.hedge
         note = wanted.note if apply_mask(wanted, request.update_mask, ["note"]) else None
-        return mapping.hedge(await self._service.write_note(wanted.id, note, wanted.etag))
+        return mapping.hedge(await self._hedges.write_note(wanted.id, note, wanted.etag))
 
     async def EvaluateHedge(
         self, request: pb.EvaluateHedgeRequest, context: Context
     ) -> pb.EvaluateHedgeResponse:
-        held, evaluation = await self._service.evaluate(request.id, _prices(request))
+        held, evaluation = await self._what_ifs.evaluate(request.id, _prices(request))
         return pb.EvaluateHedgeResponse(
             legs=mapping.legs(held.legs),
             evaluations=mapping.evaluations(held.legs, evaluation),
@@ -96,7 +109,7 @@ class HedgesServicer(rpc.HedgesServiceServicer):
         self, request: pb.AdviseRebalanceRequest, context: Context
     ) -> pb.AdviseRebalanceResponse:
         return mapping.advised(
-            await self._service.advise(
+            await self._what_ifs.advise(
                 request.id,
                 Target(request.target),
                 LONG if request.side == pb.SIDE_LONG else SHORT,
@@ -110,7 +123,7 @@ class HedgesServicer(rpc.HedgesServiceServicer):
         self, request: pb.GetCorridorRequest, context: Context
     ) -> pb.GetCorridorResponse:
         return mapping.corridor(
-            await self._service.corridor(request.id, number(request, "price_usd"))
+            await self._what_ifs.corridor(request.id, number(request, "price_usd"))
         )
 
     async def ListLinkHistory(
@@ -125,7 +138,7 @@ class HedgesServicer(rpc.HedgesServiceServicer):
             from_timestamp(request, "start_time"),
             from_timestamp(request, "end_time"),
         )
-        page = await self._service.history(request.page_size, request.page_token, wanted)
+        page = await self._hedges.history(request.page_size, request.page_token, wanted)
         return pb.ListLinkHistoryResponse(
             changes=masked(map(mapping.link_change, page.rows), request.read_mask),
             next_page_token=page.next_page_token,
@@ -134,7 +147,7 @@ class HedgesServicer(rpc.HedgesServiceServicer):
     async def WatchHedges(
         self, request: pb.WatchHedgesRequest, context: Context
     ) -> AsyncIterator[pb.WatchHedgesResponse]:
-        await self._service.refuse_unknown(request.wallet.strip())
+        await self._hedges.refuse_unknown(request.wallet.strip())
         async for news in self._watch(request.wallet.strip(), request.asset.strip().upper()):
             yield pb.WatchHedgesResponse(
                 hedges=map(mapping.hedge, news.hedges), unlinked_ids=news.unlinked_ids, gap=news.gap
@@ -143,7 +156,7 @@ class HedgesServicer(rpc.HedgesServiceServicer):
     async def GetModifiers(
         self, request: pb.GetModifiersRequest, context: Context
     ) -> pb.HedgeModifiers:
-        return mapping.hedge_modifiers(await self._service.modifiers())
+        return mapping.hedge_modifiers(await self._modifiers.get())
 
     async def SetModifiers(
         self, request: pb.SetModifiersRequest, context: Context
@@ -151,19 +164,17 @@ class HedgesServicer(rpc.HedgesServiceServicer):
         wanted = request.modifiers
         read = ((name, number(wanted, name)) for name in modifiers.NAMES)
         values = {name: value for name, value in read if value is not None}
-        return mapping.hedge_modifiers(await self._service.set_modifiers(values, wanted.etag))
+        return mapping.hedge_modifiers(await self._modifiers.replace(values, wanted.etag))
 
     async def ExportModifiers(
         self, request: pb.ExportModifiersRequest, context: Context
     ) -> pb.ExportModifiersResponse:
-        return pb.ExportModifiersResponse(
-            content=modifiers.exported(await self._service.modifiers())
-        )
+        return pb.ExportModifiersResponse(content=modifiers.exported(await self._modifiers.get()))
 
     async def ImportModifiers(
         self, request: pb.ImportModifiersRequest, context: Context
     ) -> pb.ImportModifiersResponse:
-        values, ignored_groups = await self._service.import_modifiers(request.content)
+        values, ignored_groups = await self._modifiers.import_text(request.content)
         return pb.ImportModifiersResponse(
             modifiers=mapping.hedge_modifiers(values), ignored_groups=ignored_groups
         )

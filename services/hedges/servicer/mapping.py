@@ -15,7 +15,7 @@ from services.hedges.domain.history import LinkChange
 from services.hedges.domain.holdings import LONG, Legs
 from services.hedges.domain.ladder import Ladder
 from services.hedges.domain.modifiers import Modifiers
-from services.hedges.service import Advised, Corridor
+from services.hedges.service.what_ifs import Advised, Corridor
 from shared.codec import fill, put, to_timestamp
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -1,0 +1,1 @@
+"""Use cases of hedges: linking, lists and history, what-ifs, modifiers."""
