@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import AsyncIterable, Awaitable, Callable, Mapping, Sequence
+from typing import ClassVar
 
-from google.protobuf.message import Message
 from rich.console import Group, RenderableType
 from rich.text import Text
+from sonic.cyclone.v1 import cyclone_pb2
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
@@ -141,7 +141,7 @@ class CycleRun(ModalScreen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q", "dismiss", "Close")]
 
-    def __init__(self, answers: Any) -> None:
+    def __init__(self, answers: AsyncIterable[cyclone_pb2.RunCycleResponse]) -> None:
         super().__init__()
         self._answers = answers
 
@@ -162,10 +162,9 @@ class CycleRun(ModalScreen[None]):
             shown.update(Text(f"{error.reason}: {error.message}", style="red"))
 
 
-def _verdict(progress: Message) -> str:
-    done = getattr(progress, "done", False)
-    message: str = getattr(progress, "cycle").message  # noqa: B009  # a message of any kind
-    return f"{'Done' if done else 'Running'}. {message}  Escape closes."
+def _verdict(progress: cyclone_pb2.RunCycleResponse) -> str:
+    state = "Done" if progress.done else "Running"
+    return f"{state}. {progress.cycle.message}  Escape closes."
 
 
 def _id(path: str) -> str:

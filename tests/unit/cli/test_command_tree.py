@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
+from typer.main import get_command
 
 from services.cli.main import assembled
 from services.cli.nouns import NOUNS
@@ -13,6 +13,8 @@ from services.cli.schema.calls import method_of
 from services.cli.schema.fields import at
 from services.cli.schema.page import page
 from services.cli.schema.verbs import Noun, Verb
+from services.cli.terminal.app import STEPS
+from services.cyclone.domain import steps
 from services.gateway.surface import routes
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -81,17 +83,24 @@ def test_no_option_of_a_command_is_there_twice() -> None:
         assert len(last) == len(set(last)), (noun.name, verb.name, last)
 
 
-# Twelve seconds of its own, of a machine that may be busy with the tests beside it.
+# Some hundred pages, on a machine that may be busy with the tests beside it.
 @pytest.mark.timeout(300)
-def test_every_command_has_help_and_what_deletes_asks() -> None:
-    run = CliRunner()
+def test_every_command_has_help_and_what_deletes_asks(capsys: pytest.CaptureFixture[str]) -> None:
     for noun in NOUNS:
-        app = assembled(noun.name)
+        # Once a noun: a runner makes every command anew for each call.
+        commands = get_command(assembled(noun.name))
         for verb in noun.verbs:
-            said = run.invoke(app, [noun.name, verb.name, "--help"])
-            assert said.exit_code == 0, (noun.name, verb.name, said.output)
+            words = [noun.name, verb.name, "--help"]
+            code = commands.main(words, prog_name="sonic", standalone_mode=False)
+            said = capsys.readouterr().out
+            assert code == 0 and verb.name in said, (noun.name, verb.name, said)
             if verb.name in DELETING:
-                assert "--yes" in said.output or "--confirm" in said.output, (noun.name, verb.name)
+                assert "--yes" in said or "--confirm" in said, (noun.name, verb.name)
+
+
+def test_the_steps_to_choose_from_are_those_of_the_cycle() -> None:
+    """No RPC lists them, and the console asks before there is a cycle that could."""
+    assert STEPS == steps.NAMES
 
 
 def test_the_page_of_commands_is_theirs() -> None:
