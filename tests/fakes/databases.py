@@ -110,20 +110,23 @@ class _Copy:
         return bool(found == self.fingerprint)
 
 
-# Everything a test may have altered but rows: columns, rights, indexes, constraints, settings.
+# Everything a test may have altered but rows: columns, rights, indexes, constraints, settings. By
+# who wrote a row of the catalog last, which costs a third of reading what it says.
 _FINGERPRINT = """
-select 'columns', count(*), sum(hashtext(concat_ws(' ', c.relname, c.relacl, c.reloptions,
-    a.attname, a.atttypid, a.attnotnull, a.attacl, a.attisdropped))::int8)
-from pg_class c left join pg_attribute a on a.attrelid = c.oid and a.attnum > 0
-where c.relnamespace = any(select oid from pg_namespace where nspname = any($1::text[]))
+with schemas as (select oid from pg_namespace where nspname = any($1::text[])),
+    classes as (select oid, xmin from pg_class where relnamespace in (select oid from schemas))
+select 'classes', count(*), sum(xmin::text::int8) from classes
 union all
-select 'constraints', count(*), sum(hashtext(conname)::int8) from pg_constraint
-where connamespace = any(select oid from pg_namespace where nspname = any($1::text[]))
+select 'columns', count(*), sum(xmin::text::int8) from pg_attribute
+where attrelid in (select oid from classes)
+union all
+select 'constraints', count(*), sum(xmin::text::int8) from pg_constraint
+where connamespace in (select oid from schemas)
 union all
 select 'schemas', count(*), sum(hashtext(concat_ws(' ', nspname, nspacl))::int8) from pg_namespace
 where nspname !~ '^pg_(toast_)?temp'
 union all
-select 'triggers', count(*), count(*) from pg_trigger
+select 'triggers', count(*), sum(xmin::text::int8) from pg_trigger
 union all
 select 'database', count(*), sum(hashtext(concat_ws(' ', datacl, datconnlimit))::int8)
 from pg_database where datname = current_database()
