@@ -9,13 +9,14 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from email.utils import formatdate
 from functools import lru_cache
+from urllib.parse import parse_qsl
 
 from prometheus_client import generate_latest
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from services.gateway import first_tool
+from services.gateway import first_tool, together
 from services.gateway.conditions import place_if_match, tagged
 from services.gateway.encoding import encoded
 from services.gateway.events import Streams
@@ -100,7 +101,9 @@ class Application:
         response.headers["Date"] = _date(int(time.time()))
         response.headers.setdefault("Cache-Control", "no-store")
         # Labels are of a bounded number, and never hold what a path names.
-        is_ours = path in self._own or path in self._pages or path == first_tool.PAGE
+        is_ours = (
+            path in self._own or path in self._pages or path in (first_tool.PAGE, together.PATH)
+        )
         template = found[0][0].template if found else self._pages.label(path) if is_ours else _REST
         verb = request.method if request.method in _VERBS else _REST
         self._answered.labels(template, verb, str(response.status_code)).inc()
@@ -141,6 +144,8 @@ class Application:
             return await _read_only(request, lambda: first_tool.to_page(request))
         if path in self._pages:
             return await _read_only(request, lambda: self._pages.answer(path, request))
+        if path == together.PATH:
+            return await _read_only(request, lambda: self._watch_together(request))
         if not found:
             raise Refused(
                 404, "ROUTE_NOT_FOUND", "nothing is at this path; /openapi.json lists what is"
@@ -176,6 +181,28 @@ class Application:
         with self._calls.held(client):
             answer = await self._peers.ask(route, message)
         return tagged(Response(written(answer), media_type="application/json"), answer)
+
+    async def _watch_together(self, request: Request) -> Response:
+        """`?path=/v1/prices:watch&path=...`: each as it would be asked for alone."""
+        paths = request.query_params.getlist("path")
+        if not 0 < len(paths) <= together.MAX_WATCHED:
+            raise Refused(
+                400, "BAD_PATHS", f"name 1 to {together.MAX_WATCHED} streams, each as path="
+            )
+        watched = [self._watched(path) for path in paths]
+        if request.method == "HEAD":
+            return Response(media_type="text/event-stream")
+        return await self._streams.respond(
+            together.together(watched), DOMAIN, self._guard.client(request), len(watched)
+        )
+
+    def _watched(self, address: str) -> together.Watched:
+        path, _, query = address.partition("?")
+        for route, at in self._find(path):
+            if route.verb == "GET" and route.streams and not route.body:
+                message = request_message(route, at, parse_qsl(query), b"")
+                return together.Watched(route.package, self._peers.watch(route, message))
+        raise Refused(400, "BAD_PATHS", f"no stream is at {path[:80]!r}")
 
     async def _livez(self) -> Response:
         return JSONResponse({"status": "SERVING"})

@@ -30,6 +30,8 @@ _FIRST_SECONDS = 1.0
 _RETRY = timedelta(seconds=3)
 
 Messages = AsyncGenerator[Message, None]
+# What is sent as it is: events that are written already.
+Events = AsyncGenerator[str, None]
 
 
 class Streams:
@@ -54,12 +56,14 @@ class Streams:
         """Ends every stream with an error event that says so."""
         self.leaving.set()
 
-    async def respond(self, messages: Messages, domain: str, client: str = "") -> EventStream:
+    async def respond(
+        self, messages: Messages | Events, domain: str, client: str = "", count: int = 1
+    ) -> EventStream:
         """The response; what fails before the first message is raised, as is Exhausted
-        TOO_MANY_STREAMS.
+        TOO_MANY_STREAMS. `count`: streams behind it.
         """
-        self.open.take(client)
-        response = EventStream(self, messages, domain, client)
+        self.open.take(client, count)
+        response = EventStream(self, messages, domain, client, count)
         try:
             await response.begin()
         except BaseException:
@@ -72,7 +76,9 @@ class EventStream(StreamingResponse):
     """One stream. It holds one message at a time: a slow reader slows the service,
     not our memory."""
 
-    def __init__(self, streams: Streams, messages: Messages, domain: str, client: str) -> None:
+    def __init__(
+        self, streams: Streams, messages: Messages | Events, domain: str, client: str, count: int
+    ) -> None:
         super().__init__(
             self._events(), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"}
         )
@@ -80,6 +86,7 @@ class EventStream(StreamingResponse):
         self._messages = messages
         self._domain = domain
         self._client = client
+        self._count = count
         self._pending = asyncio.ensure_future(self._next())
         self._leaving = asyncio.ensure_future(streams.leaving.wait())
 
@@ -91,7 +98,7 @@ class EventStream(StreamingResponse):
 
     async def close(self) -> None:
         """Ends the call behind the stream."""
-        self._streams.open.give(self._client)
+        self._streams.open.give(self._client, self._count)
         self._leaving.cancel()
         self._pending.cancel()
         with suppress(asyncio.CancelledError, SonicError):
@@ -125,12 +132,12 @@ class EventStream(StreamingResponse):
             raise Unavailable("SHUTTING_DOWN", "the gateway is leaving", retry_after=_RETRY)
         if not self._pending.done():
             return ": keep-alive\n\n"
-        message = self._pending.result()
-        if message is None:
+        told = self._pending.result()
+        if told is None:
             return None
         self._pending = asyncio.ensure_future(self._next())
-        return f"data: {written(message).decode()}\n\n"
+        return told if isinstance(told, str) else f"data: {written(told).decode()}\n\n"
 
-    async def _next(self) -> Message | None:
+    async def _next(self) -> Message | str | None:
         """The next message, None at the end: a future cannot hold StopAsyncIteration."""
         return await anext(self._messages, None)

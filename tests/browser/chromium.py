@@ -35,7 +35,7 @@ _TAKE_PIPES = (
     "import "
     "os,sys;a,b=map(int,sys.argv[1:3]);os.dup2(a,3);os.dup2(b,4);os.execv(sys.argv[3],sys.argv[3:])"
 )
-_LIMIT_SECONDS = 20.0
+_LIMIT_SECONDS = 60.0
 
 
 def found() -> str | None:
@@ -65,6 +65,16 @@ class Browser:
         for domain in ("Page", "Runtime", "Log", "Network"):
             await self.ask(f"{domain}.enable")
         await self.ask("Page.navigate", url=address)
+
+    async def show(self, address: str, width: int = 1400, height: int = 1000) -> None:
+        """Another address in the same page, as typed by a person."""
+        if not self._session:
+            return await self.open(address, width, height)
+        await self.size(width, height)
+        await self.run("window.left = true")
+        await self.ask("Page.navigate", url=address)
+        await self.until("window.left !== true")
+        return None
 
     async def size(self, width: int, height: int) -> None:
         """Changes the window."""

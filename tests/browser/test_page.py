@@ -38,6 +38,7 @@ ANSWERS: dict[str, Any] = json.loads(
     .read_text()
     .replace("$MARKUP", json.dumps(MARKUP)[1:-1])
 )
+STALE_PRICE = {"asset": MARKUP, "price_usd": 5.0, "quality": "QUALITY_STALE", "source": MARKUP}
 CYCLE = ANSWERS["/v1/cycles"]["cycles"][0]
 
 
@@ -64,13 +65,12 @@ class House:
             return JSONResponse(
                 {"error": {"message": MARKUP, "details": [{"reason": "PEER_UNAVAILABLE"}]}}, 503
             )
-        if path == "/v1/prices:watch":
-            prices = [
-                {"asset": MARKUP, "price_usd": 5.0, "quality": "QUALITY_STALE", "source": MARKUP}
-            ]
-            return self._events({"prices": prices})
-        if path == "/v1/monitors:watch":
-            return self._events({"badges": self._badges()})
+        if path == "/v1:watch":
+            told = {
+                "/v1/prices:watch": {"prices": [STALE_PRICE]},
+                "/v1/monitors:watch": {"badges": self._badges()},
+            }
+            return self._events(*(told[one] for one in request.query_params.getlist("path")))
         if path == "/v1/cycles:run":
             self.runs += 1
             return self._events({"cycle": CYCLE, "done": False}, {"cycle": CYCLE, "done": True})
@@ -86,7 +86,10 @@ class House:
         return self.next_badges if self.dismissed else badges
 
     def _events(self, *messages: dict[str, Any]) -> Response:
-        text = "".join(f"data: {json.dumps(message)}\n\n" for message in messages)
+        text = "".join(
+            f"event: {place}\ndata: {json.dumps(message)}\n\n"
+            for place, message in enumerate(messages)
+        )
         return Response(text, media_type="text/event-stream")
 
 

@@ -142,3 +142,56 @@ async def test_a_slow_reader_holds_the_service_back(
                 break
             left = script.watched.qsize()
         assert left > count // 2
+
+
+async def test_several_streams_share_a_connection_and_one_that_fails_ends_no_other(
+    web: httpx.AsyncClient, script: Script
+) -> None:
+    script.watched.put_nowait(message("BTC"))
+    async with web.stream("GET", f"/v1:watch?path={WATCH}&path=/v1/alerts:watch") as response:
+        assert response.headers["content-type"] == "text/event-stream; charset=utf-8"
+        lines = response.aiter_lines()
+        assert await event(lines) == ["retry: 3000"]
+        first = {name: json.loads(line[6:]) for name, line in [await event(lines) for _ in "ab"]}
+        assert first["event: 0"]["prices"][0]["asset"] == "BTC"
+        # Nobody answers there, which its own event says.
+        failed = first["event: 1.error"]["error"]
+        assert (failed["code"], failed["details"][0]["domain"]) == (503, "sonic.alerts.v1")
+        script.watched.put_nowait(message("ETH"))
+        name, line = await event(lines)
+        assert (name, json.loads(line[6:])["prices"][0]["asset"]) == ("event: 0", "ETH")
+        script.watched.put_nowait(None)
+        name, line = await event(lines)
+        assert name == "event: 0.error"
+        assert json.loads(line[6:])["error"]["details"][0]["reason"] == "STREAM_ENDED"
+
+
+async def test_streams_on_one_connection_count_as_many_and_end_with_their_reader(
+    scripted: str, script: Script
+) -> None:
+    streams = Streams(max_count=3)
+    async with around(scripted, streams) as web:
+        both = f"/v1:watch?path={WATCH}&path={WATCH}"
+        async with web.stream("GET", both) as response:
+            await event(response.aiter_lines())
+            assert streams.open_count == 2
+            full = await web.get(both)
+            assert (full.status_code, reason(full)) == (429, "TOO_MANY_STREAMS")
+        async with asyncio.timeout(30):
+            while streams.open_count:
+                await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["", "path=/v1/prices", "path=/v1/nothing", "path=/v1/cycles:run", f"path={WATCH}&" * 9],
+)
+async def test_only_streams_that_are_read_are_watched_together(
+    web: httpx.AsyncClient, query: str
+) -> None:
+    answer = await web.get(f"/v1:watch?{query}")
+    assert (answer.status_code, reason(answer)) == (400, "BAD_PATHS")
+
+
+def reason(answer: httpx.Response) -> str:
+    return str(answer.json()["error"]["details"][0]["reason"])
