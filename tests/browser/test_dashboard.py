@@ -59,7 +59,8 @@ class Desk:
         await self.page.show(f"{self.web.base_url}".rstrip("/") + path, width, height)
         await self.page.until(
             "document.readyState === 'complete' && !document.querySelector('.loading')"
-            " && (document.querySelector('.page .panel') !== null)"
+            " && document.querySelector('.page .panel') !== null"
+            " && !document.body.classList.contains('waiting')"
         )
         return self.page
 
@@ -95,7 +96,7 @@ async def desk(home: Path) -> AsyncIterator[Desk]:
     path = found()
     assert path is not None
     async with AsyncExitStack() as stack:
-        running = await stack.enter_async_context(up(home, {}))
+        running = await stack.enter_async_context(up(home, {}, start_seconds=240))
         (line,) = [line for line in running.lines if "dashboard" in line]
         at = re.search(r"http://[\w.:]+", line)
         assert at is not None
@@ -162,7 +163,9 @@ async def test_a_position_is_reached_by_its_link_with_advice_and_what_would_be(d
     await desk.click("#positions-panel a.name", "SOL")
     await page.until(f"location.pathname === '/positions/{PAST}'")
     await page.until("document.querySelectorAll('.plain-facts div').length >= 25")
-    assert "past liquidation" in await desk.text("#position-panel")
+    await page.until(
+        "document.getElementById('position-panel').innerText.includes('past liquidation')"
+    )
     figures = await desk.text("#figures-panel")
     assert "$2,000.00" in figures and "185.00 USD" in figures and "180.00 USD" in figures
     await page.until("document.querySelector('.what-if .facts') !== null")

@@ -59,7 +59,11 @@ class Up:
 
 @asynccontextmanager
 async def up(
-    home: Path, settings: Mapping[str, str], *arguments: str, until: str = "Ready"
+    home: Path,
+    settings: Mapping[str, str],
+    *arguments: str,
+    until: str = "Ready",
+    start_seconds: float = START_SECONDS,
 ) -> AsyncIterator[Up]:
     """`sonic up` until it says so; ended with SIGTERM unless a test has ended it."""
     environment = os.environ | {
@@ -80,7 +84,7 @@ async def up(
     running = Up(home, process, [])
     reading = asyncio.create_task(_read(running))
     try:
-        async with asyncio.timeout(START_SECONDS):
+        async with asyncio.timeout(start_seconds):
             while not any(line.startswith(until) for line in running.lines):
                 if process.returncode is not None:
                     # Raised, not asserted: pytest would cut what it said.

@@ -48,7 +48,9 @@ export function whatIf() {
     node.hidden = !present(mark);
     if (node.hidden) return;
     const end = position.risk_liquidation_price_usd ?? mark / 2;
-    const way = Math.max(Math.abs(Math.log(mark / end)), 0.05) * 1.25;
+    const entry = position.entry_price_usd ?? mark;
+    // Beyond liquidation on one side, beyond entry on the other, wherever the mark is.
+    const way = Math.max(Math.abs(Math.log(mark / end)), Math.abs(Math.log(mark / entry)), 0.05) * 1.25;
     // The ends stay while a hand is on the slider.
     if (!touched) Object.assign((held = {}), { low: mark * Math.exp(-way), high: mark * Math.exp(way) });
     Object.assign(held, { position, alerts, thresholds });

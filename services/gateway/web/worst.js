@@ -55,9 +55,11 @@ async function look() {
     ask("schedule", "/v1/schedule"),
     ask("nearest", "/v1/positions?order_by=liquidation_distance_percent&page_size=1", (answer) => answer.positions[0] ?? null),
   ]);
+  // Both at once: the line never says of one alert who was told of another.
   try {
-    known.alert = await worstAlert();
-    known.told = known.alert ? await toldOf(known.alert) : null;
+    const alert = await worstAlert();
+    const told = alert ? await toldOf(alert).catch(() => null) : null;
+    Object.assign(known, { alert, told });
   } catch {
     known.told = null;
   }
