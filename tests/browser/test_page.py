@@ -155,6 +155,21 @@ async def test_what_the_silence_rests_on_is_said_at_the_top(page: Browser) -> No
     assert await page.run("document.getElementById('notices').offsetHeight") > 0
 
 
+async def test_the_line_at_the_top_says_what_is_not_known_before_what_is_worst(
+    page: Browser,
+) -> None:
+    await page.until("document.getElementById('worst').innerText.includes('not acknowledged')")
+    await page.until("document.getElementById('worst').innerText.includes('xcom does not')")
+    line = str(await page.run("document.getElementById('worst').innerText")).replace("\n", " ")
+    doubts, _, known = line.partition(". ")
+    assert doubts.startswith("HIGH Xcom does not answer since ") and "not judged since" in doubts
+    assert known.startswith("BTC long, 2.0 % from liquidation, HIGH since "), known
+    assert known.endswith(", told nobody, not acknowledged; 1 position cannot be judged")
+    assert "Nothing above" not in line
+    icon = await page.run("document.querySelector('link[rel=icon]').href")
+    assert str(icon).endswith("icon-high.svg")
+
+
 async def test_a_dismissed_badge_is_dismissed_at_the_server_and_the_next_danger_shows(
     page: Browser, house: House
 ) -> None:
