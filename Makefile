@@ -25,7 +25,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run dev cycle db test slow kills soak calibrate calibrate-gate check lint types imports protos protos-check protos-export commands-page release bench lock clean
+.PHONY: help run dev cycle db test slow kills soak calibrate calibrate-gate check lint types imports protos protos-check protos-export commands-page release bench pictures lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,6 +76,9 @@ types: $(TOOLS) ## mypy, strict
 imports: $(TOOLS) ## who may import whom
 	@echo "imports"
 	@$(BIN)/lint-imports > $(VENV)/imports.txt || { cat $(VENV)/imports.txt; exit 1; }
+
+pictures: $(TOOLS) ## pictures of the dashboard in docs, of the system that runs (ARGS=http://127.0.0.1:8080)
+	@$(BIN)/python -m tests.browser.pictures $(ARGS)
 
 commands-page: $(TOOLS) ## docs/commands.md from the commands themselves
 	@$(BIN)/python -m services.cli.schema.page > docs/commands.md

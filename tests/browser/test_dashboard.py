@@ -38,7 +38,7 @@ pytestmark = [
 
 
 @dataclass
-class Desk:
+class Board:
     """A running system, a client of its gateway and a browser."""
 
     running: Up
@@ -91,7 +91,7 @@ class Desk:
 
 
 @pytest.fixture
-async def desk(home: Path) -> AsyncIterator[Desk]:
+async def board(home: Path) -> AsyncIterator[Board]:
     """The demo with a position of somebody's own that is past liquidation, judged once."""
     path = found()
     assert path is not None
@@ -101,7 +101,7 @@ async def desk(home: Path) -> AsyncIterator[Desk]:
         at = re.search(r"http://[\w.:]+", line)
         assert at is not None
         web = await stack.enter_async_context(httpx.AsyncClient(base_url=at[0], timeout=60))
-        made = Desk(running, web, await stack.enter_async_context(started(path)))
+        made = Board(running, web, await stack.enter_async_context(started(path)))
         await made.post("/v1/wallets", {"name": WALLET, "chain": "CHAIN_MANUAL"})
         position = {
             "id": PAST,
@@ -122,11 +122,11 @@ async def desk(home: Path) -> AsyncIterator[Desk]:
 
 
 async def test_what_is_past_liquidation_is_said_first_and_badges_are_dismissed_for_all(
-    desk: Desk,
+    board: Board,
 ) -> None:
-    page = await desk.show("/")
+    page = await board.show("/")
     await page.until("document.getElementById('worst').innerText.includes('not acknowledged')")
-    line = await desk.text("#worst")
+    line = await board.text("#worst")
     assert re.search(
         r"HIGH\s+SOL long, past liquidation by .* %, HIGH since \d\d:\d\d, "
         r"told nobody: .*, not acknowledged",
@@ -134,7 +134,7 @@ async def test_what_is_past_liquidation_is_said_first_and_badges_are_dismissed_f
     ), line
     assert await page.run("document.title") == "HIGH · Sonic"
     assert (await page.run("document.querySelector('link[rel=icon]').href")).endswith("-high.svg")
-    first = await desk.text("#positions-panel tbody tr")
+    first = await board.text("#positions-panel tbody tr")
     assert "past liquidation" in first and WALLET in first and MARKUP in first
     assert await page.run("document.querySelector('.positions .bar i').className") == "losing"
     assert await page.run("document.querySelectorAll('.page img').length") == 0
@@ -147,26 +147,28 @@ async def test_what_is_past_liquidation_is_said_first_and_badges_are_dismissed_f
     await page.until("!document.querySelector('#positions-panel tbody').innerText.includes('SOL')")
     # A badge, by its key alone.
     await page.until("document.querySelector('#badges .badge') !== null")
-    shown = await desk.get("/v1/badges")
-    badge = await desk.text("#badges .badge")
+    shown = await board.get("/v1/badges")
+    badge = await board.text("#badges .badge")
     await page.run("document.querySelector('#badges .badge').focus()")
     await page.key("Enter")
     await page.until(f"document.querySelector('#badges .badge')?.innerText !== {json.dumps(badge)}")
-    left = (await desk.get("/v1/badges"))["badges"]
+    left = (await board.get("/v1/badges"))["badges"]
     key = [(one["name"], one["subject"], one["value"]) for one in shown["badges"]]
     assert [(one["name"], one["subject"], one["value"]) for one in left] != key
     assert page.problems == []
 
 
-async def test_a_position_is_reached_by_its_link_with_advice_and_what_would_be(desk: Desk) -> None:
-    page = await desk.show("/")
-    await desk.click("#positions-panel a.name", "SOL")
+async def test_a_position_is_reached_by_its_link_with_advice_and_what_would_be(
+    board: Board,
+) -> None:
+    page = await board.show("/")
+    await board.click("#positions-panel a.name", "SOL")
     await page.until(f"location.pathname === '/positions/{PAST}'")
     await page.until("document.querySelectorAll('.plain-facts div').length >= 25")
     await page.until(
         "document.getElementById('position-panel').innerText.includes('past liquidation')"
     )
-    figures = await desk.text("#figures-panel")
+    figures = await board.text("#figures-panel")
     assert "$2,000.00" in figures and "185.00 USD" in figures and "180.00 USD" in figures
     await page.until("document.querySelector('.what-if .facts') !== null")
     await page.run(
@@ -177,13 +179,13 @@ async def test_a_position_is_reached_by_its_link_with_advice_and_what_would_be(d
         "document.querySelector('.told-figures').innerText.includes('+$')"
         " && document.querySelector('.told-figures li') !== null"
     )
-    assert "HIGH → NORMAL" in await desk.text(".told-figures")
+    assert "HIGH → NORMAL" in await board.text(".told-figures")
     await page.run("document.querySelector('#advice-panel form').requestSubmit()")
     await page.until("document.querySelector('.advice').innerText.includes('Add collateral $')")
-    advised = await desk.post(
+    advised = await board.post(
         "/v1/positions:adviseTopUp", {"position_id": PAST, "wanted_distance_percent": 20}
     )
-    assert f"${advised['collateral_to_add_usd']:,.2f}" in await desk.text(".advice")
+    assert f"${advised['collateral_to_add_usd']:,.2f}" in await board.text(".advice")
     # Back and forward are the browser's.
     await page.run("history.back()")
     await page.until("location.pathname === '/' && document.querySelector('.totals .tile')")
@@ -192,87 +194,89 @@ async def test_a_position_is_reached_by_its_link_with_advice_and_what_would_be(d
     assert page.problems == []
 
 
-async def test_alerts_are_acknowledged_silenced_edited_added_and_deleted(desk: Desk) -> None:
-    page = await desk.show("/alerts?alert_class=ALERT_CLASS_POSITION")
+async def test_alerts_are_acknowledged_silenced_edited_added_and_deleted(board: Board) -> None:
+    page = await board.show("/alerts?alert_class=ALERT_CLASS_POSITION")
     id_ = await page.run("document.querySelector('[data-alert]').dataset.alert")
     item = f"[data-alert={id_}]"
-    assert (await desk.alert(id_))["level"] == "LEVEL_HIGH"
-    await desk.click(f"{item} button", "Acknowledge")
+    assert (await board.alert(id_))["level"] == "LEVEL_HIGH"
+    await board.click(f"{item} button", "Acknowledge")
     await page.until(f"document.querySelector('{item}').innerText.includes('ACKNOWLEDGED')")
-    assert (await desk.alert(id_))["status"] == "ALERT_STATUS_ACKNOWLEDGED"
-    await desk.click(f"{item} button", "15 min")
+    assert (await board.alert(id_))["status"] == "ALERT_STATUS_ACKNOWLEDGED"
+    await board.click(f"{item} button", "15 min")
     await page.until(f"document.querySelector('{item}').innerText.includes('SILENCED')")
-    assert (await desk.alert(id_))["status"] == "ALERT_STATUS_SILENCED"
-    await desk.click(f"{item} button", "Tell again")
+    assert (await board.alert(id_))["status"] == "ALERT_STATUS_SILENCED"
+    await board.click(f"{item} button", "Tell again")
     await page.until(f"!document.querySelector('{item}').innerText.includes('SILENCED')")
-    assert (await desk.alert(id_))["status"] == "ALERT_STATUS_ACTIVE"
+    assert (await board.alert(id_))["status"] == "ALERT_STATUS_ACTIVE"
     # The form, and an edit that somebody else was faster with.
-    await desk.click(f"{item} button", "Edit")
-    await desk.write("notes", MARKUP)
-    await desk.click("dialog button", "Save")
+    await board.click(f"{item} button", "Edit")
+    await board.write("notes", MARKUP)
+    await board.click("dialog button", "Save")
     await page.until("document.querySelector('dialog') === null")
-    assert (await desk.alert(id_))["notes"] == MARKUP
-    await desk.click(f"{item} button", "Edit")
-    await desk.web.patch(
+    assert (await board.alert(id_))["notes"] == MARKUP
+    await board.click(f"{item} button", "Edit")
+    await board.web.patch(
         f"/v1/alerts/{id_}", params={"update_mask": "notes"}, json={"notes": "faster"}
     )
-    await desk.write("notes", "slower")
-    await desk.click("dialog button", "Save")
+    await board.write("notes", "slower")
+    await board.click("dialog button", "Save")
     await page.until("document.querySelector('dialog').innerText.includes('Read it anew')")
-    assert (await desk.alert(id_))["notes"] == "faster"
-    await desk.click("dialog button", "Read it anew")
+    assert (await board.alert(id_))["notes"] == "faster"
+    await board.click("dialog button", "Read it anew")
     # What cannot be is said beside the field, and not sent.
-    before = len((await desk.get("/v1/alerts?page_size=500"))["alerts"])
-    await desk.click("#alerts-panel .head button", "Add alert")
-    await desk.write("trigger_value", "-3")
-    await desk.write("asset", "BTC")
-    await desk.click("dialog button", "Add alert")
+    before = len((await board.get("/v1/alerts?page_size=500"))["alerts"])
+    await board.click("#alerts-panel .head button", "Add alert")
+    await board.write("trigger_value", "-3")
+    await board.write("asset", "BTC")
+    await board.click("dialog button", "Add alert")
     await page.until(
         "document.querySelector('[data-field=trigger_value]').innerText.includes('above 0')"
     )
-    assert len((await desk.get("/v1/alerts?page_size=500"))["alerts"]) == before
-    await desk.write("trigger_value", "1")
-    await desk.click("dialog button", "Add alert")
+    assert len((await board.get("/v1/alerts?page_size=500"))["alerts"]) == before
+    await board.write("trigger_value", "1")
+    await board.click("dialog button", "Add alert")
     await page.until("document.querySelector('dialog') === null")
-    (made,) = (await desk.get("/v1/alerts?type=ALERT_TYPE_PRICE_THRESHOLD"))["alerts"]
+    (made,) = (await board.get("/v1/alerts?type=ALERT_TYPE_PRICE_THRESHOLD"))["alerts"]
     assert (made["asset"], made["trigger_value"]) == ("BTC", 1.0)
-    await desk.show("/alerts?min_level=ANY&alert_class=ALERT_CLASS_MARKET")
-    await desk.click(f"[data-alert={made['id']}] button", "Delete")
-    await desk.click("dialog button", "Delete")
+    await board.show("/alerts?min_level=ANY&alert_class=ALERT_CLASS_MARKET")
+    await board.click(f"[data-alert={made['id']}] button", "Delete")
+    await board.click("dialog button", "Delete")
     await page.until(f"document.querySelector('[data-alert={made['id']}]') === null")
-    assert (await desk.web.get(f"/v1/alerts/{made['id']}")).status_code == 404
-    await desk.click("#ledger-panel button", "Verify")
+    assert (await board.web.get(f"/v1/alerts/{made['id']}")).status_code == 404
+    await board.click("#ledger-panel button", "Verify")
     await page.until("document.querySelector('#ledger-panel').innerText.includes('intact')")
     assert page.problems == []
 
 
 async def test_a_service_that_hangs_is_marked_and_its_figures_are_never_all_well(
-    desk: Desk,
+    board: Board,
 ) -> None:
-    page = await desk.show("/")
+    page = await board.show("/")
     ill = "document.querySelector('#health .ill')?.innerText === 'positions'"
     said = "document.getElementById('worst').innerText.includes('ositions does not answer since')"
-    desk.running.kill("positions", signal.SIGSTOP)
+    board.running.kill("positions", signal.SIGSTOP)
     try:
         await page.until(ill)
         await page.until(said)
         await page.until(
             "document.querySelector('#positions-panel .trouble').innerText.startsWith('old, since')"
         )
-        assert "Nothing above" not in await desk.text("#worst")
+        assert "Nothing above" not in await board.text("#worst")
     finally:
-        desk.running.kill("positions", signal.SIGCONT)
+        board.running.kill("positions", signal.SIGCONT)
     await page.until("document.querySelector('#health .ill') === null")
     await page.until(f"!({said})")
     await page.until("document.querySelector('#positions-panel .trouble').innerText === ''")
 
 
-async def test_every_page_fits_a_phone_and_can_be_used_without_eyes_or_pointer(desk: Desk) -> None:
+async def test_every_page_fits_a_phone_and_can_be_used_without_eyes_or_pointer(
+    board: Board,
+) -> None:
     axe = (VENDOR / "axe.min.js").read_text()
     problems: list[object] = []
     for path in PAGES:
         for theme in ("dark", "light"):
-            page = await desk.show(path, 1400)
+            page = await board.show(path, 1400)
             if await page.run("document.documentElement.dataset.theme") != theme:
                 await page.run("document.getElementById('theme').click()")
             await page.run(f"{axe};0")
@@ -294,7 +298,7 @@ async def test_every_page_fits_a_phone_and_can_be_used_without_eyes_or_pointer(d
     )
     await page.run("document.getElementById('badges')?.firstElementChild?.classList.add('new')")
     assert await page.run("document.getAnimations().length") == 0
-    page = await desk.show("/")
+    page = await board.show("/")
     await page.key("Tab")
     assert await page.run("document.activeElement.className") == "skip"
     await page.key("Enter")
@@ -302,7 +306,7 @@ async def test_every_page_fits_a_phone_and_can_be_used_without_eyes_or_pointer(d
     assert await page.run("document.querySelector('nav a[aria-current=page]').innerText") == (
         "Overview"
     )
-    assert (await desk.web.get("/nothing-here")).status_code == 404
+    assert (await board.web.get("/nothing-here")).status_code == 404
 
 
 def test_what_is_kept_of_others_is_as_it_came() -> None:

@@ -14,18 +14,21 @@ const HISTORY = 40;
 const WEEK = "604800s";
 const SPANS = [["900s", "15 min"], ["3600s", "1 h"], ["28800s", "8 h"]];
 
-export function alertItem(alert, refresh) {
+/** `told`: the newest messages of alerts, to say by which way this incident was told. */
+export function alertItem(alert, refresh, told = []) {
   const level = code(alert.level, "LEVEL_");
   const state = code(alert.reading_state, "READING_STATE_");
   const status = code(alert.status, "ALERT_STATUS_");
   const news = isNews(alert);
   const blind = level === "NORMAL" && state === "UNKNOWN";
   const label = blind ? pill("NOT KNOWN", "level-UNKNOWN") : pill(level, news && level !== "NORMAL" ? "news" : `level-${level}`);
+  const own = told.filter(({ facts }) => facts.alert_id === alert.id && facts.incident_id === alert.incident_id);
+  const by = level !== "NORMAL" && own.length ? h("span", { class: "since" }, toldWords(own)) : null;
   const since = level !== "NORMAL" && alert.last_triggered_time ? h("span", { class: "since" }, "since ", age(alert.last_triggered_time)) : null;
   return h(
     "article",
     { class: `item alert level-${level}${news ? " news" : ""}`, "aria-label": `${level} ${word(alert.type, "ALERT_TYPE_")} ${alert.description}`, data: { alert: alert.id } },
-    h("div", { class: "line" }, label, h("b", {}, word(alert.type, "ALERT_TYPE_")), subject(alert), state === "FRESH" || blind ? null : pill(state, "state-old"), status === "ACTIVE" ? null : pill(status, "soft"), since, h("span", { class: "n value" }, present(alert.evaluated_value) ? reading(alert.metric, alert.evaluated_value) : unknown(word(alert.metric)))),
+    h("div", { class: "line" }, label, h("b", {}, word(alert.type, "ALERT_TYPE_")), subject(alert), state === "FRESH" || blind ? null : pill(state, "state-old"), status === "ACTIVE" ? null : pill(status, "soft"), since, by, h("span", { class: "n value" }, present(alert.evaluated_value) ? reading(alert.metric, alert.evaluated_value) : unknown(word(alert.metric)))),
     meter(alert),
     h("div", { class: "line below" }, h("span", { class: "why" }, alert.why || alert.description), age(alert.evaluated_time, { coloured: true })),
     alert.notes ? h("div", { class: "note" }, alert.notes) : null,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from importlib import resources
+from pathlib import Path
 
+from services.gateway import peers
 from services.gateway.pages import PAGES
 
 WEB = resources.files("services.gateway") / "web"
@@ -24,3 +26,20 @@ def test_no_module_of_a_page_is_without_a_way_to_it() -> None:
     named = {name for _, name in ROUTE.findall((WEB / "router.js").read_text())}
     there = {file.name.removesuffix(".js") for file in (WEB / "pages").iterdir()}
     assert {name for name in there if "." not in name} == named
+
+
+def test_a_service_that_hangs_is_marked_within_ten_seconds() -> None:
+    looked_at = re.search(r"HEALTH_MS = (\d+);", (WEB / "titlebar.js").read_text())
+    assert looked_at is not None
+    assert int(looked_at[1]) / 1000 + peers._HEALTH_SECONDS < 10 / 1.5
+
+
+def test_the_dashboard_is_light() -> None:
+    """Without the library of the charts, as it lies there: less than 250 kB."""
+    weight = sum(
+        file.stat().st_size
+        for kind in ("html", "js", "css", "svg")
+        for file in Path(str(WEB)).rglob(f"*.{kind}")
+        if "vendor" not in file.parts
+    )
+    assert weight < 250_000

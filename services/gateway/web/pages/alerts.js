@@ -11,6 +11,7 @@ import { setQuery } from "/web/router.js";
 import { keep, panel } from "/web/states.js";
 import { keepTable, query as text, table } from "/web/table.js";
 import { busy } from "/web/toast.js";
+import { messages } from "/web/told.js";
 
 export const title = "Alerts";
 
@@ -42,13 +43,15 @@ export function mount(root, { query }) {
     return h("button", { type: "button", class: "second", on: { click: () => (turn(), kept.refresh()) } }, label);
   }
 
-  const read = () => get(`/v1/alerts${text({ ...chosen, asset: chosen.asset.toUpperCase(), min_level: chosen.min_level === "ANY" ? "" : chosen.min_level || "LEVEL_LOW", page_size: PAGE, page_token: tokens.at(-1) })}`);
-  const display = (answer) => {
+  const page = () => get(`/v1/alerts${text({ ...chosen, asset: chosen.asset.toUpperCase(), min_level: chosen.min_level === "ANY" ? "" : chosen.min_level || "LEVEL_LOW", page_size: PAGE, page_token: tokens.at(-1) })}`);
+  // Who was told is worth showing, and no reason to show nothing.
+  const read = () => Promise.all([page(), messages().catch(() => [])]);
+  const display = ([answer, told]) => {
     if (list.parentNode !== part.body) show(part.body, frame);
     next = answer.next_page_token;
     const shown = [...answer.alerts.filter((alert) => !isNews(alert)), ...answer.alerts.filter(isNews)];
     part.setCount(`${shown.length}${next ? " shown, there are more" : ""}`);
-    show(list, shown.length ? shown.map((alert) => alertItem(alert, kept.refresh)) : empty(chosen.min_level === "ANY" ? "No alert fits." : "Nothing of this is raised."));
+    show(list, shown.length ? shown.map((alert) => alertItem(alert, kept.refresh, told)) : empty(chosen.min_level === "ANY" ? "No alert fits." : "Nothing of this is raised."));
     pages.hidden = tokens.length === 1 && next === "";
     back.disabled = tokens.length === 1;
     on.disabled = next === "";
