@@ -25,7 +25,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run dev cycle db test slow kills soak calibrate calibrate-gate check lint types imports protos protos-check protos-export commands-page release bench pictures lock clean
+.PHONY: help run dev cycle db test slow kills call-kills soak calibrate calibrate-gate check lint types imports protos protos-check protos-export commands-page release bench pictures lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ kills: $(TOOLS) ## xcom killed 100 times at each moment of a delivery, some ten 
 
 calibrate: $(RUNTIME) ## what the touch probability said on files of hourly candles, and what happened (CANDLES=folder)
 	@$(BIN)/sonic calibration --candles "$(CANDLES)" $(ARGS)
+
+call-kills: $(TOOLS) ## xcom killed 1000 times while it calls people, an hour (ARGS=50)
+	@$(BIN)/python -m tests.chaos.call_kills $(ARGS)
 
 calibrate-gate: $(TOOLS) ## how often the gate of withdrawals triggers, beside its limits (SEED=7)
 	@$(BIN)/python -m tests.bench.gate_calibration --seed $(SEED)

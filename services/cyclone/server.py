@@ -15,14 +15,18 @@ from services.cyclone.clients.channels import channels
 from services.cyclone.clients.clearing import ClearingClient
 from services.cyclone.clients.deaths import DeathClient
 from services.cyclone.clients.heartbeat import Heartbeat
+from services.cyclone.clients.levels import LevelClient
 from services.cyclone.clients.steps import StepClient
 from services.cyclone.domain.bounds import Caps
+from services.cyclone.drills.service import DrillService
+from services.cyclone.drills.servicer import DrillsServicer
 from services.cyclone.loop.incident_notifier import IncidentNotifier
 from services.cyclone.loop.lease_keeper import LeaseKeeper
 from services.cyclone.loop.runner import Runner
 from services.cyclone.loop.scheduler import Scheduler
 from services.cyclone.service import CycloneService
 from services.cyclone.servicer import CycloneServicer
+from services.cyclone.store.drills import DrillStore
 from services.cyclone.store.lease import LeaseStore
 from services.cyclone.store.listener import Listener
 from services.cyclone.store.progress import ProgressStore
@@ -86,7 +90,9 @@ def build(config: Config, clock: Clock | None = None) -> App:
     progress = ProgressStore(database)
     url = config.heartbeat_url.get_secret_value() if config.heartbeat_url else ""
     heartbeat = Heartbeat(url, peers["alerts"]) if url else None
-    notifier = IncidentNotifier(progress, DeathClient(peers), heartbeat, clock)
+    is_high = LevelClient(peers["alerts"]).is_high
+    drills = DrillService(database.open(DrillStore), is_high, clock, heartbeat_configured=bool(url))
+    notifier = IncidentNotifier(progress, DeathClient(peers), heartbeat, drills, clock)
     caps = Caps(config.sync_timeout_seconds, config.step_timeout_seconds)
     runner = Runner(progress, StepClient(peers), notifier, clock, caps)
     kept = timedelta(days=config.cycles_kept_days)
@@ -105,8 +111,11 @@ def build(config: Config, clock: Clock | None = None) -> App:
     servicer = CycloneServicer(service, heartbeat_configured=bool(url))
     server = GrpcServer(
         config.listen_address,
-        [(rpc.add_CycloneServiceServicer_to_server, servicer)],
-        service_names=["sonic.cyclone.v1.CycloneService"],
+        [
+            (rpc.add_CycloneServiceServicer_to_server, servicer),
+            (rpc.add_DrillsServiceServicer_to_server, DrillsServicer(drills)),
+        ],
+        service_names=["sonic.cyclone.v1.CycloneService", "sonic.cyclone.v1.DrillsService"],
         ready=migrated(database, Path(__file__).parent / "migrations"),
         clock=clock,
         channelz=config.channelz,

@@ -115,3 +115,18 @@ incident = Table(
     Column("notified_by", Text, nullable=False),
     Column("resolving", Boolean, nullable=False),
 )
+
+drill = Table(
+    "drill",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("state", SmallInteger, nullable=False),
+    Column("start_time", DateTime(timezone=True), nullable=False),
+    Column("limit_seconds", Double, nullable=False),
+    Column("code_hash", Text, nullable=False),
+    Column("begun_time", DateTime(timezone=True)),
+    Column("ended_time", DateTime(timezone=True)),
+    CheckConstraint("state between 1 and 6", name="drill_state_known"),
+    # One at a time.
+    Index("drill_open", text("(state <= 2)"), unique=True, postgresql_where=text("state <= 2")),
+)

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from services.gateway import first_tool, together
+from services.gateway import calls, first_tool, together
 from services.gateway.conditions import place_if_match, tagged
 from services.gateway.encoding import encoded
 from services.gateway.events import Streams
@@ -101,9 +101,8 @@ class Application:
         response.headers["Date"] = _date(int(time.time()))
         response.headers.setdefault("Cache-Control", "no-store")
         # Labels are of a bounded number, and never hold what a path names.
-        is_ours = (
-            path in self._own or path in self._pages or path in (first_tool.PAGE, together.PATH)
-        )
+        own_paths = (first_tool.PAGE, together.PATH, calls.PATH)
+        is_ours = path in self._own or path in self._pages or path in own_paths
         template = found[0][0].template if found else self._pages.label(path) if is_ours else _REST
         verb = request.method if request.method in _VERBS else _REST
         self._answered.labels(template, verb, str(response.status_code)).inc()
@@ -140,6 +139,9 @@ class Application:
     async def _answer(self, request: Request, path: str, found: Found) -> Response:
         if own := self._own.get(path):
             return await _read_only(request, own)
+        if path == calls.PATH:
+            with self._calls.held(self._guard.client(request)):
+                return await calls.press_key(self._peers, request)
         if path == first_tool.PAGE:
             return await _read_only(request, lambda: first_tool.to_page(request))
         if path in self._pages:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import ClassVar
 
 from pydantic import Field, ValidationInfo, field_validator
+from sonic.xcom.v1 import calls_pb2_grpc as calls_rpc
 from sonic.xcom.v1 import unrecorded_pb2_grpc as unrecorded_rpc
 from sonic.xcom.v1 import xcom_pb2_grpc as rpc
 
+from services.xcom.calls.service.calls import CallService
+from services.xcom.calls.service.keys import Keys
+from services.xcom.calls.servicer import CallsServicer
 from services.xcom.channels.service.channels import ChannelService
 from services.xcom.channels.service.sounds import SoundService
 from services.xcom.channels.servicer import ChannelsServicer
 from services.xcom.deliveries.domain.capacity import Budget
 from services.xcom.deliveries.service.deliveries import DeliveryService, QueueRules
+from services.xcom.deliveries.service.edits import EditService
 from services.xcom.deliveries.service.following import FollowService
 from services.xcom.domain.messages import Level
 from services.xcom.domain.settings import LevelDefaults
@@ -28,25 +33,35 @@ from services.xcom.messages.service.retention import Retention
 from services.xcom.messages.service.unrecorded import UnrecordedService
 from services.xcom.messages.servicer.messages import XComServicer
 from services.xcom.messages.servicer.unrecorded import UnrecordedServicer
+from services.xcom.replies.service.replies import ReplyService
 from services.xcom.senders import registry
 from services.xcom.senders.channel import Channel
+from services.xcom.store.calls import CallStore
 from services.xcom.store.channels import ChannelStore
 from services.xcom.store.deliveries import DeliveryStore
 from services.xcom.store.escalation import EscalationStore
 from services.xcom.store.listener import HIGH, QUIET, SOUNDS, Listener
 from services.xcom.store.messages import MessageStore
+from services.xcom.store.posted import PostedStore
 from services.xcom.store.queue import Queue
+from services.xcom.store.replies import ReplyStore
 from services.xcom.store.retention import RetentionStore
+from services.xcom.store.windows import WindowStore
+from services.xcom.windows.service import WindowService
+from services.xcom.windows.servicer import WindowsServicer
 from shared import metrics
 from shared.clock import Clock, SystemClock
 from shared.config import ServiceConfig
 from shared.database.migrations import migrated
 from shared.database.pool import Database
 from shared.lifecycle import App, Loop, Part, run
+from shared.log import get_logger
 from shared.names import new_id
-from shared.rpc.server import GrpcServer
+from shared.rpc.server import GrpcServer, Registration
 
-_SERVICES = ("XCom", "Channels", "Escalation", "Unrecorded")
+Turn = Callable[[], Awaitable[float]]
+
+_SERVICES = ("XCom", "Channels", "Escalation", "Windows", "Calls", "Unrecorded")
 
 
 class Config(registry.ChannelSettings, ServiceConfig):
@@ -95,6 +110,9 @@ class Config(registry.ChannelSettings, ServiceConfig):
         description="page of the links in messages, the token is appended; empty: no links",
         examples=["https://sonic.example.com/link"],
     )
+    xcom_replies: bool = Field(
+        True, description="fetch what people answer by SMS and Telegram; 0: do not"
+    )
     xcom_link_seconds: float = Field(86400.0, ge=60, le=2592000, description="lifetime of a link")
 
     @field_validator("xcom_budget_reserve")
@@ -132,6 +150,8 @@ class Config(registry.ChannelSettings, ServiceConfig):
 def build(config: Config, clock: Clock | None = None) -> App:
     """The service as an application; nothing is opened before it starts."""
     clock = clock or SystemClock()
+    if config.voice_cooldown_seconds is not None:
+        get_logger().warning("VOICE_COOLDOWN_SECONDS is no longer used: see docs/waking.md")
     url = config.database_url.get_secret_value()
     database = Database(url, application_name="xcom")
     # HIGH has connections and a worker of its own: nothing quieter can be in its way.
@@ -139,46 +159,43 @@ def build(config: Config, clock: Clock | None = None) -> App:
     listening = Database(url, pool_size=1, application_name="xcom-listener")
     registered = registry.Channels(config, clock)
     by_name, own_name = registered.by_name, new_id("xcom")
-    quiet = _worker("quiet", config, database, by_name, clock, urgent=False)
-    high = _worker("high", config, high_database, by_name, clock, urgent=True)
-    messages = MessageService(
-        database.open(MessageStore),
-        database.open(MessageStore, isolation="REPEATABLE READ"),
+    calls = CallService(high_database.open(CallStore), by_name, clock)
+    quiet = _worker("quiet", config, database, by_name, calls, clock, urgent=False)
+    high = _worker("high", config, high_database, by_name, calls, clock, urgent=True)
+    messages = _messages(
+        config,
+        database,
         by_name,
-        config.levels,
-        timedelta(seconds=config.xcom_dedupe_seconds),
-        timedelta(seconds=config.xcom_escalation_seconds),
         lambda urgent: (high if urgent else quiet).wake(),
         clock,
         own_name,
-        kept=timedelta(days=config.xcom_messages_kept_days),
     )
     channels = ChannelService(database.open(ChannelStore), by_name, config.levels, clock)
-    escalation = EscalationService(
-        high_database.open(EscalationStore),
-        by_name,
-        timedelta(seconds=config.xcom_escalation_seconds),
-        config.xcom_poll_seconds,
-        clock,
-    )
+    escalation = _escalation(config, high_database, by_name, clock)
     sounds = SoundService(database.open(DeliveryStore), clock)
-    following = FollowService(
-        Queue(high_database), by_name, high.deliveries.settle, config.xcom_poll_seconds, clock
-    )
     unrecorded = UnrecordedService(
         database.open(ChannelStore), by_name, config.levels, messages.send, clock
     )
-    asking = Loop("xcom following", following.turn, clock)
-    remembering = Loop("xcom settings", unrecorded.turn, clock)
-    escalating = Loop("xcom escalation", escalation.turn, clock)
-    wakes = {QUIET: quiet.wake, HIGH: high.wake, SOUNDS: sounds.feed.wake}
-    listener = Listener(listening, own_name, wakes)
-    ready = migrated(database, Path(__file__).parent / "migrations")
-    server = _server(config, clock, ready, messages, channels, escalation, sounds, unrecorded)
-    side = metrics.serve(config.metrics_address)
+    windows = WindowService(database.open(WindowStore), messages.send, clock)
+    settle, poll_seconds = calls.ending(high.deliveries.settle), config.xcom_poll_seconds
+    following = FollowService(Queue(high_database), by_name, settle, poll_seconds, clock)
+    listener = Listener(
+        listening, own_name, {QUIET: quiet.wake, HIGH: high.wake, SOUNDS: sounds.feed.wake}
+    )
     stores: list[Part] = [database, high_database, listening, registered]
-    loops: list[Part] = [quiet, high, asking, escalating, sounds.feed, remembering, listener]
-    return App("xcom", [*stores, *loops, _retention(config, database, clock), side, server])
+    editing = EditService(PostedStore(database), by_name, clock)
+    turns: dict[str, Turn] = {"following": following.turn, "settings": unrecorded.turn}
+    turns |= {"escalation": escalation.turn, "edits": editing.turn, "windows": windows.turn}
+    turns |= _reading(config, high_database, registered, escalation, own_name, clock)
+    loops = [Loop(f"xcom {name}", turn, clock) for name, turn in turns.items()]
+    workers: list[Part] = [quiet, high, *loops, sounds.feed, listener]
+    side = metrics.serve(config.metrics_address)
+    workers.append(_retention(config, database, clock))
+    keys = _keys(config, high_database, escalation, clock)
+    servicers = _servicers(config, messages, channels, sounds, escalation, unrecorded, keys)
+    servicers.append((rpc.add_WindowsServiceServicer_to_server, WindowsServicer(windows, clock)))
+    server = _server(config, clock, database, servicers)
+    return App("xcom", [*stores, *workers, side, server])
 
 
 def _retention(config: Config, database: Database, clock: Clock) -> Loop:
@@ -188,29 +205,100 @@ def _retention(config: Config, database: Database, clock: Clock) -> Loop:
     return Loop("xcom retention", retention.turn, clock, first_delay_seconds=300)
 
 
+def _messages(
+    config: Config,
+    database: Database,
+    channels: Mapping[str, Channel],
+    wake: Callable[[bool], None],
+    clock: Clock,
+    own_name: str,
+) -> MessageService:
+    return MessageService(
+        database.open(MessageStore),
+        database.open(MessageStore, isolation="REPEATABLE READ"),
+        channels,
+        config.levels,
+        timedelta(seconds=config.xcom_dedupe_seconds),
+        timedelta(seconds=config.xcom_escalation_seconds),
+        wake,
+        clock,
+        own_name,
+        kept=timedelta(days=config.xcom_messages_kept_days),
+    )
+
+
+def _reading(
+    config: Config,
+    database: Database,
+    registered: registry.Channels,
+    escalation: EscalationService,
+    own_name: str,
+    clock: Clock,
+) -> dict[str, Turn]:
+    """One for each place where people answer, unless that is switched off."""
+    return {
+        f"replies {source.name}": ReplyService(
+            database.open(ReplyStore), source, registered.by_name, escalation, own_name, clock
+        ).turn
+        for source in (registered.reply_sources if config.xcom_replies else ())
+    }
+
+
+def _escalation(
+    config: Config, database: Database, channels: Mapping[str, Channel], clock: Clock
+) -> EscalationService:
+    return EscalationService(
+        database.open(EscalationStore),
+        channels,
+        timedelta(seconds=config.xcom_escalation_seconds),
+        config.xcom_poll_seconds,
+        clock,
+    )
+
+
+def _keys(config: Config, database: Database, escalation: EscalationService, clock: Clock) -> Keys:
+    return Keys(
+        database.open(CallStore),
+        config.public_url,
+        config.twilio_auth_token.get_secret_value(),
+        lambda message_id, by: escalation.acknowledge(message_id, by, None),
+        clock,
+    )
+
+
+def _servicers(
+    config: Config,
+    messages: MessageService,
+    channels: ChannelService,
+    sounds: SoundService,
+    escalation: EscalationService,
+    unrecorded: UnrecordedService,
+    keys: Keys,
+) -> list[Registration]:
+    only_local = not config.allow_insecure_listen
+    return [
+        (rpc.add_XComServiceServicer_to_server, XComServicer(messages, channels)),
+        (rpc.add_ChannelsServiceServicer_to_server, ChannelsServicer(channels, sounds)),
+        (rpc.add_EscalationServiceServicer_to_server, EscalationServicer(escalation, messages)),
+        (calls_rpc.add_CallsServiceServicer_to_server, CallsServicer(keys)),
+        (
+            unrecorded_rpc.add_UnrecordedServiceServicer_to_server,
+            UnrecordedServicer(unrecorded, only_local=only_local),
+        ),
+    ]
+
+
 def _server(
     config: Config,
     clock: Clock,
-    ready: Callable[[], Awaitable[None]],
-    messages: MessageService,
-    channels: ChannelService,
-    escalation: EscalationService,
-    sounds: SoundService,
-    unrecorded: UnrecordedService,
+    database: Database,
+    servicers: Sequence[Registration],
 ) -> GrpcServer:
     return GrpcServer(
         config.listen_address,
-        [
-            (rpc.add_XComServiceServicer_to_server, XComServicer(messages, channels)),
-            (rpc.add_ChannelsServiceServicer_to_server, ChannelsServicer(channels, sounds)),
-            (rpc.add_EscalationServiceServicer_to_server, EscalationServicer(escalation, messages)),
-            (
-                unrecorded_rpc.add_UnrecordedServiceServicer_to_server,
-                UnrecordedServicer(unrecorded, only_local=not config.allow_insecure_listen),
-            ),
-        ],
+        servicers,
         service_names=[f"sonic.xcom.v1.{name}Service" for name in _SERVICES],
-        ready=ready,
+        ready=migrated(database, Path(__file__).parent / "migrations"),
         channelz=config.channelz,
         clock=clock,
     )
@@ -221,6 +309,7 @@ def _worker(
     config: Config,
     database: Database,
     channels: Mapping[str, Channel],
+    calls: CallService,
     clock: Clock,
     *,
     urgent: bool,
@@ -237,7 +326,8 @@ def _worker(
     )
     links = Links(config.xcom_link_url, timedelta(seconds=config.xcom_link_seconds))
     begin, queue = database.open(DeliveryStore), Queue(database)
-    return Worker(name, DeliveryService(begin, queue, channels, rules, links, clock), clock)
+    deliveries = DeliveryService(begin, queue, channels, rules, links, calls, clock)
+    return Worker(name, deliveries, clock)
 
 
 def main() -> None:

@@ -139,6 +139,10 @@ delivery = Table(
     # What the provider calls what it took last, and when it took it.
     Column("receipt_id", Text, nullable=False, server_default=text("''")),
     Column("handed_over_time", DateTime(timezone=True)),
+    # What the channel shows it as, to be edited and answered.
+    Column("posted_id", Text, nullable=False, server_default=text("''")),
+    # How its incident stands by what is shown there; see deliveries/domain/standing.py.
+    Column("shown_standing", SmallInteger, nullable=False, server_default=text("0")),
     # That of its message; of a digest, that of the most urgent one it carries.
     Column("urgency", Double, nullable=False),
     UniqueConstraint("message_id", "channel", "address", name="delivery_once"),
@@ -168,6 +172,31 @@ Index(
     postgresql_where=text("state = 2"),
 )
 
+Index("delivery_posted", delivery.c.posted_id, postgresql_where=text("posted_id <> ''"))
+
+# What people answered, each once; not what they wrote.
+reply = Table(
+    "reply",
+    metadata,
+    Column("channel", Text, primary_key=True),
+    Column("provider_id", Text, primary_key=True),
+    # Empty when nothing followed.
+    Column("message_id", Text, nullable=False),
+    Column("verdict", Text, nullable=False),
+    Column("created_time", DateTime(timezone=True), nullable=False),
+)
+Index("reply_created", reply.c.created_time)
+
+# Which process reads what is answered on a channel, until when, and how far it is.
+reader = Table(
+    "reader",
+    metadata,
+    Column("channel", Text, primary_key=True),
+    Column("owner", Text, nullable=False),
+    Column("expires_time", DateTime(timezone=True), nullable=False),
+    Column("position", Text, nullable=False),
+)
+
 attempt = Table(
     "attempt",
     metadata,
@@ -181,6 +210,25 @@ attempt = Table(
     CheckConstraint("try_number >= 1", name="attempt_try"),
 )
 Index("attempt_recent", attempt.c.attempt_time)
+
+# Every call, written down before it is placed: the limits count these. Outlives messages.
+call = Table(
+    "call",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("delivery_id", Text, nullable=False),
+    Column("incident", Text, nullable=False),
+    Column("contact", Text, nullable=False),
+    Column("number_hash", Text, nullable=False),
+    Column("planned_time", DateTime(timezone=True), nullable=False),
+    Column("state", SmallInteger, nullable=False),
+    Column("receipt_id", Text, nullable=False, server_default=text("''")),
+    Column("outcome", Text, nullable=False, server_default=text("''")),
+    # A key was pressed in it.
+    Column("key_time", DateTime(timezone=True)),
+    CheckConstraint("state between 1 and 4", name="call_state"),
+)
+Index("call_planned", call.c.planned_time)
 
 # What is known of a channel; outlives messages.
 channel_record = Table(

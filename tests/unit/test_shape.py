@@ -54,10 +54,10 @@ NOUNS: dict[str, set[str]] = {
         "files",
         "sessions",
     },
-    "xcom": {"messages", "deliveries", "channels", "escalation"},
+    "xcom": {"messages", "deliveries", "channels", "escalation", "calls", "replies", "windows"},
     "price": {"prices", "history"},
     "monitor": {"monitors", "badges", "runs"},
-    "cyclone": {"cycles", "schedule", "lease"},
+    "cyclone": {"cycles", "schedule", "lease", "drills"},
     "withdrawals": {"assets", "supply", "gains", "gate", "prices", "decisions", "series"},
 }
 # A gateway and a command line hold no domain: their rooms are their own.

@@ -1,9 +1,9 @@
 """What `sonic` can be asked about: a module a noun, with its verbs."""
 
 from services.cli.nouns.alerts import ALERTS, LEDGER, RULES, THRESHOLDS
-from services.cli.nouns.cycles import CYCLES, DATA, SCHEDULE
+from services.cli.nouns.cycles import CYCLES, DATA, DRILLS, SCHEDULE
 from services.cli.nouns.hedges import HEDGES
-from services.cli.nouns.messages import CHANNELS, DELIVERIES
+from services.cli.nouns.messages import CHANNELS, DELIVERIES, WINDOWS
 from services.cli.nouns.monitors import MONITORS
 from services.cli.nouns.portfolio import MODIFIERS, PORTFOLIO
 from services.cli.nouns.positions import POSITIONS
@@ -25,8 +25,10 @@ NOUNS = (
     MONITORS,
     DELIVERIES,
     CHANNELS,
+    WINDOWS,
     WITHDRAWALS,
     CYCLES,
+    DRILLS,
     SCHEDULE,
     MODIFIERS,
     DATA,

@@ -23,6 +23,34 @@ CYCLES = Noun(
     ),
     "Look",
 )
+DRILLS = Noun(
+    "drill",
+    "Does the outside tell you when Sonic is dead?",
+    (
+        Verb(
+            "plan",
+            "cyclone.DrillsService.PlanDrill",
+            options=("start_time", "limit"),
+            renamed={"start_time": "at"},
+            help="Play dead to the outside for a while: no ping; everything else goes on."
+            " Keep the code.",
+            example="sonic drill plan --limit 30m",
+        ),
+        Verb(
+            "answer",
+            "cyclone.DrillsService.AnswerDrill",
+            ("code",),
+            help="The outside has told you: say so with the code of the drill.",
+        ),
+        Verb("cancel", "cyclone.DrillsService.CancelDrill", ("id",)),
+        Verb(
+            "list",
+            "cyclone.DrillsService.ListDrills",
+            columns=("id", "state", "start_time", "begun_time", "ended_time", "told_after"),
+        ),
+    ),
+    "Run",
+)
 SCHEDULE = Noun(
     "schedule",
     "When cycles run by themselves.",

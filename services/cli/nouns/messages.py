@@ -119,3 +119,39 @@ CHANNELS = Noun(
     ),
     "Act",
 )
+WINDOWS = Noun(
+    "windows",
+    "Maintenance windows: planned silence.",
+    (
+        Verb(
+            "list",
+            "xcom.WindowsService.ListMaintenanceWindows",
+            columns=("id", "name", "start_time", "end_time", "holds_high", "created_by"),
+        ),
+        Verb(
+            "add",
+            "xcom.WindowsService.CreateMaintenanceWindow",
+            ("maintenance_window.name",),
+            options=(
+                "maintenance_window.start_time",
+                "maintenance_window.end_time",
+                "maintenance_window.holds_high",
+                "maintenance_window.created_by",
+            ),
+            renamed={
+                "maintenance_window.start_time": "start",
+                "maintenance_window.end_time": "end",
+                "maintenance_window.created_by": "by",
+            },
+            help="Plan a silence: HIGH breaks through unless --holds-high.",
+            example="sonic windows add 'router swap' --end 2026-12-01T04:00Z",
+        ),
+        Verb(
+            "end",
+            "xcom.WindowsService.EndMaintenanceWindow",
+            ("id",),
+            help="End one now; what it held is told at once.",
+        ),
+    ),
+    "Act",
+)

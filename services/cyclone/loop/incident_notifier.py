@@ -45,15 +45,27 @@ class Pinger(Protocol):
         ...
 
 
+class Drills(Protocol):
+    """Whether the watcher plays dead to the outside."""
+
+    async def keeps_back(self) -> bool: ...
+
+
 class IncidentNotifier:
     """Holds the incidents as the owner knows them; read again whenever the lease is taken."""
 
     def __init__(
-        self, store: ProgressStore, deaths: DeathNotifier, pinger: Pinger | None, clock: Clock
+        self,
+        store: ProgressStore,
+        deaths: DeathNotifier,
+        pinger: Pinger | None,
+        drills: Drills,
+        clock: Clock,
     ) -> None:
         self._store = store
         self._deaths = deaths
         self._pinger = pinger
+        self._drills = drills
         self._clock = clock
         self._pinging: set[asyncio.Task[None]] = set()
         self.incidents: dict[str, Incident] = {}
@@ -146,6 +158,8 @@ class IncidentNotifier:
     async def _ping(
         self, pinger: Pinger, cycle: Cycle, epoch: int, totals: TotalsReading | None
     ) -> None:
+        if await self._drills.keeps_back():
+            return
         oldest = totals.oldest_mark_time if totals else None
         age = None if oldest is None else self._clock.now() - oldest
         try:

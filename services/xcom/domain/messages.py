@@ -76,6 +76,8 @@ class ChannelsReason(StrEnum):
 DUPLICATE = "DUPLICATE"
 NO_CHANNEL = "NO_CHANNEL"
 
+# Who says what this service says by itself.
+OWN_SOURCE = "xcom"
 # Writing into our own log reaches nobody: only when asked for, or when there is nothing else.
 LAST_RESORT = "log"
 # A sound in a room where nobody is reaches nobody either: it never stands alone, unless asked for.
@@ -97,6 +99,8 @@ JITTER_RATIO = 0.2
 # A provider that asks for a longer wait than this gets this.
 LONGEST_WAIT = timedelta(hours=1)
 
+# A phone lets a caller through who calls again soon.
+CALL_AGAIN = timedelta(seconds=10)
 # What was refused for good is asked once more after this.
 SECOND_LOOK = timedelta(seconds=10)
 
@@ -232,6 +236,8 @@ class DeliveryAttempt:
     is_own: bool = False
     # Its channel was switched off since.
     is_off: bool = False
+    # Why it is said now: RAISED, WORSE, REPEATED, HELD_UNTIL_NOW, RESOLVED.
+    reason_code: str = ""
     # Of a digest.
     worst: Worst | None = None
 
@@ -241,7 +247,8 @@ class Answer:
     """What a channel says about one try; without secrets. `permanent`: another try would not help.
 
     With a `receipt_id` it was taken and is not known to have arrived: the channel can be asked by
-    it.
+    it. `never_taken`: what failed is known not to go on there. `unanswered`: the channel works, but
+    no person heard it.
     """
 
     accepted: bool
@@ -250,6 +257,10 @@ class Answer:
     error: str = ""
     permanent: bool = False
     retry_after: timedelta | None = None
+    never_taken: bool = False
+    # What the channel calls the message that it shows: it can be edited, and answered.
+    posted_id: str = ""
+    unanswered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,12 +282,12 @@ class Verdict:
 
 # Whether something arrived is asked about this long after it was handed over, then ever more
 # rarely.
-_FIRST_LOOK_SECONDS, _LAST_LOOK_SECONDS = 2.0, 30.0
+_FIRST_LOOK_SECONDS = 2.0
 
 
-def next_look(age: timedelta) -> timedelta:
+def next_look(age: timedelta, longest_seconds: float) -> timedelta:
     """How long to wait before asking again about what was handed over `age` ago."""
-    seconds = min(max(age.total_seconds() / 2, _FIRST_LOOK_SECONDS), _LAST_LOOK_SECONDS)
+    seconds = min(max(age.total_seconds() / 2, _FIRST_LOOK_SECONDS), longest_seconds)
     return timedelta(seconds=seconds)
 
 
@@ -352,11 +363,14 @@ def judge(answer: Answer, try_number: int, chance: float, *, was_refused: bool) 
     DEAD when refused for good twice, or after the last try.
     """
     if answer.accepted and answer.receipt_id:
-        return Verdict(
-            DeliveryState.HANDED_OVER, AttemptOutcome.HANDED_OVER, next_look(timedelta())
-        )
+        wait = next_look(timedelta(), _FIRST_LOOK_SECONDS)
+        return Verdict(DeliveryState.HANDED_OVER, AttemptOutcome.HANDED_OVER, wait)
     if answer.accepted:
         return Verdict(DeliveryState.SENT, AttemptOutcome.SENT)
+    if answer.unanswered:
+        # Calls are counted where they are placed.
+        state = DeliveryState.DEAD if answer.permanent else DeliveryState.QUEUED
+        return Verdict(state, AttemptOutcome.FAILED, None if answer.permanent else CALL_AGAIN)
     if answer.permanent and not was_refused and try_number < MAX_TRIES:
         # One answer may be a mistake: a deployment, a proxy. The same one again is believed.
         wait = max(SECOND_LOOK * (1 + JITTER_RATIO * chance), answer.retry_after or timedelta())

@@ -13,6 +13,7 @@ from services.xcom.domain.messages import Level
 
 LEVELS = "levels"
 CHAIN = "chain"
+WINDOWS = "windows"
 
 
 class SettingSource(IntEnum):
@@ -93,11 +94,46 @@ class Chain:
 
 
 @dataclass(frozen=True, slots=True)
+class MaintenanceWindow:
+    """A planned silence from `start_time` until before `end_time`; `told_start`, `told_end`: people
+    were told of it.
+    """
+
+    id: str
+    name: str
+    start_time: datetime
+    end_time: datetime
+    holds_high: bool = False
+    created_by: str = ""
+    told_start: bool = False
+    told_end: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """Maintenance windows, the earliest first."""
+
+    windows: tuple[MaintenanceWindow, ...] = ()
+
+    def held_until(self, now: datetime, *, urgent: bool) -> datetime | None:
+        """When what is accepted now may be told, those that follow on each other together; None:
+        at once.
+        """
+        holding = [one for one in self.windows if one.holds_high or not urgent]
+        until = now
+        for one in sorted(holding, key=lambda one: one.start_time):
+            if one.start_time <= until < one.end_time:
+                until = one.end_time
+        return until if until > now else None
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything stored, and the revision of each document by name (0: never stored)."""
 
     levels: LevelSetting = LevelSetting()
     chain: Chain = Chain()
+    windows: Windows = Windows()
     channels: Mapping[str, ChannelSetting] = field(default_factory=dict)
     revisions: Mapping[str, int] = field(default_factory=dict)
 

@@ -26,6 +26,7 @@ from services.xcom.domain.messages import Answer, DeliveryAttempt, Level
 from services.xcom.domain.texts import titled_text, whole_text
 from services.xcom.senders.channel import Channel, refused, several
 from shared.clock import Clock
+from shared.config import HttpAddress
 
 # A service that hangs keeps its thread; more than this many and it is refused until they come back.
 _THREADS_PER_CHANNEL = 8
@@ -47,6 +48,9 @@ class AppriseSettings(BaseModel):
     )
     xcom_telegram_url: SecretStr = Field(
         SecretStr(""), description="apprise URL", examples=["tgram://..."]
+    )
+    telegram_url: HttpAddress = Field(
+        "https://api.telegram.org", description="where Telegram answers"
     )
     xcom_discord_url: SecretStr = Field(
         SecretStr(""), description="apprise URL", examples=["discord://..."]

@@ -28,9 +28,10 @@ class Channel(Protocol):
 
     `name`: lower case. `timeout_seconds`: bound of one whole try, held by the caller.
     `cooldown_seconds`: rest between two sends to one address. `rate_limited`: LOW and MEDIUM keep
-    to a budget. `followed_seconds`: how long it is asked whether what it took has arrived. `links`:
-    its texts carry a link to acknowledge. `destination_setting`: the environment variable that an
-    address given by a call replaces; empty when none can.
+    to a budget. `followed_seconds`: how long it is asked whether what it took has arrived, at
+    least every `look_seconds`. `links`: its texts carry a link to acknowledge.
+    `destination_setting`: the environment variable that an address given by a call replaces; empty
+    when none can.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Channel(Protocol):
     cooldown_seconds: float = 0.0
     rate_limited: bool = True
     followed_seconds: float = 0.0
+    look_seconds: float = 30.0
     links: bool = False
     destination_setting: str = ""
     # Several destinations of the environment: each by a reference that is no secret. Empty with
@@ -55,6 +57,12 @@ class Channel(Protocol):
     async def check(self, address: str) -> None:
         """ValueError with what is wrong about an address given by a call."""
         raise ValueError(f"{self.name} has one destination only, that of its environment")
+
+    def recipient(self, address: str) -> str:
+        """The number or chat that an address or reference leads to; empty where nobody answers by
+        one.
+        """
+        return ""
 
     def masked(self, address: str) -> str:
         """The address as it may be shown."""
@@ -130,6 +138,7 @@ def refused(status: int, line: str, retry_after: str, now: datetime) -> Answer:
         provider_status=line,
         error=f"answered {line}",
         permanent=400 <= status < 500 and status not in _PASSING,
+        never_taken=400 <= status < 500,
         retry_after=_wait(retry_after.strip(), now),
     )
 

@@ -9,13 +9,17 @@ from collections.abc import Mapping
 
 from pydantic import Field, field_validator
 
+from services.xcom.replies.service.replies import ReplySource
 from services.xcom.senders.apprise import APPRISE_CHANNELS, Apprise, AppriseSettings
 from services.xcom.senders.channel import Channel
 from services.xcom.senders.email import Email, EmailSettings
 from services.xcom.senders.guard import Guard
 from services.xcom.senders.log import Log
 from services.xcom.senders.sound import Sound, SoundSettings
-from services.xcom.senders.twilio import Sms, TwilioSettings, Voice
+from services.xcom.senders.telegram import Telegram, TelegramAddress
+from services.xcom.senders.telephone import Voice
+from services.xcom.senders.text_replies import TextReplies
+from services.xcom.senders.twilio import Sms, TwilioSettings
 from services.xcom.senders.webhook import Webhook, WebhookSettings
 from shared.clock import Clock
 
@@ -55,11 +59,23 @@ class Channels:
             Sms(settings, clock),
             Voice(settings, clock),
             Webhook(settings, clock, guard),
-            *(Apprise(name, settings, clock) for name in APPRISE_CHANNELS),
+            *(_chat(name, settings, clock) for name in APPRISE_CHANNELS),
             Sound(settings),
             Log(),
         )
+        self._own_number = settings.twilio_from
         self.by_name: Mapping[str, Channel] = {channel.name: channel for channel in channels}
+
+    @property
+    def reply_sources(self) -> list[ReplySource]:
+        """Where what people answer is fetched, as far as it is set."""
+        sms, telegram = self.by_name["sms"], self.by_name["telegram"]
+        found: list[ReplySource] = []
+        if isinstance(sms, Sms) and "TWILIO_FROM" not in sms.missing_settings:
+            found.append(TextReplies(sms, self._own_number))
+        if isinstance(telegram, Telegram):
+            found.append(telegram)
+        return found
 
     async def start(self) -> None:
         """Nothing to do: a channel that cannot be reached must not keep the service from
@@ -68,3 +84,13 @@ class Channels:
     async def stop(self) -> None:
         for channel in self.by_name.values():
             await channel.close()
+
+
+def _chat(name: str, settings: ChannelSettings, clock: Clock) -> Channel:
+    """Telegram by its own interface, which knows buttons and edits; a URL with more than a bot and
+    its chats is for the library, like every other service.
+    """
+    address = TelegramAddress(settings.xcom_telegram_url.get_secret_value().strip())
+    if name != Telegram.name or not address.chats:
+        return Apprise(name, settings, clock)
+    return Telegram(address, settings.telegram_url, settings.xcom_apprise_timeout_seconds, clock)

@@ -1,19 +1,19 @@
-"""SMS and calls through Twilio's REST interface."""
+"""What goes through Twilio's REST interface, and SMS; calls are in telephone.py."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from xml.sax.saxutils import escape
 
 import httpx
 from pydantic import BaseModel, Field, SecretStr, field_validator
 
 from services.xcom.domain.messages import Answer, DeliveryAttempt
-from services.xcom.domain.texts import short_text, spoken_text
+from services.xcom.domain.texts import short_text
 from services.xcom.senders.channel import (
     Channel,
     empty,
+    is_own,
     listed,
     masked_number,
     redacted,
@@ -44,15 +44,28 @@ class TwilioSettings(BaseModel):
     )
     twilio_url: str = Field("https://api.twilio.com", description="where Twilio answers")
     twilio_timeout_seconds: float = Field(15.0, gt=0, le=120, description="bound of one try")
+    voice_cooldown_seconds: float | None = Field(
+        None, description="no longer used: calls follow docs/waking.md; accepted, and told"
+    )
+    public_url: str = Field(
+        "",
+        description="address of the gateway as Twilio reaches it: a call is then acknowledged"
+        " by a key",
+        examples=["https://sonic.example.com"],
+    )
     sms_cooldown_seconds: float = Field(
         10.0,
         ge=0,
         le=3600,
         description="rest between two texts to one number; what waits becomes one",
     )
-    voice_cooldown_seconds: float = Field(
-        180.0, ge=0, le=86400, description="rest between two calls to one number"
-    )
+
+    @field_validator("public_url")
+    @classmethod
+    def _is_public(cls, value: str) -> str:
+        if value and not value.startswith("https://"):
+            raise ValueError("not an https URL")
+        return value
 
     @field_validator("twilio_to")
     @classmethod
@@ -71,7 +84,7 @@ class TwilioSettings(BaseModel):
         return value
 
 
-class _Twilio(Channel):
+class Twilio(Channel):
     """What both have in common: account, numbers, and how an answer is read."""
 
     destination_setting = "TWILIO_TO"
@@ -108,40 +121,58 @@ class _Twilio(Channel):
         if not _NUMBER.fullmatch(address):
             raise ValueError("not a phone number like +491701234567")
 
+    def recipient(self, address: str) -> str:
+        if is_own(address):
+            return self.own.get(address, "")
+        return address or (self._numbers[0] if self._numbers else "")
+
     def masked(self, address: str) -> str:
         return masked_number(address)
 
     async def send(self, attempt: DeliveryAttempt) -> Answer:
         number = attempt.address or self._numbers[0]
-        url = self._url(self._resource)
+        url = self.url(self._resource)
         form = {"To": number, "From": self._settings.twilio_from, **self._text_fields(attempt)}
         # Twilio keeps the first of two requests with the same token. One that failed there needs
         # another.
         parts = filter(None, (attempt.delivery_id, attempt.receipt_id))
         headers = {"I-Twilio-Idempotency-Token": "-".join(parts)}
         try:
-            response = await self._opened().post(url, data=form, headers=headers)
+            response = await self.opened().post(url, data=form, headers=headers)
         except httpx.TimeoutException:
             return Answer(accepted=False, error="no answer in time")
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            return Answer(accepted=False, error=f"not reached: {type(error).__name__}")
+            # Without a connection nothing was asked.
+            unasked = isinstance(error, httpx.ConnectError | httpx.InvalidURL)
+            problem = f"not reached: {type(error).__name__}"
+            return Answer(accepted=False, error=problem, never_taken=unasked)
         return self._read(response, number)
 
     async def follow(self, attempt: DeliveryAttempt) -> Answer | str:
-        try:
-            response = await self._opened().get(self._url(f"{self._resource}/{attempt.receipt_id}"))
-        except (httpx.HTTPError, httpx.InvalidURL):
+        response = await self.asked(f"{self._resource}/{attempt.receipt_id}")
+        status = found(response, "status") if response is not None else ""
+        if response is None or not status:
             return ""
-        status = _found(response, "status")
-        if not response.is_success or not status:
-            return ""
-        hidden = (self._token, self._sid, attempt.address or self._numbers[0])
-        text = redacted(" ".join(filter(None, (status, _found(response, "error_code")))), hidden)
+        text = self.without_secrets(
+            attempt, " ".join(filter(None, (status, found(response, "error_code"))))
+        )
         if status in self._arrived:
             return Answer(accepted=True, provider_status=text)
         if status in self._failed:
             return Answer(accepted=False, provider_status=text, error=f"did not arrive: {text}")
         return text
+
+    async def asked(self, path: str, **query: str) -> httpx.Response | None:
+        """What is answered of a resource; None when it is no answer."""
+        try:
+            response = await self.opened().get(self.url(path), params=query)
+        except (httpx.HTTPError, httpx.InvalidURL):
+            return None
+        return response if response.is_success else None
+
+    def without_secrets(self, attempt: DeliveryAttempt, text: str) -> str:
+        """What may go on record."""
+        return redacted(text, (self._token, self._sid, attempt.address or self._numbers[0]))
 
     async def close(self) -> None:
         if self._client is not None:
@@ -151,12 +182,14 @@ class _Twilio(Channel):
     def _text_fields(self, attempt: DeliveryAttempt) -> Mapping[str, str]:
         raise NotImplementedError
 
-    def _url(self, path: str) -> str:
+    def url(self, path: str) -> str:
+        """Of a resource of the account."""
         return (
             f"{self._settings.twilio_url.rstrip('/')}/2010-04-01/Accounts/{self._sid}/{path}.json"
         )
 
-    def _opened(self) -> httpx.AsyncClient:
+    def opened(self) -> httpx.AsyncClient:
+        """The client, with the account's name and password."""
         if self._client is None:
             self._client = httpx.AsyncClient(
                 auth=(self._sid, self._token),
@@ -173,7 +206,7 @@ class _Twilio(Channel):
         line = redacted(f"HTTP {status} {answered}", hidden)
         if response.is_success:
             # Queued there is not arrived: it is asked about by this name.
-            name = _found(response, "sid")
+            name = found(response, "sid")
             return Answer(
                 accepted=True, provider_status=line, receipt_id=name if _SID.fullmatch(name) else ""
             )
@@ -181,7 +214,7 @@ class _Twilio(Channel):
         return refused(status, line, retry_after, self._clock.now())
 
 
-class Sms(_Twilio):
+class Sms(Twilio):
     """One short text an attempt."""
 
     name = "sms"
@@ -208,43 +241,23 @@ class Sms(_Twilio):
         return {"Body": short_text(attempt)}
 
 
-class Voice(_Twilio):
-    """One call an attempt, in which the text is spoken."""
-
-    name = "voice"
-    followed_seconds = 180.0
-    _resource = "Calls"
-    _arrived = frozenset({"in-progress", "completed"})
-    _failed = frozenset({"busy", "failed", "no-answer", "canceled"})
-
-    def __init__(self, settings: TwilioSettings, clock: Clock) -> None:
-        super().__init__(settings, clock)
-        self.cooldown_seconds = settings.voice_cooldown_seconds
-
-    def _text_fields(self, attempt: DeliveryAttempt) -> Mapping[str, str]:
-        return {
-            "Twiml": f"<Response><Say>{escape(_speakable(spoken_text(attempt)))}</Say></Response>"
-        }
-
-
-def _speakable(text: str) -> str:
-    return "".join(character for character in text if character.isprintable())
-
-
 def _answered(response: httpx.Response) -> str:
     """Status and code of Twilio's own answer."""
-    return " ".join(
-        filter(None, (_found(response, name) for name in ("status", "code", "message")))
-    )
+    return " ".join(filter(None, (found(response, name) for name in ("status", "code", "message"))))
 
 
-def _found(response: httpx.Response, name: str) -> str:
+def found(response: httpx.Response, name: str) -> str:
     """A field of the answer as text; empty when there is none."""
+    value = body_of(response).get(name)
+    return str(value) if value else ""
+
+
+def body_of(response: httpx.Response) -> Mapping[str, object]:
+    """The answer's object; empty when it is none, or too long."""
     if len(response.content) > _BODY_LENGTH:
-        return ""
+        return {}
     try:
         body = response.json()
     except ValueError:
-        return ""
-    found = body.get(name) if isinstance(body, dict) else None
-    return str(found) if found else ""
+        return {}
+    return body if isinstance(body, dict) else {}

@@ -55,7 +55,8 @@ def _is_usable(url: str) -> bool:
 
 
 class Webhook(Channel):
-    """POSTs {message_id, delivery_id, level, subject, body, source, facts, created_time} as JSON.
+    """POSTs {message_id, delivery_id, level, reason, subject, body, source, facts, created_time} as
+    JSON. `reason`: RAISED, WORSE, REPEATED, HELD_UNTIL_NOW or RESOLVED.
 
     A receiver checks a request like this, before it parses anything:
 
@@ -153,6 +154,7 @@ def _body(attempt: DeliveryAttempt) -> bytes:
             "message_id": attempt.message_id,
             "delivery_id": attempt.delivery_id,
             "level": attempt.level.name,
+            "reason": attempt.reason_code,
             "subject": attempt.subject,
             "body": attempt.body,
             "source": attempt.source,

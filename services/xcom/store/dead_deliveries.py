@@ -24,6 +24,7 @@ _FAILED = Statement(f"""
             or coalesce(message.snoozed_until_time > :now, false)
             or exists (select from incident where key = message.incident_key
                 and message.incident_key <> '' and ended_time is not null) as settled,
+        message.escalation_due_time is not null as escalates,
         delivery.id as sibling_id, delivery.channel, delivery.address, delivery.state
     from message join delivery on delivery.message_id = message.id
     where message.id in {_CARRIED} order by message.id, delivery.id

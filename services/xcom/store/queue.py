@@ -24,6 +24,7 @@ from services.xcom.domain.messages import (
     Verdict,
 )
 from services.xcom.domain.settings import Settings
+from services.xcom.store.claimed import CLAIMED
 from services.xcom.store.listener import NOTIFY_CHANNEL, SOUNDS
 from services.xcom.store.settings import STORED, Fetches, parsed
 from services.xcom.store.worst import worst_of
@@ -52,17 +53,6 @@ _USAGE = Statement(f"""
             from unnest(cast(:channels as text[])) as wanted(channel))::text as fresh,
         {STORED} as settings
 """)
-_CLAIMED = f"""
-    claimed.id as delivery_id, claimed.message_id, claimed.channel, claimed.level,
-    claimed.tries as try_number, claimed.tries - claimed.spent_tries as fresh_try_number,
-    claimed.reason, claimed.address, claimed.contact, claimed.claimed_until, claimed.receipt_id,
-    claimed.handed_over_time, message.subject, message.body, message.source, message.facts,
-    message.created_time, message.kind,
-    -- Refused for good before: the second time it is believed.
-    claimed.tries - claimed.spent_tries > 1 and exists (select from attempt
-        where delivery_id = claimed.id and try_number > claimed.spent_tries
-        and outcome = {AttemptOutcome.REFUSED.value}) as was_refused
-"""
 # `busy` are those this process is still sending: a clock that jumps ahead must not send them twice.
 # A claim that ran out is one whose worker died: it counts as a try and is taken again. The settings
 # are those of the same moment: what was set before a message was accepted holds for it. What waits
@@ -101,13 +91,21 @@ _CLAIM = Statement(f"""
         insert into attempt (delivery_id, try_number, attempt_time, outcome, provider_status, error)
         select id, tries, :now, {AttemptOutcome.UNFINISHED.value}, '', '' from claimed
         where tries - spent_tries <= {MAX_TRIES})
-    select {_CLAIMED}, {STORED} as settings, look.due_channels, look.next_time
+    select {CLAIMED}, {STORED} as settings, look.due_channels, look.next_time
     from look left join claimed on true left join message on message.id = claimed.message_id
     order by claimed.urgency desc, claimed.due_time, claimed.id
 """)
 _RENEW = Statement("""
     update delivery set claimed_until = :until
     where id = :id and state = 1 and tries = :try_number returning 1
+""")
+# As if it had not been claimed: no try was made.
+_PUT_OFF = Statement("""
+    with put_off as (
+        update delivery set tries = tries - 1, claimed_until = null, due_time = :until
+        where id = :id and state = 1 and tries = :try_number returning id)
+    delete from attempt using put_off
+    where delivery_id = put_off.id and attempt.try_number = :try_number
 """)
 # A receipt counts whenever it comes; a failure only from the one who holds the claim. What was
 # cancelled while it was sent has arrived all the same; what a digest carries ends as it ends. A
@@ -120,9 +118,10 @@ _SETTLE = Statement(f"""
             cast(:provider_statuses as text[]), cast(:errors as text[]),
             cast(:due_times as timestamptz[]), cast(:sent_times as timestamptz[]),
             cast(:error_times as timestamptz[]), cast(:rested_times as timestamptz[]),
-            cast(:receipt_ids as text[]), cast(:handed_over_times as timestamptz[]))
+            cast(:receipt_ids as text[]), cast(:handed_over_times as timestamptz[]),
+            cast(:posted_ids as text[]))
             as own(id, channel, try_number, state, outcome, provider_status, error, due_time,
-                sent_time, error_time, rested_time, receipt_id, handed_over_time)),
+                sent_time, error_time, rested_time, receipt_id, handed_over_time, posted_id)),
     tried as (
         update attempt set outcome = receipt.outcome, provider_status = receipt.provider_status,
             error = receipt.error
@@ -134,6 +133,7 @@ _SETTLE = Statement(f"""
             sent_time = receipt.sent_time, provider_status = receipt.provider_status,
             handed_over_time = coalesce(receipt.handed_over_time, delivery.handed_over_time),
             receipt_id = coalesce(nullif(receipt.receipt_id, ''), delivery.receipt_id),
+            posted_id = coalesce(nullif(receipt.posted_id, ''), delivery.posted_id),
             last_error = coalesce(nullif(receipt.error, ''), last_error)
         from receipt
         where delivery.id = receipt.id
@@ -179,7 +179,7 @@ _FOLLOW = Statement(f"""
     claimed as (
         update delivery set claimed_until = :until from due where delivery.id = due.id
         returning delivery.*)
-    select {_CLAIMED} from claimed join message on message.id = claimed.message_id
+    select {CLAIMED} from claimed join message on message.id = claimed.message_id
 """)
 # Nothing new of it, or only a word: ask again later.
 _ASK_AGAIN = Statement(f"""
@@ -297,6 +297,11 @@ class Queue:
         values = {"id": attempt.delivery_id, "try_number": attempt.try_number, "until": until}
         return bool(await self._source.fetch(_RENEW, **values))
 
+    async def put_off(self, attempt: DeliveryAttempt, until: datetime) -> None:
+        """What was claimed is not tried now; nothing when another one has it by now."""
+        values = {"id": attempt.delivery_id, "try_number": attempt.try_number, "until": until}
+        await self._source.fetch(_PUT_OFF, **values)
+
     async def settle(self, receipts: Sequence[Receipt]) -> None:
         """Write down how tries ended, for the deliveries, what they carry, the attempts and the
         channels.
@@ -324,9 +329,13 @@ class Queue:
                 for one, wait in zip(receipts, waits, strict=True)
             ],
             sent_times=times(DeliveryState.SENT),
-            error_times=[None if one.answer.accepted else one.now for one in receipts],
+            error_times=[
+                None if one.answer.accepted or one.answer.unanswered else one.now
+                for one in receipts
+            ],
             rested_times=[one.rested_time for one in receipts],
             receipt_ids=[one.answer.receipt_id for one in receipts],
+            posted_ids=[one.answer.posted_id for one in receipts],
             handed_over_times=times(DeliveryState.HANDED_OVER),
         )
 

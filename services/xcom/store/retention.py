@@ -46,6 +46,14 @@ _ACKNOWLEDGEMENTS = Statement(f"""
     delete from acknowledgement where sequence in (select sequence from acknowledgement
         where created_time < :before order by sequence limit {PORTION_ROWS})
 """)
+_CALLS = Statement(f"""
+    delete from call where id in (select id from call
+        where planned_time < :before order by planned_time limit {PORTION_ROWS})
+""")
+_REPLIES = Statement(f"""
+    delete from reply where (channel, provider_id) in (select channel, provider_id from reply
+        where created_time < :before order by created_time limit {PORTION_ROWS})
+""")
 
 
 class RetentionStore:
@@ -69,3 +77,11 @@ class RetentionStore:
     async def forget_acknowledgements(self, before: datetime) -> int:
         """What people said here; who sent the messages has read it long ago."""
         return await self._transaction.execute(_ACKNOWLEDGEMENTS, before=before)
+
+    async def forget_calls(self, before: datetime) -> int:
+        """Calls that no limit counts any more."""
+        return await self._transaction.execute(_CALLS, before=before)
+
+    async def forget_replies(self, before: datetime) -> int:
+        """Replies to what nobody can answer any more."""
+        return await self._transaction.execute(_REPLIES, before=before)

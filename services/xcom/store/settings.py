@@ -13,10 +13,12 @@ from pydantic import TypeAdapter
 from services.xcom.domain.settings import (
     CHAIN,
     LEVELS,
+    WINDOWS,
     Chain,
     ChannelSetting,
     LevelSetting,
     Settings,
+    Windows,
 )
 from shared.database.statement import Statement
 from shared.database.transaction import Transaction
@@ -24,6 +26,7 @@ from shared.database.transaction import Transaction
 _CHANNEL: Final = "channel:"
 _LEVELS = TypeAdapter(LevelSetting)
 _CHAIN = TypeAdapter(Chain)
+_WINDOWS = TypeAdapter(Windows)
 _SETTING = TypeAdapter(ChannelSetting)
 
 # Everything stored, as one text.
@@ -46,6 +49,7 @@ def parsed(stored: str | None) -> Settings:
     documents = {name: value for name, value, _ in json.loads(stored or "[]")}
     return Settings(
         levels=_LEVELS.validate_python(documents.get(LEVELS, {})),
+        windows=_WINDOWS.validate_python(documents.get(WINDOWS, {})),
         chain=_CHAIN.validate_python(documents.get(CHAIN, {})),
         channels={
             name.removeprefix(_CHANNEL): _SETTING.validate_python(value)
@@ -89,6 +93,10 @@ class SettingStore:
     async def put_chain(self, value: Chain, etag: str, now: datetime) -> bool:
         """As put_levels."""
         return await self._put(CHAIN, _CHAIN.dump_json(value), etag, now)
+
+    async def put_windows(self, value: Windows, etag: str, now: datetime) -> bool:
+        """As put_levels."""
+        return await self._put(WINDOWS, _WINDOWS.dump_json(value), etag, now)
 
     async def put_channel(
         self, channel: str, value: ChannelSetting, etag: str, now: datetime

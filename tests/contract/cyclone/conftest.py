@@ -67,7 +67,7 @@ class House:
         """A replica that is up, and has had its chance to take the lease."""
         app = build(self.config(**changes), clock or SystemClock())
         await self._stack.enter_async_context(app)
-        channel = Channel(app.address)
+        self.channel = channel = Channel(app.address)
         self._stack.push_async_callback(channel.stop)
         stub: Any = channel.stub(rpc.CycloneServiceStub)
         await until(lambda: self.value("select expires_time > clock_timestamp() from lease"))

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
+from sonic.xcom.v1 import calls_pb2_grpc as calls_rpc
 from sonic.xcom.v1 import xcom_pb2 as pb
 from sonic.xcom.v1 import xcom_pb2_grpc as rpc
 
@@ -54,6 +55,8 @@ class Xcom:
         await self._stack.enter_async_context(App("channel", [channel]))
         self.stub = channel.stub(rpc.XComServiceStub)
         self.channels = channel.stub(rpc.ChannelsServiceStub)
+        self.windows = channel.stub(rpc.WindowsServiceStub)
+        self.calls = channel.stub(calls_rpc.CallsServiceStub)
         self.escalation = channel.stub(rpc.EscalationServiceStub)
         return self.stub
 

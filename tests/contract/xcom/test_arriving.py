@@ -55,7 +55,7 @@ async def test_a_call_is_sent_when_it_was_answered_and_not_while_it_rings(
     twilio.standing["Calls"] = "completed"
     await becomes(xcom, message.id, "voice", "SENT", 3)
     sent = await xcom.settled(message.id, "voice")
-    assert (sent.provider_status, len(twilio.calls)) == ("completed", 1)
+    assert (sent.provider_status, len(twilio.calls)) == ("heard by a person, 14 s", 1)
     assert sent.attempts[0].outcome == pb.ATTEMPT_OUTCOME_SENT
 
 
@@ -69,7 +69,7 @@ async def test_a_call_that_nobody_took_is_a_failed_try_and_is_made_again(
     await xcom.push_until(lambda: len(twilio.calls) == 2)
     await becomes(xcom, message.id, "voice", "SENT", 2)
     first, second = (await xcom.settled(message.id, "voice", tries=2)).attempts
-    assert (first.outcome, first.error) == (pb.ATTEMPT_OUTCOME_FAILED, f"did not arrive: {status}")
+    assert (first.outcome, first.error) == (pb.ATTEMPT_OUTCOME_FAILED, f"nobody heard it: {status}")
     assert second.outcome == pb.ATTEMPT_OUTCOME_SENT
     # Another token: with the same one Twilio would answer with the call that failed.
     tokens = {one.headers["i-twilio-idempotency-token"] for one in twilio.received if one.raw}

@@ -195,6 +195,7 @@ async def test_a_webhook_arrives_signed_and_complete(
         "message_id": message.id,
         "delivery_id": delivery.id,
         "level": "HIGH",
+        "reason": "RAISED",
         "subject": "Grüße – 4 %",
         "body": message.body,
         "source": "alerts",

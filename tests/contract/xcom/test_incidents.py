@@ -359,3 +359,14 @@ async def test_who_was_told_of_it_before_hears_a_plain_end(xcom: Xcom, hook: Fak
     end = await over(xcom)
     assert [one.reason for one in end.deliveries] == [pb.DELIVERY_REASON_ACCEPTED]
     assert (await xcom.deliveries(waiting.id))["webhook"].state == pb.DELIVERY_STATE_CANCELLED
+
+
+async def test_every_payload_says_why_it_comes_now(xcom: Xcom, hook: FakeWebhook) -> None:
+    await xcom.start(**hook_settings(hook))
+    fields = {"channels": ["webhook"], "incident_key": "reasons"}
+    said = []
+    for level, ends in (("LOW", False), ("LOW", False), ("HIGH", False), ("LOW", True)):
+        message = await xcom.send(level, ends_incident=ends, **fields)
+        await xcom.settled(message.id, "webhook")
+        said.append(hook.received[-1].body["reason"])
+    assert said == ["RAISED", "REPEATED", "WORSE", "RESOLVED"]

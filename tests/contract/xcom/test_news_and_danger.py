@@ -7,12 +7,14 @@ from datetime import timedelta
 import pytest
 from sonic.xcom.v1 import xcom_pb2 as pb
 
+from services.xcom.calls.service.calls import CallService
 from services.xcom.deliveries.service.deliveries import DeliveryService, QueueRules
 from services.xcom.domain.messages import Draft, Kind, Level
 from services.xcom.domain.settings import LevelDefaults
 from services.xcom.escalation.service.links import Links
 from services.xcom.messages.service.messages import MessageService
 from services.xcom.senders.registry import Channels, ChannelSettings
+from services.xcom.store.calls import CallStore
 from services.xcom.store.deliveries import DeliveryStore
 from services.xcom.store.messages import MessageStore
 from services.xcom.store.queue import Queue
@@ -94,6 +96,7 @@ async def test_danger_is_claimed_before_news_and_the_nearest_to_liquidation_firs
             channels,
             QueueRules(urgent=urgent),
             Links("", timedelta(days=1)),
+            CallService(database.open(CallStore), channels, clock),
             clock,
         )
         claimed.append([attempt.subject for attempt in (await sender.claim({})).attempts])

@@ -132,7 +132,7 @@ async def test_calls_rest_and_what_waited_is_spoken_in_one(
     ]
     for message in later:
         await xcom.settled(message.id, "sms")
-    clock.advance(178)
+    clock.advance(40)
     await xcom.channel("voice")
     assert (len(twilio.calls), len(twilio.texts)) == (1, 4)
     await xcom.push_until(lambda: len(twilio.calls) == 2, 10)

@@ -92,6 +92,12 @@ def services(hook: FakeWebhook, monkeypatch: pytest.MonkeyPatch) -> FakeWebhook:
     return hook
 
 
+def settings(services: FakeWebhook, name: str, url: str) -> dict[str, object]:
+    """Where Telegram's own interface is reached it is asked for replies too: not here."""
+    base_url = services.url.removesuffix("/hook")
+    return {f"xcom_{name}_url": url, "telegram_url": base_url, "xcom_replies": False}
+
+
 def _judged(received: Received) -> Reply:
     if b"parse_mode" in received.raw:
         body = json.loads(received.raw)
@@ -100,6 +106,10 @@ def _judged(received: Received) -> Reply:
                 400, body=b'{"ok":false,"description":"Bad Request: can\'t parse entities"}'
             )
         # What is left when the entities are read.
+        if len(_telegram(received).encode("utf-16-le")) // 2 > 4096:
+            return Reply(400, body=b'{"ok":false,"description":"Bad Request: message is too long"}')
+        return Reply(body=b'{"ok":true,"result":{"message_id":1}}')
+    if received.path.endswith("/sendMessage"):
         if len(_telegram(received).encode("utf-16-le")) // 2 > 4096:
             return Reply(400, body=b'{"ok":false,"description":"Bad Request: message is too long"}')
         return Reply(body=b'{"ok":true,"result":{"message_id":1}}')
@@ -115,7 +125,7 @@ async def test_an_alert_arrives_letter_by_letter(
     read: Callable[[Received], str],
     limit: int,
 ) -> None:
-    await xcom.start(**{f"xcom_{name}_url": url})
+    await xcom.start(**settings(services, name, url))
     message = await xcom.send("HIGH", channels=[name], subject=SUBJECT, body=BODY)
     sent = await xcom.settled(message.id, name)
     assert sent.state == pb.DELIVERY_STATE_SENT
@@ -134,7 +144,7 @@ async def test_a_test_of_a_channel_sends_the_signs_of_an_alert(
     read: Callable[[Received], str],
     limit: int,
 ) -> None:
-    await xcom.start(**{f"xcom_{name}_url": url})
+    await xcom.start(**settings(services, name, url))
     answer = await xcom.stub.TestChannel(pb.TestChannelRequest(channel=name))
     assert answer.ok
     text = read(services.received[0])
@@ -152,7 +162,7 @@ async def test_what_is_too_long_is_cut_and_says_how_much_is_missing(
     limit: int,
     character: str,
 ) -> None:
-    await xcom.start(**{f"xcom_{name}_url": url})
+    await xcom.start(**settings(services, name, url))
     lines = [f"{number} {character * 15}" for number in range(500)]
     body = "\n".join(lines)
     message = await xcom.send("HIGH", channels=[name], subject=SUBJECT, body=body)

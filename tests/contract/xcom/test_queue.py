@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 from sonic.xcom.v1 import xcom_pb2 as pb
 
+from services.xcom.calls.service.calls import CallService
 from services.xcom.deliveries.service import deliveries
 from services.xcom.deliveries.service.deliveries import DeliveryService, QueueRules
 from services.xcom.domain.messages import RETRY_SECONDS, Draft, Level
@@ -17,6 +18,7 @@ from services.xcom.domain.settings import LevelDefaults
 from services.xcom.escalation.service.links import Links
 from services.xcom.messages.service.messages import MessageService
 from services.xcom.senders.registry import Channels, ChannelSettings
+from services.xcom.store.calls import CallStore
 from services.xcom.store.deliveries import DeliveryStore
 from services.xcom.store.messages import MessageStore
 from services.xcom.store.queue import Queue
@@ -332,8 +334,9 @@ def sender(database: Database, hook: FakeWebhook, clock: PushedClock) -> Deliver
     channels = Channels(ChannelSettings.model_validate(hook_settings(hook)), clock).by_name
     rules = QueueRules(urgent=True)
     links = Links("", timedelta(days=1))
+    calls = CallService(database.open(CallStore), channels, clock)
     return DeliveryService(
-        database.open(DeliveryStore), Queue(database), channels, rules, links, clock
+        database.open(DeliveryStore), Queue(database), channels, rules, links, calls, clock
     )
 
 

@@ -46,6 +46,7 @@ NOT_FOR_PEOPLE = {
     "ResolveDeath": "cyclone tells of its end",
     "Send": "services tell people by it",
     "SendBatch": "services tell people by it",
+    "PressKey": "the telephone's provider asks it, by the gateway",
     "SendUnrecorded": "sonic up tells people by it while no database answers",
     "ReportDecision": "withdrawals tells alerts of its advice",
     "SettleIncident": "alerts tells xcom how an incident ended",

@@ -53,6 +53,8 @@ class FailedMessage:
     created_time: datetime
     settled: bool
     siblings: Sequence[Sibling]
+    # Somebody is to be notified next, or it is looked at once more.
+    escalates: bool = False
 
     @property
     def is_failure_notice(self) -> bool:

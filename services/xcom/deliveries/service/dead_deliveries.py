@@ -14,6 +14,7 @@ from services.xcom.deliveries.domain.dead_deliveries import (
 )
 from services.xcom.domain.messages import (
     LAST_RESORT,
+    OWN_SOURCE,
     UNSURE,
     ChannelsReason,
     Choice,
@@ -31,8 +32,6 @@ from services.xcom.store.enqueue import ExtraDelivery
 from services.xcom.store.queue import Receipt
 from services.xcom.store.settings import parsed
 from shared.names import new_id
-
-_SOURCE = "xcom"
 
 
 class DeadDeliveries:
@@ -55,7 +54,12 @@ class DeadDeliveries:
             # A room where nobody is: only what reaches nobody by another way goes further.
             failed_messages = [one for one in failed_messages if not one.lives]
         for failed in failed_messages:
-            await self._fall_back(store, configured, failed, now)
+            # While there is somebody left to be called in turn, contacts are not called at once.
+            in_turn = receipt.answer.unanswered and failed.escalates
+            await self._fall_back(store, configured, failed, now, in_turn=in_turn)
+        if receipt.answer.unanswered:
+            # It was delivered as far as a channel can.
+            return
         to_notify = [one for one in failed_messages if one.needs_notice]
         # What was tried anew and died again was notified when it died first.
         if (
@@ -71,13 +75,15 @@ class DeadDeliveries:
         configured: ConfiguredChannels,
         failed: FailedMessage,
         now: datetime,
+        *,
+        in_turn: bool,
     ) -> None:
         """By every other way at once; with no other left, by all of them again,
         ever more rarely."""
         contacts = configured.settings.chain.contacts
         fallbacks = failed.fallbacks(
             configured.everywhere(),
-            configured.contact_routes(),
+            () if in_turn else configured.contact_routes(),
         )
         sure = [route for route in fallbacks if route.channel not in UNSURE]
         rest = failed.rest(now)
@@ -92,7 +98,7 @@ class DeadDeliveries:
             extra = ExtraDelivery(new_id("dlv"), failed.id, route.channel, now, route.address)
             reason = DeliveryReason.ESCALATION if route in names else DeliveryReason.FALLBACK
             await store.queue([extra], reason, names.get(route, ""), now)
-        if fallbacks and contacts and failed.level is Level.HIGH:
+        if fallbacks and contacts and failed.level is Level.HIGH and not in_turn:
             wait = timedelta(seconds=contacts[-1].wait_seconds)
             await store.all_notified(failed.id, len(contacts), now + wait)
 
@@ -132,7 +138,7 @@ class DeadDeliveries:
             level=Level.HIGH if loud else Level.MEDIUM,
             subject=subject[:300],
             body=body,
-            source=_SOURCE,
+            source=OWN_SOURCE,
             dedupe_key=f"dead {dead.channel} {dead.address} {reason_of(answer)}"[:200],
             facts={"channel": attempt.channel, "delivery_id": attempt.delivery_id},
         )

@@ -15,6 +15,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from services.xcom.calls.service.calls import CallService, PutOff
 from services.xcom.channels.service.configured_channels import ConfiguredChannels
 from services.xcom.channels.service.sending import send
 from services.xcom.deliveries.domain.capacity import Budget
@@ -90,6 +91,7 @@ class DeliveryService:
         channels: Mapping[str, Channel],
         rules: QueueRules,
         links: Links,
+        calls: CallService,
         clock: Clock,
         chance: Callable[[], float] = random.random,
     ) -> None:
@@ -99,6 +101,7 @@ class DeliveryService:
         self._channels = channels
         self._rules = rules
         self._links = links
+        self._calls = calls
         self._dead_deliveries = DeadDeliveries(channels)
         self._clock = clock
         self._chance = chance
@@ -176,7 +179,7 @@ class DeliveryService:
         Whether something may be due, or not, by its end: it is tried again, or its channel rests.
         """
         if attempt.fresh_try_number > MAX_TRIES:
-            answer = Answer(accepted=False, error=CRASHED)
+            answer: Answer | PutOff = Answer(accepted=False, error=CRASHED)
         else:
             began = time.monotonic()
             async with self._turns[attempt.channel]:
@@ -187,7 +190,10 @@ class DeliveryService:
                         delivery=attempt.delivery_id,
                     )
                     return True
-                answer = await self._send(attempt)
+                answer = await self._tried(attempt)
+        if isinstance(answer, PutOff):
+            await self._queue.put_off(attempt, answer.until)
+            return True
         state = await self.settle(attempt, answer, self._rested_time(attempt, answer))
         return state is not DeliveryState.SENT or bool(
             self._channels[attempt.channel].cooldown_seconds
@@ -225,6 +231,11 @@ class DeliveryService:
                     return None
                 await self._clock.sleep(pause_seconds)
         return verdict.state
+
+    async def _tried(self, attempt: DeliveryAttempt) -> Answer | PutOff:
+        if not attempt.is_off and self._calls.concern(attempt.channel):
+            return await self._calls.place(attempt, self._send)
+        return await self._send(attempt)
 
     async def _send(self, attempt: DeliveryAttempt) -> Answer:
         if attempt.is_off:

@@ -17,7 +17,7 @@ from shared.clock import Clock
 Settle = Callable[[DeliveryAttempt, Answer], Awaitable[object]]
 
 _AT_ONCE = 20
-_CLAIM = timedelta(seconds=60)
+_CLAIM = timedelta(seconds=30)
 _SHORTEST_PAUSE_SECONDS = 0.2
 
 
@@ -65,4 +65,4 @@ class FollowService:
 
 def _next_time(now: datetime, age: timedelta, channel: Channel) -> datetime:
     left = timedelta(seconds=channel.followed_seconds) - age
-    return now + min(next_look(age), left)
+    return now + min(next_look(age, channel.look_seconds), left)

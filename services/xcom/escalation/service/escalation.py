@@ -115,7 +115,7 @@ class EscalationService:
     async def acknowledge(self, id: str, by: str, snooze: timedelta | None) -> Message:
         """Stop the escalation, or put it off. NotFound MESSAGE_NOT_FOUND."""
         async with self._begin() as store:
-            return await self._acknowledged(store, id, by, snooze)
+            return await self.acknowledge_in(store, id, by, snooze)
 
     async def settle(
         self,
@@ -174,7 +174,7 @@ class EscalationService:
             shown = await self._shown(store, token, now)
             if not await store.use_link(token_hash(token), now):
                 raise FailedPrecondition("LINK_USED", "this link was used before")
-            message = await self._acknowledged(store, shown.link.message_id, _BY_LINK, wait)
+            message = await self.acknowledge_in(store, shown.link.message_id, _BY_LINK, wait)
         return ShownLink(replace(shown.link, used_time=now), message)
 
     async def turn(self) -> float:
@@ -251,9 +251,10 @@ class EscalationService:
         due_time = max(now, last + cooldown) if last is not None else now
         return ExtraDelivery(new_id("dlv"), message_id, route.channel, due_time, route.address)
 
-    async def _acknowledged(
+    async def acknowledge_in(
         self, store: EscalationStore, id: str, by: str, snooze: timedelta | None
     ) -> Message:
+        """`acknowledge`, as a part of something else."""
         now = self._clock.now()
         message = await store.message(id)
         if message is None:

@@ -11,7 +11,9 @@ from functools import lru_cache
 from services.xcom.channels.service.configured_channels import ConfiguredChannels
 from services.xcom.domain.messages import (
     DUPLICATE,
+    LAST_RESORT,
     NO_CHANNEL,
+    OWN_SOURCE,
     URGENT,
     ChannelsReason,
     Choice,
@@ -159,11 +161,18 @@ class MessageService:
             choice = Choice((), ChannelsReason.WHO_HEARD)
         recipients = [*recipients, *map(Recipient, configured.routes(choice.channels))]
         message = message_of(draft, choice, recipients, self._clock.now())
-        return replace(
-            message,
-            deliveries=[await self._rested(store, one) for one in message.deliveries],
-            escalation_due_time=self._escalation_time(message, settings),
-        )
+        deliveries = [await self._rested(store, one) for one in message.deliveries]
+        escalation_due_time = self._escalation_time(message, settings)
+        if (until := _window_end(draft, settings, message.created_time)) is not None:
+            deliveries = [
+                replace(one, due_time=max(one.due_time, until))
+                if one.channel != LAST_RESORT
+                else one
+                for one in deliveries
+            ]
+            if escalation_due_time is not None:
+                escalation_due_time += until - message.created_time
+        return replace(message, deliveries=deliveries, escalation_due_time=escalation_due_time)
 
     async def resend(self, id: str) -> Delivery:
         """Queue a delivery again that was given up; one that waits is answered as it is.
@@ -296,6 +305,15 @@ class MessageService:
             return error
         subject, body = marked(draft.subject, draft.body, draft.facts)
         return replace(draft, subject=subject, body=body, channels=tuple(dict.fromkeys(names)))
+
+
+def _window_end(draft: Draft, settings: Settings, now: datetime) -> datetime | None:
+    """Until when a maintenance window holds it. What is said of windows is not held, nor of ways
+    that fail.
+    """
+    if draft.level is Level.ACTION or draft.source == OWN_SOURCE:
+        return None
+    return settings.windows.held_until(now, urgent=draft.urgency >= URGENT)
 
 
 def _suppressed(message: Message) -> Message:

@@ -34,6 +34,8 @@ class Retention:
             "messages": await self._forget(RetentionStore.forget_messages, before),
             "requests": await self._forget(RetentionStore.forget_requests, before),
             "incidents": await self._forget(RetentionStore.forget_incidents, before_incidents),
+            "replies": await self._forget(RetentionStore.forget_replies, before_incidents),
+            "calls": await self._forget(RetentionStore.forget_calls, before_incidents),
             "acknowledgements": await self._forget(
                 RetentionStore.forget_acknowledgements, before_incidents
             ),

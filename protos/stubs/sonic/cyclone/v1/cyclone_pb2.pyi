@@ -156,6 +156,16 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The mask names a field that cannot be changed."""
     ERROR_REASON_CLEAR_INCOMPLETE: _ErrorReason.ValueType  # 10
     """A service did not clear its rows; the kinds are named in the metadata, the others are cleared; retry."""
+    ERROR_REASON_NO_HEARTBEAT: _ErrorReason.ValueType  # 11
+    """No outside heartbeat is set, so nobody outside could tell."""
+    ERROR_REASON_DRILL_PLANNED: _ErrorReason.ValueType  # 12
+    """Another drill is planned or running; it is named."""
+    ERROR_REASON_DRILL_NOT_FOUND: _ErrorReason.ValueType  # 13
+    """No drill with this id that is not over."""
+    ERROR_REASON_DRILL_NOT_RUNNING: _ErrorReason.ValueType  # 14
+    """No drill is running: there is nothing to answer."""
+    ERROR_REASON_WRONG_CODE: _ErrorReason.ValueType  # 15
+    """The code is not that of the drill that is running."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call of this service fails."""
@@ -184,7 +194,117 @@ ERROR_REASON_UNKNOWN_FIELD: ErrorReason.ValueType  # 9
 """The mask names a field that cannot be changed."""
 ERROR_REASON_CLEAR_INCOMPLETE: ErrorReason.ValueType  # 10
 """A service did not clear its rows; the kinds are named in the metadata, the others are cleared; retry."""
+ERROR_REASON_NO_HEARTBEAT: ErrorReason.ValueType  # 11
+"""No outside heartbeat is set, so nobody outside could tell."""
+ERROR_REASON_DRILL_PLANNED: ErrorReason.ValueType  # 12
+"""Another drill is planned or running; it is named."""
+ERROR_REASON_DRILL_NOT_FOUND: ErrorReason.ValueType  # 13
+"""No drill with this id that is not over."""
+ERROR_REASON_DRILL_NOT_RUNNING: ErrorReason.ValueType  # 14
+"""No drill is running: there is nothing to answer."""
+ERROR_REASON_WRONG_CODE: ErrorReason.ValueType  # 15
+"""The code is not that of the drill that is running."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
+
+class _DrillState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _DrillStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DrillState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    DRILL_STATE_UNSPECIFIED: _DrillState.ValueType  # 0
+    """Never sent."""
+    DRILL_STATE_PLANNED: _DrillState.ValueType  # 1
+    """It begins later."""
+    DRILL_STATE_RUNNING: _DrillState.ValueType  # 2
+    """The outside hears nothing."""
+    DRILL_STATE_ANSWERED: _DrillState.ValueType  # 3
+    """Somebody was told by the outside, and answered."""
+    DRILL_STATE_TIMED_OUT: _DrillState.ValueType  # 4
+    """Nobody answered within its limit."""
+    DRILL_STATE_HIGH_STANDS: _DrillState.ValueType  # 5
+    """It ended by itself because an alert stood at HIGH, or alerts did not say."""
+    DRILL_STATE_CANCELLED: _DrillState.ValueType  # 6
+    """Taken back."""
+
+class DrillState(_DrillState, metaclass=_DrillStateEnumTypeWrapper):
+    """How a drill stands."""
+
+DRILL_STATE_UNSPECIFIED: DrillState.ValueType  # 0
+"""Never sent."""
+DRILL_STATE_PLANNED: DrillState.ValueType  # 1
+"""It begins later."""
+DRILL_STATE_RUNNING: DrillState.ValueType  # 2
+"""The outside hears nothing."""
+DRILL_STATE_ANSWERED: DrillState.ValueType  # 3
+"""Somebody was told by the outside, and answered."""
+DRILL_STATE_TIMED_OUT: DrillState.ValueType  # 4
+"""Nobody answered within its limit."""
+DRILL_STATE_HIGH_STANDS: DrillState.ValueType  # 5
+"""It ended by itself because an alert stood at HIGH, or alerts did not say."""
+DRILL_STATE_CANCELLED: DrillState.ValueType  # 6
+"""Taken back."""
+Global___DrillState: _TypeAlias = DrillState  # noqa: Y015
+
+@_typing.final
+class Drill(_message.Message):
+    """The watcher plays dead to the outside, to see how long it takes until somebody is told."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    BEGUN_TIME_FIELD_NUMBER: _builtins.int
+    ENDED_TIME_FIELD_NUMBER: _builtins.int
+    TOLD_AFTER_FIELD_NUMBER: _builtins.int
+    CODE_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Drill id."""
+    state: Global___DrillState.ValueType
+    """How it stands."""
+    code: _builtins.str
+    """What answers it; only in the answer of PlanDrill."""
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """Begins with the first good cycle after."""
+
+    @_builtins.property
+    def limit(self) -> _duration_pb2.Duration:
+        """Ends by itself after."""
+
+    @_builtins.property
+    def begun_time(self) -> _timestamp_pb2.Timestamp:
+        """The first ping was kept back at."""
+
+    @_builtins.property
+    def ended_time(self) -> _timestamp_pb2.Timestamp:
+        """Over since."""
+
+    @_builtins.property
+    def told_after(self) -> _duration_pb2.Duration:
+        """From the first ping that was kept back to the answer; unset without one."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        state: Global___DrillState.ValueType = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        limit: _duration_pb2.Duration | None = ...,
+        begun_time: _timestamp_pb2.Timestamp | None = ...,
+        ended_time: _timestamp_pb2.Timestamp | None = ...,
+        told_after: _duration_pb2.Duration | None = ...,
+        code: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["begun_time", b"begun_time", "ended_time", b"ended_time", "limit", b"limit", "start_time", b"start_time", "told_after", b"told_after"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["begun_time", b"begun_time", "code", b"code", "ended_time", b"ended_time", "id", b"id", "limit", b"limit", "start_time", b"start_time", "state", b"state", "told_after", b"told_after"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Drill: _TypeAlias = Drill  # noqa: Y015
 
 @_typing.final
 class Step(_message.Message):
@@ -441,6 +561,134 @@ class Schedule(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Schedule: _TypeAlias = Schedule  # noqa: Y015
+
+@_typing.final
+class PlanDrillRequest(_message.Message):
+    """Request of PlanDrill."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    START_TIME_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """Begins then; unset: now."""
+
+    @_builtins.property
+    def limit(self) -> _duration_pb2.Duration:
+        """Ends by itself after this, 5 minutes to 4 hours; unset: 30 minutes."""
+
+    def __init__(
+        self,
+        *,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        limit: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["limit", b"limit", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["limit", b"limit", "start_time", b"start_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PlanDrillRequest: _TypeAlias = PlanDrillRequest  # noqa: Y015
+
+@_typing.final
+class AnswerDrillRequest(_message.Message):
+    """Request of AnswerDrill."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    code: _builtins.str
+    """The code that PlanDrill answered."""
+    def __init__(
+        self,
+        *,
+        code: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AnswerDrillRequest: _TypeAlias = AnswerDrillRequest  # noqa: Y015
+
+@_typing.final
+class CancelDrillRequest(_message.Message):
+    """Request of CancelDrill."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Drill id."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CancelDrillRequest: _TypeAlias = CancelDrillRequest  # noqa: Y015
+
+@_typing.final
+class ListDrillsRequest(_message.Message):
+    """Request of ListDrills."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """Rows wanted: 0 = 50, more than 500 gives 500."""
+    page_token: _builtins.str
+    """Token of the previous page."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListDrillsRequest: _TypeAlias = ListDrillsRequest  # noqa: Y015
+
+@_typing.final
+class ListDrillsResponse(_message.Message):
+    """Answer of ListDrills."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DRILLS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty on the last page."""
+    @_builtins.property
+    def drills(self) -> _containers.RepeatedCompositeFieldContainer[Global___Drill]:
+        """One page, newest first."""
+
+    def __init__(
+        self,
+        *,
+        drills: _abc.Iterable[Global___Drill] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["drills", b"drills", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListDrillsResponse: _TypeAlias = ListDrillsResponse  # noqa: Y015
 
 @_typing.final
 class RunCycleRequest(_message.Message):

@@ -454,3 +454,213 @@ class CycloneService:
             timeout,
             metadata,
             _registered_method=True)
+
+
+class DrillsServiceStub:
+    """Whether the outside tells when this system is dead.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.PlanDrill = channel.unary_unary(
+                '/sonic.cyclone.v1.DrillsService/PlanDrill',
+                request_serializer=sonic_dot_cyclone_dot_v1_dot_cyclone__pb2.PlanDrillRequest.SerializeToString,
+                response_deserializer=sonic_dot_cyclone_dot_v1_dot_cyclone__pb2.Drill.FromString,
+                _registered_method=True)
+        self.AnswerDrill = channel.unary_unary(
+                '/sonic.cyclone.v1.DrillsService/AnswerDrill',
+                request_serializer=sonic_dot_cyclone_dot_v1_dot_cyclone__pb2.AnswerDrillRequest.SerializeToString,
+                response_deserializer=sonic_dot_cyclone_dot_v1_dot_cyclone__pb2.Drill.FromString,
+                _registered_method=True)
+        self.CancelDrill = channel.unary_unary(
+                '/sonic.cyclone.v1.DrillsService/CancelDrill',
+                request_serializer=sonic_dot_cyclone_dot_v1_dot_cyclone__pb2.CancelDrillRequest.SerializeToString,
+                response_deserializer=sonic_dot_cyclone_dot_v1_dot_cyclone__pb2.Drill.FromString,
+                _registered_method=True)
+        self.ListDrills = channel.unary_unary(
+                '/sonic.cyclone.v1.DrillsService/ListDrills',
+                request_serializer=sonic_dot_cyclone_dot_v1_dot_cyclone__pb2.ListDrillsRequest.SerializeToString,
+                response_deserializer=sonic_dot_cyclone_dot_v1_dot_cyclone__pb2.ListDrillsResponse.FromString,
+                _registered_method=True)
+
+
+class DrillsServiceServicer:
+    """Whether the outside tells when this system is dead.
+    """
+
+    def PlanDrill(self, request, context):
+        """Plans one. While it runs no ping goes to HEARTBEAT_URL; cycles, alerts and messages go on. It ends when it is
+        answered, after its limit, and as soon as an alert stands at HIGH.
+        Fails with NO_HEARTBEAT, DRILL_PLANNED, INVALID_FIELD, BAD_TIME, BAD_DURATION.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AnswerDrill(self, request, context):
+        """Says that the outside told: by the code of the drill. Fails with DRILL_NOT_RUNNING, WRONG_CODE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CancelDrill(self, request, context):
+        """Takes one back, or ends it. Fails with DRILL_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListDrills(self, request, context):
+        """Drills, newest first. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_DrillsServiceServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'PlanDrill': grpc.unary_unary_rpc_method_handler(
+                    servicer.PlanDrill,
+                    request_deserializer=sonic_dot_cyclone_dot_v1_dot_cyclone__pb2.PlanDrillRequest.FromString,
+                    response_serializer=sonic_dot_cyclone_dot_v1_dot_cyclone__pb2.Drill.SerializeToString,
+            ),
+            'AnswerDrill': grpc.unary_unary_rpc_method_handler(
+                    servicer.AnswerDrill,
+                    request_deserializer=sonic_dot_cyclone_dot_v1_dot_cyclone__pb2.AnswerDrillRequest.FromString,
+                    response_serializer=sonic_dot_cyclone_dot_v1_dot_cyclone__pb2.Drill.SerializeToString,
+            ),
+            'CancelDrill': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelDrill,
+                    request_deserializer=sonic_dot_cyclone_dot_v1_dot_cyclone__pb2.CancelDrillRequest.FromString,
+                    response_serializer=sonic_dot_cyclone_dot_v1_dot_cyclone__pb2.Drill.SerializeToString,
+            ),
+            'ListDrills': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListDrills,
+                    request_deserializer=sonic_dot_cyclone_dot_v1_dot_cyclone__pb2.ListDrillsRequest.FromString,
+                    response_serializer=sonic_dot_cyclone_dot_v1_dot_cyclone__pb2.ListDrillsResponse.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'sonic.cyclone.v1.DrillsService', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('sonic.cyclone.v1.DrillsService', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class DrillsService:
+    """Whether the outside tells when this system is dead.
+    """
+
+    @staticmethod
+    def PlanDrill(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.cyclone.v1.DrillsService/PlanDrill',
+            sonic_dot_cyclone_dot_v1_dot_cyclone__pb2.PlanDrillRequest.SerializeToString,
+            sonic_dot_cyclone_dot_v1_dot_cyclone__pb2.Drill.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AnswerDrill(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.cyclone.v1.DrillsService/AnswerDrill',
+            sonic_dot_cyclone_dot_v1_dot_cyclone__pb2.AnswerDrillRequest.SerializeToString,
+            sonic_dot_cyclone_dot_v1_dot_cyclone__pb2.Drill.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelDrill(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.cyclone.v1.DrillsService/CancelDrill',
+            sonic_dot_cyclone_dot_v1_dot_cyclone__pb2.CancelDrillRequest.SerializeToString,
+            sonic_dot_cyclone_dot_v1_dot_cyclone__pb2.Drill.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListDrills(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.cyclone.v1.DrillsService/ListDrills',
+            sonic_dot_cyclone_dot_v1_dot_cyclone__pb2.ListDrillsRequest.SerializeToString,
+            sonic_dot_cyclone_dot_v1_dot_cyclone__pb2.ListDrillsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)

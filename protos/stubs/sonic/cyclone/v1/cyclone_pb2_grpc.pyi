@@ -123,3 +123,59 @@ class CycloneServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
 def add_CycloneServiceServicer_to_server(servicer: CycloneServiceServicer, server: _aio.Server) -> None: ...
+
+class DrillsServiceStub:
+    """Whether the outside tells when this system is dead."""
+
+    def __init__(self, channel: _aio.Channel) -> None: ...
+    PlanDrill: _aio.UnaryUnaryMultiCallable[_cyclone_pb2.PlanDrillRequest, _cyclone_pb2.Drill]
+    """Plans one. While it runs no ping goes to HEARTBEAT_URL; cycles, alerts and messages go on. It ends when it is
+    answered, after its limit, and as soon as an alert stands at HIGH.
+    Fails with NO_HEARTBEAT, DRILL_PLANNED, INVALID_FIELD, BAD_TIME, BAD_DURATION.
+    """
+    AnswerDrill: _aio.UnaryUnaryMultiCallable[_cyclone_pb2.AnswerDrillRequest, _cyclone_pb2.Drill]
+    """Says that the outside told: by the code of the drill. Fails with DRILL_NOT_RUNNING, WRONG_CODE."""
+    CancelDrill: _aio.UnaryUnaryMultiCallable[_cyclone_pb2.CancelDrillRequest, _cyclone_pb2.Drill]
+    """Takes one back, or ends it. Fails with DRILL_NOT_FOUND."""
+    ListDrills: _aio.UnaryUnaryMultiCallable[_cyclone_pb2.ListDrillsRequest, _cyclone_pb2.ListDrillsResponse]
+    """Drills, newest first. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH."""
+
+class DrillsServiceServicer(metaclass=_abc_1.ABCMeta):
+    """Whether the outside tells when this system is dead."""
+
+    @_abc_1.abstractmethod
+    def PlanDrill(
+        self,
+        request: _cyclone_pb2.PlanDrillRequest,
+        context: _aio.ServicerContext[_cyclone_pb2.PlanDrillRequest, _abc.Awaitable[_cyclone_pb2.Drill]],
+    ) -> _abc.Awaitable[_cyclone_pb2.Drill]:
+        """Plans one. While it runs no ping goes to HEARTBEAT_URL; cycles, alerts and messages go on. It ends when it is
+        answered, after its limit, and as soon as an alert stands at HIGH.
+        Fails with NO_HEARTBEAT, DRILL_PLANNED, INVALID_FIELD, BAD_TIME, BAD_DURATION.
+        """
+
+    @_abc_1.abstractmethod
+    def AnswerDrill(
+        self,
+        request: _cyclone_pb2.AnswerDrillRequest,
+        context: _aio.ServicerContext[_cyclone_pb2.AnswerDrillRequest, _abc.Awaitable[_cyclone_pb2.Drill]],
+    ) -> _abc.Awaitable[_cyclone_pb2.Drill]:
+        """Says that the outside told: by the code of the drill. Fails with DRILL_NOT_RUNNING, WRONG_CODE."""
+
+    @_abc_1.abstractmethod
+    def CancelDrill(
+        self,
+        request: _cyclone_pb2.CancelDrillRequest,
+        context: _aio.ServicerContext[_cyclone_pb2.CancelDrillRequest, _abc.Awaitable[_cyclone_pb2.Drill]],
+    ) -> _abc.Awaitable[_cyclone_pb2.Drill]:
+        """Takes one back, or ends it. Fails with DRILL_NOT_FOUND."""
+
+    @_abc_1.abstractmethod
+    def ListDrills(
+        self,
+        request: _cyclone_pb2.ListDrillsRequest,
+        context: _aio.ServicerContext[_cyclone_pb2.ListDrillsRequest, _abc.Awaitable[_cyclone_pb2.ListDrillsResponse]],
+    ) -> _abc.Awaitable[_cyclone_pb2.ListDrillsResponse]:
+        """Drills, newest first. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH."""
+
+def add_DrillsServiceServicer_to_server(servicer: DrillsServiceServicer, server: _aio.Server) -> None: ...

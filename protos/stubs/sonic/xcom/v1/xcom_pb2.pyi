@@ -328,6 +328,14 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """A duration is malformed."""
     ERROR_REASON_BAD_TIME: _ErrorReason.ValueType  # 18
     """A time is malformed."""
+    ERROR_REASON_WINDOW_NOT_FOUND: _ErrorReason.ValueType  # 21
+    """No maintenance window with this id, or one that is over."""
+    ERROR_REASON_TOO_MANY_WINDOWS: _ErrorReason.ValueType  # 22
+    """So many maintenance windows are planned already."""
+    ERROR_REASON_CALL_NOT_FOUND: _ErrorReason.ValueType  # 19
+    """No call of this delivery, or one in which a key was pressed before."""
+    ERROR_REASON_SIGNATURE_WRONG: _ErrorReason.ValueType  # 20
+    """What was sent is not signed by who it says that it is from."""
     ERROR_REASON_NOT_LOCAL: _ErrorReason.ValueType  # 30
     """Only a process on the same machine may ask for this."""
     ERROR_REASON_TOO_MANY_UNRECORDED: _ErrorReason.ValueType  # 31
@@ -376,6 +384,14 @@ ERROR_REASON_BAD_DURATION: ErrorReason.ValueType  # 17
 """A duration is malformed."""
 ERROR_REASON_BAD_TIME: ErrorReason.ValueType  # 18
 """A time is malformed."""
+ERROR_REASON_WINDOW_NOT_FOUND: ErrorReason.ValueType  # 21
+"""No maintenance window with this id, or one that is over."""
+ERROR_REASON_TOO_MANY_WINDOWS: ErrorReason.ValueType  # 22
+"""So many maintenance windows are planned already."""
+ERROR_REASON_CALL_NOT_FOUND: ErrorReason.ValueType  # 19
+"""No call of this delivery, or one in which a key was pressed before."""
+ERROR_REASON_SIGNATURE_WRONG: ErrorReason.ValueType  # 20
+"""What was sent is not signed by who it says that it is from."""
 ERROR_REASON_NOT_LOCAL: ErrorReason.ValueType  # 30
 """Only a process on the same machine may ask for this."""
 ERROR_REASON_TOO_MANY_UNRECORDED: ErrorReason.ValueType  # 31
@@ -417,6 +433,52 @@ ATTEMPT_OUTCOME_REFUSED: AttemptOutcome.ValueType  # 4
 ATTEMPT_OUTCOME_HANDED_OVER: AttemptOutcome.ValueType  # 5
 """The channel took it; how it ends is not known yet."""
 Global___AttemptOutcome: _TypeAlias = AttemptOutcome  # noqa: Y015
+
+@_typing.final
+class MaintenanceWindow(_message.Message):
+    """A planned time in which people are not told: what stands at its end is told then."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    HOLDS_HIGH_FIELD_NUMBER: _builtins.int
+    CREATED_BY_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Window id; made by the service."""
+    name: _builtins.str
+    """What it is for; one line."""
+    holds_high: _builtins.bool
+    """Whether it holds HIGH as well: otherwise HIGH breaks through."""
+    created_by: _builtins.str
+    """Who made it."""
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """Begins; unset when it is made: now."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """Ends, at most 7 days after its start."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        name: _builtins.str = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+        holds_high: _builtins.bool = ...,
+        created_by: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_by", b"created_by", "end_time", b"end_time", "holds_high", b"holds_high", "id", b"id", "name", b"name", "start_time", b"start_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MaintenanceWindow: _TypeAlias = MaintenanceWindow  # noqa: Y015
 
 @_typing.final
 class Message(_message.Message):
@@ -1126,6 +1188,93 @@ class Sound(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Sound: _TypeAlias = Sound  # noqa: Y015
+
+@_typing.final
+class CreateMaintenanceWindowRequest(_message.Message):
+    """Request of CreateMaintenanceWindow."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MAINTENANCE_WINDOW_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def maintenance_window(self) -> Global___MaintenanceWindow:
+        """The window; its id is ignored."""
+
+    def __init__(
+        self,
+        *,
+        maintenance_window: Global___MaintenanceWindow | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["maintenance_window", b"maintenance_window"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["maintenance_window", b"maintenance_window"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateMaintenanceWindowRequest: _TypeAlias = CreateMaintenanceWindowRequest  # noqa: Y015
+
+@_typing.final
+class ListMaintenanceWindowsRequest(_message.Message):
+    """Request of ListMaintenanceWindows."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListMaintenanceWindowsRequest: _TypeAlias = ListMaintenanceWindowsRequest  # noqa: Y015
+
+@_typing.final
+class ListMaintenanceWindowsResponse(_message.Message):
+    """Answer of ListMaintenanceWindows."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MAINTENANCE_WINDOWS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def maintenance_windows(self) -> _containers.RepeatedCompositeFieldContainer[Global___MaintenanceWindow]:
+        """All of them."""
+
+    def __init__(
+        self,
+        *,
+        maintenance_windows: _abc.Iterable[Global___MaintenanceWindow] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["maintenance_windows", b"maintenance_windows"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListMaintenanceWindowsResponse: _TypeAlias = ListMaintenanceWindowsResponse  # noqa: Y015
+
+@_typing.final
+class EndMaintenanceWindowRequest(_message.Message):
+    """Request of EndMaintenanceWindow."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Window id."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EndMaintenanceWindowRequest: _TypeAlias = EndMaintenanceWindowRequest  # noqa: Y015
 
 @_typing.final
 class SendRequest(_message.Message):

@@ -1010,3 +1010,168 @@ class EscalationService:
             timeout,
             metadata,
             _registered_method=True)
+
+
+class WindowsServiceStub:
+    """Planned silence, told at its start and at its end.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.CreateMaintenanceWindow = channel.unary_unary(
+                '/sonic.xcom.v1.WindowsService/CreateMaintenanceWindow',
+                request_serializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.CreateMaintenanceWindowRequest.SerializeToString,
+                response_deserializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.MaintenanceWindow.FromString,
+                _registered_method=True)
+        self.ListMaintenanceWindows = channel.unary_unary(
+                '/sonic.xcom.v1.WindowsService/ListMaintenanceWindows',
+                request_serializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.ListMaintenanceWindowsRequest.SerializeToString,
+                response_deserializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.ListMaintenanceWindowsResponse.FromString,
+                _registered_method=True)
+        self.EndMaintenanceWindow = channel.unary_unary(
+                '/sonic.xcom.v1.WindowsService/EndMaintenanceWindow',
+                request_serializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.EndMaintenanceWindowRequest.SerializeToString,
+                response_deserializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.MaintenanceWindow.FromString,
+                _registered_method=True)
+
+
+class WindowsServiceServicer:
+    """Planned silence, told at its start and at its end.
+    """
+
+    def CreateMaintenanceWindow(self, request, context):
+        """Plans one. What is accepted in it is kept and told at its end if it still stands; HIGH breaks through unless the
+        window holds it, ACTION always does. Fails with INVALID_FIELD, BAD_TIME, TOO_MANY_WINDOWS.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListMaintenanceWindows(self, request, context):
+        """Those that go on, are planned, or ended within 30 days, by their start.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EndMaintenanceWindow(self, request, context):
+        """Ends one now, or takes a planned one back; what it held is told at once. Fails with WINDOW_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_WindowsServiceServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'CreateMaintenanceWindow': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateMaintenanceWindow,
+                    request_deserializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.CreateMaintenanceWindowRequest.FromString,
+                    response_serializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.MaintenanceWindow.SerializeToString,
+            ),
+            'ListMaintenanceWindows': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListMaintenanceWindows,
+                    request_deserializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.ListMaintenanceWindowsRequest.FromString,
+                    response_serializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.ListMaintenanceWindowsResponse.SerializeToString,
+            ),
+            'EndMaintenanceWindow': grpc.unary_unary_rpc_method_handler(
+                    servicer.EndMaintenanceWindow,
+                    request_deserializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.EndMaintenanceWindowRequest.FromString,
+                    response_serializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.MaintenanceWindow.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'sonic.xcom.v1.WindowsService', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('sonic.xcom.v1.WindowsService', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class WindowsService:
+    """Planned silence, told at its start and at its end.
+    """
+
+    @staticmethod
+    def CreateMaintenanceWindow(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.xcom.v1.WindowsService/CreateMaintenanceWindow',
+            sonic_dot_xcom_dot_v1_dot_xcom__pb2.CreateMaintenanceWindowRequest.SerializeToString,
+            sonic_dot_xcom_dot_v1_dot_xcom__pb2.MaintenanceWindow.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListMaintenanceWindows(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.xcom.v1.WindowsService/ListMaintenanceWindows',
+            sonic_dot_xcom_dot_v1_dot_xcom__pb2.ListMaintenanceWindowsRequest.SerializeToString,
+            sonic_dot_xcom_dot_v1_dot_xcom__pb2.ListMaintenanceWindowsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EndMaintenanceWindow(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.xcom.v1.WindowsService/EndMaintenanceWindow',
+            sonic_dot_xcom_dot_v1_dot_xcom__pb2.EndMaintenanceWindowRequest.SerializeToString,
+            sonic_dot_xcom_dot_v1_dot_xcom__pb2.MaintenanceWindow.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)

@@ -279,3 +279,47 @@ class EscalationServiceServicer(metaclass=_abc_1.ABCMeta):
         """Uses a link, once. Fails with LINK_NOT_FOUND, LINK_EXPIRED, LINK_USED, BAD_DURATION."""
 
 def add_EscalationServiceServicer_to_server(servicer: EscalationServiceServicer, server: _aio.Server) -> None: ...
+
+class WindowsServiceStub:
+    """Planned silence, told at its start and at its end."""
+
+    def __init__(self, channel: _aio.Channel) -> None: ...
+    CreateMaintenanceWindow: _aio.UnaryUnaryMultiCallable[_xcom_pb2.CreateMaintenanceWindowRequest, _xcom_pb2.MaintenanceWindow]
+    """Plans one. What is accepted in it is kept and told at its end if it still stands; HIGH breaks through unless the
+    window holds it, ACTION always does. Fails with INVALID_FIELD, BAD_TIME, TOO_MANY_WINDOWS.
+    """
+    ListMaintenanceWindows: _aio.UnaryUnaryMultiCallable[_xcom_pb2.ListMaintenanceWindowsRequest, _xcom_pb2.ListMaintenanceWindowsResponse]
+    """Those that go on, are planned, or ended within 30 days, by their start."""
+    EndMaintenanceWindow: _aio.UnaryUnaryMultiCallable[_xcom_pb2.EndMaintenanceWindowRequest, _xcom_pb2.MaintenanceWindow]
+    """Ends one now, or takes a planned one back; what it held is told at once. Fails with WINDOW_NOT_FOUND."""
+
+class WindowsServiceServicer(metaclass=_abc_1.ABCMeta):
+    """Planned silence, told at its start and at its end."""
+
+    @_abc_1.abstractmethod
+    def CreateMaintenanceWindow(
+        self,
+        request: _xcom_pb2.CreateMaintenanceWindowRequest,
+        context: _aio.ServicerContext[_xcom_pb2.CreateMaintenanceWindowRequest, _abc.Awaitable[_xcom_pb2.MaintenanceWindow]],
+    ) -> _abc.Awaitable[_xcom_pb2.MaintenanceWindow]:
+        """Plans one. What is accepted in it is kept and told at its end if it still stands; HIGH breaks through unless the
+        window holds it, ACTION always does. Fails with INVALID_FIELD, BAD_TIME, TOO_MANY_WINDOWS.
+        """
+
+    @_abc_1.abstractmethod
+    def ListMaintenanceWindows(
+        self,
+        request: _xcom_pb2.ListMaintenanceWindowsRequest,
+        context: _aio.ServicerContext[_xcom_pb2.ListMaintenanceWindowsRequest, _abc.Awaitable[_xcom_pb2.ListMaintenanceWindowsResponse]],
+    ) -> _abc.Awaitable[_xcom_pb2.ListMaintenanceWindowsResponse]:
+        """Those that go on, are planned, or ended within 30 days, by their start."""
+
+    @_abc_1.abstractmethod
+    def EndMaintenanceWindow(
+        self,
+        request: _xcom_pb2.EndMaintenanceWindowRequest,
+        context: _aio.ServicerContext[_xcom_pb2.EndMaintenanceWindowRequest, _abc.Awaitable[_xcom_pb2.MaintenanceWindow]],
+    ) -> _abc.Awaitable[_xcom_pb2.MaintenanceWindow]:
+        """Ends one now, or takes a planned one back; what it held is told at once. Fails with WINDOW_NOT_FOUND."""
+
+def add_WindowsServiceServicer_to_server(servicer: WindowsServiceServicer, server: _aio.Server) -> None: ...

@@ -1,0 +1,1 @@
+"""Calls: when one may be placed, whether a person heard it."""

@@ -1,0 +1,1 @@
+"""Use cases of calls: placed within the limits, acknowledged by a key."""

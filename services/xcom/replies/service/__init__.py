@@ -1,0 +1,1 @@
+"""Use cases of replies: read by one process at a time, each counts once."""

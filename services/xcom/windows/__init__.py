@@ -1,0 +1,1 @@
+"""Maintenance windows: planned silence, told at its start and at its end."""
