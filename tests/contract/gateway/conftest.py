@@ -93,7 +93,7 @@ async def web(scripted: str) -> AsyncIterator[httpx.AsyncClient]:
 
 
 @pytest.fixture
-async def house(databases: Databases, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
+async def served(databases: Databases, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
     """A client of a gateway in front of real price, positions and alerts servers."""
     addresses: dict[str, str] = {}
     parts: list[tuple[str, Callable[..., App], type, dict[str, object]]] = [

@@ -24,8 +24,8 @@ from tests.contract.gateway.test_connections import Gate, gate
 THRESHOLDS = "/v1/thresholds"
 
 
-async def _threshold(house: httpx.AsyncClient) -> tuple[str, str]:
-    found = (await house.get(THRESHOLDS, params={"page_size": 1})).json()["thresholds"][0]
+async def _threshold(served: httpx.AsyncClient) -> tuple[str, str]:
+    found = (await served.get(THRESHOLDS, params={"page_size": 1})).json()["thresholds"][0]
     return f"{THRESHOLDS}/{found['id']}", found["etag"]
 
 
@@ -41,38 +41,38 @@ async def test_head_says_what_get_says_without_the_body(web: httpx.AsyncClient) 
 
 
 async def test_a_change_is_made_of_the_version_that_was_read_and_of_no_other(
-    house: httpx.AsyncClient,
+    served: httpx.AsyncClient,
 ) -> None:
-    at, etag = await _threshold(house)
-    changed = await house.patch(at, json={"enabled": False}, headers={"if-match": f'"{etag}"'})
+    at, etag = await _threshold(served)
+    changed = await served.patch(at, json={"enabled": False}, headers={"if-match": f'"{etag}"'})
     assert changed.status_code == 200, changed.text
     assert changed.headers["etag"] == f'"{changed.json()["etag"]}"'
-    late = await house.patch(at, json={"enabled": True}, headers={"if-match": f'"{etag}"'})
+    late = await served.patch(at, json={"enabled": True}, headers={"if-match": f'"{etag}"'})
     assert late.status_code == 412
     assert late.json()["error"]["details"][0]["reason"] == "ETAG_MISMATCH"
-    both = await house.patch(
+    both = await served.patch(
         at, json={"enabled": True, "etag": "other"}, headers={"if-match": f'"{etag}"'}
     )
     assert both.json()["error"]["details"][0]["reason"] == "BAD_IF_MATCH"
-    star = await house.patch(at, json={"enabled": True}, headers={"if-match": "*"})
+    star = await served.patch(at, json={"enabled": True}, headers={"if-match": "*"})
     assert star.status_code == 200
 
 
 async def test_a_version_where_none_is_taken_is_refused_and_not_forgotten(
-    house: httpx.AsyncClient,
+    served: httpx.AsyncClient,
 ) -> None:
     for word in ('"v1"', "v1", '"a", "b"'):
-        refused = await house.post(
+        refused = await served.post(
             "/v1/prices:refresh", json={"market": "demo"}, headers={"if-match": word}
         )
         assert refused.status_code == 400
         assert refused.json()["error"]["details"][0]["reason"] == "BAD_IF_MATCH"
 
 
-async def test_readings_are_never_said_to_be_unchanged(house: httpx.AsyncClient) -> None:
+async def test_readings_are_never_said_to_be_unchanged(served: httpx.AsyncClient) -> None:
     """An etag is of what people edit; what was read since changes without it."""
-    again = await house.get("/v1/heatModifiers")
-    same = await house.get("/v1/heatModifiers", headers={"if-none-match": again.headers["etag"]})
+    again = await served.get("/v1/heatModifiers")
+    same = await served.get("/v1/heatModifiers", headers={"if-none-match": again.headers["etag"]})
     assert (same.status_code, same.json()) == (200, again.json())
 
 

@@ -99,7 +99,7 @@ class Judge(FakePeers):
         await self._server.start()
 
 
-class House:
+class Servers:
     """Starts the servers that a test needs and speaks to them; what was started is stopped in the
     end.
     """
@@ -257,6 +257,6 @@ async def alerts() -> AsyncIterator[FakePeers]:
 
 
 @pytest.fixture
-async def house(databases: Databases, alerts: FakePeers) -> AsyncIterator[House]:
+async def servers(databases: Databases, alerts: FakePeers) -> AsyncIterator[Servers]:
     async with AsyncExitStack() as stack:
-        yield House(databases, alerts, stack)
+        yield Servers(databases, alerts, stack)

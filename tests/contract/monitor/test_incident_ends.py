@@ -12,7 +12,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from sonic.monitor.v1 import monitor_pb2 as pb
 from sonic.xcom.v1 import xcom_pb2, xcom_pb2_grpc
 
-from tests.contract.monitor.conftest import QUIET, House, cycle, until
+from tests.contract.monitor.conftest import QUIET, Servers, cycle, until
 from tests.fakes.mail import FakeMailServer
 from tests.fakes.webhook import FakeWebhook
 
@@ -35,11 +35,11 @@ def only(name: str) -> dict[str, object]:
     return {key: value for key, value in QUIET.items() if key != f"{name}_mon_enabled"}
 
 
-async def start(house: House, hook: FakeWebhook, mail: FakeMailServer) -> None:
+async def start(servers: Servers, hook: FakeWebhook, mail: FakeMailServer) -> None:
     """Peers whose xcom has a webhook for everything, and one contact by mail after a minute."""
-    price = await house.start("price")
-    await house.start("positions", price_address=price.address)
-    await house.start(
+    price = await servers.start("price")
+    await servers.start("positions", price_address=price.address)
+    await servers.start(
         "xcom",
         webhook_url=hook.url,
         webhook_secret="hook-secret-3f9a",
@@ -52,7 +52,7 @@ async def start(house: House, hook: FakeWebhook, mail: FakeMailServer) -> None:
     jane = xcom_pb2.Contact(name="jane", wait=Duration(seconds=60), routes=[route])
     joe = xcom_pb2.Contact(name="joe", wait=Duration(seconds=3600), routes=[route])
     chain = xcom_pb2.EscalationChain(contacts=[jane, joe])
-    stub = await house.stub("xcom", xcom_pb2_grpc.EscalationServiceStub)
+    stub = await servers.stub("xcom", xcom_pb2_grpc.EscalationServiceStub)
     await stub.UpdateEscalationChain(xcom_pb2.UpdateEscalationChainRequest(escalation_chain=chain))
 
 
@@ -63,42 +63,42 @@ def _holds(look: Callable[[], object]) -> Callable[[], Awaitable[object]]:
     return holds
 
 
-async def _breach(house: House, stub: object, name: str) -> None:
+async def _breach(servers: Servers, stub: object, name: str) -> None:
     """The silence of cyclone, or a dead service, begins."""
     if name == "heartbeat":
         await cycle(stub)
     else:
-        await house.apps["positions"].stop()
+        await servers.apps["positions"].stop()
 
 
-async def _heal(house: House, stub: object, name: str) -> None:
+async def _heal(servers: Servers, stub: object, name: str) -> None:
     if name == "heartbeat":
         await cycle(stub, 2)
         return
     # On the port it had: monitor finds it where it was.
-    await house.start(
+    await servers.start(
         "positions",
-        listen_address=house.apps["positions"].address,
-        price_address=house.apps["price"].address,
+        listen_address=servers.apps["positions"].address,
+        price_address=servers.apps["price"].address,
     )
 
 
 @pytest.mark.parametrize("name", ["heartbeat", "operations"])
 async def test_a_recovery_stops_the_chain_and_reaches_everybody_who_heard(
-    house: House, hook: FakeWebhook, mail: FakeMailServer, name: str
+    servers: Servers, hook: FakeWebhook, mail: FakeMailServer, name: str
 ) -> None:
-    await start(house, hook, mail)
-    stub = await house.monitor(**only(name))
-    await _breach(house, stub, name)
-    await house.push(_holds(lambda: mail.mails))
+    await start(servers, hook, mail)
+    stub = await servers.monitor(**only(name))
+    await _breach(servers, stub, name)
+    await servers.push(_holds(lambda: mail.mails))
     assert [one.recipients for one in mail.mails] == [[CONTACT]]
     assert len(hook.received) == 1
     # Another process of monitor ends what this one began.
-    await house.apps["monitor"].stop()
-    stub = await house.monitor(**only(name))
-    await _heal(house, stub, name)
-    await house.push(_holds(lambda: len(hook.received) == 2 and len(mail.mails) == 2))
-    begin, end = await house.messages()
+    await servers.apps["monitor"].stop()
+    stub = await servers.monitor(**only(name))
+    await _heal(servers, stub, name)
+    await servers.push(_holds(lambda: len(hook.received) == 2 and len(mail.mails) == 2))
+    begin, end = await servers.messages()
     assert begin.level == xcom_pb2.LEVEL_HIGH
     assert begin.incident_key == end.incident_key != ""
     assert (end.ends_incident, end.channels_reason) == (True, "WHO_HEARD")
@@ -110,32 +110,32 @@ async def test_a_recovery_stops_the_chain_and_reaches_everybody_who_heard(
 
 
 async def test_who_joins_an_incident_belongs_to_it(
-    house: House, hook: FakeWebhook, mail: FakeMailServer
+    servers: Servers, hook: FakeWebhook, mail: FakeMailServer
 ) -> None:
-    await start(house, hook, mail)
-    stub = await house.monitor(**QUIET)
+    await start(servers, hook, mail)
+    stub = await servers.monitor(**QUIET)
     for number, stale in enumerate((["SPX"], ["SPX", "BTC"], [])):
         prices = [
             pb.PriceReading(asset=asset, quality="STALE" if asset in stale else "GOOD")
             for asset in ("SPX", "BTC")
         ]
         await cycle(stub, number, prices=pb.PricesReading(prices=prices))
-        await until(lambda: house.value("select count(*) = 0 from outbox"))
-    begin, joined, end = await house.messages()
+        await until(lambda: servers.value("select count(*) = 0 from outbox"))
+    begin, joined, end = await servers.messages()
     assert begin.incident_key == joined.incident_key == end.incident_key != ""
     assert [one.ends_incident for one in (begin, joined, end)] == [False, False, True]
 
 
 async def test_a_monitor_that_was_silenced_meanwhile_still_ends_what_was_told(
-    house: House, hook: FakeWebhook, mail: FakeMailServer
+    servers: Servers, hook: FakeWebhook, mail: FakeMailServer
 ) -> None:
-    await start(house, hook, mail)
-    stub = await house.monitor(**QUIET)
+    await start(servers, hook, mail)
+    stub = await servers.monitor(**QUIET)
 
     async def look(number: int, quality: str) -> None:
         prices = [pb.PriceReading(asset="SPX", quality=quality)]
         await cycle(stub, number, prices=pb.PricesReading(prices=prices))
-        await until(lambda: house.value("select count(*) = 0 from outbox"))
+        await until(lambda: servers.value("select count(*) = 0 from outbox"))
 
     async def tell_at(level: pb.Level.ValueType) -> None:
         setting = pb.Monitor(name="price", notification_level=level)
@@ -149,11 +149,11 @@ async def test_a_monitor_that_was_silenced_meanwhile_still_ends_what_was_told(
     await look(1, "STALE")
     await tell_at(pb.LEVEL_NORMAL)
     await look(2, "GOOD")
-    begin, end = await house.messages()
+    begin, end = await servers.messages()
     assert end.ends_incident
     assert not begin.HasField("escalation_due_time")
     # What began silenced and ends audible is told to nobody.
     await look(3, "STALE")
     await tell_at(pb.LEVEL_HIGH)
     await look(4, "GOOD")
-    assert len(await house.messages()) == 2
+    assert len(await servers.messages()) == 2

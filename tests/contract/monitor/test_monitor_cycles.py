@@ -10,7 +10,7 @@ from sonic.price.v1 import price_pb2, price_pb2_grpc
 from shared.errors import Conflict, NotFound
 from tests.contract.monitor.conftest import (
     QUIET,
-    House,
+    Servers,
     badges_of,
     cycle,
     facts,
@@ -24,23 +24,23 @@ from tests.fakes.peers import aborts, hangs
 FIVE = {"price", "position", "profit", "risk", "liquidation"}
 
 
-async def test_a_cycle_runs_the_five_and_every_other_one_that_is_due(house: House) -> None:
-    await house.peers()
-    await house.prices()
-    stub = await house.monitor()
+async def test_a_cycle_runs_the_five_and_every_other_one_that_is_due(servers: Servers) -> None:
+    await servers.peers()
+    await servers.prices()
+    stub = await servers.monitor()
     first = await cycle(stub, 1)
     # The rest is looked after by the background, which a cycle does not wait for.
     assert set(outcomes(first)) == FIVE | {"market"}
     assert {status for name, status in outcomes(first).items() if name in FIVE} == {"SUCCESS"}
-    house.clock.advance(50)
+    servers.clock.advance(50)
     assert set(outcomes(await cycle(stub, 2))) == FIVE
-    house.clock.advance(250)
+    servers.clock.advance(250)
     assert set(outcomes(await cycle(stub, 3))) >= FIVE | {"market"}
 
 
-async def test_what_a_cycle_hands_over_is_not_asked_for_again(house: House) -> None:
-    await house.peers()
-    stub = await house.monitor(
+async def test_what_a_cycle_hands_over_is_not_asked_for_again(servers: Servers) -> None:
+    await servers.peers()
+    stub = await servers.monitor(
         price_address="127.0.0.1:1", positions_address="127.0.0.1:1", **QUIET
     )
     wallet = pb.WalletReading(name="main", state="FAILED", reason="TIMEOUT")
@@ -60,39 +60,39 @@ async def test_what_a_cycle_hands_over_is_not_asked_for_again(house: House) -> N
     assert outcomes(alone) == {"price": "ERROR"}
 
 
-async def test_a_cycle_refreshes_nothing(house: House) -> None:
-    await house.peers()
-    await house.prices()
-    stub = await house.monitor()
-    prices = await house.stub("price", price_pb2_grpc.PriceServiceStub)
+async def test_a_cycle_refreshes_nothing(servers: Servers) -> None:
+    await servers.peers()
+    await servers.prices()
+    stub = await servers.monitor()
+    prices = await servers.stub("price", price_pb2_grpc.PriceServiceStub)
     before = await prices.GetPrice(price_pb2.GetPriceRequest(asset="BTC"))
-    house.clock.advance(600)
+    servers.clock.advance(600)
     await cycle(stub)
     after = await prices.GetPrice(price_pb2.GetPriceRequest(asset="BTC"))
     assert after.price_time == before.price_time
-    assert "alerts.EvaluateAlerts" not in house.alerts.names()
+    assert "alerts.EvaluateAlerts" not in servers.alerts.names()
     await stub.RunMonitor(pb.RunMonitorRequest(name="price"))
     alone = await prices.GetPrice(price_pb2.GetPriceRequest(asset="BTC"))
     assert alone.price_time != before.price_time
     await stub.RunMonitor(pb.RunMonitorRequest(name="risk"))
-    assert "alerts.EvaluateAlerts" in house.alerts.names()
+    assert "alerts.EvaluateAlerts" in servers.alerts.names()
 
 
 async def test_the_same_cycle_again_answers_from_its_record_and_writes_nothing(
-    house: House,
+    servers: Servers,
 ) -> None:
-    await house.peers()
-    stub = await house.monitor()
+    await servers.peers()
+    stub = await servers.monitor()
     first = await cycle(stub)
     assert await cycle(stub) == first
     assert len(await runs_of(stub, "price")) == 1
-    restarted = await house.monitor()
+    restarted = await servers.monitor()
     assert await cycle(restarted) == first
 
 
-async def test_a_caller_that_lost_its_lease_writes_nothing(house: House) -> None:
-    await house.peers()
-    stub = await house.monitor()
+async def test_a_caller_that_lost_its_lease_writes_nothing(servers: Servers) -> None:
+    await servers.peers()
+    stub = await servers.monitor()
     await cycle(stub, 2, epoch=5)
     with pytest.raises(Conflict) as refused:
         await cycle(stub, 1, epoch=4)
@@ -100,12 +100,12 @@ async def test_a_caller_that_lost_its_lease_writes_nothing(house: House) -> None
     assert len(await runs_of(stub, "price")) == 1
 
 
-async def test_badges_follow_what_was_judged_and_go_with_their_cause(house: House) -> None:
-    await house.peers()
-    await house.prices()
-    await house.hold()
-    stub = await house.monitor(**QUIET)
-    house.judge(
+async def test_badges_follow_what_was_judged_and_go_with_their_cause(servers: Servers) -> None:
+    await servers.peers()
+    await servers.prices()
+    await servers.hold()
+    stub = await servers.monitor(**QUIET)
+    servers.judge(
         judged("TRAVEL_PERCENT", "HIGH", -75.3), judged("LIQUIDATION_DISTANCE", "MEDIUM", 6.5)
     )
     answer = await cycle(stub, 1)
@@ -118,63 +118,63 @@ async def test_badges_follow_what_was_judged_and_go_with_their_cause(house: Hous
     }
     (run,) = await runs_of(stub, "risk")
     assert facts(run)["min_travel_percent"] == -75.3
-    house.clock.advance(60)
+    servers.clock.advance(60)
     await cycle(stub, 2)
     # The time is that of the value, not of the last look.
     assert (await badges_of(stub))["travel_risk_badge"].badge_time == shown[
         "travel_risk_badge"
     ].badge_time
-    house.judge()
-    house.clock.advance(60)
+    servers.judge()
+    servers.clock.advance(60)
     await cycle(stub, 3)
     assert set(await badges_of(stub)) == {"position_badge"}
-    assert await house.messages() == []
+    assert await servers.messages() == []
 
 
 async def test_a_concern_is_told_once_when_it_begins_and_once_when_it_ends_over_restarts(
-    house: House,
+    servers: Servers,
 ) -> None:
-    await house.peers()
-    stub = await house.monitor(**QUIET)
-    await house.prices()
-    house.clock.advance(3600)
+    await servers.peers()
+    stub = await servers.monitor(**QUIET)
+    await servers.prices()
+    servers.clock.advance(3600)
     for number in range(1, 4):
         await cycle(stub, number)
-        await until(house.messages)
-        house.clock.advance(60)
-        stub = await house.monitor(**QUIET)
-    (begin,) = await house.messages()
+        await until(servers.messages)
+        servers.clock.advance(60)
+        stub = await servers.monitor(**QUIET)
+    (begin,) = await servers.messages()
     assert begin.subject.startswith("price monitor: prices not to be trusted: BTC stale")
     assert "What to do: Look at the market elsewhere" in begin.body
     assert (await stub.GetMonitor(pb.GetMonitorRequest(name="price"))).incident_open
-    await house.prices()
+    await servers.prices()
     for number in range(4, 7):
         await cycle(stub, number)
-        stub = await house.monitor(**QUIET)
-        await house.prices()
+        stub = await servers.monitor(**QUIET)
+        await servers.prices()
 
     async def told() -> bool:
-        return len(await house.messages()) >= 2
+        return len(await servers.messages()) >= 2
 
     await until(told)
-    assert [message.subject for message in await house.messages()][1:] == [
+    assert [message.subject for message in await servers.messages()][1:] == [
         "price monitor: all is well again: BTC, ETH, SOL"
     ]
 
 
 async def test_prices_that_die_after_the_first_one_are_told_too_and_simulated_ones_say_so(
-    house: House,
+    servers: Servers,
 ) -> None:
-    await house.peers()
-    stub = await house.monitor(**QUIET)
+    await servers.peers()
+    stub = await servers.monitor(**QUIET)
 
     async def look(number: int, **qualities: str) -> list[str]:
         prices = [
             pb.PriceReading(asset=asset, quality=quality) for asset, quality in qualities.items()
         ]
         await cycle(stub, number, prices=pb.PricesReading(prices=prices), demo=True)
-        await until(lambda: house.value("select count(*) = 0 from outbox"))
-        return [message.subject for message in await house.messages()]
+        await until(lambda: servers.value("select count(*) = 0 from outbox"))
+        return [message.subject for message in await servers.messages()]
 
     assert len(await look(1, BTC="GOOD", SPX="STALE")) == 1
     assert len(await look(2, BTC="GOOD", SPX="STALE")) == 1
@@ -185,27 +185,27 @@ async def test_prices_that_die_after_the_first_one_are_told_too_and_simulated_on
         qualities = {"BTC": "GOOD" if number % 2 else "NONE", "ETH": "STALE", "SPX": "STALE"}
         assert len(await look(number, **qualities)) == 2
     # Whoever restarts knows who was told.
-    stub = await house.monitor(**QUIET)
+    stub = await servers.monitor(**QUIET)
     told = await look(8, BTC="GOOD", ETH="GOOD", SPX="GOOD")
     assert told[2].endswith("price monitor: all is well again: BTC, ETH, SPX")
-    assert [message.facts["demo"] for message in await house.messages()] == ["true"] * 3
-    house.judge(judged("HEAT_INDEX", "MEDIUM", 41.0))
+    assert [message.facts["demo"] for message in await servers.messages()] == ["true"] * 3
+    servers.judge(judged("HEAT_INDEX", "MEDIUM", 41.0))
     await cycle(stub, 9)
     assert (await badges_of(stub))["risk_badge"].demo
 
 
 async def test_a_notice_waits_while_nobody_takes_it_and_is_told_by_the_next_process(
-    house: House,
+    servers: Servers,
 ) -> None:
-    await house.peers()
-    await house.prices()
-    house.clock.advance(3600)
-    stub = await house.monitor(xcom_address="127.0.0.1:1", **QUIET)
+    await servers.peers()
+    await servers.prices()
+    servers.clock.advance(3600)
+    stub = await servers.monitor(xcom_address="127.0.0.1:1", **QUIET)
     await cycle(stub)
     assert (await stub.GetStatus(pb.GetStatusRequest())).waiting_count == 1
-    await house.apps["monitor"].stop()
-    stub = await house.monitor(**QUIET)
-    (message,) = await until(house.messages)
+    await servers.apps["monitor"].stop()
+    stub = await servers.monitor(**QUIET)
+    (message,) = await until(servers.messages)
     assert "price" in message.subject
 
     async def drained() -> bool:
@@ -215,14 +215,14 @@ async def test_a_notice_waits_while_nobody_takes_it_and_is_told_by_the_next_proc
 
 
 async def test_a_check_that_cannot_look_is_an_error_row_and_keeps_badges_and_incident(
-    house: House,
+    servers: Servers,
 ) -> None:
-    await house.peers()
-    await house.prices()
-    stub = await house.monitor(monitor_cycle_limit_seconds=0.3)
-    house.judge(judged("LIQUIDATION_DISTANCE", "HIGH", 2.5))
+    await servers.peers()
+    await servers.prices()
+    stub = await servers.monitor(monitor_cycle_limit_seconds=0.3)
+    servers.judge(judged("LIQUIDATION_DISTANCE", "HIGH", 2.5))
     await cycle(stub, 1)
-    house.alerts.told["alerts.GetSummary"] = aborts(grpc.StatusCode.UNAVAILABLE)
+    servers.alerts.told["alerts.GetSummary"] = aborts(grpc.StatusCode.UNAVAILABLE)
     answer = await cycle(stub, 2)
     assert {name for name, status in outcomes(answer).items() if status == "ERROR"} == {
         "profit",
@@ -231,36 +231,38 @@ async def test_a_check_that_cannot_look_is_an_error_row_and_keeps_badges_and_inc
     }
     assert answer.error_count == 3
     assert "liquidation_badge" in await badges_of(stub)
-    house.alerts.told["alerts.GetSummary"] = hangs()
+    servers.alerts.told["alerts.GetSummary"] = hangs()
     answer = await cycle(stub, 3)
     assert outcomes(answer)["price"] == "SUCCESS"
     (run, *_) = await runs_of(stub, "risk")
     assert run.error == "no finding within 0.3 s"
 
 
-async def test_an_unknown_monitor_is_not_found_and_the_known_ones_are_listed(house: House) -> None:
-    stub = await house.monitor()
+async def test_an_unknown_monitor_is_not_found_and_the_known_ones_are_listed(
+    servers: Servers,
+) -> None:
+    stub = await servers.monitor()
     with pytest.raises(NotFound) as missing:
         await stub.RunMonitors(pb.RunMonitorsRequest(names=["nobody"]))
     assert missing.value.reason == "MONITOR_NOT_FOUND"
     assert "liquidation" in missing.value.message
 
 
-async def test_monitors_that_are_named_run_alone_and_once(house: House) -> None:
-    await house.peers()
-    await house.prices()
-    stub = await house.monitor()
+async def test_monitors_that_are_named_run_alone_and_once(servers: Servers) -> None:
+    await servers.peers()
+    await servers.prices()
+    stub = await servers.monitor()
     answer = await stub.RunMonitors(pb.RunMonitorsRequest(names=["Price", "price", "position"]))
     assert sorted(outcomes(answer)) == ["position", "price"]
 
 
 async def test_the_market_monitor_measures_moves_and_encroachment_from_the_history(
-    house: House,
+    servers: Servers,
 ) -> None:
-    await house.peers()
-    await house.prices()
-    house.judge(judged("LIQUIDATION_DISTANCE", "NORMAL", 0.05, "BTC"))
-    stub = await house.monitor()
+    await servers.peers()
+    await servers.prices()
+    servers.judge(judged("LIQUIDATION_DISTANCE", "NORMAL", 0.05, "BTC"))
+    stub = await servers.monitor()
     await cycle(stub)
     (run,) = await runs_of(stub, "market")
     btc = facts(run)["assets"]["BTC"]

@@ -18,7 +18,7 @@ from shared.errors import InvalidArgument, NotFound
 from tests.contract.monitor.conftest import (
     QUIET,
     START,
-    House,
+    Servers,
     badges_of,
     cycle,
     judged,
@@ -36,13 +36,13 @@ def stamp(seconds: float) -> Timestamp:
     return moment
 
 
-async def test_runs_are_found_by_monitor_outcome_cycle_and_time_in_pages(house: House) -> None:
-    await house.peers()
-    await house.prices()
-    stub = await house.monitor(**QUIET)
+async def test_runs_are_found_by_monitor_outcome_cycle_and_time_in_pages(servers: Servers) -> None:
+    await servers.peers()
+    await servers.prices()
+    stub = await servers.monitor(**QUIET)
     for number in range(1, 4):
         await cycle(stub, number)
-        house.clock.advance(60)
+        servers.clock.advance(60)
     await stub.RunMonitor(pb.RunMonitorRequest(name="position"))
 
     async def found(**fields) -> list[pb.Run]:
@@ -83,23 +83,23 @@ async def test_runs_are_found_by_monitor_outcome_cycle_and_time_in_pages(house: 
     assert refused.value.reason == "INVALID_FIELD"
 
 
-async def test_old_runs_are_forgotten_and_younger_ones_stay(house: House) -> None:
-    await house.peers()
-    stub = await house.monitor(monitor_runs_kept_days=1, **QUIET)
+async def test_old_runs_are_forgotten_and_younger_ones_stay(servers: Servers) -> None:
+    await servers.peers()
+    stub = await servers.monitor(monitor_runs_kept_days=1, **QUIET)
     await cycle(stub, 1)
-    house.clock.advance(86_000)
+    servers.clock.advance(86_000)
     await cycle(stub, 2)
 
     async def gone() -> bool:
         return {run.cycle_id for run in await runs_of(stub, "price")} == {"cycle-2"}
 
-    await house.push(gone, 400)
+    await servers.push(gone, 400)
 
 
-async def test_clearing_deletes_runs_and_badges_and_keeps_settings(house: House) -> None:
-    await house.peers()
-    stub = await house.monitor(**QUIET)
-    house.judge(judged("HEAT_INDEX", "HIGH", 60.0))
+async def test_clearing_deletes_runs_and_badges_and_keeps_settings(servers: Servers) -> None:
+    await servers.peers()
+    stub = await servers.monitor(**QUIET)
+    servers.judge(judged("HEAT_INDEX", "HIGH", 60.0))
     await stub.UpdateMonitor(
         pb.UpdateMonitorRequest(monitor=pb.Monitor(name="risk", threshold_percent=33.0))
     )
@@ -114,32 +114,32 @@ async def test_clearing_deletes_runs_and_badges_and_keeps_settings(house: House)
 
 
 async def test_a_watcher_sees_the_present_first_and_then_what_changes_here_and_elsewhere(
-    house: House,
+    servers: Servers,
 ) -> None:
-    await house.peers()
-    stub = await house.monitor(**QUIET)
+    await servers.peers()
+    stub = await servers.monitor(**QUIET)
     stream = stub.WatchMonitors(pb.WatchMonitorsRequest(names=["risk", "price"]))
     first = await stream.read()
     assert [monitor.name for monitor in first.monitors] == ["price", "risk"]
     assert not first.gap
-    house.judge(judged("HEAT_INDEX", "HIGH", 60.0))
+    servers.judge(judged("HEAT_INDEX", "HIGH", 60.0))
     await cycle(stub)
     change = await stream.read()
     assert {monitor.name for monitor in change.monitors} == {"price", "risk"}
     assert [badge.name for badge in change.badges] == ["risk_badge"]
-    elsewhere = await house.monitor(**QUIET)
+    elsewhere = await servers.monitor(**QUIET)
     await elsewhere.DismissBadge(pb.DismissBadgeRequest(name="risk_badge"))
-    house.clock.advance(1)
+    servers.clock.advance(1)
     change = await stream.read()
     assert [badge.dismissed for badge in change.badges] == [True]
     await elsewhere.SnoozeMonitor(pb.SnoozeMonitorRequest(name="price"))
-    house.clock.advance(1)
+    servers.clock.advance(1)
     assert [monitor.resting_reason for monitor in (await stream.read()).monitors] == ["SNOOZED"]
     stream.cancel()
 
 
-async def test_watching_an_unknown_monitor_is_refused(house: House) -> None:
-    stub = await house.monitor()
+async def test_watching_an_unknown_monitor_is_refused(servers: Servers) -> None:
+    stub = await servers.monitor()
     with pytest.raises(NotFound) as missing:
         await stub.WatchMonitors(pb.WatchMonitorsRequest(names=["nobody"])).read()
     assert missing.value.reason == "MONITOR_NOT_FOUND"
@@ -256,12 +256,14 @@ def others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("others")
-async def test_a_broken_monitor_of_others_is_an_error_row_and_stops_nobody(house: House) -> None:
-    await house.peers()
-    await house.prices()
-    await house.hold()
-    stub = await house.monitor(monitor_cycle_limit_seconds=0.5, **QUIET)
-    house.judge(judged("HEAT_INDEX", "HIGH", 60.0), judged("LIQUIDATION_DISTANCE", "HIGH", 2.0))
+async def test_a_broken_monitor_of_others_is_an_error_row_and_stops_nobody(
+    servers: Servers,
+) -> None:
+    await servers.peers()
+    await servers.prices()
+    await servers.hold()
+    stub = await servers.monitor(monitor_cycle_limit_seconds=0.5, **QUIET)
+    servers.judge(judged("HEAT_INDEX", "HIGH", 60.0), judged("LIQUIDATION_DISTANCE", "HIGH", 2.0))
     answer = await cycle(stub, 1)
     said = outcomes(answer)
     broken = {"raising", "exiting", "cancelling", "hanging", "unstorable", "wrong"}
@@ -284,9 +286,11 @@ async def test_a_broken_monitor_of_others_is_an_error_row_and_stops_nobody(house
 
 
 @pytest.mark.usefixtures("others")
-async def test_settings_and_the_environment_count_for_monitors_of_others_too(house: House) -> None:
-    await house.peers()
-    stub = await house.monitor(**QUIET)
+async def test_settings_and_the_environment_count_for_monitors_of_others_too(
+    servers: Servers,
+) -> None:
+    await servers.peers()
+    stub = await servers.monitor(**QUIET)
     await stub.UpdateMonitor(
         pb.UpdateMonitorRequest(monitor=pb.Monitor(name="good", threshold_percent=7.5))
     )

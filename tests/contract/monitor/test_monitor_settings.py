@@ -12,7 +12,7 @@ from sonic.monitor.v1 import monitor_pb2 as pb
 from shared.errors import Conflict, InvalidArgument, NotFound
 from tests.contract.monitor.conftest import (
     QUIET,
-    House,
+    Servers,
     badges_of,
     cycle,
     heats,
@@ -34,8 +34,8 @@ async def get(stub, name: str) -> pb.Monitor:
     return await stub.GetMonitor(pb.GetMonitorRequest(name=name))
 
 
-async def test_a_monitor_without_choices_shows_its_own_settings(house: House) -> None:
-    stub = await house.monitor()
+async def test_a_monitor_without_choices_shows_its_own_settings(servers: Servers) -> None:
+    stub = await servers.monitor()
     monitor = await get(stub, "Market")
     assert (monitor.name, monitor.enabled, monitor.interval.seconds) == ("market", True, 300)
     assert (monitor.threshold_percent, monitor.etag) == (50.0, "0")
@@ -45,14 +45,16 @@ async def test_a_monitor_without_choices_shows_its_own_settings(house: House) ->
     assert len(listed.monitors) == 13
 
 
-async def test_a_change_counts_from_the_next_run_on_and_survives_a_restart(house: House) -> None:
-    await house.peers()
-    await house.prices()
-    stub = await house.monitor()
+async def test_a_change_counts_from_the_next_run_on_and_survives_a_restart(
+    servers: Servers,
+) -> None:
+    await servers.peers()
+    await servers.prices()
+    stub = await servers.monitor()
     changed = await update(stub, "price", "enabled", enabled=False)
     assert (changed.enabled, changed.resting_reason, changed.etag) == (False, "DISABLED", "1")
     assert outcomes(await cycle(stub, 1))["price"] == "SKIPPED"
-    stub = await house.monitor()
+    stub = await servers.monitor()
     assert outcomes(await cycle(stub, 2))["price"] == "SKIPPED"
     (run, _) = await runs_of(stub, "price")
     assert run.error == "DISABLED"
@@ -67,16 +69,16 @@ async def test_a_change_counts_from_the_next_run_on_and_survives_a_restart(house
 
 
 async def test_a_longer_interval_makes_a_monitor_of_the_cycle_fresh_in_between(
-    house: House,
+    servers: Servers,
 ) -> None:
-    await house.peers()
-    await house.prices()
-    stub = await house.monitor()
+    await servers.peers()
+    await servers.prices()
+    stub = await servers.monitor()
     await update(stub, "price", interval=Duration(seconds=120))
     said = []
     for number in range(1, 6):
         said.append(outcomes(await cycle(stub, number))["price"])
-        house.clock.advance(59.5)
+        servers.clock.advance(59.5)
     assert said == ["SUCCESS", "SKIPPED", "SUCCESS", "SKIPPED", "SUCCESS"]
     (_, run, *_) = await runs_of(stub, "price")
     assert run.error.startswith("FRESH")
@@ -84,8 +86,8 @@ async def test_a_longer_interval_makes_a_monitor_of_the_cycle_fresh_in_between(
     assert (await update(stub, "price", "interval")).interval.seconds == 60
 
 
-async def test_two_who_change_at_once_do_not_lose_each_others_change(house: House) -> None:
-    stub = await house.monitor()
+async def test_two_who_change_at_once_do_not_lose_each_others_change(servers: Servers) -> None:
+    stub = await servers.monitor()
     first = await get(stub, "risk")
     await update(stub, "risk", threshold_percent=30.0, etag=first.etag)
     with pytest.raises(Conflict) as refused:
@@ -106,9 +108,9 @@ async def test_two_who_change_at_once_do_not_lose_each_others_change(house: Hous
     ],
 )
 async def test_a_setting_that_makes_no_sense_is_refused_by_name(
-    house: House, name: str, paths: list[str], fields, reason: str
+    servers: Servers, name: str, paths: list[str], fields, reason: str
 ) -> None:
-    stub = await house.monitor()
+    stub = await servers.monitor()
     with pytest.raises(InvalidArgument) as refused:
         await update(stub, name, *paths, **fields)
     assert refused.value.reason == reason
@@ -116,60 +118,64 @@ async def test_a_setting_that_makes_no_sense_is_refused_by_name(
 
 
 async def test_channels_are_those_xcom_knows_and_level_and_channels_count_for_the_notice(
-    house: House,
+    servers: Servers,
 ) -> None:
-    await house.peers()
-    stub = await house.monitor(**QUIET)
+    await servers.peers()
+    stub = await servers.monitor(**QUIET)
     with pytest.raises(InvalidArgument) as refused:
         await update(stub, "price", channels=["pigeon"])
     assert refused.value.reason == "UNKNOWN_NAME"
     changed = await update(stub, "price", channels=["LOG"], notification_level=pb.LEVEL_HIGH)
     assert list(changed.channels) == ["log"]
-    await house.prices()
-    house.clock.advance(3600)
+    await servers.prices()
+    servers.clock.advance(3600)
     await cycle(stub)
-    (message,) = await until(house.messages)
+    (message,) = await until(servers.messages)
     assert (message.level, message.channels_reason) == (3, "EXPLICIT")
 
 
 async def test_a_channel_that_was_taken_unseen_and_is_unknown_does_not_keep_the_notice_back(
-    house: House,
+    servers: Servers,
 ) -> None:
-    await house.peers()
-    await house.prices()
-    stub = await house.monitor(xcom_address="127.0.0.1:1", **QUIET)
+    await servers.peers()
+    await servers.prices()
+    stub = await servers.monitor(xcom_address="127.0.0.1:1", **QUIET)
     await update(stub, "price", channels=["pigeon"])
-    stub = await house.monitor(**QUIET)
-    house.clock.advance(3600)
+    stub = await servers.monitor(**QUIET)
+    servers.clock.advance(3600)
     await cycle(stub)
-    assert len(await until(house.messages)) == 1
+    assert len(await until(servers.messages)) == 1
 
 
-async def test_a_monitor_that_tells_nobody_still_keeps_its_ledger_and_badge(house: House) -> None:
-    await house.peers()
-    await house.prices()
-    stub = await house.monitor(**QUIET)
+async def test_a_monitor_that_tells_nobody_still_keeps_its_ledger_and_badge(
+    servers: Servers,
+) -> None:
+    await servers.peers()
+    await servers.prices()
+    stub = await servers.monitor(**QUIET)
     await update(stub, "price", notification_level=pb.LEVEL_NORMAL)
-    house.clock.advance(3600)
+    servers.clock.advance(3600)
     assert outcomes(await cycle(stub))["price"] == "BREACH"
     assert "price_badge" in await badges_of(stub)
     assert (await stub.GetStatus(pb.GetStatusRequest())).waiting_count == 0
-    assert await house.messages() == []
+    assert await servers.messages() == []
 
 
-async def test_a_snooze_ends_by_itself_survives_a_restart_and_can_be_ended(house: House) -> None:
-    await house.peers()
-    await house.prices()
-    stub = await house.monitor()
+async def test_a_snooze_ends_by_itself_survives_a_restart_and_can_be_ended(
+    servers: Servers,
+) -> None:
+    await servers.peers()
+    await servers.prices()
+    stub = await servers.monitor()
     snoozed = await stub.SnoozeMonitor(
         pb.SnoozeMonitorRequest(name="price", duration=Duration(seconds=90))
     )
     assert snoozed.resting_reason == "SNOOZED"
-    stub = await house.monitor()
+    stub = await servers.monitor()
     assert outcomes(await cycle(stub, 1))["price"] == "SKIPPED"
     (run,) = await runs_of(stub, "price")
     assert run.error == "SNOOZED: until 2026-11-21 03:01:30 UTC"
-    house.clock.advance(91)
+    servers.clock.advance(91)
     assert outcomes(await cycle(stub, 2))["price"] == "SUCCESS"
     hour = await stub.SnoozeMonitor(pb.SnoozeMonitorRequest(name="price"))
     assert hour.snoozed_until_time.ToDatetime().hour == 4
@@ -177,28 +183,28 @@ async def test_a_snooze_ends_by_itself_survives_a_restart_and_can_be_ended(house
     assert awake.resting_reason == ""
 
 
-async def test_a_monitor_that_rests_after_a_breach_does_so_over_a_restart(house: House) -> None:
-    await house.peers()
-    stub = await house.monitor()
+async def test_a_monitor_that_rests_after_a_breach_does_so_over_a_restart(servers: Servers) -> None:
+    await servers.peers()
+    stub = await servers.monitor()
     await update(stub, "risk", snooze=Duration(seconds=100))
-    house.judge(judged("HEAT_INDEX", "HIGH", 80.0))
+    servers.judge(judged("HEAT_INDEX", "HIGH", 80.0))
     assert outcomes(await cycle(stub, 1))["risk"] == "BREACH"
-    stub = await house.monitor()
-    house.clock.advance(60)
+    stub = await servers.monitor()
+    servers.clock.advance(60)
     assert outcomes(await cycle(stub, 2))["risk"] == "SKIPPED"
-    house.clock.advance(60)
+    servers.clock.advance(60)
     assert outcomes(await cycle(stub, 3))["risk"] == "BREACH"
 
 
 async def test_the_environment_wins_over_what_was_chosen_and_is_shown_as_the_reason(
-    house: House,
+    servers: Servers,
 ) -> None:
-    await house.peers()
-    stub = await house.monitor()
+    await servers.peers()
+    stub = await servers.monitor()
     await update(stub, "liquidation", threshold_percent=1.0)
-    house.judge(judged("LIQUIDATION_DISTANCE", "NORMAL", 12.0))
+    servers.judge(judged("LIQUIDATION_DISTANCE", "NORMAL", 12.0))
     assert outcomes(await cycle(stub, 1))["liquidation"] == "SUCCESS"
-    stub = await house.monitor(
+    stub = await servers.monitor(
         liq_mon_threshold_percent=15.0, price_mon_enabled=False, risk_mon_interval_seconds=300
     )
     shown = await get(stub, "liquidation")
@@ -216,21 +222,21 @@ async def test_the_environment_wins_over_what_was_chosen_and_is_shown_as_the_rea
     assert "LIQ_MON_THRESHOLD_PERCENT" in run.metadata_json
     (run, _) = await runs_of(stub, "price")
     assert run.error == "DISABLED: PRICE_MON_ENABLED says so"
-    stub = await house.monitor()
+    stub = await servers.monitor()
     assert (await get(stub, "liquidation")).threshold_percent == 2.0
 
 
 async def test_a_dismissed_badge_stays_hidden_until_its_level_rises_or_its_cause_comes_back(
-    house: House,
+    servers: Servers,
 ) -> None:
-    await house.peers()
-    stub = await house.monitor(**QUIET)
+    await servers.peers()
+    stub = await servers.monitor(**QUIET)
     with pytest.raises(NotFound) as missing:
         await stub.DismissBadge(pb.DismissBadgeRequest(name="risk_badge"))
     assert missing.value.reason == "BADGE_NOT_FOUND"
 
     async def seen(number: int, *metrics) -> tuple[bool, str]:
-        house.judge(*metrics)
+        servers.judge(*metrics)
         await cycle(stub, number)
         everything = await badges_of(stub, include_dismissed=True)
         shown = "risk_badge" in await badges_of(stub)
@@ -238,7 +244,7 @@ async def test_a_dismissed_badge_stays_hidden_until_its_level_rises_or_its_cause
 
     assert await seen(1, judged("HEAT_INDEX", "MEDIUM", 41.0)) == (True, "SOL 41.0")
     assert (await stub.DismissBadge(pb.DismissBadgeRequest(name="risk_badge"))).dismissed
-    stub = await house.monitor(**QUIET)
+    stub = await servers.monitor(**QUIET)
     assert await seen(2, judged("HEAT_INDEX", "MEDIUM", 43.0)) == (False, "SOL 43.0")
     assert await seen(3, judged("HEAT_INDEX", "HIGH", 60.0)) == (True, "SOL 60.0")
     await stub.DismissBadge(pb.DismissBadgeRequest(name="risk_badge"))
@@ -248,13 +254,13 @@ async def test_a_dismissed_badge_stays_hidden_until_its_level_rises_or_its_cause
 
 
 async def test_another_positions_danger_shows_at_once_and_the_dismissed_one_stays_hidden(
-    house: House,
+    servers: Servers,
 ) -> None:
-    await house.peers()
-    stub = await house.monitor(**QUIET)
+    await servers.peers()
+    stub = await servers.monitor(**QUIET)
 
     async def seen(number: int, *raised: tuple[str, float, str]) -> tuple[str, str, str] | None:
-        house.judge(heats(*raised))
+        servers.judge(heats(*raised))
         await cycle(stub, number)
         badge = (await badges_of(stub)).get("risk_badge")
         return None if badge is None else (badge.subject, badge.value, badge.level)
@@ -265,7 +271,7 @@ async def test_another_positions_danger_shows_at_once_and_the_dismissed_one_stay
     assert (shown.subject, shown.value, shown.dismissed) == ("two", "SOL 55.0", False)
     # Both are of one asset: it is the position that counts, also on another screen and after a
     # restart.
-    stub = await house.monitor(**QUIET)
+    stub = await servers.monitor(**QUIET)
     assert await seen(2, first, second) == ("two", "SOL 55.0", "HIGH")
     hidden = await stub.DismissBadge(pb.DismissBadgeRequest(name="risk_badge", subject="two"))
     assert hidden.dismissed
@@ -290,18 +296,18 @@ async def test_another_positions_danger_shows_at_once_and_the_dismissed_one_stay
         await stub.DismissBadge(pb.DismissBadgeRequest(name="risk_badge", subject="nobody"))
 
 
-async def test_a_dismissal_does_not_hide_what_got_worse_since_it_was_seen(house: House) -> None:
-    await house.peers()
-    stub = await house.monitor(**QUIET)
-    house.judge(heats(("one", 60.0, "HIGH")))
+async def test_a_dismissal_does_not_hide_what_got_worse_since_it_was_seen(servers: Servers) -> None:
+    await servers.peers()
+    stub = await servers.monitor(**QUIET)
+    servers.judge(heats(("one", 60.0, "HIGH")))
     await cycle(stub, 1)
     request = pb.DismissBadgeRequest(name="risk_badge", subject="one", level=pb.LEVEL_MEDIUM)
     assert not (await stub.DismissBadge(request)).dismissed
 
 
-async def test_of_a_list_only_what_was_shown_is_dismissed(house: House) -> None:
-    await house.peers()
-    stub = await house.monitor(**QUIET)
+async def test_of_a_list_only_what_was_shown_is_dismissed(servers: Servers) -> None:
+    await servers.peers()
+    stub = await servers.monitor(**QUIET)
 
     async def seen(number: int, **qualities: str) -> str | None:
         prices = [
@@ -317,24 +323,24 @@ async def test_of_a_list_only_what_was_shown_is_dismissed(house: House) -> None:
     assert await seen(3, BTC="STALE", SPX="STALE") == "BTC stale"
 
 
-async def test_the_badges_of_a_monitor_that_is_gone_or_turned_off_go_too(house: House) -> None:
-    await house.peers()
-    stub = await house.monitor(**QUIET)
-    house.judge(heats(("one", 60.0, "HIGH")))
+async def test_the_badges_of_a_monitor_that_is_gone_or_turned_off_go_too(servers: Servers) -> None:
+    await servers.peers()
+    stub = await servers.monitor(**QUIET)
+    servers.judge(heats(("one", 60.0, "HIGH")))
     await cycle(stub, 1)
-    await house.execute(
+    await servers.execute(
         "insert into badge (name, value, level, badge_time, monitor, stale)"
         " values ('old_badge', 'x', 4, now(), 'uninstalled', false)"
     )
-    await house.execute(
+    await servers.execute(
         "insert into incident (monitor, id, since_time) values ('uninstalled', 'i', now())"
     )
     assert "old_badge" not in await badges_of(stub)
-    stub = await house.monitor(**QUIET)
+    stub = await servers.monitor(**QUIET)
     await cycle(stub, 2)
     assert set(await badges_of(stub)) == {"risk_badge"}
-    assert await house.value("select count(*) from badge where name = 'old_badge'") == 0
-    assert await house.value("select count(*) from incident") == 0
+    assert await servers.value("select count(*) from badge where name = 'old_badge'") == 0
+    assert await servers.value("select count(*) from incident") == 0
     change = pb.Monitor(name="risk", enabled=False)
     await stub.UpdateMonitor(
         pb.UpdateMonitorRequest(monitor=change, update_mask=FieldMask(paths=["enabled"]))
@@ -343,19 +349,19 @@ async def test_the_badges_of_a_monitor_that_is_gone_or_turned_off_go_too(house: 
     assert await badges_of(stub) == {}
 
 
-async def test_the_status_counts_health_and_says_when_a_cycle_last_called(house: House) -> None:
-    await house.peers()
-    await house.prices()
-    stub = await house.monitor(**QUIET)
+async def test_the_status_counts_health_and_says_when_a_cycle_last_called(servers: Servers) -> None:
+    await servers.peers()
+    await servers.prices()
+    stub = await servers.monitor(**QUIET)
     empty = await stub.GetStatus(pb.GetStatusRequest())
     assert (empty.health, empty.resting_count, empty.HasField("last_cycle_time")) == (
         pb.HEALTH_OFFLINE,
         4,
         False,
     )
-    house.judge(judged("HEAT_INDEX", "HIGH", 60.0))
+    servers.judge(judged("HEAT_INDEX", "HIGH", 60.0))
     await cycle(stub)
-    house.clock.advance(4)
+    servers.clock.advance(4)
     status = await stub.GetStatus(pb.GetStatusRequest())
     assert (status.healthy_count, status.warning_count, status.level) == (4, 1, "HIGH")
     assert status.last_cycle_age.ToTimedelta() == timedelta(seconds=4)

@@ -16,9 +16,9 @@ import pytest
 from sonic.monitor.v1 import monitor_pb2 as pb
 from sonic.xcom.v1 import xcom_pb2
 
-from services.cli import system as cli_house
+from services.cli import system as cli_system
 from services.cli.complaints import Complaints
-from tests.contract.monitor.conftest import QUIET, House, badges_of, facts, runs_of
+from tests.contract.monitor.conftest import QUIET, Servers, badges_of, facts, runs_of
 from tests.fakes.databases import Databases
 from tests.fakes.webhook import FakeWebhook
 
@@ -73,11 +73,11 @@ def disk(databases: Databases) -> Disk:
     return Disk(databases.admin_url)
 
 
-async def start(house: House, hook: FakeWebhook) -> None:
-    price = await house.start("price")
-    await house.start("positions", price_address=price.address)
+async def start(servers: Servers, hook: FakeWebhook) -> None:
+    price = await servers.start("price")
+    await servers.start("positions", price_address=price.address)
     hooked = {"webhook_url": hook.url, "webhook_secret": "hook-secret-3f9a"}
-    await house.start(
+    await servers.start(
         "xcom", xcom_high_channels=("webhook",), xcom_medium_channels=("webhook",), **hooked
     )
 
@@ -94,27 +94,27 @@ def holds(look: Callable[[], object]) -> Callable[[], Awaitable[object]]:
 
 
 async def test_a_monitor_that_cannot_write_tells_it_high_once_and_its_end_over_restarts(
-    house: House, hook: FakeWebhook, disk: Disk
+    servers: Servers, hook: FakeWebhook, disk: Disk
 ) -> None:
-    await start(house, hook)
-    await house.monitor(**ONLY_OPERATIONS)
-    await house.monitor(**ONLY_OPERATIONS)
+    await start(servers, hook)
+    await servers.monitor(**ONLY_OPERATIONS)
+    await servers.monitor(**ONLY_OPERATIONS)
     await disk.fill("monitor.claim", "monitor.run")
-    await house.push(holds(lambda: hook.received))
-    await house.apps["monitor"].stop()
-    await house.monitor(**ONLY_OPERATIONS)
+    await servers.push(holds(lambda: hook.received))
+    await servers.apps["monitor"].stop()
+    await servers.monitor(**ONLY_OPERATIONS)
     said: list[str] = []
-    addresses = {"monitor": house.apps["monitor"].address, "price": house.apps["price"].address}
-    complaints = Complaints(addresses, cli_house.readiness, said.append)
+    addresses = {"monitor": servers.apps["monitor"].address, "price": servers.apps["price"].address}
+    complaints = Complaints(addresses, cli_system.readiness, said.append)
 
     async def complained() -> object:
         await complaints.look()
         return said
 
-    await house.push(complained)
+    await servers.push(complained)
     assert said == [f"{'postgres':<10} the database's disk is full: make room; said by monitor"]
     for _ in range(10):
-        await house.push(holds(lambda: True), most=1)
+        await servers.push(holds(lambda: True), most=1)
     (told,) = hook.received
     assert (told.body["subject"], told.body["level"]) == (
         "Sonic's database takes no writes",
@@ -122,61 +122,63 @@ async def test_a_monitor_that_cannot_write_tells_it_high_once_and_its_end_over_r
     )
     assert "make room" in str(told.body["body"])
     await disk.make_room()
-    await house.push(holds(lambda: len(hook.received) == 2))
+    await servers.push(holds(lambda: len(hook.received) == 2))
     assert subjects(hook)[1] == "Sonic's database takes writes again"
 
     async def silent() -> object:
         await complaints.look()
         return len(said) == 2
 
-    await house.push(silent)
+    await servers.push(silent)
     assert said[1].endswith("takes writes again")
 
 
 async def test_a_dead_service_is_told_although_the_messages_cannot_be_stored(
-    house: House, hook: FakeWebhook, disk: Disk
+    servers: Servers, hook: FakeWebhook, disk: Disk
 ) -> None:
-    await start(house, hook)
-    await house.monitor(**ONLY_OPERATIONS)
+    await start(servers, hook)
+    await servers.monitor(**ONLY_OPERATIONS)
     await disk.fill("xcom.message", "xcom.request")
-    await house.apps["positions"].stop()
-    await house.push(holds(lambda: hook.received))
+    await servers.apps["positions"].stop()
+    await servers.push(holds(lambda: hook.received))
     assert subjects(hook)[0].startswith("operations monitor: services down: positions")
 
     async def drained() -> object:
-        return await house.value("select count(*) = 0 from outbox")
+        return await servers.value("select count(*) = 0 from outbox")
 
-    await house.push(drained)
+    await servers.push(drained)
     await disk.make_room()
-    address = house.apps["positions"].address
-    await house.start(
-        "positions", listen_address=address, price_address=house.apps["price"].address
+    address = servers.apps["positions"].address
+    await servers.start(
+        "positions", listen_address=address, price_address=servers.apps["price"].address
     )
-    await house.push(holds(lambda: len(hook.received) == 2))
-    await house.push(drained)
+    await servers.push(holds(lambda: len(hook.received) == 2))
+    await servers.push(drained)
     # To whom it was told, and not to those of LOW.
     assert subjects(hook)[1] == "operations monitor: all is well again: positions"
-    assert [one for one in await house.messages() if one.ends_incident] == []
+    assert [one for one in await servers.messages() if one.ends_incident] == []
 
 
-async def test_operations_says_that_a_service_has_a_full_database(house: House, disk: Disk) -> None:
-    price = await house.start("price")
-    await house.start("positions", price_address=price.address)
-    await house.start("xcom")
-    stub = await house.monitor(**ONLY_OPERATIONS)
+async def test_operations_says_that_a_service_has_a_full_database(
+    servers: Servers, disk: Disk
+) -> None:
+    price = await servers.start("price")
+    await servers.start("positions", price_address=price.address)
+    await servers.start("xcom")
+    stub = await servers.monitor(**ONLY_OPERATIONS)
     await disk.fill("positions.position")
     with pytest.raises(Exception, match="DATABASE_FULL"):
-        await house.hold()
+        await servers.hold()
 
     async def looked() -> str:
         run = await stub.RunMonitor(pb.RunMonitorRequest(name="operations", force=True))
         return str(facts(run)["down"].get("positions", ""))
 
-    assert await house.push(looked) == "not serving: the database's disk is full: make room"
+    assert await servers.push(looked) == "not serving: the database's disk is full: make room"
 
 
 async def test_a_disk_that_gets_full_is_told_medium_once_and_its_room_once(
-    house: House, hook: FakeWebhook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    servers: Servers, hook: FakeWebhook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     free = [800 * 2**20]
 
@@ -184,24 +186,24 @@ async def test_a_disk_that_gets_full_is_told_medium_once_and_its_room_once(
         return SimpleNamespace(free=free[0], total=100 * 2**30, used=0)
 
     monkeypatch.setattr(shutil, "disk_usage", usage)
-    await start(house, hook)
-    stub = await house.monitor(sonic_home=tmp_path, **QUIET)
-    await house.push(holds(lambda: hook.received))
+    await start(servers, hook)
+    stub = await servers.monitor(sonic_home=tmp_path, **QUIET)
+    await servers.push(holds(lambda: hook.received))
     assert (await badges_of(stub))["disk_badge"].value == "800 MiB (0.8 %) free"
     for _ in range(20):
-        await house.push(holds(lambda: True), most=1)
-        house.clock.advance(60)
+        await servers.push(holds(lambda: True), most=1)
+        servers.clock.advance(60)
     free[0] = 50 * 2**30
-    await house.push(holds(lambda: len(hook.received) == 2))
-    begin, end = await house.messages()
+    await servers.push(holds(lambda: len(hook.received) == 2))
+    begin, end = await servers.messages()
     assert begin.level == xcom_pb2.LEVEL_MEDIUM
     assert begin.subject.startswith("disk monitor: only 800 MiB (0.8 %) free")
     assert "Make room now" in begin.body
     assert (end.ends_incident, end.incident_key) == (True, begin.incident_key)
 
 
-async def test_where_there_is_no_home_the_disk_is_skipped_with_the_reason(house: House) -> None:
-    stub = await house.monitor(**QUIET)
+async def test_where_there_is_no_home_the_disk_is_skipped_with_the_reason(servers: Servers) -> None:
+    stub = await servers.monitor(**QUIET)
     run = await stub.RunMonitor(pb.RunMonitorRequest(name="disk"))
     assert run.status == pb.RUN_STATUS_SKIPPED
     assert run.error.startswith("NOT_CONFIGURED: no SONIC_HOME here")
