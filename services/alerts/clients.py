@@ -17,7 +17,13 @@ from sonic.positions.v1 import positions_pb2_grpc as rpc
 from sonic.xcom.v1 import xcom_pb2, xcom_pb2_grpc
 
 from services.alerts.alerts.domain.ends import EndRecord, PositionEnd
-from services.alerts.alerts.domain.readings import FIGURES, HELD, Positions, Reading
+from services.alerts.alerts.domain.extremes import NO_EXTREMES, Extremes, Unseen
+from services.alerts.alerts.domain.readings import (
+    FIGURES,
+    HELD,
+    Positions,
+    Reading,
+)
 from services.alerts.alerts.domain.subjects import Members
 from services.alerts.domain.kinds import METRICS, OF_PORTFOLIO, AlertType, Level
 from services.alerts.notifications.domain import Acknowledgement, IncidentUpdate, Notification
@@ -61,8 +67,11 @@ class PositionsClient:
         parts = await self._read((*_STATES, *FIGURES)) or []
         return _positions(parts, _join(parts))
 
-    async def readings(self) -> tuple[Positions, Mapping[AlertType, Reading]]:
-        parts = await self._read((*_STATES, *FIGURES)) or []
+    async def readings(
+        self, extremes_since_micros: int = 0
+    ) -> tuple[Positions, Mapping[AlertType, Reading]]:
+        asked = (*_STATES, *FIGURES)
+        parts = await self._read(asked, extremes_since_micros=extremes_since_micros) or []
         return _positions(parts, _join(parts)), _totals(parts)
 
     async def members(self) -> Members:
@@ -125,10 +134,15 @@ class PositionsClient:
         names: Sequence[str],
         known_epoch: int | None = None,
         position_keys: Sequence[int] = (),
+        extremes_since_micros: int = 0,
     ) -> list[Any] | None:
         """All parts of the stream; None, and no further part, at the known epoch."""
         parts: list[Any] = []
-        request = pb.ReadColumnsRequest(columns=names, position_keys=position_keys)
+        request = pb.ReadColumnsRequest(
+            columns=names,
+            position_keys=position_keys,
+            extremes_since_micros=extremes_since_micros,
+        )
         with _positions_asked():
             async for part in self._columns.ReadColumns(request, timeout=_READ_SECONDS):
                 if not parts and known_epoch is not None and part.membership_epoch == known_epoch:
@@ -194,7 +208,28 @@ def _positions(parts: Sequence[Any], joined: Mapping[str, columns.Array]) -> Pos
         _whole(joined, "mark_time_micros")[held],
         {name: joined[name][held] for name in FIGURES},
         dict(zip(parts[0].asset_names, parts[0].asset_models, strict=False)) if parts else {},
+        _extremes(parts[0], joined, held) if len(joined["extreme_price_usd"]) else NO_EXTREMES,
     )
+
+
+def _extremes(
+    first: Any, joined: Mapping[str, columns.Array], held: NDArray[np.bool_] | slice
+) -> Extremes:
+    return Extremes(
+        joined["extreme_price_usd"],
+        joined["extreme_time_micros"],
+        dict(zip(first.asset_names, first.extreme_sources, strict=False)),
+        first.extremes_until_micros,
+        [
+            Unseen(
+                one.asset,
+                one.start_time.ToDatetime(UTC),
+                one.end_time.ToDatetime(UTC),
+                one.reason,
+            )
+            for one in first.unseen
+        ],
+    ).pick(held)
 
 
 def _present(parts: Sequence[Any]) -> tuple[int, NDArray[np.int64]]:

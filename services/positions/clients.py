@@ -1,16 +1,19 @@
 """The price service as positions sees it: consensus prices, or none when it cannot be read now."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC
+from datetime import UTC, datetime
 from math import isfinite
 from typing import Any
 
+import numpy as np
 from sonic.price.v1 import price_pb2 as pb
 from sonic.price.v1 import price_pb2_grpc as rpc
 
 from services.positions.enrichment.domain.enrichment import MarketPrice
+from services.positions.extremes.domain import MinuteColumns
 from shared import columns
+from shared.codec import to_timestamp
 from shared.errors import SonicError
 from shared.log import get_logger
 from shared.rpc.client import Channel, idempotent
@@ -18,6 +21,8 @@ from shared.touch import History
 
 _SECONDS = 2.0
 _MOVES_SECONDS = 20.0
+_MINUTES_SECONDS = 6.0
+_COLUMNS = ["ReadMoves", "ReadMinutes"]
 _SOON_SECONDS, _LATER_SECONDS = 30.0, 600.0
 _PAGE_SIZE = 500
 # Others are kept for show: the last known price, or the last close of an index.
@@ -42,7 +47,9 @@ class PriceClient:
     def __init__(self, channel: Channel) -> None:
         self._stub: rpc.PriceServiceStub = channel.stub(rpc.PriceServiceStub)
         # Columns come as bytes, so the generated type does not describe the answer.
-        self._columns: Any = channel.stub(rpc.PriceServiceStub, columns=["ReadMoves"])
+        self._columns: Any = channel.stub(
+            rpc.PriceServiceStub, columns=["ReadMoves", "ReadMinutes"]
+        )
         self._reachable = True
         self._moves: Mapping[str, _Moves] = {}
         self._market: pb.Market.ValueType = pb.MARKET_UNSPECIFIED
@@ -94,6 +101,22 @@ class PriceClient:
             return _SOON_SECONDS
         self._moves = found
         return _LATER_SECONDS if found else _SOON_SECONDS
+
+    async def minutes(self, assets: Sequence[str], start: datetime) -> Mapping[str, MinuteColumns]:
+        """See services.positions.extremes.service.MinuteSource."""
+        request = pb.ReadMinutesRequest(assets=assets, start_time=to_timestamp(start))
+        found: dict[str, MinuteColumns] = {}
+        failure = "NO_CANDLES"
+        try:
+            async for part in self._columns.ReadMinutes(request, timeout=_MINUTES_SECONDS):
+                read = columns.decode(part)
+                found[part.asset] = MinuteColumns(
+                    part.source, part.failure, read["minute"], read["high_usd"], read["low_usd"]
+                )
+        except SonicError as error:
+            failure = error.reason
+        none = MinuteColumns("", failure, np.empty(0, np.int64), *np.empty((2, 0)))
+        return {asset: found.get(asset, none) for asset in assets}
 
 
 def _market_price(price: pb.Price) -> MarketPrice:

@@ -10,6 +10,7 @@ from sonic.positions.v1 import positions_pb2_grpc as rpc
 from services.positions.clients import PriceClient, price_channel
 from services.positions.domain.venue_answer import Chain
 from services.positions.enrichment.service import EnrichmentService
+from services.positions.extremes.service import ExtremesService
 from services.positions.files.service.files import FilesService
 from services.positions.files.service.imports import ImportService
 from services.positions.files.servicer import FilesServicer
@@ -122,15 +123,23 @@ def build(config: Config, clock: Clock | None = None) -> App:
         clock,
         config.mark_max_age_seconds,
     )
+    extremes = ExtremesService(enrichment, market, clock)
     built, balances = _venues(config, clock), _balances(config, clock)
     venues = [one.venue for one in built]
     sync = _sync(
-        config, begin, read, enrichment, venues, BalanceKeeper(begin, balances, clock), clock
+        config,
+        begin,
+        read,
+        enrichment,
+        extremes,
+        venues,
+        BalanceKeeper(begin, balances, clock),
+        clock,
     )
     watch = Watch(read, enrichment, clock)
     server = GrpcServer(
         config.listen_address,
-        _registrations(begin, read, enrichment, sync, watch, clock),
+        _registrations(begin, read, enrichment, extremes, sync, watch, clock),
         service_names=[f"sonic.positions.v1.{name}" for name in _SERVICES],
         ready=migrated(database, Path(__file__).parent / "migrations"),
         clock=clock,
@@ -150,6 +159,7 @@ def _sync(
     begin: Begin,
     read: Begin,
     enrichment: EnrichmentService,
+    extremes: ExtremesService,
     venues: Sequence[Venue],
     balances: BalanceKeeper,
     clock: Clock,
@@ -163,6 +173,7 @@ def _sync(
         clock,
         live=config.sonic_live,
         demo_wallets=DEMO_WALLETS,
+        extremes=extremes,
         max_concurrent_fetches=config.max_concurrent_fetches,
         mark_max_age_seconds=config.mark_max_age_seconds,
     )
@@ -172,6 +183,7 @@ def _registrations(
     begin: Begin,
     read: Begin,
     enrichment: EnrichmentService,
+    extremes: ExtremesService,
     sync: SyncService,
     watch: Watch,
     clock: Clock,
@@ -179,7 +191,7 @@ def _registrations(
     imports = ImportService(begin, enrichment, clock)
     by_hand = PositionsService(begin, read, enrichment, clock)
     wallets = WalletsService(begin, read, enrichment)
-    positions = PositionsServicer(by_hand, enrichment, sync, imports, watch, wallets)
+    positions = PositionsServicer(by_hand, enrichment, extremes, sync, imports, watch, wallets)
     portfolio = PortfolioServicer(
         PortfolioService(begin, read, clock),
         enrichment,

@@ -11,6 +11,7 @@ from sonic.price.v1 import price_pb2, price_pb2_grpc
 from services.price.domain.prices import SYMBOL
 from services.price.loop import PriceFeed, learning, retention
 from services.price.service.history import CandleSource, HistoryService
+from services.price.service.minutes import MinutesService
 from services.price.service.moves import MovesService
 from services.price.service.prices import PriceService, Settings
 from services.price.service.retention import Ages, HistoryRetention
@@ -181,15 +182,24 @@ def build(config: Config, clock: Clock | None = None) -> App:
         changed=feed.wake,
     )
     forgetting = HistoryRetention(database.open(HistoryStore), clock, _ages(config))
-    moves = MovesService(
+    candles = [_CANDLES[name](https[name], clock) for name in config.price_candle_sources]
+    minutes = MinutesService(
         database.open(HourlyCandleStore),
-        [_CANDLES[name](https[name], clock) for name in config.price_candle_sources],
+        candles,
         clock,
         config.price_assets,
         config.sonic_demo_seed,
         ensure_market=service.ensure_market,
     )
-    servicer = PriceServicer(service, history, moves, feed.news, clock)
+    moves = MovesService(
+        database.open(HourlyCandleStore),
+        candles,
+        clock,
+        config.price_assets,
+        config.sonic_demo_seed,
+        ensure_market=service.ensure_market,
+    )
+    servicer = PriceServicer(service, history, moves, minutes, feed.news, clock)
     server = GrpcServer(
         config.listen_address,
         [(price_pb2_grpc.add_PriceServiceServicer_to_server, servicer)],

@@ -47,6 +47,7 @@ NOUNS: dict[str, set[str]] = {
     "positions": {
         "positions",
         "enrichment",
+        "extremes",
         "sync",
         "wallets",
         "portfolio",

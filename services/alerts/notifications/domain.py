@@ -238,6 +238,14 @@ def _why(payload: Mapping[str, str], noun: str, unit: str) -> str:
     sign = "<=" if payload.get("condition") == Condition.BELOW.name else ">="
     flip = f"; {payload['level']} until {_until(payload, unit)}" if "flip_value" in payload else ""
     model = f" ({payload['probability_model']})" if "probability_model" in payload else ""
+    if "extreme_value" in payload:
+        # Of the market where the venue has no candles: said, so that nobody takes it for the mark.
+        whose = f"{payload['extreme_source']}, as from the market"
+        return (
+            f"Why: {noun} touched {_figure(payload, 'extreme_value', unit)} at "
+            f"{payload['extreme_time'][11:16]} UTC ({whose}), now {_figure(payload, 'value', unit)}"
+            f"; {sign} limit {_figure(payload, 'limit', unit)}{flip}"
+        )
     return (
         f"Why: {noun} {_figure(payload, 'value', unit)}{model} {sign} limit "
         f"{_figure(payload, 'limit', unit)}{flip}"

@@ -26,8 +26,12 @@ class PositionsPeer(Protocol):
         """What is held now."""
         ...
 
-    async def readings(self) -> tuple[Positions, Mapping[AlertType, Reading]]:
-        """What is held now, and the portfolio readings of the same pass by type."""
+    async def readings(
+        self, extremes_since_micros: int = 0
+    ) -> tuple[Positions, Mapping[AlertType, Reading]]:
+        """What is held now, and the portfolio readings of the same pass by type; with the extremes
+        since a moment, unless that is 0.
+        """
         ...
 
     async def members(self) -> Members:

@@ -95,6 +95,7 @@ def evaluated_message(evaluated: Evaluated) -> pb.EvaluateAlertsResponse:
         transitions=[fill(pb.Transition, one, told=one.notified) for one in evaluated.transitions],
         rule_events=map(_rule_event_message, evaluated.rule_events),
         unfinished=evaluated.is_part,
+        unseen=[fill(pb.UnseenTime, one) for one in evaluated.unseen],
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import UTC
 from functools import partial
 from typing import Protocol, TypeVar
 
@@ -165,7 +166,12 @@ class StepClient:
             "unknown": answer.unknown_count,
             "unjudged": answer.unjudged_count,
         }
-        return Answer(outcomes.read_evaluation(counts, unfinished=answer.unfinished))
+        unseen = [
+            f"{one.asset} {one.start_time.ToDatetime(UTC):%H:%M:%S} to"
+            f" {one.end_time.ToDatetime(UTC):%H:%M:%S} UTC ({one.reason})"
+            for one in answer.unseen
+        ]
+        return Answer(outcomes.read_evaluation(counts, unseen, unfinished=answer.unfinished))
 
     async def _clear_stale_alerts(self, call: Call, seconds: float) -> Answer:
         request = alerts_pb2.ClearStaleAlertsRequest(

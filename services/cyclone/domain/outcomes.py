@@ -188,8 +188,12 @@ def read_counts(counts: Mapping[str, int], *, unfinished: bool = False) -> Outco
     return Outcome(_PARTIAL, counts, *_UNFINISHED) if unfinished else Outcome(_SUCCEEDED, counts)
 
 
-def read_evaluation(counts: Mapping[str, int], *, unfinished: bool = False) -> Outcome:
-    """PARTIAL while an alert has no reading; an old one is judged and lowers nothing."""
+def read_evaluation(
+    counts: Mapping[str, int], unseen: Sequence[str] = (), *, unfinished: bool = False
+) -> Outcome:
+    """PARTIAL while an alert has no reading; an old one is judged and lowers nothing. `unseen`:
+    what nobody could look at between two marks, which is said, not counted as a failure.
+    """
     if unfinished:
         return Outcome(_PARTIAL, counts, *_UNFINISHED)
     left, unknown = counts["unjudged"], counts["unknown"]
@@ -201,6 +205,9 @@ def read_evaluation(counts: Mapping[str, int], *, unfinished: bool = False) -> O
     if unknown:
         message = f"alerts without a reading: {unknown}; their levels hold"
         return Outcome(_PARTIAL, counts, "READING_UNKNOWN", message)
+    if unseen:
+        message = f"not looked at between two marks{_listed(unseen)}"
+        return Outcome(_SUCCEEDED, counts, "EXTREMES_UNSEEN", message)
     return Outcome(_SUCCEEDED, counts)
 
 

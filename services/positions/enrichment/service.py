@@ -196,6 +196,11 @@ class EnrichmentService:
         async with self._read() as store:
             return (await store.enrichment.service_state()).heat
 
+    @property
+    def shown(self) -> EnrichedFrame | None:
+        """The last pass that this process knows; it may be old."""
+        return self._frame
+
     async def frame(self, pass_number: int | None = None) -> EnrichedFrame:
         """The last pass, or a later one than `pass_number` when the caller has just read that."""
         if pass_number is None:

@@ -1,14 +1,17 @@
 """PositionsService over gRPC; decides nothing."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 from sonic.positions.v1 import positions_pb2 as pb
 from sonic.positions.v1 import positions_pb2_grpc as rpc
 
 from services.positions.domain.position import Draft
 from services.positions.domain.venue_answer import Flag, Side, Status
+from services.positions.enrichment.domain.enrichment import places_of
 from services.positions.enrichment.domain.metrics import METRIC_NAMES, Metrics
 from services.positions.enrichment.service import EnrichmentService
+from services.positions.extremes.service import ExtremesService
 from services.positions.files.domain.imports import Format
 from services.positions.files.service.imports import ImportService
 from services.positions.positions.domain import Filter
@@ -16,6 +19,7 @@ from services.positions.positions.service.positions import CHANGEABLE, Positions
 from services.positions.positions.service.watch import News, Watch
 from services.positions.servicer.mapping import (
     Context,
+    extremes_fields,
     flag_numbers,
     imported_message,
     member,
@@ -39,6 +43,7 @@ class PositionsServicer(rpc.PositionsServiceServicer):
         self,
         service: PositionsService,
         enrichment: EnrichmentService,
+        extremes: ExtremesService,
         sync: SyncService,
         imports: ImportService,
         watch: Watch,
@@ -46,6 +51,7 @@ class PositionsServicer(rpc.PositionsServiceServicer):
     ) -> None:
         self._service = service
         self._enrichment = enrichment
+        self._extremes = extremes
         self._sync = sync
         self._imports = imports
         self._watch = watch
@@ -147,18 +153,29 @@ class PositionsServicer(rpc.PositionsServiceServicer):
         self, request: pb.ReadColumnsRequest, context: Context
     ) -> AsyncIterator[pb.PositionColumns]:
         frame = await self._enrichment.frame()
+        since = request.extremes_since_micros
+        extremes = self._extremes.of(frame, since) if since else None
         asked = frame.asked(request.columns, request.position_keys)
         keys, ids = asked["position_key"], list[str]()
         if "position_id" in request.columns:
             ids = await self._enrichment.position_ids(keys.tolist())
         rows = request.chunk_row_count or columns.ROWS_PER_MESSAGE
-        first = {
+        first: dict[str, Any] = {
             "asset_names": frame.asset_names,
             "wallet_names": frame.wallet_names,
             "venue_names": frame.venue_names,
             "asset_models": [model or 0 for model in frame.asset_models],
             "totals": totals_message(self._enrichment.aged(frame)),
         }
+        if extremes is not None:
+            rows_of = (
+                places_of(keys, frame.columns["position_key"])
+                if request.position_keys
+                else slice(None)
+            )
+            asked["extreme_price_usd"] = extremes.price_usd[rows_of]
+            asked["extreme_time_micros"] = extremes.time_micros[rows_of]
+            first |= extremes_fields(extremes)
         # No positions still says its epoch.
         for start in range(0, max(len(keys), 1), rows):
             yield columns.reply(

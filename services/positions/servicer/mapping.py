@@ -8,11 +8,13 @@ from typing import Any, TypeVar
 
 import grpc
 from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
 from sonic.positions.v1 import positions_pb2 as pb
 
 from services.positions.domain.position import Position, Risk
 from services.positions.domain.venue_answer import Flag, Side
 from services.positions.enrichment.domain.totals import Totals
+from services.positions.extremes.service import Extremes
 from services.positions.files.domain.imports import RefusedTerms
 from services.positions.files.service.imports import Imported
 from services.positions.portfolio.domain import Snapshot
@@ -78,3 +80,24 @@ def what_if_terms(position: pb.PositionTerms) -> WhatIf:
     """Terms that a request gives. Raises INVALID_FIELD, NOT_FINITE."""
     side = member(Side, position.side, "position.side")
     return read(WhatIf, position, side=side, moves=NO_HISTORY)
+
+
+def extremes_fields(extremes: Extremes) -> dict[str, Any]:
+    """What the first message of columns says of extremes."""
+    return {
+        "extreme_sources": extremes.sources,
+        "extremes_until_micros": extremes.until_micros,
+        "unseen": [
+            pb.UnseenTime(
+                asset=one.asset,
+                start_time=Timestamp(
+                    seconds=one.start_micros // 10**6, nanos=one.start_micros % 10**6 * 1000
+                ),
+                end_time=Timestamp(
+                    seconds=one.end_micros // 10**6, nanos=one.end_micros % 10**6 * 1000
+                ),
+                reason=one.reason,
+            )
+            for one in extremes.unseen
+        ],
+    }

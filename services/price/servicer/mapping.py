@@ -2,9 +2,11 @@
 
 from datetime import datetime, timedelta
 
+import numpy as np
 from sonic.price.v1 import price_pb2 as message
 
 from services.price.domain.candles import BackfillProgress
+from services.price.domain.minutes import Minutes
 from services.price.domain.moves import AssetMoves
 from services.price.domain.prices import Price, Refreshed, is_stale, quality_now
 from shared import columns
@@ -50,4 +52,19 @@ def moves_message(moves: AssetMoves, *, is_known: bool) -> message.Moves:
         source=moves.source,
         newest_hour_time=to_timestamp(moves.newest_hour_time),
         market=moves.market.value,
+    )
+
+
+def minutes_message(minutes: Minutes) -> message.Minutes:
+    """As bytes."""
+    return columns.reply(
+        message.Minutes,
+        {
+            "minute": np.array(minutes.minute, np.int64),
+            "high_usd": np.array([one.high_usd for one in minutes.klines]),
+            "low_usd": np.array([one.low_usd for one in minutes.klines]),
+        },
+        asset=minutes.asset,
+        source=minutes.source,
+        failure=minutes.failure,
     )

@@ -11,9 +11,11 @@ from sonic.price.v1 import price_pb2_grpc as rpc
 from services.price.domain.candles import Interval
 from services.price.domain.prices import HistoryFilter, Market, News, Price, Quality
 from services.price.service.history import HistoryService
+from services.price.service.minutes import MinutesService
 from services.price.service.moves import MovesService
 from services.price.service.prices import PriceService
 from services.price.servicer.mapping import (
+    minutes_message,
     moves_message,
     price_message,
     progress_message,
@@ -37,12 +39,14 @@ class PriceServicer(rpc.PriceServiceServicer):
         service: PriceService,
         history: HistoryService,
         moves: MovesService,
+        minutes: MinutesService,
         watch: Callable[[], AsyncIterator[News]],
         clock: Clock,
     ) -> None:
         self._service = service
         self._history = history
         self._moves = moves
+        self._minutes = minutes
         self._watch = watch
         self._clock = clock
 
@@ -168,6 +172,13 @@ class PriceServicer(rpc.PriceServiceServicer):
         known = set(request.known_versions)
         for moves in self._moves.read(request.assets):
             yield moves_message(moves, is_known=moves.version in known)
+
+    async def ReadMinutes(
+        self, request: message.ReadMinutesRequest, context: Context
+    ) -> AsyncIterator[message.Minutes]:
+        start, end = from_timestamp(request, "start_time"), from_timestamp(request, "end_time")
+        async for one in self._minutes.read(request.assets, start or self._clock.now(), end):
+            yield minutes_message(one)
 
     async def ClearData(
         self, request: message.ClearDataRequest, context: Context

@@ -42,6 +42,7 @@ NOT_FOR_PEOPLE = {
     "FlushOutbox": "a step of the cycle",
     "ReadColumns": "columns for services",
     "ReadMoves": "columns for services",
+    "ReadMinutes": "columns for services",
     "RaiseDeath": "cyclone tells of a death",
     "ResolveDeath": "cyclone tells of its end",
     "Send": "services tell people by it",

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from services.alerts.alerts.domain.change_payload import (
+    EXTREME_SOURCES,
     PROBABILITY_MODELS,
     SIDES,
     ChangeContext,
@@ -28,9 +30,10 @@ from services.alerts.ledger.domain import Entry, micros
 from services.alerts.notifications.domain import Payload, plain
 
 # The first byte says how the rest is read: rows stay readable when a later version has more. The
-# second one has a byte more at the end, the model of the probability.
+# second one has more at the end: the model of the probability, and the extreme that raised it.
 _FIRST_VERSION, _VERSION = 1, 2
 _DEMO_BIT, _HELD_BIT = 1, 2
+_SOURCE_NUMBERS = {name: number for number, name in EXTREME_SOURCES.items()}
 _FIGURES = {
     "price_usd": "mark_price_usd",
     "entry_price_usd": "entry_price_usd",
@@ -55,11 +58,16 @@ _NUMBERS = np.dtype(
         ("trigger_value", ">f8"),
         ("figures", ">f8", len(_FIGURES)),
         ("probability_model", "i1"),
+        ("extreme_source", "i1"),
+        ("extreme_micros", ">i8"),
+        ("extreme_price_usd", ">f8"),
+        ("extreme_value", ">f8"),
     ]
 )
 # The same for one row. Behind it asset, wallet and summary, a NUL between two of them.
 _FIRST_ROW = struct.Struct(f">BBbbbiq3ddd{len(_FIGURES)}d")
-_ROW = struct.Struct(f"{_FIRST_ROW.format}b")
+_ROW = struct.Struct(f"{_FIRST_ROW.format}bbqdd")
+_LATER_COUNT = 5
 _LIMITS, _FIRST_FIGURE = slice(7, 10), 12
 
 
@@ -83,6 +91,7 @@ def packed_inputs(
     table["probability_model"][likely] = [
         models.get(assets[asset], 0) for asset in one.asset_key[likely].tolist()
     ]
+    _put_extremes(table, outcome, positions)
     about = [subjects[key] for key in one.subject_key.tolist()]
     table["side_sign"] = [subject.side_sign for subject in about]
     names = [asset.encode() for asset in assets]
@@ -97,6 +106,21 @@ def packed_inputs(
             range(0, len(numbers), size), one.asset_key.tolist(), about, strict=True
         )
     ]  # fmt: skip
+
+
+def _put_extremes(table: Any, outcome: Outcome, positions: Positions) -> None:
+    table["extreme_price_usd"] = table["extreme_value"] = np.nan
+    if not len(outcome.touched_value):
+        return
+    rows = np.flatnonzero(~np.isnan(outcome.touched_value) & (outcome.position_row >= 0))
+    held = outcome.position_row[rows]
+    table["extreme_price_usd"][rows] = positions.extremes.price_usd[held]
+    table["extreme_micros"][rows] = positions.extremes.micros[held]
+    table["extreme_value"][rows] = outcome.touched_value[rows]
+    assets = outcome.columns.assets
+    names = [assets[key] for key in outcome.columns.asset_key[outcome.changed[rows]].tolist()]
+    sources = [positions.extremes.sources.get(name, "") for name in names]
+    table["extreme_source"][rows] = [_SOURCE_NUMBERS.get(source, 0) for source in sources]
 
 
 def payload_of(entry: Entry) -> Payload:
@@ -116,8 +140,8 @@ def _payload_of(entry: Entry) -> Payload:
     context = ChangeContext(entry.cycle_id, bool(bits & _DEMO_BIT), micros(entry.entry_time))
     kind = kind_of(entry.type, condition)
     payload = level_payload(kind, asset, entry.level_before, entry.level_after, context)
-    model = numbers.pop() if row is _ROW else 0
-    limits, (start, trigger), figures = numbers[:3], numbers[3:5], numbers[5:]
+    later = numbers[-_LATER_COUNT:] if row is _ROW else []
+    limits, (start, trigger), figures = numbers[:3], numbers[3:5], numbers[5 : 5 + len(_FIGURES)]
     put_limits(payload, limits, entry.flip_value, entry.level_after)
     payload |= {"alert_id": entry.alert_id, "incident_id": f"{entry.alert_id}.{count}"}
     if entry.value is not None:
@@ -133,9 +157,24 @@ def _payload_of(entry: Entry) -> Payload:
         if entry.value is not None:
             payload["price_usd"] = plain(start * (1 + entry.value / 100))
     put_time(payload, seen, state, context)
-    if model:
-        payload["probability_model"] = PROBABILITY_MODELS[model]
+    payload |= _later_payload(*later) if later else {}
     if entry.type == AlertType.PRICE_THRESHOLD and entry.value is not None:
         payload["price_usd"] = plain(entry.value)
     named = zip(_FIGURES, figures, strict=True)
     return payload | {name: plain(value) for name, value in named if is_known(value)}
+
+
+def _later_payload(
+    model: int, source: int, extreme_micros: int, price_usd: float, value: float
+) -> Payload:
+    payload: Payload = {}
+    if model:
+        payload["probability_model"] = PROBABILITY_MODELS[model]
+    if is_known(value):
+        payload |= {
+            "extreme_value": plain(value),
+            "extreme_price_usd": plain(price_usd),
+            "extreme_time": moment(extreme_micros),
+            "extreme_source": EXTREME_SOURCES.get(source, "the market"),
+        }
+    return payload

@@ -25,6 +25,8 @@ from services.alerts.notifications.domain import CLOSED, RAISED, RESOLVED, Paylo
 SIDES = {1: "LONG", -1: "SHORT", 0: "UNKNOWN"}
 # Numbers of positions' ProbabilityModel.
 PROBABILITY_MODELS = {1: "NORMAL", 2: "EMPIRICAL"}
+# Whose candles an extreme is of; the number is stored.
+EXTREME_SOURCES = {1: "demo", 2: "binance", 3: "coinbase", 4: "kraken"}
 # A liquidation looks like this too, until a trade record confirms it.
 _IF_NOT_YOU = "If you did not close it, look at the venue: it may have been liquidated."
 _SOURCES = {

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from services.alerts.alerts.domain.alert_columns import JUDGED_BIT, OFF_BIT, AlertColumns
+from services.alerts.alerts.domain.extremes import (
+    Limits,
+    Touches,
+    joined,
+    touched_values,
+    touches,
+)
 from services.alerts.alerts.domain.incidents import AppliedLevels, apply_levels, due, expiry
 from services.alerts.alerts.domain.readings import (
     AlignedReadings,
@@ -146,10 +154,14 @@ class Outcome:
     started: Sequence[int] = ()
     # More changed than was asked for: the rest stands at its level as if it was not judged yet.
     is_part: bool = False
+    # What the extreme that raised a change was at; NaN: the mark did. Empty: no extremes.
+    touched_value: Floats = field(default_factory=partial(np.empty, 0))
 
     def pick(self, places: Integers) -> Outcome:
         """These changes alone."""
         own = {name: getattr(self, name)[places] for name in _OF_CHANGES}
+        if len(self.touched_value):
+            own["touched_value"] = self.touched_value[places]
         return replace(self, **own)
 
     @property
@@ -182,6 +194,8 @@ def evaluate(
     aligned = align(columns, inputs, compiled_limits.reading_index, places)
     order = ordered(columns.readings, aligned, inputs.now_micros)
     level, falling = _judged(columns, aligned, order, compiled_limits)
+    touched = _touches(columns, compiled_limits, places, inputs.positions, level)
+    level, falling = touched.raised(level, falling)
     # Who switched it off knows of it. Switched on again it is judged anew, and notified.
     off = ~compiled_limits.active & (level > Level.NORMAL)
     if off.any():
@@ -205,7 +219,12 @@ def evaluate(
     )
     counts = _counts(columns, compiled_limits, places, aligned, inputs)
     outcome = _outcome(applied, compiled_limits.tables, inputs.positions, counts)
-    return replace(outcome, started=() if is_part else list(starts), is_part=is_part)
+    return replace(
+        outcome,
+        started=() if is_part else list(starts),
+        is_part=is_part,
+        touched_value=touched.value_of(outcome.changed),
+    )
 
 
 def _judged(
@@ -237,6 +256,31 @@ def _judged(
         falling[rows] = judged.falling | np.where(was_judged, JUDGED_BIT, 0)
         aligned.state[rows[judged.held]] = ReadingState.STALE
     return level, falling
+
+
+def _touches(
+    columns: AlertColumns,
+    compiled_limits: CompiledLimits,
+    places: PositionPlaces,
+    positions: Positions,
+    level: Levels,
+) -> Touches:
+    found = []
+    for entry in places.entries:
+        values = touched_values(entry.type, positions.extremes, positions.figures)
+        if values is None:
+            continue
+        rows, now = entry.rows, np.maximum(level[entry.rows], columns.level[entry.rows])
+        limits = Limits(
+            compiled_limits.judged[rows],
+            compiled_limits.sign[rows],
+            compiled_limits.nearest[rows],
+            partial(compiled_limits.tables.limits_of, columns),
+        )
+        known = ~np.isnan(columns.readings.value[rows])
+        numbers = np.arange(rows.start, rows.stop) if isinstance(rows, slice) else rows
+        found.append(touches(numbers, values[entry.position_rows], now, known, limits))
+    return joined(found)
 
 
 def expire(

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.alerts.alerts.domain.alert_columns import AlertColumns, Readings
+from services.alerts.alerts.domain.extremes import NO_EXTREMES, Extremes
 from services.alerts.domain.kinds import (
     METRICS,
     OF_POSITIONS,
@@ -62,6 +63,7 @@ class Positions:
     figures: Mapping[str, Floats]
     # Number of the model of liquidation_probability, by asset name; none is 0.
     probability_models: Mapping[str, int] = field(default_factory=dict)
+    extremes: Extremes = NO_EXTREMES
 
     def __len__(self) -> int:
         return len(self.position_key)

@@ -19,6 +19,7 @@ from services.alerts.alerts.domain.change_payload import (
 )
 from services.alerts.alerts.domain.digests import Gathered
 from services.alerts.alerts.domain.evaluation import Outcome, enrich, evaluate
+from services.alerts.alerts.domain.extremes import Extremes, Unseen
 from services.alerts.alerts.domain.readings import NOTHING_HELD, Inputs, Positions, Reading
 from services.alerts.alerts.domain.subjects import Subject
 from services.alerts.alerts.domain.views import present
@@ -92,6 +93,8 @@ class Evaluated:
     unjudged_count: int = 0
     # Some that changed are not judged yet.
     is_part: bool = False
+    # Of these stretches no extreme is known.
+    unseen: Sequence[Unseen] = ()
 
     def after(self, earlier: Evaluated) -> Evaluated:
         """With the changes of earlier parts, which were the worse ones."""
@@ -138,6 +141,8 @@ class EvaluateAlerts:
         self._price_rules = price_rules
         self._gathering = gathering
         self._part = PartSize(_PART_ROWS)
+        # The moment of this process' last evaluation, and until when its extremes reached.
+        self._looked = (0, 0)
 
     async def evaluate(
         self,
@@ -154,8 +159,9 @@ class EvaluateAlerts:
         Without positions the rest is judged all the same: their levels hold, and the answer counts
         them.
         """
+        since_micros = await self._extremes_since()
         try:
-            positions, read_totals = await self._positions.readings()
+            positions, read_totals = await self._positions.readings(since_micros)
             given = read_totals if totals is None else totals
             request = _Request(step, work, prices, positions, given)
         except Unavailable as error:
@@ -164,7 +170,28 @@ class EvaluateAlerts:
             )
             request = _Request(step, work, prices, NOTHING_HELD, totals or {}, unread=True)
         with self._part.tried():
-            return await self._commits.step(step, partial(self._decide, request), end_seconds)
+            done = await self._commits.step(step, partial(self._decide, request), end_seconds)
+        if work is not Work.ENRICH and not done.is_part:
+            self._extremes_judged(request.positions.extremes, since_micros)
+        return done
+
+    async def _extremes_since(self) -> int:
+        """Where the extremes begin that no evaluation saw: at the last one's end of looking, or,
+        when another process made that, at its moment; 0 before the first.
+        """
+        snapshot = self._cache.last() or await self._cache.present()
+        evaluated_micros = snapshot.columns.evaluated_micros
+        known_micros, until_micros = self._looked
+        return until_micros if evaluated_micros == known_micros else evaluated_micros
+
+    def _extremes_judged(self, extremes: Extremes, since_micros: int) -> None:
+        """After its commit. What was not looked at is asked for again."""
+        snapshot = self._cache.last()
+        if snapshot is None:
+            return
+        until_micros = max(extremes.until_micros, since_micros)
+        evaluated_micros = snapshot.columns.evaluated_micros
+        self._looked = evaluated_micros, until_micros or evaluated_micros
 
     async def _decide(
         self, request: _Request, snapshot: Snapshot, store: Store | None
@@ -197,7 +224,11 @@ class EvaluateAlerts:
         released = outcome.changed[outcome.released]
         active = self._cache.compiled_limits(snapshot).active
         return Decision(
-            answer=replace(_evaluated(active, outcome, subjects, rules.seen), is_part=is_part),
+            answer=replace(
+                _evaluated(active, outcome, subjects, rules.seen),
+                is_part=is_part,
+                unseen=request.positions.extremes.unseen,
+            ),
             service_state=after,
             columns=_unread(outcome.columns, columns) if is_part else outcome.columns,
             levels=outcome.changed,

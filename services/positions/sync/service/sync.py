@@ -15,6 +15,7 @@ from services.positions.domain.venue_answer import (
 )
 from services.positions.enrichment.domain.enrichment import MarketPrice
 from services.positions.enrichment.service import EnrichmentService
+from services.positions.extremes.service import ExtremesService
 from services.positions.service.ports import Begin
 from services.positions.store import Store
 from services.positions.sync.service.answer_writer import AnswerWriter
@@ -57,9 +58,11 @@ class SyncService:
         *,
         live: bool,
         demo_wallets: Sequence[str],
+        extremes: ExtremesService,
         max_concurrent_fetches: int,
         mark_max_age_seconds: float,
     ) -> None:
+        self._extremes = extremes
         self._begin = begin
         self._read = read
         self._enrichment = enrichment
@@ -95,7 +98,7 @@ class SyncService:
         prices = _fresh(market, self._clock.now() - self._mark_max_age)
         writer = AnswerWriter(self._begin, self._clock, step, self._id_cache, prices)
         run = _SyncRun(step, writer, prices, force)
-        outcomes = await self._fetch_all(run, wallets)
+        outcomes, _ = await asyncio.gather(self._fetch_all(run, wallets), self._extremes.look())
         return await self._finish(step, mode, outcomes, market, pass_needed=ended_count > 0)
 
     async def _start(

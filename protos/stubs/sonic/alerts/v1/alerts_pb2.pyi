@@ -1518,6 +1518,7 @@ class EvaluateAlertsResponse(_message.Message):
     RULE_EVENTS_FIELD_NUMBER: _builtins.int
     UNJUDGED_COUNT_FIELD_NUMBER: _builtins.int
     UNFINISHED_FIELD_NUMBER: _builtins.int
+    UNSEEN_FIELD_NUMBER: _builtins.int
     evaluated_count: _builtins.int
     """Alerts judged, >= 0."""
     raised_count: _builtins.int
@@ -1546,6 +1547,12 @@ class EvaluateAlertsResponse(_message.Message):
     def rule_events(self) -> _containers.RepeatedCompositeFieldContainer[Global___Transition]:
         """Events of market rules, in order of the rules; alert_id is the rule's."""
 
+    @_builtins.property
+    def unseen(self) -> _containers.RepeatedCompositeFieldContainer[Global___UnseenTime]:
+        """Since the evaluation before, what nobody could look at between two marks: that a limit was touched then is not
+        known, nor that none was.
+        """
+
     def __init__(
         self,
         *,
@@ -1559,14 +1566,53 @@ class EvaluateAlertsResponse(_message.Message):
         rule_events: _abc.Iterable[Global___Transition] | None = ...,
         unjudged_count: _builtins.int = ...,
         unfinished: _builtins.bool = ...,
+        unseen: _abc.Iterable[Global___UnseenTime] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["evaluated_count", b"evaluated_count", "level_count", b"level_count", "lowered_count", b"lowered_count", "raised_count", b"raised_count", "rule_events", b"rule_events", "stale_count", b"stale_count", "transitions", b"transitions", "unfinished", b"unfinished", "unjudged_count", b"unjudged_count", "unknown_count", b"unknown_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["evaluated_count", b"evaluated_count", "level_count", b"level_count", "lowered_count", b"lowered_count", "raised_count", b"raised_count", "rule_events", b"rule_events", "stale_count", b"stale_count", "transitions", b"transitions", "unfinished", b"unfinished", "unjudged_count", b"unjudged_count", "unknown_count", b"unknown_count", "unseen", b"unseen"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___EvaluateAlertsResponse: _TypeAlias = EvaluateAlertsResponse  # noqa: Y015
+
+@_typing.final
+class UnseenTime(_message.Message):
+    """A stretch of time in which an asset's extremes are not known."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ASSET_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    asset: _builtins.str
+    """Asset symbol."""
+    reason: _builtins.str
+    """Why, an upper-case word; see sonic.positions.v1.UnseenTime."""
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """Its start."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """Its end."""
+
+    def __init__(
+        self,
+        *,
+        asset: _builtins.str = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "end_time", b"end_time", "reason", b"reason", "start_time", b"start_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UnseenTime: _TypeAlias = UnseenTime  # noqa: Y015
 
 @_typing.final
 class ClearStaleAlertsRequest(_message.Message):

@@ -2070,10 +2070,19 @@ class PositionColumns(_message.Message):
     TOTALS_FIELD_NUMBER: _builtins.int
     STALE_FIELD_NUMBER: _builtins.int
     ASSET_MODELS_FIELD_NUMBER: _builtins.int
+    EXTREME_PRICE_USD_FIELD_NUMBER: _builtins.int
+    EXTREME_TIME_MICROS_FIELD_NUMBER: _builtins.int
+    EXTREME_SOURCES_FIELD_NUMBER: _builtins.int
+    EXTREMES_UNTIL_MICROS_FIELD_NUMBER: _builtins.int
+    UNSEEN_FIELD_NUMBER: _builtins.int
     membership_epoch: _builtins.int
     """Changes only when a position opens or closes."""
     total_count: _builtins.int
     """All rows of the stream, >= 0."""
+    extremes_until_micros: _builtins.int
+    """Until when this process has looked for extremes, microseconds since 1970 UTC, in the first message: the next
+    extremes_since_micros; 0 = never.
+    """
     @_builtins.property
     def asset_names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Dictionary of asset_index, in the first message."""
@@ -2192,6 +2201,28 @@ class PositionColumns(_message.Message):
     def asset_models(self) -> _containers.RepeatedScalarFieldContainer[Global___ProbabilityModel.ValueType]:
         """By asset_index the model of liquidation_probability, in the first message."""
 
+    @_builtins.property
+    def extreme_price_usd(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """Worst price for the position since extremes_since_micros, USD per unit: the lowest low for a long, the highest high
+        for a short. Only when asked by extremes_since_micros; absent where nobody looked or it says nothing of the mark.
+        """
+
+    @_builtins.property
+    def extreme_time_micros(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Start of the minute of extreme_price_usd, microseconds since 1970 UTC; 0 = none."""
+
+    @_builtins.property
+    def extreme_sources(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """By asset_index whose candles the extremes are (see sonic.price.v1.Minutes.source), in the first message; empty =
+        nobody's.
+        """
+
+    @_builtins.property
+    def unseen(self) -> _containers.RepeatedCompositeFieldContainer[Global___UnseenTime]:
+        """What nobody could look at since extremes_since_micros, in the first message: no touch is known of it, nor that there
+        was none.
+        """
+
     def __init__(
         self,
         *,
@@ -2226,14 +2257,59 @@ class PositionColumns(_message.Message):
         totals: Global___Totals | None = ...,
         stale: _abc.Iterable[_builtins.bool] | None = ...,
         asset_models: _abc.Iterable[Global___ProbabilityModel.ValueType] | None = ...,
+        extreme_price_usd: _abc.Iterable[_builtins.float] | None = ...,
+        extreme_time_micros: _abc.Iterable[_builtins.int] | None = ...,
+        extreme_sources: _abc.Iterable[_builtins.str] | None = ...,
+        extremes_until_micros: _builtins.int = ...,
+        unseen: _abc.Iterable[Global___UnseenTime] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["totals", b"totals"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset_index", b"asset_index", "asset_models", b"asset_models", "asset_names", b"asset_names", "collateral_usd", b"collateral_usd", "entry_price_usd", b"entry_price_usd", "flag_bits", b"flag_bits", "heat_index", b"heat_index", "leverage_ratio", b"leverage_ratio", "liquidation_distance_percent", b"liquidation_distance_percent", "liquidation_distance_usd", b"liquidation_distance_usd", "liquidation_probability", b"liquidation_probability", "mark_price_usd", b"mark_price_usd", "mark_time_micros", b"mark_time_micros", "membership_epoch", b"membership_epoch", "pnl_after_fees_usd", b"pnl_after_fees_usd", "pnl_usd", b"pnl_usd", "position_id", b"position_id", "position_key", b"position_key", "risk_liquidation_price_usd", b"risk_liquidation_price_usd", "side_sign", b"side_sign", "size_usd", b"size_usd", "stale", b"stale", "status", b"status", "total_count", b"total_count", "totals", b"totals", "travel_percent", b"travel_percent", "value_usd", b"value_usd", "venue_index", b"venue_index", "venue_names", b"venue_names", "wallet_index", b"wallet_index", "wallet_names", b"wallet_names"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset_index", b"asset_index", "asset_models", b"asset_models", "asset_names", b"asset_names", "collateral_usd", b"collateral_usd", "entry_price_usd", b"entry_price_usd", "extreme_price_usd", b"extreme_price_usd", "extreme_sources", b"extreme_sources", "extreme_time_micros", b"extreme_time_micros", "extremes_until_micros", b"extremes_until_micros", "flag_bits", b"flag_bits", "heat_index", b"heat_index", "leverage_ratio", b"leverage_ratio", "liquidation_distance_percent", b"liquidation_distance_percent", "liquidation_distance_usd", b"liquidation_distance_usd", "liquidation_probability", b"liquidation_probability", "mark_price_usd", b"mark_price_usd", "mark_time_micros", b"mark_time_micros", "membership_epoch", b"membership_epoch", "pnl_after_fees_usd", b"pnl_after_fees_usd", "pnl_usd", b"pnl_usd", "position_id", b"position_id", "position_key", b"position_key", "risk_liquidation_price_usd", b"risk_liquidation_price_usd", "side_sign", b"side_sign", "size_usd", b"size_usd", "stale", b"stale", "status", b"status", "total_count", b"total_count", "totals", b"totals", "travel_percent", b"travel_percent", "unseen", b"unseen", "value_usd", b"value_usd", "venue_index", b"venue_index", "venue_names", b"venue_names", "wallet_index", b"wallet_index", "wallet_names", b"wallet_names"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PositionColumns: _TypeAlias = PositionColumns  # noqa: Y015
+
+@_typing.final
+class UnseenTime(_message.Message):
+    """A stretch of time in which an asset's extremes are not known."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ASSET_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    asset: _builtins.str
+    """Asset symbol."""
+    reason: _builtins.str
+    """Why, an upper-case word: NO_CANDLES, NOT_ASKED (the service was not running), TOO_LONG_AGO (more than a day), or the
+    kind of failure of the provider.
+    """
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """Its start."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """Its end."""
+
+    def __init__(
+        self,
+        *,
+        asset: _builtins.str = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "end_time", b"end_time", "reason", b"reason", "start_time", b"start_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UnseenTime: _TypeAlias = UnseenTime  # noqa: Y015
 
 @_typing.final
 class SyncPositionsRequest(_message.Message):
@@ -2847,8 +2923,11 @@ class ReadColumnsRequest(_message.Message):
     COLUMNS_FIELD_NUMBER: _builtins.int
     CHUNK_ROW_COUNT_FIELD_NUMBER: _builtins.int
     POSITION_KEYS_FIELD_NUMBER: _builtins.int
+    EXTREMES_SINCE_MICROS_FIELD_NUMBER: _builtins.int
     chunk_row_count: _builtins.int
     """Rows a message: 0 = 16384."""
+    extremes_since_micros: _builtins.int
+    """Bring the columns of extremes since this moment along, microseconds since 1970 UTC; 0 = none."""
     @_builtins.property
     def columns(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Names of fields of PositionColumns; position_key always comes."""
@@ -2863,10 +2942,11 @@ class ReadColumnsRequest(_message.Message):
         columns: _abc.Iterable[_builtins.str] | None = ...,
         chunk_row_count: _builtins.int = ...,
         position_keys: _abc.Iterable[_builtins.int] | None = ...,
+        extremes_since_micros: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk_row_count", b"chunk_row_count", "columns", b"columns", "position_keys", b"position_keys"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk_row_count", b"chunk_row_count", "columns", b"columns", "extremes_since_micros", b"extremes_since_micros", "position_keys", b"position_keys"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -747,6 +747,58 @@ class Moves(_message.Message):
 Global___Moves: _TypeAlias = Moves  # noqa: Y015
 
 @_typing.final
+class Minutes(_message.Message):
+    """What one asset did in each minute; a minute that nobody has is left out. Packed columns are read as raw bytes by services
+    (see ARCHITECTURE.md).
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ASSET_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    FAILURE_FIELD_NUMBER: _builtins.int
+    MINUTE_FIELD_NUMBER: _builtins.int
+    HIGH_USD_FIELD_NUMBER: _builtins.int
+    LOW_USD_FIELD_NUMBER: _builtins.int
+    asset: _builtins.str
+    """Asset symbol."""
+    source: _builtins.str
+    """Whose candles they are: binance, coinbase, kraken, demo; empty when nobody has any."""
+    failure: _builtins.str
+    """Why there are none, an upper-case word: NO_CANDLES, or the kind of failure of the last provider asked (see
+    SourceResult.failure); empty when there are.
+    """
+    @_builtins.property
+    def minute(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Minutes since 1970 UTC, ascending; the last one may not be over."""
+
+    @_builtins.property
+    def high_usd(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """Highest price of the minute in USD, > 0."""
+
+    @_builtins.property
+    def low_usd(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """Lowest price of the minute in USD, > 0."""
+
+    def __init__(
+        self,
+        *,
+        asset: _builtins.str = ...,
+        source: _builtins.str = ...,
+        failure: _builtins.str = ...,
+        minute: _abc.Iterable[_builtins.int] | None = ...,
+        high_usd: _abc.Iterable[_builtins.float] | None = ...,
+        low_usd: _abc.Iterable[_builtins.float] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "failure", b"failure", "high_usd", b"high_usd", "low_usd", b"low_usd", "minute", b"minute", "source", b"source"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Minutes: _TypeAlias = Minutes  # noqa: Y015
+
+@_typing.final
 class RefreshPricesRequest(_message.Message):
     """Request of RefreshPrices."""
 
@@ -1401,6 +1453,42 @@ class ReadMovesRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ReadMovesRequest: _TypeAlias = ReadMovesRequest  # noqa: Y015
+
+@_typing.final
+class ReadMinutesRequest(_message.Message):
+    """Request of ReadMinutes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ASSETS_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def assets(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Assets wanted, each once."""
+
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """The first minute is the one that holds this time; at most 1,440 minutes before end_time."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """The last minute is the one before it, or that holds it; unset or in the future = now."""
+
+    def __init__(
+        self,
+        *,
+        assets: _abc.Iterable[_builtins.str] | None = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assets", b"assets", "end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReadMinutesRequest: _TypeAlias = ReadMinutesRequest  # noqa: Y015
 
 @_typing.final
 class ListSourcesRequest(_message.Message):

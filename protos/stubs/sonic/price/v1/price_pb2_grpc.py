@@ -95,6 +95,11 @@ class PriceServiceStub:
                 request_serializer=sonic_dot_price_dot_v1_dot_price__pb2.ReadMovesRequest.SerializeToString,
                 response_deserializer=sonic_dot_price_dot_v1_dot_price__pb2.Moves.FromString,
                 _registered_method=True)
+        self.ReadMinutes = channel.unary_stream(
+                '/sonic.price.v1.PriceService/ReadMinutes',
+                request_serializer=sonic_dot_price_dot_v1_dot_price__pb2.ReadMinutesRequest.SerializeToString,
+                response_deserializer=sonic_dot_price_dot_v1_dot_price__pb2.Minutes.FromString,
+                _registered_method=True)
         self.ClearData = channel.unary_unary(
                 '/sonic.price.v1.PriceService/ClearData',
                 request_serializer=sonic_dot_price_dot_v1_dot_price__pb2.ClearDataRequest.SerializeToString,
@@ -203,6 +208,15 @@ class PriceServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReadMinutes(self, request, context):
+        """High and low of each minute of the market that some time holds, as columns, for services: the candles of providers, of
+        the demo market its own. One message an asset, also of one that nobody has candles of. Fails with UNKNOWN_ASSET,
+        INVALID_FIELD, BAD_TIME.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ClearData(self, request, context):
         """Deletes prices and history of both markets; the demo market starts anew. Fails with NOT_CONFIRMED.
         """
@@ -272,6 +286,11 @@ def add_PriceServiceServicer_to_server(servicer, server):
                     servicer.ReadMoves,
                     request_deserializer=sonic_dot_price_dot_v1_dot_price__pb2.ReadMovesRequest.FromString,
                     response_serializer=sonic_dot_price_dot_v1_dot_price__pb2.Moves.SerializeToString,
+            ),
+            'ReadMinutes': grpc.unary_stream_rpc_method_handler(
+                    servicer.ReadMinutes,
+                    request_deserializer=sonic_dot_price_dot_v1_dot_price__pb2.ReadMinutesRequest.FromString,
+                    response_serializer=sonic_dot_price_dot_v1_dot_price__pb2.Minutes.SerializeToString,
             ),
             'ClearData': grpc.unary_unary_rpc_method_handler(
                     servicer.ClearData,
@@ -604,6 +623,33 @@ class PriceService:
             '/sonic.price.v1.PriceService/ReadMoves',
             sonic_dot_price_dot_v1_dot_price__pb2.ReadMovesRequest.SerializeToString,
             sonic_dot_price_dot_v1_dot_price__pb2.Moves.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadMinutes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/sonic.price.v1.PriceService/ReadMinutes',
+            sonic_dot_price_dot_v1_dot_price__pb2.ReadMinutesRequest.SerializeToString,
+            sonic_dot_price_dot_v1_dot_price__pb2.Minutes.FromString,
             options,
             channel_credentials,
             insecure,

@@ -62,6 +62,11 @@ class PriceServiceStub:
     EMPIRICAL of the touch probability looks up. One message an asset that has such hours, without its columns where their
     version is known. Fails with UNKNOWN_ASSET.
     """
+    ReadMinutes: _aio.UnaryStreamMultiCallable[_price_pb2.ReadMinutesRequest, _price_pb2.Minutes]
+    """High and low of each minute of the market that some time holds, as columns, for services: the candles of providers, of
+    the demo market its own. One message an asset, also of one that nobody has candles of. Fails with UNKNOWN_ASSET,
+    INVALID_FIELD, BAD_TIME.
+    """
     ClearData: _aio.UnaryUnaryMultiCallable[_price_pb2.ClearDataRequest, _price_pb2.ClearDataResponse]
     """Deletes prices and history of both markets; the demo market starts anew. Fails with NOT_CONFIRMED."""
 
@@ -184,6 +189,17 @@ class PriceServiceServicer(metaclass=_abc_1.ABCMeta):
         """How far each asset moved within 24 hours of every hour of its last 365 days, as columns, for services: what the model
         EMPIRICAL of the touch probability looks up. One message an asset that has such hours, without its columns where their
         version is known. Fails with UNKNOWN_ASSET.
+        """
+
+    @_abc_1.abstractmethod
+    def ReadMinutes(
+        self,
+        request: _price_pb2.ReadMinutesRequest,
+        context: _aio.ServicerContext[_price_pb2.ReadMinutesRequest, _abc.AsyncIterator[_price_pb2.Minutes]],
+    ) -> _abc.AsyncIterator[_price_pb2.Minutes]:
+        """High and low of each minute of the market that some time holds, as columns, for services: the candles of providers, of
+        the demo market its own. One message an asset, also of one that nobody has candles of. Fails with UNKNOWN_ASSET,
+        INVALID_FIELD, BAD_TIME.
         """
 
     @_abc_1.abstractmethod

@@ -1,0 +1,1 @@
+"""What prices did between two looks: extremes, and what nobody looked at."""

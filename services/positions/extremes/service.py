@@ -1,0 +1,117 @@
+"""Looks for extremes beside every sync, and keeps what a day of looks learned."""
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+import numpy as np
+
+from services.positions.domain.venue_answer import UNKNOWN_ASSET, Flag
+from services.positions.enrichment.domain.enriched_frame import EnrichedFrame
+from services.positions.enrichment.domain.enrichment import Column, micros
+from services.positions.enrichment.domain.metrics import bit
+from services.positions.enrichment.service import EnrichmentService
+from services.positions.extremes.domain import (
+    Look,
+    MinuteColumns,
+    Seen,
+    Unseen,
+    adverse,
+    first_micros,
+    look,
+    since,
+)
+from shared.clock import Clock
+from shared.log import get_logger
+
+# A look a minute for a day.
+_MOST_LOOKS = 1440
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class MinuteSource(Protocol):
+    """Where minutes of the market come from."""
+
+    async def minutes(self, assets: Sequence[str], start: datetime) -> Mapping[str, MinuteColumns]:
+        """Of each asset until now; one that cannot be had says why."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Extremes:
+    """Rows as in a frame, sources by its asset_index, and until when was looked."""
+
+    price_usd: Column
+    time_micros: Column
+    sources: Sequence[str]
+    until_micros: int
+    unseen: Sequence[Unseen]
+
+
+class ExtremesService:
+    """Knows of this process' looks alone: what was before, the first of them looks at, from the
+    time of the last pass on.
+    """
+
+    def __init__(self, enrichment: EnrichmentService, source: MinuteSource, clock: Clock) -> None:
+        self._enrichment = enrichment
+        self._source = source
+        self._clock = clock
+        self._seen: dict[str, Seen] = {}
+        self._looks: dict[str, deque[Look]] = {}
+        self._until_micros = 0
+
+    async def look(self) -> None:
+        """Look at the assets held from where the last look ended on."""
+        frame = self._enrichment.shown or await self._enrichment.frame()
+        held = np.unique(frame.columns["asset_index"]).tolist() if len(frame) else []
+        assets = [name for place in held if (name := frame.asset_names[place]) != UNKNOWN_ASSET]
+        now = self._clock.now()
+        now_micros = micros(now)
+        self._seen = {
+            asset: self._seen.get(asset) or Seen(self._began(frame, now_micros)) for asset in assets
+        }
+        self._looks = {asset: self._looks.get(asset) or _no_looks() for asset in assets}
+        if not assets:
+            return
+        start = min(first_micros(self._seen[asset], now_micros) for asset in assets)
+        found = await self._source.minutes(assets, _EPOCH + timedelta(microseconds=start))
+        for asset in assets:
+            self._seen[asset], learned = look(asset, self._seen[asset], found[asset], now_micros)
+            if learned is not None:
+                self._looks[asset].append(learned)
+        self._until_micros = now_micros
+        if failed := {asset: found[asset].failure for asset in assets if found[asset].failure}:
+            get_logger().warning("extremes cannot be looked at", failures=failed)
+
+    def _began(self, frame: EnrichedFrame, now_micros: int) -> int:
+        """An asset that comes later was not held before: of it nothing was missed."""
+        if self._until_micros or frame.enriched_time is None:
+            return now_micros
+        return min(micros(frame.enriched_time), now_micros)
+
+    def of(self, frame: EnrichedFrame, since_micros: int) -> Extremes:
+        """For each row of the frame. A mark far from the market is not judged by the market."""
+        now_micros = micros(self._clock.now())
+        columns = frame.columns
+        places = np.unique(columns["asset_index"]).tolist() if len(frame) else []
+        found = {}
+        for place in places:
+            asset = frame.asset_names[place]
+            looks, seen = self._looks.get(asset, ()), self._seen.get(asset)
+            found[place] = since(asset, tuple(looks), seen, since_micros, now_micros)
+        price, moment = adverse(columns["side_sign"], columns["asset_index"], found)
+        odd = columns["flag_bits"] & bit(Flag.MARK_PRICE_DISAGREES) != 0
+        return Extremes(
+            np.where(odd, np.nan, price),
+            np.where(odd, 0, moment),
+            [found[n].source if n in found else "" for n in range(len(frame.asset_names))],
+            self._until_micros,
+            [one for part in found.values() for one in part.unseen],
+        )
+
+
+def _no_looks() -> deque[Look]:
+    return deque(maxlen=_MOST_LOOKS)
