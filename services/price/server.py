@@ -182,23 +182,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
         changed=feed.wake,
     )
     forgetting = HistoryRetention(database.open(HistoryStore), clock, _ages(config))
-    candles = [_CANDLES[name](https[name], clock) for name in config.price_candle_sources]
-    minutes = MinutesService(
-        database.open(HourlyCandleStore),
-        candles,
-        clock,
-        config.price_assets,
-        config.sonic_demo_seed,
-        ensure_market=service.ensure_market,
-    )
-    moves = MovesService(
-        database.open(HourlyCandleStore),
-        candles,
-        clock,
-        config.price_assets,
-        config.sonic_demo_seed,
-        ensure_market=service.ensure_market,
-    )
+    moves, minutes = _candles(config, database, https, clock, service)
     servicer = PriceServicer(service, history, moves, minutes, feed.news, clock)
     server = GrpcServer(
         config.listen_address,
@@ -211,6 +195,27 @@ def build(config: Config, clock: Clock | None = None) -> App:
     side = serve(config.metrics_address)
     loops = [retention(forgetting.trim, clock), learning(moves.refresh, clock)]
     return App("price", [database, *https.values(), feed, *loops, server, side])
+
+
+def _candles(
+    config: Config,
+    database: Database,
+    https: Mapping[str, RateLimitedHttp],
+    clock: Clock,
+    service: PriceService,
+) -> tuple[MovesService, MinutesService]:
+    """What learns from candles, and what hands them on."""
+    sources = [_CANDLES[name](https[name], clock) for name in config.price_candle_sources]
+    begin, assets, seed = (
+        database.open(HourlyCandleStore),
+        config.price_assets,
+        config.sonic_demo_seed,
+    )
+    ensure = service.ensure_market
+    return (
+        MovesService(begin, sources, clock, assets, seed, ensure_market=ensure),
+        MinutesService(begin, sources, clock, assets, seed, ensure_market=ensure),
+    )
 
 
 def connected(config: Config, clock: Clock) -> dict[str, tuple[Source, RateLimitedHttp]]:

@@ -10,13 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.alerts.alerts.domain.alert_columns import JUDGED_BIT, OFF_BIT, AlertColumns
-from services.alerts.alerts.domain.extremes import (
-    Limits,
-    Touches,
-    joined,
-    touched_values,
-    touches,
-)
+from services.alerts.alerts.domain.extremes import Limits, Touches, joined, touched_values, touches
 from services.alerts.alerts.domain.incidents import AppliedLevels, apply_levels, due, expiry
 from services.alerts.alerts.domain.readings import (
     AlignedReadings,
@@ -193,9 +187,7 @@ def evaluate(
         columns = columns.with_values(rows, {"starting_value": list(starts.values())})
     aligned = align(columns, inputs, compiled_limits.reading_index, places)
     order = ordered(columns.readings, aligned, inputs.now_micros)
-    level, falling = _judged(columns, aligned, order, compiled_limits)
-    touched = _touches(columns, compiled_limits, places, inputs.positions, level)
-    level, falling = touched.raised(level, falling)
+    touched, level, falling = _levels(columns, aligned, order, compiled_limits, places, inputs)
     # Who switched it off knows of it. Switched on again it is judged anew, and notified.
     off = ~compiled_limits.active & (level > Level.NORMAL)
     if off.any():
@@ -258,14 +250,17 @@ def _judged(
     return level, falling
 
 
-def _touches(
+def _levels(
     columns: AlertColumns,
+    aligned: AlignedReadings,
+    order: Order,
     compiled_limits: CompiledLimits,
     places: PositionPlaces,
-    positions: Positions,
-    level: Levels,
-) -> Touches:
-    found = []
+    inputs: Inputs,
+) -> tuple[Touches, Levels, Levels]:
+    """By the readings, then by the extremes, which only raise."""
+    level, falling = _judged(columns, aligned, order, compiled_limits)
+    positions, found = inputs.positions, []
     for entry in places.entries:
         values = touched_values(entry.type, positions.extremes, positions.figures)
         if values is None:
@@ -280,7 +275,8 @@ def _touches(
         known = ~np.isnan(columns.readings.value[rows])
         numbers = np.arange(rows.start, rows.stop) if isinstance(rows, slice) else rows
         found.append(touches(numbers, values[entry.position_rows], now, known, limits))
-    return joined(found)
+    touched = joined(found)
+    return touched, *touched.raised(level, falling)
 
 
 def expire(

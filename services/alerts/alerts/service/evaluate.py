@@ -224,11 +224,7 @@ class EvaluateAlerts:
         released = outcome.changed[outcome.released]
         active = self._cache.compiled_limits(snapshot).active
         return Decision(
-            answer=replace(
-                _evaluated(active, outcome, subjects, rules.seen),
-                is_part=is_part,
-                unseen=request.positions.extremes.unseen,
-            ),
+            answer=_evaluated(active, outcome, subjects, rules.seen, request.positions),
             service_state=after,
             columns=_unread(outcome.columns, columns) if is_part else outcome.columns,
             levels=outcome.changed,
@@ -326,6 +322,7 @@ def _evaluated(
     outcome: Outcome,
     subjects: Mapping[int, Subject],
     events: Sequence[RuleEvent],
+    positions: Positions,
 ) -> Evaluated:
     columns = outcome.columns
     moved = outcome.raised | outcome.lowered
@@ -343,6 +340,8 @@ def _evaluated(
         },
         rule_events=events,
         unjudged_count=outcome.unjudged_count,
+        is_part=outcome.is_part,
+        unseen=positions.extremes.unseen,
     )
 
 
