@@ -41,6 +41,8 @@ _SIZES = (
 
 # Of the numbers of a row as the first version packed them.
 _FIRST_SIZE = 121
+# And of what the second one has behind them: a model and an extreme.
+_LATER_SIZE = 26
 _PROBABILITY = kind_of(AlertType.LIQUIDATION_PROBABILITY, Condition.ABOVE)
 
 
@@ -103,8 +105,8 @@ def test_a_probability_names_its_model_and_nothing_else_has_one() -> None:
 
 def test_rows_of_the_release_before_stay_readable() -> None:
     for entry in _made():
-        # As it was packed: its own number, and no byte of a model before the names.
-        old = bytes([1]) + entry.inputs[1:_FIRST_SIZE] + entry.inputs[_FIRST_SIZE + 1 :]
+        # As it was packed: its own number, and nothing of a model or an extreme before the names.
+        old = bytes([1]) + entry.inputs[1:_FIRST_SIZE] + entry.inputs[_FIRST_SIZE + _LATER_SIZE :]
         assert payload_of(entry._replace(inputs=old)) == payload_of(entry)
     with pytest.raises(ValueError, match="version 9"):
         payload_of(_made()[0]._replace(inputs=bytes([9]) + _made()[0].inputs[1:]))
