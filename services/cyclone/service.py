@@ -73,7 +73,7 @@ class CycloneService:
     async def start(self, asked: Iterable[str], request_id: str) -> Cycle:
         """Stores a request; the same `request_id` again gives its cycle. Raises UNKNOWN_NAME."""
         names = steps.ordered(choose(text, steps.NAMES, field="steps") for text in asked)
-        async with self._begin() as store:
+        async with self._read() as store:
             id = await store.ask(new_id("cycle"), request_id, names, self._clock.now())
         return await self.get(id)
 
@@ -96,9 +96,10 @@ class CycloneService:
 
         with self._notices.subscribed(on_notice):
             seen: Cycle | None = None
+            present = cycle
+            # What changed since it was read was told before anybody listened: look again soon.
+            changed.set()
             while True:
-                changed.clear()
-                present = await self.get(cycle.id)
                 for message in cycles.progress(seen, present):
                     yield message
                 if present.state in ENDED:
@@ -110,6 +111,8 @@ class CycloneService:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(_GATHER_SECONDS):
                         await ended.wait()
+                changed.clear()
+                present = await self.get(cycle.id)
 
     async def list(self, page_size: int, page_token: str, state: CycleState | None) -> Page[Cycle]:
         context = paging.context("cycles", state)

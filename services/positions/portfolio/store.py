@@ -9,17 +9,22 @@ from services.positions.portfolio.domain import Snapshot, TrendPoint
 from services.positions.store.enrichment import TOTALS, totals_values
 from services.positions.tables import snapshot
 from shared import rows
+from shared.database import fence
+from shared.database.fence import Step
 from shared.database.keyset import Direction, apply
 from shared.database.statement import Row, Statement
 from shared.database.transaction import Transaction
 from shared.paging import PageRequest
 
-# The totals of the last pass, copied where they lie.
-_RECORD = Statement(
-    f"insert into snapshot as known (cycle_id, snapshot_time, totals_time, {', '.join(TOTALS)})"
-    f" select :cycle_id, :now, enriched_time, {', '.join(TOTALS)} from service_state"
+# The totals of the last pass, copied where they lie: fence and snapshot in one.
+_RECORD = (
+    f"with {fence.ENTERED}, recorded as (insert into snapshot as known"
+    f" (cycle_id, snapshot_time, totals_time, {', '.join(TOTALS)})"
+    f" select $3, $4, enriched_time, {', '.join(TOTALS)} from service_state"
+    " where $3 = '' or exists (select from entered)"
     " on conflict (cycle_id) where cycle_id <> '' do update set cycle_id = known.cycle_id"
-    " returning *"
+    f" returning *) select {fence.REFUSED}, recorded.* from (select) as one"
+    " left join recorded on true"
 )
 _ENTER = Statement(
     f"insert into snapshot (snapshot_time, manual, note, {', '.join(TOTALS)})"
@@ -50,9 +55,13 @@ class PortfolioStore:
     def __init__(self, transaction: Transaction) -> None:
         self._transaction = transaction
 
-    async def record(self, cycle_id: str, now: datetime) -> Snapshot:
-        """Add the totals; a cycle that has a snapshot keeps it, and it is the answer."""
-        (row,) = await self._transaction.fetch(_RECORD, cycle_id=cycle_id, now=now)
+    async def record(self, step: Step, now: datetime) -> Snapshot:
+        """Add the totals; a cycle that has a snapshot keeps it, and it is the answer: no other is
+        kept. Raises as `fence.enter`.
+        """
+        of_step = (step.caller, step.epoch, step.cycle_id)
+        (row,) = await self._transaction.driver.fetch(_RECORD, *of_step, now)
+        fence.check(step, row["refused"])
         return _snapshot(row)
 
     async def enter(self, totals: Totals, moment: datetime, note: str) -> Snapshot:

@@ -6,7 +6,7 @@ import pytest
 from sonic.positions.v1 import positions_pb2 as pb
 
 from shared import columns
-from shared.errors import InvalidArgument, NotFound
+from shared.errors import Conflict, InvalidArgument, NotFound
 
 
 async def listed(house, **filters) -> list[pb.Position]:
@@ -113,7 +113,11 @@ async def test_snapshots_are_recorded_once_a_cycle_and_listed_newest_first(house
         await house.portfolio.RecordSnapshot(pb.RecordSnapshotRequest(cycle_id="c1", epoch=1))
         == first
     )
-    for _ in range(3):
+    await house.portfolio.RecordSnapshot(pb.RecordSnapshotRequest(cycle_id="c2", epoch=2))
+    with pytest.raises(Conflict) as stale:
+        await house.portfolio.RecordSnapshot(pb.RecordSnapshotRequest(cycle_id="c3", epoch=1))
+    assert stale.value.reason == "STALE_EPOCH"
+    for _ in range(2):
         house.clock.advance(60)
         await house.portfolio.RecordSnapshot(pb.RecordSnapshotRequest())
     page = await house.portfolio.ListSnapshots(pb.ListSnapshotsRequest(page_size=3))

@@ -53,11 +53,8 @@ class PortfolioService:
 
     async def record(self, step: Step) -> Snapshot:
         """Keep the totals; the same cycle answers with its first snapshot. Raises STALE_EPOCH."""
-        now = self._clock.now()
-        async with self._begin() as store:
-            known = await store.enter(step, Snapshot)
-            # The row itself remembers that this cycle was here: no answer is kept beside it.
-            return known or await store.portfolio.record(step.cycle_id, now)
+        async with self._read() as store:
+            return await store.portfolio.record(step, self._clock.now())
 
     async def enter(self, totals: Totals, moment: datetime | None, note: str) -> Snapshot:
         """An entry by hand, by default now. Raises INVALID_FIELD, PRIVATE_KEY_REFUSED."""
