@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from services.alerts.ledger.service.retention import Retention
 from services.alerts.notifications.service.relay import Relay
 from services.alerts.service.ports import AcknowledgementSource
 from services.alerts.service.snapshot_cache import SnapshotCache
 from services.alerts.silences.service import Silences
 from shared.clock import Clock
-from shared.errors import Unavailable
+from shared.errors import FailedPrecondition, Unavailable
 from shared.lifecycle import Loop
 from shared.log import get_logger
 
@@ -15,6 +16,10 @@ _PAUSE_SECONDS = 2.0
 _LONGEST_PAUSE_SECONDS = 30.0
 # A call between two services each time: it was a fifth of what an idle system costs.
 _HEARING_SECONDS = 5.0
+
+_SWEEP_SECONDS = 3600.0
+# The first one when a start is over: it has the database know the ledger's key.
+_FIRST_SWEEP_SECONDS = 60.0
 
 
 class RelayLoop(Loop):
@@ -67,3 +72,21 @@ class HoldLoop(Loop):
     def __init__(self, silences: Silences, clock: Clock) -> None:
         super().__init__("alerts holds", silences.expire, clock, first_delay_seconds=1.0)
         silences.held = self.wake
+
+
+class RetentionLoop(Loop):
+    """Hour by hour what is past its age leaves the ledger for sealed files."""
+
+    def __init__(self, retention: Retention, clock: Clock) -> None:
+        super().__init__(
+            "alerts retention", self._once_more, clock, first_delay_seconds=_FIRST_SWEEP_SECONDS
+        )
+        self._retention = retention
+
+    async def _once_more(self) -> float:
+        try:
+            await self._retention.sweep()
+        except (FailedPrecondition, Unavailable) as error:
+            # Said by the monitor of storage too, when rows are past their age for it.
+            get_logger().warning("ledger rows stay", reason=error.reason, words=error.message)
+        return _SWEEP_SECONDS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -20,10 +21,15 @@ from services.alerts.alerts.service.queries import AlertQueries
 from services.alerts.alerts.service.watch import AlertWatch
 from services.alerts.alerts.servicer import AlertsServicer, ReportsServicer, UseCases
 from services.alerts.clients import POSITIONS_READS, PositionsClient, XComClient
-from services.alerts.ledger.service import LedgerQueries
-from services.alerts.ledger.servicer import LedgerServicer
+from services.alerts.ledger.domain.segments import Kept
+from services.alerts.ledger.service.overview import LedgerOverview
+from services.alerts.ledger.service.queries import LedgerQueries
+from services.alerts.ledger.service.retention import Retention
+from services.alerts.ledger.service.verification import Verification
+from services.alerts.ledger.servicer import LedgerCases, LedgerServicer
+from services.alerts.ledger.store.files import SegmentFiles
 from services.alerts.ledger.store.key import GivenKey, KeyFile
-from services.alerts.loop import AcknowledgementLoop, HoldLoop, RelayLoop
+from services.alerts.loop import AcknowledgementLoop, HoldLoop, RelayLoop, RetentionLoop
 from services.alerts.notifications.service.gathering import Gathering
 from services.alerts.notifications.service.relay import Relay
 from services.alerts.price_rules.service import PriceRules
@@ -72,6 +78,23 @@ class Config(ServiceConfig):
         le=1000,
         description="changes of one commit that are told one by one; more of one kind are a digest",
     )
+    alerts_ledger_folder: Path | None = Field(
+        None,
+        description="folder for sealed files of the ledger; empty: no row ever leaves the database;"
+        " with the embedded database sonic up sets `ledger` of the state directory",
+    )
+    alerts_ledger_kept_days: float = Field(
+        400,
+        ge=0,
+        description="days after which rows of the ledger leave for sealed files, at least 8; "
+        "0 = for ever",
+    )
+    alerts_ledger_kept_rows: int = Field(
+        3_000_000,
+        ge=0,
+        description="rows of the ledger of which more leave too, once they are 8 days old (about "
+        "2 GB); 0 = any number stays",
+    )
     sonic_home: Path = Field(Path(".sonic"), description="state directory")
 
 
@@ -79,6 +102,12 @@ def ledger_keys(config: Config) -> Keys:
     """The key given, or the one of the state directory."""
     given = config.alerts_ledger_key.get_secret_value() if config.alerts_ledger_key else ""
     return GivenKey(given.encode()) if given else KeyFile(config.sonic_home)
+
+
+def ledger_kept(config: Config) -> Kept:
+    """How long rows of the ledger stay."""
+    days = config.alerts_ledger_kept_days
+    return Kept(timedelta(days=days) if days else None, config.alerts_ledger_kept_rows)
 
 
 def build(config: Config, clock: Clock | None = None) -> App:
@@ -99,8 +128,8 @@ def build(config: Config, clock: Clock | None = None) -> App:
     gathering = Gathering(config.alerts_burst_count)
     silences = Silences(cache, commits, peer, queries, gathering)
     watch = AlertWatch(cache, queries)
-    ledger, channels = LedgerQueries(cache, commits.ledger), Channels(notifier, clock)
-    attention = SilencesServicer(silences, watch, ledger, clock)
+    channels, ledger = Channels(notifier, clock), _ledger_cases(config, cache, commits)
+    attention = SilencesServicer(silences, watch, ledger.queries, clock)
     servicers: list[tuple[Callable[[Any, Any], None], object]] = [
         (rpc.add_AttentionServiceServicer_to_server, attention),
         (rpc.add_LedgerServiceServicer_to_server, LedgerServicer(ledger)),
@@ -119,8 +148,21 @@ def build(config: Config, clock: Clock | None = None) -> App:
         RelayLoop(relay, cache, clock),
         HoldLoop(silences, clock),
         AcknowledgementLoop(silences, notifier, clock),
+        RetentionLoop(ledger.retention, clock),
     ]
     return App("alerts", [database, positions, xcom, watch, *loops, side, server])
+
+
+def _ledger_cases(config: Config, cache: SnapshotCache, commits: Commits) -> LedgerCases:
+    folder = config.alerts_ledger_folder
+    files = None if folder is None else SegmentFiles(folder)
+    retention = Retention(cache, commits, files, ledger_kept(config))
+    return LedgerCases(
+        LedgerQueries(cache),
+        Verification(cache, commits.ledger, files),
+        retention,
+        LedgerOverview(cache, retention),
+    )
 
 
 def _channels(config: Config) -> tuple[Channel, Channel]:

@@ -214,6 +214,7 @@ ledger = Table(
     Column("inputs", LargeBinary, nullable=False, server_default=text("''::bytea")),
     Index("ledger_by_alert", "alert_id", "sequence"),
     Index("ledger_gone", "subject", postgresql_where=text("reason = 'GONE'")),
+    Index("ledger_sealed", "sequence", postgresql_where=text("reason = 'SEALED'")),
     Index("ledger_by_time", "entry_time", postgresql_using="brin"),
     Index("ledger_by_cycle", "cycle_id", "sequence", postgresql_where=text("cycle_id <> ''")),
 )
@@ -225,6 +226,16 @@ anchor = Table(
     Column("id", SmallInteger, primary_key=True, autoincrement=False),
     Column("sequence", BigInteger, nullable=False),
     Column("hash", LargeBinary, nullable=False),
+    CheckConstraint("id = 1", name="one_row"),
+)
+
+# What a proof that rows of the ledger may be deleted is checked with; of the owner's functions
+# alone, the running role can neither read nor write it.
+cut_key = Table(
+    "cut_key",
+    metadata,
+    Column("id", SmallInteger, primary_key=True, autoincrement=False),
+    *_required(LargeBinary, "inner_pad", "outer_pad"),
     CheckConstraint("id = 1", name="one_row"),
 )
 

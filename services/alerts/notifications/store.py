@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from services.alerts.alerts.domain.change_inputs import payload_of
-from services.alerts.ledger.domain import Entry
+from services.alerts.ledger.domain.chain import Entry
 from services.alerts.notifications.domain import Payload
 from shared import rows
 from shared.database import fence

@@ -12,7 +12,7 @@ from typing import Any
 from services.alerts.alerts.domain.change_payload import ChangeContext
 from services.alerts.alerts.domain.readings import Reading
 from services.alerts.domain.kinds import AlertType, Level
-from services.alerts.ledger.domain import Entry
+from services.alerts.ledger.domain.chain import Entry
 from services.alerts.price_rules.domain.rule_texts import rule_incident_id, rule_payload
 from services.alerts.price_rules.domain.rules import (
     Event,

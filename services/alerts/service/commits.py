@@ -14,7 +14,7 @@ import numpy as np
 from services.alerts.alerts.domain.alert_columns import AlertColumns, Column, no_rows
 from services.alerts.alerts.domain.digests import Digest, Gathered
 from services.alerts.domain.kinds import Level
-from services.alerts.ledger.domain import Entry
+from services.alerts.ledger.domain.chain import Entry
 from services.alerts.service.ledger_writer import LedgerWriter, Sealing
 from services.alerts.service.offload import without_collector
 from services.alerts.service.snapshot_cache import Snapshot, SnapshotCache

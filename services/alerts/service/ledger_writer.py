@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequenc
 from itertools import islice
 from typing import Protocol
 
-from services.alerts.ledger.domain import Entry, Head, Link, is_sealed_with, links
+from services.alerts.ledger.domain.chain import Entry, Head, Link, is_sealed_with, links
 from services.alerts.service.offload import PYTHON_ROW_COST, offload
 from services.alerts.service.snapshot_cache import Begin
 from services.alerts.store.unit_of_work import Store

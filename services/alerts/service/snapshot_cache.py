@@ -13,7 +13,7 @@ from services.alerts.alerts.domain.change_payload import key_of
 from services.alerts.alerts.domain.evaluation import CompiledLimits, ThresholdTables
 from services.alerts.alerts.domain.readings import PositionPlaces, Positions, ReadingIndex
 from services.alerts.alerts.domain.views import etag
-from services.alerts.ledger.domain import Head
+from services.alerts.ledger.domain.chain import Head
 from services.alerts.store.service_state import ServiceState
 from services.alerts.store.unit_of_work import Store
 from services.alerts.thresholds.domain import ThresholdSet

@@ -16,7 +16,7 @@ from services.alerts.alerts.domain.views import Alert
 from services.alerts.alerts.service.evaluate import Evaluated
 from services.alerts.alerts.service.queries import Summary
 from services.alerts.domain.kinds import METRICS, OF_PORTFOLIO, AlertClass, AlertType, Condition
-from services.alerts.ledger.domain import Sealed
+from services.alerts.ledger.domain.chain import Sealed
 from services.alerts.ledger.store.statistics import Statistics
 from services.alerts.price_rules.service import RuleEvent
 from services.alerts.thresholds.domain import CHANNELS, LIMITS, Scope, Threshold, check_scope

@@ -26,7 +26,7 @@ from services.alerts.alerts.domain.readings import NOTHING_HELD, Positions
 from services.alerts.alerts.domain.views import Alert
 from services.alerts.alerts.service.queries import AlertQueries
 from services.alerts.domain.kinds import LONGEST_QUIET_SECONDS, AlertStatus, Level
-from services.alerts.ledger.domain import Entry
+from services.alerts.ledger.domain.chain import Entry
 from services.alerts.notifications.domain import Acknowledgement
 from services.alerts.notifications.service.entries import entries_of
 from services.alerts.notifications.service.gathering import Gathering, digest_entries

@@ -10,11 +10,11 @@ from sonic.alerts.v1 import alerts_pb2_grpc as rpc
 from services.alerts.alerts.domain.views import Filter
 from services.alerts.alerts.service.watch import AlertWatch, News
 from services.alerts.domain.kinds import AlertClass, AlertType, Level
-from services.alerts.ledger.service import LedgerQueries
+from services.alerts.ledger.service.queries import LedgerQueries
 from services.alerts.servicer.mapping import Context, alert_message, chosen, statistics_message
 from services.alerts.silences.service import Silences
 from shared.clock import Clock
-from shared.codec import from_duration
+from shared.codec import fill, from_duration
 from shared.rpc.once import Once
 
 
@@ -68,5 +68,10 @@ class SilencesServicer(rpc.AttentionServiceServicer):
     async def GetStatistics(
         self, request: pb.GetStatisticsRequest, context: Context
     ) -> pb.GetStatisticsResponse:
-        rows = await self._ledger.statistics(from_duration(request, "window"), request.alert_id)
-        return pb.GetStatisticsResponse(statistics=map(statistics_message, rows))
+        window = from_duration(request, "window")
+        counted = await self._ledger.statistics(window, request.alert_id)
+        return fill(
+            pb.GetStatisticsResponse,
+            counted,
+            statistics=map(statistics_message, counted.statistics),
+        )

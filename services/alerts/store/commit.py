@@ -13,7 +13,7 @@ import numpy as np
 
 from services.alerts.alerts.domain.alert_columns import AlertColumns, Column, no_rows
 from services.alerts.alerts.store.evaluations import PACKED_COLUMNS, packed
-from services.alerts.ledger.domain import RECORD, Link, Sealed
+from services.alerts.ledger.domain.chain import RECORD, Link, Sealed
 from services.alerts.store.service_state import ServiceState
 from shared.database import fence
 from shared.database.bulk import copy_in, copy_records_in

@@ -6,6 +6,7 @@ from services.alerts.alerts.store.alerts import AlertStore
 from services.alerts.alerts.store.evaluations import EvaluationStore
 from services.alerts.alerts.store.subjects import SubjectStore
 from services.alerts.ledger.store.entries import LedgerStore
+from services.alerts.ledger.store.seals import SealStore
 from services.alerts.ledger.store.statistics import StatisticStore
 from services.alerts.notifications.store import OutboxStore
 from services.alerts.price_rules.store import RuleStore
@@ -30,6 +31,7 @@ class Store:
         self.evaluations = EvaluationStore(transaction)
         self.thresholds = ThresholdStore(transaction)
         self.ledger = LedgerStore(transaction)
+        self.seals = SealStore(transaction)
         self.outbox = OutboxStore(transaction)
         self.annotations = AnnotationStore(transaction)
         self.rules = RuleStore(transaction)

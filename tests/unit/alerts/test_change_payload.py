@@ -15,7 +15,7 @@ from services.alerts.alerts.domain.evaluation import CompiledLimits, ThresholdTa
 from services.alerts.alerts.domain.readings import FIGURES, Inputs, Positions
 from services.alerts.alerts.domain.subjects import Subject
 from services.alerts.domain.kinds import KIND_COUNT, AlertType, Condition, kind_of
-from services.alerts.ledger.domain import Entry
+from services.alerts.ledger.domain.chain import Entry
 from services.alerts.notifications.domain import compose, plain
 from services.alerts.notifications.service.entries import entries_of
 

@@ -10,7 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.alerts.ledger.domain import Anchor, Entry, Head, Sealed, Verdict, Walk, chain, seal
+from services.alerts.ledger.domain.chain import (
+    Anchor,
+    Entry,
+    Head,
+    Sealed,
+    Verdict,
+    Walk,
+    chain,
+    seal,
+)
 
 KEY = b"a key of the tests"
 NOW = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)

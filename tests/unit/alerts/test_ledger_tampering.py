@@ -10,7 +10,16 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from services.alerts.ledger.domain import Anchor, Entry, Head, Sealed, Verdict, Walk, chain, seal
+from services.alerts.ledger.domain.chain import (
+    Anchor,
+    Entry,
+    Head,
+    Sealed,
+    Verdict,
+    Walk,
+    chain,
+    seal,
+)
 
 KEY, OTHER_KEY = b"a key of the tests", b"another key"
 NOW = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)

@@ -26,7 +26,7 @@ from services.alerts.alerts.domain.evaluation import Outcome
 from services.alerts.alerts.domain.readings import Positions
 from services.alerts.alerts.domain.subjects import Subject
 from services.alerts.domain.kinds import REPORTED, AlertType, kind_of, type_number
-from services.alerts.ledger.domain import Entry, micros
+from services.alerts.ledger.domain.chain import Entry, micros
 from services.alerts.notifications.domain import Payload, plain
 
 # The first byte says how the rest is read: rows stay readable when a later version has more. The

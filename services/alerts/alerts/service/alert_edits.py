@@ -32,7 +32,7 @@ from services.alerts.domain.kinds import (
     parts_of,
     type_number,
 )
-from services.alerts.ledger.domain import Entry
+from services.alerts.ledger.domain.chain import Entry
 from services.alerts.service.commits import Commits, Decision, Entries, Notice
 from services.alerts.service.known_names import Channels
 from services.alerts.service.snapshot_cache import SnapshotCache

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from services.alerts.alerts.domain.ends import back
 from services.alerts.alerts.domain.gathering import LedgerPlace, Told, gather_told
 from services.alerts.domain.kinds import Level
-from services.alerts.ledger.domain import Entry, Sealed
+from services.alerts.ledger.domain.chain import Entry, Sealed
 from services.alerts.notifications.service.gathering import Gathering, digest_entry
 from services.alerts.service.commits import Entries
 from services.alerts.service.snapshot_cache import Snapshot

@@ -26,7 +26,7 @@ from services.alerts.alerts.domain.gathering import LedgerPlace, Told, gather_to
 from services.alerts.alerts.domain.incidents import IS_OPPORTUNITY
 from services.alerts.alerts.domain.views import present
 from services.alerts.domain.kinds import AlertClass, AlertType, Level, type_number
-from services.alerts.ledger.domain import Entry
+from services.alerts.ledger.domain.chain import Entry
 from services.alerts.notifications.domain import CLOSED, ENDED_INCIDENTS, GONE, LIQUIDATED
 from services.alerts.notifications.service.gathering import Gathering, digest_entry
 from services.alerts.service.commits import Commits, Decision, Entries, Notice

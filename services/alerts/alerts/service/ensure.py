@@ -14,7 +14,7 @@ from services.alerts.alerts.domain.missing_alerts import Wanted, all_made, wante
 from services.alerts.alerts.domain.subjects import NOBODY, Members
 from services.alerts.alerts.service.backs import back_entries
 from services.alerts.domain.kinds import parts_of
-from services.alerts.ledger.domain import Entry
+from services.alerts.ledger.domain.chain import Entry
 from services.alerts.notifications.service.gathering import Gathering
 from services.alerts.service.commits import Commits, Decision, Entries
 from services.alerts.service.offload import offload

@@ -24,7 +24,7 @@ from services.alerts.alerts.domain.readings import NOTHING_HELD, Inputs, Positio
 from services.alerts.alerts.domain.subjects import Subject
 from services.alerts.alerts.domain.views import present
 from services.alerts.domain.kinds import AlertType, Level, type_number
-from services.alerts.ledger.domain import Entry
+from services.alerts.ledger.domain.chain import Entry
 from services.alerts.notifications.service.entries import entries_of
 from services.alerts.notifications.service.gathering import Gathering, digest_entries
 from services.alerts.price_rules.service import NO_RULES, JudgedRules, PriceRules, RuleEvent

@@ -17,7 +17,7 @@ from services.alerts.alerts.domain.change_payload import (
 from services.alerts.alerts.domain.evaluation import with_level
 from services.alerts.alerts.domain.subjects import Subject
 from services.alerts.domain.kinds import Level, type_number
-from services.alerts.ledger.domain import Entry
+from services.alerts.ledger.domain.chain import Entry
 from services.alerts.service.commits import Decision, Edit, Entries, Notice
 from services.alerts.store.service_state import ServiceState, new_version
 from services.alerts.store.unit_of_work import Store

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import ARRAY, BigInteger, any_, bindparam, cast, select
 
-from services.alerts.ledger.domain import Anchor, Entry, Head, Sealed
+from services.alerts.ledger.domain.chain import Anchor, Entry, Head, Sealed
 from services.alerts.tables import anchor, ledger
 from shared import rows
 from shared.database.keyset import apply
@@ -59,7 +59,7 @@ class LedgerStore:
     async def ends(self) -> list[Sealed]:
         """The first row and the last; empty before the first."""
         found = [await self._transaction.first(query) for query in (_FIRST, _LAST)]
-        return [_sealed(row) for row in found if row is not None]
+        return [sealed_row(row) for row in found if row is not None]
 
     async def members(self, digest_sequence: int) -> list[int] | None:
         """Rows that a digest told of; None when there is no such digest."""
@@ -78,12 +78,12 @@ class LedgerStore:
         if sequences is not None:
             query = query.where(any_(cast(list(sequences), ARRAY(BigInteger))) == _ORDER)
         query = apply(query, [(_ORDER, "desc")], page.after, page.size)
-        return [_sealed(row) for row in await self._transaction.fetch(query)]
+        return [sealed_row(row) for row in await self._transaction.fetch(query)]
 
     async def gone(self, subjects: Sequence[str], after: datetime) -> list[Sealed]:
         """Rows since then by which one of these positions was GONE, and is not BACK since."""
         found = await self._transaction.fetch(_GONE, subjects=list(subjects), after=after)
-        return [_sealed(row) for row in found]
+        return [sealed_row(row) for row in found]
 
     async def digests_of_gone(self, gone: Sequence[Sealed]) -> list[tuple[int, int, bool]]:
         """Digests that told of these rows, with the row each, and whether they are over when all of
@@ -103,7 +103,9 @@ class LedgerStore:
     async def walk(self, after_sequence: int = -(2**63)) -> AsyncIterator[list[Sealed]]:
         """Every row after one, in order, in portions."""
         last = after_sequence
-        while portion := [_sealed(row) for row in await self._transaction.fetch(_WALK, last=last)]:
+        while portion := [
+            sealed_row(row) for row in await self._transaction.fetch(_WALK, last=last)
+        ]:
             yield portion
             last = portion[-1].sequence
 
@@ -115,5 +117,5 @@ class LedgerStore:
         await self._transaction.execute(_PUT_ANCHOR, sequence=sequence, hash=row_hash)
 
 
-def _sealed(row: Row) -> Sealed:
+def sealed_row(row: Row) -> Sealed:
     return rows.read(Sealed, row, entry=rows.read(Entry, row))

@@ -14,7 +14,7 @@ from services.alerts.alerts.domain.evaluation import Outcome
 from services.alerts.alerts.domain.readings import Positions
 from services.alerts.alerts.domain.subjects import Subject
 from services.alerts.domain.kinds import type_number
-from services.alerts.ledger.domain import Entry
+from services.alerts.ledger.domain.chain import Entry
 
 # RAISED, LOWERED or SWITCHED_OFF by the level; at the same level a hold ran out, or what was kept
 # back is notified.

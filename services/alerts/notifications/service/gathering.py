@@ -16,7 +16,7 @@ from services.alerts.alerts.domain.evaluation import Outcome
 from services.alerts.alerts.domain.gathering import LedgerPlace, Ways, gather, ways_of
 from services.alerts.alerts.domain.readings import Positions
 from services.alerts.domain.kinds import Level, kind_named
-from services.alerts.ledger.domain import Entry
+from services.alerts.ledger.domain.chain import Entry
 from services.alerts.service.offload import offload
 from services.alerts.service.snapshot_cache import Snapshot
 from services.alerts.store.unit_of_work import Store

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from services.alerts.ledger.domain import Entry
+from services.alerts.ledger.domain.chain import Entry
 from services.alerts.service.commits import Commits, Decision, Edit, Entries
 from services.alerts.service.known_names import Channels, check_scope_asset
 from services.alerts.service.snapshot_cache import SnapshotCache

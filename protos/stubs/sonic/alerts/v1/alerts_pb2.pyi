@@ -432,6 +432,18 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """No digest with this id."""
     ERROR_REASON_LEDGER_KEY_MISSING: _ErrorReason.ValueType  # 40
     """The key that wrote the ledger is not here; the message says where it belongs."""
+    ERROR_REASON_LEDGER_FOLDER_MISSING: _ErrorReason.ValueType  # 41
+    """No folder for sealed files is set: nothing of the ledger leaves. ALERTS_LEDGER_FOLDER names one."""
+    ERROR_REASON_LEDGER_FOLDER_UNUSABLE: _ErrorReason.ValueType  # 42
+    """The folder for sealed files cannot be read or written, or its disk is full; nothing left."""
+    ERROR_REASON_LEDGER_BROKEN: _ErrorReason.ValueType  # 43
+    """A row is not what was written, or one is missing: nothing of the ledger leaves before that is explained."""
+    ERROR_REASON_SEALED_FILE_DAMAGED: _ErrorReason.ValueType  # 44
+    """A sealed file is not there or was changed, and its rows are not all here to make it again: the others stay."""
+    ERROR_REASON_LEDGER_CUT_REFUSED: _ErrorReason.ValueType  # 45
+    """The database takes proofs of another key for deleting rows; its owner can take that key away."""
+    ERROR_REASON_LEDGER_ROW_WAITS: _ErrorReason.ValueType  # 46
+    """A row of the ledger still waits to be told: nothing before it leaves."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call of this service fails."""
@@ -492,6 +504,18 @@ ERROR_REASON_DIGEST_NOT_FOUND: ErrorReason.ValueType  # 24
 """No digest with this id."""
 ERROR_REASON_LEDGER_KEY_MISSING: ErrorReason.ValueType  # 40
 """The key that wrote the ledger is not here; the message says where it belongs."""
+ERROR_REASON_LEDGER_FOLDER_MISSING: ErrorReason.ValueType  # 41
+"""No folder for sealed files is set: nothing of the ledger leaves. ALERTS_LEDGER_FOLDER names one."""
+ERROR_REASON_LEDGER_FOLDER_UNUSABLE: ErrorReason.ValueType  # 42
+"""The folder for sealed files cannot be read or written, or its disk is full; nothing left."""
+ERROR_REASON_LEDGER_BROKEN: ErrorReason.ValueType  # 43
+"""A row is not what was written, or one is missing: nothing of the ledger leaves before that is explained."""
+ERROR_REASON_SEALED_FILE_DAMAGED: ErrorReason.ValueType  # 44
+"""A sealed file is not there or was changed, and its rows are not all here to make it again: the others stay."""
+ERROR_REASON_LEDGER_CUT_REFUSED: ErrorReason.ValueType  # 45
+"""The database takes proofs of another key for deleting rows; its owner can take that key away."""
+ERROR_REASON_LEDGER_ROW_WAITS: ErrorReason.ValueType  # 46
+"""A row of the ledger still waits to be told: nothing before it leaves."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 
 @_typing.final
@@ -860,6 +884,134 @@ class LedgerEntry(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__value) -> _WhichOneofReturnType__value | None: ...
 
 Global___LedgerEntry: _TypeAlias = LedgerEntry  # noqa: Y015
+
+@_typing.final
+class Segment(_message.Message):
+    """Rows of the ledger that left for a file, with what holds them in the chain."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIRST_SEQUENCE_FIELD_NUMBER: _builtins.int
+    LAST_SEQUENCE_FIELD_NUMBER: _builtins.int
+    FIRST_TIME_FIELD_NUMBER: _builtins.int
+    LAST_TIME_FIELD_NUMBER: _builtins.int
+    FILE_FIELD_NUMBER: _builtins.int
+    DIGEST_FIELD_NUMBER: _builtins.int
+    PREVIOUS_HASH_FIELD_NUMBER: _builtins.int
+    LAST_HASH_FIELD_NUMBER: _builtins.int
+    SEAL_SEQUENCE_FIELD_NUMBER: _builtins.int
+    SEALED_TIME_FIELD_NUMBER: _builtins.int
+    first_sequence: _builtins.int
+    """First row in it."""
+    last_sequence: _builtins.int
+    """Last row in it."""
+    file: _builtins.str
+    """Name of the file, in the folder ALERTS_LEDGER_FOLDER of the server."""
+    digest: _builtins.str
+    """SHA-256 of what the file holds when it is unpacked, hexadecimal."""
+    previous_hash: _builtins.str
+    """Hash before the first row, hexadecimal; empty at the beginning."""
+    last_hash: _builtins.str
+    """Hash of the last row, hexadecimal."""
+    seal_sequence: _builtins.int
+    """Row of the ledger that says all this; it stays."""
+    @_builtins.property
+    def first_time(self) -> _timestamp_pb2.Timestamp:
+        """When the first was written."""
+
+    @_builtins.property
+    def last_time(self) -> _timestamp_pb2.Timestamp:
+        """When the last was written."""
+
+    @_builtins.property
+    def sealed_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was sealed."""
+
+    def __init__(
+        self,
+        *,
+        first_sequence: _builtins.int = ...,
+        last_sequence: _builtins.int = ...,
+        first_time: _timestamp_pb2.Timestamp | None = ...,
+        last_time: _timestamp_pb2.Timestamp | None = ...,
+        file: _builtins.str = ...,
+        digest: _builtins.str = ...,
+        previous_hash: _builtins.str = ...,
+        last_hash: _builtins.str = ...,
+        seal_sequence: _builtins.int = ...,
+        sealed_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["first_time", b"first_time", "last_time", b"last_time", "sealed_time", b"sealed_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "file", b"file", "first_sequence", b"first_sequence", "first_time", b"first_time", "last_hash", b"last_hash", "last_sequence", b"last_sequence", "last_time", b"last_time", "previous_hash", b"previous_hash", "seal_sequence", b"seal_sequence", "sealed_time", b"sealed_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Segment: _TypeAlias = Segment  # noqa: Y015
+
+@_typing.final
+class LedgerAge(_message.Message):
+    """How old the ledger gets, and what left."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEPT_FIELD_NUMBER: _builtins.int
+    KEPT_ROW_COUNT_FIELD_NUMBER: _builtins.int
+    HAS_FOLDER_FIELD_NUMBER: _builtins.int
+    ROW_COUNT_FIELD_NUMBER: _builtins.int
+    OLDEST_TIME_FIELD_NUMBER: _builtins.int
+    SEALED_ROW_COUNT_FIELD_NUMBER: _builtins.int
+    FILE_COUNT_FIELD_NUMBER: _builtins.int
+    FILE_BYTE_COUNT_FIELD_NUMBER: _builtins.int
+    OVERDUE_FIELD_NUMBER: _builtins.int
+    PROBLEM_FIELD_NUMBER: _builtins.int
+    kept_row_count: _builtins.int
+    """More rows than this leave too, once they are 8 days old; 0 = any number stays."""
+    has_folder: _builtins.bool
+    """Whether a folder for sealed files is set."""
+    row_count: _builtins.int
+    """Rows in the database, >= 0."""
+    sealed_row_count: _builtins.int
+    """Rows in sealed files, >= 0."""
+    file_count: _builtins.int
+    """Sealed files, >= 0."""
+    file_byte_count: _builtins.int
+    """Bytes of the folder, >= 0; absent without one."""
+    overdue: _builtins.bool
+    """Whether rows are past their age and still here."""
+    problem: _builtins.str
+    """Why rows do not leave; empty: nothing keeps them."""
+    @_builtins.property
+    def kept(self) -> _duration_pb2.Duration:
+        """Rows older than this leave for sealed files; absent: they stay for ever."""
+
+    @_builtins.property
+    def oldest_time(self) -> _timestamp_pb2.Timestamp:
+        """When the first of them was written; absent without one."""
+
+    def __init__(
+        self,
+        *,
+        kept: _duration_pb2.Duration | None = ...,
+        kept_row_count: _builtins.int = ...,
+        has_folder: _builtins.bool = ...,
+        row_count: _builtins.int = ...,
+        oldest_time: _timestamp_pb2.Timestamp | None = ...,
+        sealed_row_count: _builtins.int = ...,
+        file_count: _builtins.int = ...,
+        file_byte_count: _builtins.int | None = ...,
+        overdue: _builtins.bool = ...,
+        problem: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_file_byte_count", b"_file_byte_count", "file_byte_count", b"file_byte_count", "kept", b"kept", "oldest_time", b"oldest_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_file_byte_count", b"_file_byte_count", "file_byte_count", b"file_byte_count", "file_count", b"file_count", "has_folder", b"has_folder", "kept", b"kept", "kept_row_count", b"kept_row_count", "oldest_time", b"oldest_time", "overdue", b"overdue", "problem", b"problem", "row_count", b"row_count", "sealed_row_count", b"sealed_row_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__file_byte_count: _TypeAlias = _typing.Literal["file_byte_count"]  # noqa: Y015
+    _WhichOneofArgType__file_byte_count: _TypeAlias = _typing.Literal["_file_byte_count", b"_file_byte_count"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__file_byte_count) -> _WhichOneofReturnType__file_byte_count | None: ...
+
+Global___LedgerAge: _TypeAlias = LedgerAge  # noqa: Y015
 
 @_typing.final
 class Transition(_message.Message):
@@ -2356,25 +2508,156 @@ class ListLedgerResponse(_message.Message):
 
     ENTRIES_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    SEGMENTS_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """Empty on the last page."""
     @_builtins.property
     def entries(self) -> _containers.RepeatedCompositeFieldContainer[Global___LedgerEntry]:
         """One page, newest first."""
 
+    @_builtins.property
+    def segments(self) -> _containers.RepeatedCompositeFieldContainer[Global___Segment]:
+        """On the last page: what else was asked for may be in these sealed files, newest first, at most 100; of a digest those
+        that hold its changes.
+        """
+
     def __init__(
         self,
         *,
         entries: _abc.Iterable[Global___LedgerEntry] | None = ...,
         next_page_token: _builtins.str = ...,
+        segments: _abc.Iterable[Global___Segment] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "next_page_token", b"next_page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "next_page_token", b"next_page_token", "segments", b"segments"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListLedgerResponse: _TypeAlias = ListLedgerResponse  # noqa: Y015
+
+@_typing.final
+class SealLedgerRequest(_message.Message):
+    """Request of SealLedger."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OLDER_THAN_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def older_than(self) -> _duration_pb2.Duration:
+        """Rows older than this, at least 8 days; absent = what is set."""
+
+    def __init__(
+        self,
+        *,
+        older_than: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["older_than", b"older_than"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["older_than", b"older_than"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SealLedgerRequest: _TypeAlias = SealLedgerRequest  # noqa: Y015
+
+@_typing.final
+class SealLedgerResponse(_message.Message):
+    """Answer of SealLedger."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SEGMENTS_FIELD_NUMBER: _builtins.int
+    LEFT_COUNT_FIELD_NUMBER: _builtins.int
+    left_count: _builtins.int
+    """Rows that left the database, >= 0; of files made before, too."""
+    @_builtins.property
+    def segments(self) -> _containers.RepeatedCompositeFieldContainer[Global___Segment]:
+        """Files made, oldest first."""
+
+    def __init__(
+        self,
+        *,
+        segments: _abc.Iterable[Global___Segment] | None = ...,
+        left_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["left_count", b"left_count", "segments", b"segments"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SealLedgerResponse: _TypeAlias = SealLedgerResponse  # noqa: Y015
+
+@_typing.final
+class ListSegmentsRequest(_message.Message):
+    """Request of ListSegments."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """Rows wanted: 0 = 50, more than 500 gives 500."""
+    page_token: _builtins.str
+    """Token of the previous page."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListSegmentsRequest: _TypeAlias = ListSegmentsRequest  # noqa: Y015
+
+@_typing.final
+class ListSegmentsResponse(_message.Message):
+    """Answer of ListSegments."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SEGMENTS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty on the last page."""
+    @_builtins.property
+    def segments(self) -> _containers.RepeatedCompositeFieldContainer[Global___Segment]:
+        """One page, newest first."""
+
+    def __init__(
+        self,
+        *,
+        segments: _abc.Iterable[Global___Segment] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "segments", b"segments"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListSegmentsResponse: _TypeAlias = ListSegmentsResponse  # noqa: Y015
+
+@_typing.final
+class GetLedgerAgeRequest(_message.Message):
+    """Request of GetLedgerAge."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetLedgerAgeRequest: _TypeAlias = GetLedgerAgeRequest  # noqa: Y015
 
 @_typing.final
 class VerifyLedgerRequest(_message.Message):
@@ -2383,16 +2666,20 @@ class VerifyLedgerRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     ANCHOR_HASH_FIELD_NUMBER: _builtins.int
+    DATABASE_ONLY_FIELD_NUMBER: _builtins.int
     anchor_hash: _builtins.str
     """Head last sent outside, hexadecimal; empty = the last one known here."""
+    database_only: _builtins.bool
+    """Only rows that are in the database: sealed files are not looked at."""
     def __init__(
         self,
         *,
         anchor_hash: _builtins.str = ...,
+        database_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["anchor_hash", b"anchor_hash"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["anchor_hash", b"anchor_hash", "database_only", b"database_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2410,6 +2697,10 @@ class VerifyLedgerResponse(_message.Message):
     PROBLEM_FIELD_NUMBER: _builtins.int
     HEAD_HASH_FIELD_NUMBER: _builtins.int
     UNANCHORED_COUNT_FIELD_NUMBER: _builtins.int
+    SEALED_ROW_COUNT_FIELD_NUMBER: _builtins.int
+    FILE_COUNT_FIELD_NUMBER: _builtins.int
+    CHECKED_FILE_COUNT_FIELD_NUMBER: _builtins.int
+    BAD_FILE_FIELD_NUMBER: _builtins.int
     intact: _builtins.bool
     """Whether every row fits."""
     entry_count: _builtins.int
@@ -2422,6 +2713,14 @@ class VerifyLedgerResponse(_message.Message):
     """Head of the chain, hexadecimal."""
     unanchored_count: _builtins.int
     """Rows after the anchor, >= 0: UNANCHORED."""
+    sealed_row_count: _builtins.int
+    """Rows that are in sealed files alone, >= 0."""
+    file_count: _builtins.int
+    """Sealed files that the chain names, >= 0."""
+    checked_file_count: _builtins.int
+    """Those of them that were looked at, >= 0; sonic ledger verify --file looks at files anywhere."""
+    bad_file: _builtins.str
+    """The sealed file that does not fit; empty: none."""
     def __init__(
         self,
         *,
@@ -2431,10 +2730,14 @@ class VerifyLedgerResponse(_message.Message):
         problem: _builtins.str = ...,
         head_hash: _builtins.str = ...,
         unanchored_count: _builtins.int = ...,
+        sealed_row_count: _builtins.int = ...,
+        file_count: _builtins.int = ...,
+        checked_file_count: _builtins.int = ...,
+        bad_file: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["entry_count", b"entry_count", "first_bad_sequence", b"first_bad_sequence", "head_hash", b"head_hash", "intact", b"intact", "problem", b"problem", "unanchored_count", b"unanchored_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bad_file", b"bad_file", "checked_file_count", b"checked_file_count", "entry_count", b"entry_count", "file_count", b"file_count", "first_bad_sequence", b"first_bad_sequence", "head_hash", b"head_hash", "intact", b"intact", "problem", b"problem", "sealed_row_count", b"sealed_row_count", "unanchored_count", b"unanchored_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2711,18 +3014,24 @@ class GetStatisticsResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     STATISTICS_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def statistics(self) -> _containers.RepeatedCompositeFieldContainer[Global___Statistics]:
         """By metric, then by rule; those without a row are left out."""
+
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """Where the figures begin when earlier rows of the window are in sealed files; absent: with the window."""
 
     def __init__(
         self,
         *,
         statistics: _abc.Iterable[Global___Statistics] | None = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["statistics", b"statistics"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["start_time", b"start_time", "statistics", b"statistics"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1566,6 +1566,21 @@ class LedgerServiceStub:
                 request_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.ExportLedgerRequest.SerializeToString,
                 response_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.ExportLedgerResponse.FromString,
                 _registered_method=True)
+        self.SealLedger = channel.unary_unary(
+                '/sonic.alerts.v1.LedgerService/SealLedger',
+                request_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.SealLedgerRequest.SerializeToString,
+                response_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.SealLedgerResponse.FromString,
+                _registered_method=True)
+        self.ListSegments = channel.unary_unary(
+                '/sonic.alerts.v1.LedgerService/ListSegments',
+                request_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.ListSegmentsRequest.SerializeToString,
+                response_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.ListSegmentsResponse.FromString,
+                _registered_method=True)
+        self.GetLedgerAge = channel.unary_unary(
+                '/sonic.alerts.v1.LedgerService/GetLedgerAge',
+                request_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.GetLedgerAgeRequest.SerializeToString,
+                response_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.LedgerAge.FromString,
+                _registered_method=True)
 
 
 class LedgerServiceServicer:
@@ -1581,14 +1596,39 @@ class LedgerServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def VerifyLedger(self, request, context):
-        """Walks the chain and reports the first row that does not fit.
+        """Walks the chain from where the database has it, and checks that every sealed file before holds what the chain says;
+        reports the first that does not fit. Fails with LEDGER_KEY_MISSING, LEDGER_FOLDER_UNUSABLE, INVALID_FIELD.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ExportLedger(self, request, context):
-        """The whole chain, oldest first, as JSON lines.
+        """The rows that are in the database, oldest first, as JSON lines; earlier ones are in sealed files.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SealLedger(self, request, context):
+        """Moves rows past an age to sealed files now; done every hour by itself for the age that is set. A row leaves when its
+        file was read back and the ledger says what is in it. Fails with LEDGER_FOLDER_MISSING, LEDGER_FOLDER_UNUSABLE,
+        LEDGER_BROKEN, LEDGER_KEY_MISSING, LEDGER_CUT_REFUSED, LEDGER_ROW_WAITS, SEALED_FILE_DAMAGED,
+        INVALID_FIELD.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSegments(self, request, context):
+        """Sealed files, newest first. Fails with BAD_PAGE_TOKEN.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetLedgerAge(self, request, context):
+        """How long rows stay in the database, what left, and what keeps rows that should have.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -1611,6 +1651,21 @@ def add_LedgerServiceServicer_to_server(servicer, server):
                     servicer.ExportLedger,
                     request_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.ExportLedgerRequest.FromString,
                     response_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.ExportLedgerResponse.SerializeToString,
+            ),
+            'SealLedger': grpc.unary_unary_rpc_method_handler(
+                    servicer.SealLedger,
+                    request_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.SealLedgerRequest.FromString,
+                    response_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.SealLedgerResponse.SerializeToString,
+            ),
+            'ListSegments': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSegments,
+                    request_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.ListSegmentsRequest.FromString,
+                    response_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.ListSegmentsResponse.SerializeToString,
+            ),
+            'GetLedgerAge': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetLedgerAge,
+                    request_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.GetLedgerAgeRequest.FromString,
+                    response_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.LedgerAge.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -1695,6 +1750,87 @@ class LedgerService:
             '/sonic.alerts.v1.LedgerService/ExportLedger',
             sonic_dot_alerts_dot_v1_dot_alerts__pb2.ExportLedgerRequest.SerializeToString,
             sonic_dot_alerts_dot_v1_dot_alerts__pb2.ExportLedgerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SealLedger(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.alerts.v1.LedgerService/SealLedger',
+            sonic_dot_alerts_dot_v1_dot_alerts__pb2.SealLedgerRequest.SerializeToString,
+            sonic_dot_alerts_dot_v1_dot_alerts__pb2.SealLedgerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSegments(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.alerts.v1.LedgerService/ListSegments',
+            sonic_dot_alerts_dot_v1_dot_alerts__pb2.ListSegmentsRequest.SerializeToString,
+            sonic_dot_alerts_dot_v1_dot_alerts__pb2.ListSegmentsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetLedgerAge(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.alerts.v1.LedgerService/GetLedgerAge',
+            sonic_dot_alerts_dot_v1_dot_alerts__pb2.GetLedgerAgeRequest.SerializeToString,
+            sonic_dot_alerts_dot_v1_dot_alerts__pb2.LedgerAge.FromString,
             options,
             channel_credentials,
             insecure,

@@ -457,9 +457,21 @@ class LedgerServiceStub:
     Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, ALERT_NOT_FOUND, DIGEST_NOT_FOUND.
     """
     VerifyLedger: _aio.UnaryUnaryMultiCallable[_alerts_pb2.VerifyLedgerRequest, _alerts_pb2.VerifyLedgerResponse]
-    """Walks the chain and reports the first row that does not fit."""
+    """Walks the chain from where the database has it, and checks that every sealed file before holds what the chain says;
+    reports the first that does not fit. Fails with LEDGER_KEY_MISSING, LEDGER_FOLDER_UNUSABLE, INVALID_FIELD.
+    """
     ExportLedger: _aio.UnaryStreamMultiCallable[_alerts_pb2.ExportLedgerRequest, _alerts_pb2.ExportLedgerResponse]
-    """The whole chain, oldest first, as JSON lines."""
+    """The rows that are in the database, oldest first, as JSON lines; earlier ones are in sealed files."""
+    SealLedger: _aio.UnaryUnaryMultiCallable[_alerts_pb2.SealLedgerRequest, _alerts_pb2.SealLedgerResponse]
+    """Moves rows past an age to sealed files now; done every hour by itself for the age that is set. A row leaves when its
+    file was read back and the ledger says what is in it. Fails with LEDGER_FOLDER_MISSING, LEDGER_FOLDER_UNUSABLE,
+    LEDGER_BROKEN, LEDGER_KEY_MISSING, LEDGER_CUT_REFUSED, LEDGER_ROW_WAITS, SEALED_FILE_DAMAGED,
+    INVALID_FIELD.
+    """
+    ListSegments: _aio.UnaryUnaryMultiCallable[_alerts_pb2.ListSegmentsRequest, _alerts_pb2.ListSegmentsResponse]
+    """Sealed files, newest first. Fails with BAD_PAGE_TOKEN."""
+    GetLedgerAge: _aio.UnaryUnaryMultiCallable[_alerts_pb2.GetLedgerAgeRequest, _alerts_pb2.LedgerAge]
+    """How long rows stay in the database, what left, and what keeps rows that should have."""
 
 class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
     """The record."""
@@ -480,7 +492,9 @@ class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _alerts_pb2.VerifyLedgerRequest,
         context: _aio.ServicerContext[_alerts_pb2.VerifyLedgerRequest, _abc.Awaitable[_alerts_pb2.VerifyLedgerResponse]],
     ) -> _abc.Awaitable[_alerts_pb2.VerifyLedgerResponse]:
-        """Walks the chain and reports the first row that does not fit."""
+        """Walks the chain from where the database has it, and checks that every sealed file before holds what the chain says;
+        reports the first that does not fit. Fails with LEDGER_KEY_MISSING, LEDGER_FOLDER_UNUSABLE, INVALID_FIELD.
+        """
 
     @_abc_1.abstractmethod
     def ExportLedger(
@@ -488,7 +502,35 @@ class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _alerts_pb2.ExportLedgerRequest,
         context: _aio.ServicerContext[_alerts_pb2.ExportLedgerRequest, _abc.AsyncIterator[_alerts_pb2.ExportLedgerResponse]],
     ) -> _abc.AsyncIterator[_alerts_pb2.ExportLedgerResponse]:
-        """The whole chain, oldest first, as JSON lines."""
+        """The rows that are in the database, oldest first, as JSON lines; earlier ones are in sealed files."""
+
+    @_abc_1.abstractmethod
+    def SealLedger(
+        self,
+        request: _alerts_pb2.SealLedgerRequest,
+        context: _aio.ServicerContext[_alerts_pb2.SealLedgerRequest, _abc.Awaitable[_alerts_pb2.SealLedgerResponse]],
+    ) -> _abc.Awaitable[_alerts_pb2.SealLedgerResponse]:
+        """Moves rows past an age to sealed files now; done every hour by itself for the age that is set. A row leaves when its
+        file was read back and the ledger says what is in it. Fails with LEDGER_FOLDER_MISSING, LEDGER_FOLDER_UNUSABLE,
+        LEDGER_BROKEN, LEDGER_KEY_MISSING, LEDGER_CUT_REFUSED, LEDGER_ROW_WAITS, SEALED_FILE_DAMAGED,
+        INVALID_FIELD.
+        """
+
+    @_abc_1.abstractmethod
+    def ListSegments(
+        self,
+        request: _alerts_pb2.ListSegmentsRequest,
+        context: _aio.ServicerContext[_alerts_pb2.ListSegmentsRequest, _abc.Awaitable[_alerts_pb2.ListSegmentsResponse]],
+    ) -> _abc.Awaitable[_alerts_pb2.ListSegmentsResponse]:
+        """Sealed files, newest first. Fails with BAD_PAGE_TOKEN."""
+
+    @_abc_1.abstractmethod
+    def GetLedgerAge(
+        self,
+        request: _alerts_pb2.GetLedgerAgeRequest,
+        context: _aio.ServicerContext[_alerts_pb2.GetLedgerAgeRequest, _abc.Awaitable[_alerts_pb2.LedgerAge]],
+    ) -> _abc.Awaitable[_alerts_pb2.LedgerAge]:
+        """How long rows stay in the database, what left, and what keeps rows that should have."""
 
 def add_LedgerServiceServicer_to_server(servicer: LedgerServiceServicer, server: _aio.Server) -> None: ...
 

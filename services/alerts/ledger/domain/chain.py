@@ -9,12 +9,14 @@ from __future__ import annotations
 import hashlib
 import hmac
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 GENESIS = b""
+# The reason of a row that says what left for a sealed file; such rows never leave.
+SEALED = "SEALED"
 _BLOCK_BYTES = 64
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -87,6 +89,8 @@ class Verdict:
     problem: str
     head_hash: bytes
     unanchored_count: int
+    # Rows that are in sealed files alone.
+    left_count: int = 0
 
     @property
     def intact(self) -> bool:
@@ -220,13 +224,23 @@ class _Texts(dict[str, bytes]):
 
 
 class Walk:
-    """Follows the chain in portions; the first row that does not fit stops it."""
+    """Follows the chain in portions; the first row that does not fit stops it.
 
-    def __init__(self, key: bytes, anchor: Anchor | None) -> None:
+    `ends`: hashes of the last rows of segments that are sealed, by their sequence. What is before
+    the last of them may be gone from its beginning on, except for rows that say so.
+    """
+
+    def __init__(
+        self, key: bytes, anchor: Anchor | None, ends: Mapping[int, bytes] | None = None
+    ) -> None:
         self._sealer = _Sealer(key)
         self._anchor = anchor
+        self._ends = ends or {}
+        self._sealed_through = max(self._ends, default=0)
         self._head = Head()
-        self._count = 0
+        self._count = self._left = 0
+        # Whether a row was seen that would have left with those before it.
+        self._is_within = False
         self._bad = 0
         self._problem = ""
         self._anchored_sequence = 0
@@ -238,23 +252,46 @@ class Walk:
                 self._step(row)
 
     def _step(self, row: Sealed) -> None:
-        if row.sequence != self._head.sequence + 1:
-            self._stop(self._head.sequence + 1, "a row is missing here")
+        if row.sequence != self._head.sequence + 1 and not self._has_left(row):
+            self._stop(*self._missing(row.sequence - 1))
         elif row.previous_hash != self._head.hash:
             self._stop(row.sequence, "the row does not follow the one before it")
         elif not self._sealer.fits(row):
             self._stop(row.sequence, "the row is not what was written")
+        elif self._ends.get(row.sequence, row.hash) != row.hash:
+            self._stop(row.sequence, "the sealed file ends with another row")
         else:
+            self._is_within |= row.entry.reason != SEALED or row.sequence > self._sealed_through
             self._head = Head(row.sequence, row.hash)
             if self._anchor is not None and row.hash == self._anchor.hash:
                 self._anchored_sequence = row.sequence
 
+    def _has_left(self, row: Sealed) -> bool:
+        """Whether all between the last row and this one is sealed: it goes on from there."""
+        last = row.sequence - 1
+        if self._is_within or not self._head.sequence < last <= self._sealed_through:
+            return False
+        self._left += last - self._head.sequence
+        self._head = Head(last, self._ends.get(last, row.previous_hash))
+        return True
+
+    def _missing(self, last: int) -> tuple[int, str]:
+        """The first row that should be here, and what to say of it and those up to the last."""
+        first = self._head.sequence + 1
+        if self._is_within or last < first or not self._sealed_through:
+            return first, "a row is missing here"
+        first = max(first, self._sealed_through + 1)
+        return first, f"rows {first} to {last} are missing, and no sealed file has them"
+
     def _stop(self, sequence: int, problem: str) -> None:
         self._bad, self._problem = sequence, problem
 
-    def end(self) -> Verdict:
-        """An anchor that is not in the chain: its tail was cut, or it was replaced."""
-        if self._anchor is not None and not self._problem and not self._anchored_sequence:
+    def end(self, *, is_anchor_elsewhere: bool = False) -> Verdict:
+        """An anchor that is not in the chain: its tail was cut, or it was replaced. Elsewhere: it
+        is in a sealed file.
+        """
+        is_found = bool(self._anchored_sequence) or is_anchor_elsewhere
+        if self._anchor is not None and not self._problem and not is_found:
             self._stop(
                 self._anchor.sequence or self._head.sequence + 1,
                 "the anchored row is not in the chain",
@@ -264,7 +301,8 @@ class Walk:
             self._bad,
             self._problem,
             self._head.hash,
-            self._count - self._anchored_sequence,
+            self._count - max(self._anchored_sequence - self._left, 0),
+            self._left,
         )
 
 

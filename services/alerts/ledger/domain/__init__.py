@@ -1,0 +1,1 @@
+"""The chain of rows, and the segments of it that leave for sealed files."""

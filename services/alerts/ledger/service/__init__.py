@@ -1,0 +1,1 @@
+"""The ledger listed and verified; rows past their age sealed in files."""
