@@ -27,7 +27,7 @@ from services.cli.room import (
     free_bytes,
     written_folders,
 )
-from services.cli.storage import megabytes, storage
+from services.cli.storage import Storage, megabytes, storage
 from shared.database import roles
 from shared.database.address import plain
 from shared.errors import SonicError
@@ -84,7 +84,7 @@ async def doctor(
             *_settings(os.environ),
             *await _database(plan),
             *await _ports(plan),
-            await _storage(plan),
+            *await _storage(plan),
         ]
     if json:
         told = [asdict(finding) for finding in findings]
@@ -211,24 +211,34 @@ async def _database(plan: Plan) -> list[Finding]:
     ]
 
 
-async def _storage(plan: Plan) -> Finding:
+async def _storage(plan: Plan) -> list[Finding]:
     """What is kept now and will be in a month; without a running system only what is here."""
     unknown = "in a month UNKNOWN, Sonic is not running"
     if not await system.answers(known_addresses(plan)["monitor"]):
         size = folder_bytes(plan.home)
         told = f"{megabytes(size)} now, {unknown}"
-        return Finding("storage", "ok", told, figures={"bytes": size})
+        return [Finding("storage", "ok", told, figures={"bytes": size})]
     try:
         async with connected() as found:
             kept = await storage(found)
     except SonicError as error:
-        return Finding("storage", "warning", f"{error.reason}: {error.message}")
+        return [Finding("storage", "warning", f"{error.reason}: {error.message}")]
     if kept is None:
-        return Finding("storage", "ok", "UNKNOWN, not measured yet")
+        return [Finding("storage", "ok", "UNKNOWN, not measured yet")]
     free = min(free_bytes(folder) for folder in written_folders(plan.home))
     fix = "make room, or keep less: the settings named ..._DAYS" if kept.grows_over(free) else ""
     verdict = "warning" if fix else "ok"
-    return Finding("storage", verdict, kept.sentence(), fix, kept.as_dict())
+    return [Finding("storage", verdict, kept.sentence(), fix, kept.as_dict()), *_ledger(kept)]
+
+
+def _ledger(kept: Storage) -> Iterable[Finding]:
+    """How old the ledger gets, and what keeps its old rows."""
+    if kept.ledger is None:
+        return
+    problem = kept.ledger_problem()
+    fix = "sonic ledger age says more" if problem else ""
+    verdict = "warning" if problem else "ok"
+    yield Finding("ledger", verdict, problem or kept.ledger_sentence(), fix)
 
 
 async def _ports(plan: Plan) -> list[Finding]:

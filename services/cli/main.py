@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import typer
 from rich.text import Text
 
-from services.cli import alerts, db, positions, wallet, withdrawals
+from services.cli import alerts, db, ledger, positions, wallet, withdrawals
 from services.cli.calibration.command import calibration
 from services.cli.cycle import cycle
 from services.cli.dashboard import dashboard
@@ -29,6 +29,7 @@ _BY_HAND = {
     "positions": positions.app,
     "wallets": wallet.app,
     "alerts": alerts.app,
+    "ledger": ledger.app,
     "withdrawals": withdrawals.app,
 }
 

@@ -15,7 +15,7 @@ _OTHERS = 0o077
 # As root the database runs as another user, who must pass through the home, and may not look around
 # in it.
 _PASSABLE = 0o711
-_PRIVATE = ("roles.json", "ledger.key", "running.json", "logs")
+_PRIVATE = ("roles.json", "ledger.key", "running.json", "logs", "ledger")
 # A folder that holds more than this was not made for us alone: its mode is its owner's business.
 _KNOWN = frozenset({*_PRIVATE, "postgres"})
 
@@ -46,7 +46,8 @@ def exposures(home: Path) -> Iterator[Exposure]:
     if not home.is_dir():
         return
     is_ours_alone = all(path.name in _KNOWN for path in home.iterdir())
-    for path in (home, *(home / name for name in _PRIVATE), *sorted((home / "logs").glob("*"))):
+    files = (path for name in ("logs", "ledger") for path in sorted((home / name).glob("*")))
+    for path in (home, *(home / name for name in _PRIVATE), *files):
         if path.is_symlink() or not path.exists():
             continue
         found = path.stat()

@@ -118,7 +118,12 @@ def _show(
 
 
 def _room(kept: Storage | None) -> list[str]:
-    """What is left on the disk of a system of this machine, now and in a month."""
+    """What is left on the disk of a system of this machine, now and in a month; what stays."""
+    stuck = kept.ledger_problem() if kept else ""
+    return [*_disk(kept), *([stuck] if stuck else [])]
+
+
+def _disk(kept: Storage | None) -> list[str]:
     folders = [folder for folder in written_folders(Plan().home) if folder.exists()]
     free = min(map(free_bytes, folders), default=None)
     if free is None:
@@ -170,6 +175,8 @@ def _alerts(summary: alerts_pb2.Summary) -> None:
 
 def _storage(kept: Storage) -> None:
     console.print(Text(f"storage {kept.sentence()}"))
+    if said := kept.ledger_sentence():
+        console.print(Text(f"ledger {said}"))
 
 
 def _cycle(cycle: cyclone_pb2.Cycle) -> None:

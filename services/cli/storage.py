@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from sonic.monitor.v1 import monitor_pb2, monitor_pb2_grpc
 
@@ -29,6 +30,7 @@ class Measured:
 
     time: datetime
     by_service: Mapping[str, int]
+    ledger: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,8 @@ class Storage:
     measured_time: datetime
     by_service: Mapping[str, int]
     month_by_service: Mapping[str, int] | None
+    # As monitor `storage` told of the ledger's age; None: alerts did not answer.
+    ledger: Mapping[str, Any] | None = None
 
     @property
     def total(self) -> int:
@@ -63,7 +67,25 @@ class Storage:
                 name: {"bytes": size, "month_bytes": None if month is None else month[name]}
                 for name, size in self.by_service.items()
             },
+            **({} if self.ledger is None else {"ledger": dict(self.ledger)}),
         }
+
+    def ledger_sentence(self) -> str:
+        """How old the ledger gets, and what left; empty when nobody said."""
+        told = self.ledger
+        if told is None:
+            return ""
+        days = told["kept_days"]
+        kept = "kept for ever" if days is None else f"sealed in files after {days:,.0f} days"
+        since = f" since {told['oldest_time'][:10]}" if told["oldest_time"] else ""
+        left = f"{told['sealed_rows']:,} rows in {told['files']:,} sealed files"
+        return f"{told['rows']:,} rows{since}, {kept}; {left}"
+
+    def ledger_problem(self) -> str:
+        """Why rows that are past their age stay; empty: none does."""
+        told = self.ledger
+        is_stuck = told is not None and told["overdue"] and told["problem"]
+        return f"Old rows of the ledger stay: {told['problem']}" if told and is_stuck else ""
 
     def sentence(self) -> str:
         """In one line, the largest services first."""
@@ -82,12 +104,12 @@ def forecast(newest: Measured, oldest: Measured) -> Storage:
     """By the pace between two measurements; what shrank between them stays as it is."""
     span = newest.time - oldest.time
     if span < _LEAST:
-        return Storage(newest.time, newest.by_service, None)
+        return Storage(newest.time, newest.by_service, None, newest.ledger)
     month = {
         name: size + round(max(0, size - oldest.by_service.get(name, 0)) * (_MONTH / span))
         for name, size in newest.by_service.items()
     }
-    return Storage(newest.time, newest.by_service, month)
+    return Storage(newest.time, newest.by_service, month, newest.ledger)
 
 
 async def storage(found: System, now: datetime | None = None) -> Storage | None:
@@ -96,7 +118,6 @@ async def storage(found: System, now: datetime | None = None) -> Storage | None:
     listed = await stub.ListRuns(
         monitor_pb2.ListRunsRequest(
             monitor=MONITOR,
-            status=monitor_pb2.RUN_STATUS_SUCCESS,
             start_time=to_timestamp((now or datetime.now(UTC)) - _WINDOW),
             page_size=500,
         )
@@ -107,8 +128,9 @@ async def storage(found: System, now: datetime | None = None) -> Storage | None:
 
 def _measured(run: monitor_pb2.Run) -> Measured | None:
     time = from_timestamp(run, "started_time")
-    found = json.loads(run.metadata_json).get("bytes")
-    return Measured(time, found) if time is not None and found else None
+    found = json.loads(run.metadata_json or "{}")
+    sizes = found.get("bytes")
+    return Measured(time, sizes, found.get("ledger")) if time is not None and sizes else None
 
 
 def megabytes(size: int | None) -> str:

@@ -8,6 +8,7 @@ import asyncio
 import importlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -22,6 +23,7 @@ from services.cli.children import (
     Children,
     last_words,
 )
+from services.cli.database import given
 from services.cli.forks import Forks
 from services.cli.plan import BAD_SETTINGS, GATEWAY, SERVICES, Plan, environment, plain_environment
 from services.cli.reload import watch
@@ -71,7 +73,8 @@ async def in_processes(
     children = [
         Child(
             name,
-            environment(name, listen, addresses, urls, plan.home, declared[name], also=also)
+            kept_files(plan, name)
+            | environment(name, listen, addresses, urls, plan.home, declared[name], also=also)
             | own_words(plan.home, name),
             _log_file(plan.home, name),
             partial(
@@ -122,6 +125,7 @@ async def in_one_process(
     async with AsyncExitStack() as stack:
         for name, listen in listens.items():
             environ = environment(name, listen, addresses, urls, plan.home) | dict(extra or {})
+            environ = kept_files(plan, name) | environ
             app = await stack.enter_async_context(build(name, environ))
             if name != GATEWAY:
                 addresses[name] = app.address
@@ -130,12 +134,44 @@ async def in_one_process(
 
 
 def build(name: str, environ: Mapping[str, str]) -> App:
-    """One server from its environment. The only place where the command line touches a service's
-    code.
+    """One server from its environment. Here and in `judged_files` alone the command line touches a
+    service's code.
     """
     module: Any = importlib.import_module(f"services.{name}.server")
     app: App = module.build(configuration.load(module.Config, environ))
     return app
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedFile:
+    """A sealed file of the ledger; `first_bad_sequence` 0 and no problem: all of it fits."""
+
+    file: str
+    first_sequence: int
+    last_sequence: int
+    row_count: int
+    first_bad_sequence: int
+    problem: str
+
+    def as_dict(self) -> dict[str, object]:
+        """For JSON."""
+        return asdict(self) | {"intact": not self.problem}
+
+
+def judged_files(paths: Sequence[Path], key: bytes) -> list[JudgedFile]:
+    """Sealed files by the code that sealed them; no server is asked."""
+    module: Any = importlib.import_module("services.alerts.ledger.service.reading")
+    return [
+        JudgedFile(
+            one.path.name,
+            one.verdict.first_sequence,
+            one.verdict.last_sequence,
+            one.verdict.row_count,
+            one.verdict.first_bad_sequence,
+            one.problem,
+        )
+        for one in module.judge(paths, key)
+    ]
 
 
 def free_ports(names: Sequence[str] = tuple(SERVICES)) -> dict[str, str]:
@@ -272,6 +308,15 @@ def _has_ended(child: Child) -> bool:
 
 def _has_refused(child: Child) -> bool:
     return child.process is not None and child.process.returncode == SETTINGS_REFUSED
+
+
+def kept_files(plan: Plan, name: str) -> dict[str, str]:
+    """Where alerts seals old rows of the ledger, unless the person says: beside its database when
+    that is the embedded one. With another one nobody knows what becomes of this machine's files.
+    """
+    if name != "alerts" or plan.database_url or given("DATABASE_URL"):
+        return {}
+    return {"ALERTS_LEDGER_FOLDER": str(plan.home / "ledger")}
 
 
 def own_words(home: Path, name: str) -> dict[str, str]:

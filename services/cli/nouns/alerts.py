@@ -1,7 +1,5 @@
 """More verbs of `sonic alerts`; thresholds, market rules, the ledger."""
 
-from sonic.alerts.v1 import alerts_pb2 as pb
-
 from services.cli.schema.verbs import Noun, Verb
 
 _ID = ("id",)
@@ -221,10 +219,6 @@ RULES = Noun(
 )
 
 
-def _is_broken(answer: object) -> bool:
-    return isinstance(answer, pb.VerifyLedgerResponse) and not answer.intact
-
-
 LEDGER = Noun(
     "ledger",
     "The record of every change of level, which cannot be rewritten unseen.",
@@ -234,6 +228,8 @@ LEDGER = Noun(
             "alerts.LedgerService.ListLedger",
             options=("alert_id", "cycle_id", "digest_id"),
             renamed={"alert_id": "alert", "cycle_id": "cycle", "digest_id": "digest"},
+            rows="entries",
+            rest="segments",
             columns=(
                 "sequence",
                 "entry_time",
@@ -247,13 +243,26 @@ LEDGER = Noun(
             ),
         ),
         Verb(
-            "verify",
-            "alerts.LedgerService.VerifyLedger",
-            options=("anchor_hash",),
-            renamed={"anchor_hash": "anchor"},
-            failed=_is_broken,
-            seconds=600,
+            "seal",
+            "alerts.LedgerService.SealLedger",
+            options=("older_than",),
+            example="sonic ledger seal --older-than 90d",
+            seconds=3600,
         ),
+        Verb(
+            "segments",
+            "alerts.LedgerService.ListSegments",
+            columns=(
+                "file",
+                "first_sequence",
+                "last_sequence",
+                "first_time",
+                "last_time",
+                "sealed_time",
+            ),
+            empty="No row has left for a sealed file.",
+        ),
+        Verb("age", "alerts.LedgerService.GetLedgerAge"),
         Verb(
             "export",
             "alerts.LedgerService.ExportLedger",

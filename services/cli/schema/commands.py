@@ -18,7 +18,7 @@ from services.cli.connection import connected
 from services.cli.output import as_json, command, complaints, console, print_json
 from services.cli.schema.calls import call_of, filled, method_of, pages, rows_field, rows_of
 from services.cli.schema.fields import Field, at, names, python_type
-from services.cli.schema.render import plain_columns, show_message, show_rows
+from services.cli.schema.render import plain_columns, rows_table, show_message, show_rows
 from services.cli.schema.verbs import Noun, Verb
 from services.cli.schema_of_tests import in_test_schema
 from shared.errors import FailedPrecondition, InvalidArgument
@@ -192,6 +192,8 @@ def _show_rows(
         show_rows(_title(noun, verb), rows, verb.columns)
         if getattr(answer, "next_page_token", ""):
             console.print(Text("There are more: --limit shows them.", style="yellow"))
+    if verb.rest and (rest := list(getattr(answer, verb.rest))):
+        complaints.print(rows_table(verb.rest, rest, plain_columns(rest[0].DESCRIPTOR.fields)))
     if not rows and verb.empty:
         complaints.print(Text(verb.empty, style="yellow"))
     return _code(verb, answer)

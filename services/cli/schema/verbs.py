@@ -31,6 +31,8 @@ class Verb:
     columns: tuple[str, ...] = ()
     # The repeated field whose messages are rows, when there are several.
     rows: str = ""
+    # Another one, of which a table is said below on the error stream: where more is.
+    rest: str = ""
     # An RPC whose answer fills the request's resource before options change it.
     base: str = ""
     # A text of a row that is all that is shown of it, a line each; what is said without rows.

@@ -112,6 +112,24 @@ class DiskReading:
 
 
 @dataclass(frozen=True, slots=True)
+class LedgerReading:
+    """How old the ledger of alerts may get, None = for ever; its rows here and in sealed files.
+
+    `file_bytes`: of the folder for these, None without one. `overdue`: rows are past their age and
+    still here; `problem`: why.
+    """
+
+    kept_days: float | None
+    row_count: int
+    oldest_time: datetime | None
+    sealed_row_count: int
+    file_count: int
+    file_bytes: int | None
+    overdue: bool
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
 class CycleReadings:
     """What a cycle read already; None = to be asked for. `demo`: all is simulated."""
 
@@ -154,6 +172,9 @@ class Readings(Protocol):
 
     async def storage(self) -> Mapping[str, int]:
         """Bytes that each service keeps in the database."""
+
+    async def ledger(self) -> LedgerReading | None:
+        """How old the ledger of alerts is; None when alerts does not answer."""
 
     async def twilio(self) -> str | None:
         """Empty when the credentials are good, else what is wrong; None without any."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from sonic.alerts.v1 import alerts_pb2, alerts_pb2_grpc
@@ -21,6 +21,7 @@ from services.monitor.checks import (
     DiskReading,
     HoldingsReading,
     JudgedReading,
+    LedgerReading,
     PastPrice,
     PriceReading,
     SubjectReading,
@@ -30,6 +31,7 @@ from services.monitor.clients.probes import Probes
 from services.monitor.clients.xcom import XComClient
 from services.monitor.domain.findings import Level
 from shared.codec import from_duration, from_timestamp, number, read, to_timestamp
+from shared.errors import SonicError
 from shared.http.scope import asking
 from shared.rpc.client import Channel, idempotent
 
@@ -141,6 +143,10 @@ class PeerReadings:
         """What each service keeps."""
         return await self._once("storage", self._peers.probes.storage)
 
+    async def ledger(self) -> LedgerReading | None:
+        """The age of the ledger of alerts."""
+        return await self._once("ledger", self._ledger)
+
     async def twilio(self) -> str | None:
         """Whether the credentials are good."""
         return await self._once("twilio", self._peers.probes.twilio)
@@ -212,6 +218,21 @@ class PeerReadings:
             if not page.next_page_token:
                 return tuple(found)
             request.page_token = page.next_page_token
+
+    async def _ledger(self) -> LedgerReading | None:
+        stub = self._peers.alerts.stub(alerts_pb2_grpc.LedgerServiceStub)
+        try:
+            age = await stub.GetLedgerAge(alerts_pb2.GetLedgerAgeRequest(), timeout=_READ_SECONDS)
+        except SonicError:
+            return None
+        kept = from_duration(age, "kept")
+        return read(
+            LedgerReading,
+            age,
+            kept_days=None if kept is None else kept / timedelta(days=1),
+            oldest_time=from_timestamp(age, "oldest_time"),
+            file_bytes=age.file_byte_count if age.HasField("file_byte_count") else None,
+        )
 
     async def _judged(self) -> tuple[JudgedReading, ...]:
         stub = self._peers.alerts.stub(alerts_pb2_grpc.AlertsServiceStub)

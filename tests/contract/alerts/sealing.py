@@ -88,7 +88,7 @@ async def sequences(house: House) -> list[int]:
         await owner.close()
 
 
-def files(house: House, pattern: str = "*.jsonl.gz") -> list[Path]:
+def files(house: House, pattern: str = "ledger-*.jsonl.gz") -> list[Path]:
     return sorted((house.home / "ledger").glob(pattern))
 
 

@@ -1,4 +1,4 @@
-"""Sealed files and their seals after somebody was there: every edit, swap, loss and cut is named."""
+"""Sealed files and their seals after somebody was there: each edit, swap, loss and cut is named."""
 
 from __future__ import annotations
 

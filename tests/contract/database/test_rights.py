@@ -10,6 +10,7 @@ from tests.fakes.databases import Databases
 # Rights a table keeps; those of SELECT and INSERT go without saying.
 KEPT = {
     ("alerts", "ledger"): "",
+    ("alerts", "cut_key"): "",
     ("alerts", "anchor"): "UPDATE",
     ("alerts", "service_state"): "UPDATE",
     ("alerts", "caller_epoch"): "UPDATE",
@@ -49,5 +50,39 @@ async def test_the_anchor_of_the_ledger_cannot_be_taken_away(databases: Database
         ):
             with pytest.raises(asyncpg.InsufficientPrivilegeError):
                 await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+async def test_the_running_role_can_neither_read_nor_replace_what_proofs_are_checked_with(
+    databases: Databases,
+) -> None:
+    connection = await asyncpg.connect(databases.url("alerts"))
+    try:
+        first, other = (b"i" * 64, b"o" * 64), (b"x" * 64, b"y" * 64)
+        assert await connection.fetchval("select admit_cuts($1, $2)", *first)
+        assert await connection.fetchval("select admit_cuts($1, $2)", *first)
+        assert not await connection.fetchval("select admit_cuts($1, $2)", *other)
+        for statement in (
+            "select * from cut_key",
+            "delete from cut_key",
+            "update cut_key set inner_pad = ''",
+            "insert into cut_key values (2, '', '')",
+        ):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+@pytest.mark.parametrize("other", ["monitor", "xcom"])
+async def test_no_other_role_calls_the_functions_of_the_ledger(
+    databases: Databases, other: str
+) -> None:
+    connection = await asyncpg.connect(databases.url(other))
+    try:
+        for call in ("alerts.admit_cuts('', '')", "alerts.cut_ledger(1, '', 1, 1, '', '', 1)"):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await connection.execute(f"select {call}")
     finally:
         await connection.close()

@@ -28,6 +28,7 @@ BY_HAND = {
     "ListAlerts": "sonic alerts list",
     "CreateWallet": "sonic wallets add",
     "ListWallets": "sonic wallets list",
+    "VerifyLedger": "sonic ledger verify",
 }
 DELETING = {"remove", "delete", "remove-all", "reset", "unlink", "delete-snapshot"}
 # RPCs that are no command, with the reason.

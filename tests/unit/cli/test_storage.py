@@ -78,8 +78,41 @@ async def test_doctor_says_what_a_stopped_system_holds_and_that_no_month_is_know
     (tmp_path / "postgres").mkdir()
     (tmp_path / "postgres" / "table").write_bytes(b"x" * 3 * MB)
     assert all(map(is_free, Plan().addresses.values()))
-    found = await doctor._storage(Plan())
+    (found,) = await doctor._storage(Plan())
     assert (found.what, found.verdict) == ("storage", "ok")
     assert found.found == "3.0 MB now, in a month UNKNOWN, Sonic is not running"
     assert found.figures is not None
     assert found.figures["bytes"] == pytest.approx(3 * MB, rel=0.01)
+
+
+LEDGER = {
+    "kept_days": 400.0,
+    "rows": 1_234,
+    "oldest_time": "2025-11-01T00:00:00+00:00",
+    "sealed_rows": 20_000,
+    "files": 3,
+    "overdue": False,
+    "problem": "",
+}
+
+
+def test_the_age_of_the_ledger_is_said_with_what_left() -> None:
+    kept = Storage(NOW, {"alerts": MB}, None, LEDGER)
+    assert kept.ledger_sentence() == (
+        "1,234 rows since 2025-11-01, sealed in files after 400 days; 20,000 rows in 3 sealed files"
+    )
+    assert kept.as_dict()["ledger"] == LEDGER
+    assert status._room(kept) == []
+    (found,) = doctor._ledger(kept)
+    assert (found.verdict, found.found) == ("ok", kept.ledger_sentence())
+    for_ever = Storage(NOW, {"alerts": MB}, None, LEDGER | {"kept_days": None})
+    assert "kept for ever" in for_ever.ledger_sentence()
+    assert Storage(NOW, {"alerts": MB}, None).ledger_sentence() == ""
+
+
+def test_status_and_doctor_say_why_old_rows_of_the_ledger_stay() -> None:
+    stuck = LEDGER | {"overdue": True, "problem": "no folder for sealed files is set"}
+    kept = Storage(NOW, {"alerts": MB}, None, stuck)
+    assert status._room(kept) == ["Old rows of the ledger stay: no folder for sealed files is set"]
+    (found,) = doctor._ledger(kept)
+    assert (found.verdict, found.found) == ("warning", kept.ledger_problem())

@@ -16,6 +16,7 @@ from services.monitor.checks import (
     DiskReading,
     HoldingsReading,
     JudgedReading,
+    LedgerReading,
     PastPrice,
     PriceReading,
     WalletReading,
@@ -46,6 +47,7 @@ class Known:
     known_judged: tuple[JudgedReading, ...] = ()
     known_disk: DiskReading | None = None
     refused: dict[str, str] | None = None
+    known_ledger: LedgerReading | None = None
 
     async def prices(self) -> tuple[PriceReading, ...]:
         return self.known_prices
@@ -79,6 +81,9 @@ class Known:
 
     async def storage(self) -> dict[str, int]:
         return {"alerts": 5 * 2**20, "monitor": 2**20}
+
+    async def ledger(self) -> LedgerReading | None:
+        return self.known_ledger
 
     async def twilio(self) -> str | None:
         return None
@@ -349,10 +354,42 @@ async def test_a_disk_is_low_under_a_share_and_a_size_at_once(
     assert found.level is Level.MEDIUM
 
 
-async def test_what_each_service_keeps_is_said_and_is_never_a_breach() -> None:
+async def test_what_each_service_keeps_is_said_and_is_no_breach() -> None:
     found = await StorageCheck().run(CheckContext(Known(), NOW))
     assert (found.status, found.badges) == (RunStatus.SUCCESS, {})
-    assert found.metadata == {"bytes": {"alerts": 5_242_880, "monitor": 1_048_576}}
+    sizes = {"alerts": 5_242_880, "monitor": 1_048_576}
+    assert found.metadata == {"bytes": sizes, "ledger": None}
+
+
+@pytest.mark.parametrize(
+    ("overdue", "problem", "status"),
+    [
+        (False, "", RunStatus.SUCCESS),
+        (False, "no folder", RunStatus.SUCCESS),
+        (True, "", RunStatus.SUCCESS),
+        (True, "no folder", RunStatus.BREACH),
+    ],
+)
+async def test_rows_of_the_ledger_that_are_past_their_age_and_stay_are_told(
+    overdue: bool, problem: str, status: RunStatus
+) -> None:
+    ledger = LedgerReading(400.0, 12, NOW, 7, 2, 3 * 2**20, overdue, problem)
+    found = await StorageCheck().run(CheckContext(Known(known_ledger=ledger), NOW))
+    assert found.status is status
+    assert bool(found.badges["storage_badge"]) is (status is RunStatus.BREACH)
+    assert ("no folder" in found.concern) is (status is RunStatus.BREACH)
+    sizes = found.metadata["bytes"]
+    assert isinstance(sizes, dict)
+    assert sizes["sealed ledger"] == 3 * 2**20
+    assert found.metadata["ledger"] == {
+        "kept_days": 400.0,
+        "rows": 12,
+        "oldest_time": NOW.isoformat(),
+        "sealed_rows": 7,
+        "files": 2,
+        "overdue": overdue,
+        "problem": problem,
+    }
 
 
 async def test_advice_that_alerts_refused_is_said_at_medium_until_it_is_taken() -> None:

@@ -39,7 +39,9 @@ class Draft:
         self.path = path
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         self._raw: BinaryIO = os.fdopen(descriptor, "wb")
-        self._zip = gzip.GzipFile(filename="", mode="wb", fileobj=self._raw, mtime=0)
+        self._zip = gzip.GzipFile(
+            filename="", mode="wb", compresslevel=6, fileobj=self._raw, mtime=0
+        )
 
     def write(self, lines: bytes) -> None:
         with _telling(self.path.parent):

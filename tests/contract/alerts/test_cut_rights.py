@@ -1,0 +1,177 @@
+"""What somebody with the rights of the running role can do to the ledger: nothing that a seal of the
+key's holder does not cover.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import asyncpg
+import pytest
+
+from services.alerts.ledger.domain.chain import Head, chain
+from services.alerts.ledger.domain.segments import Seal, cut_pads, cut_proof, seal_entry, seal_of
+from services.alerts.ledger.store.entries import sealed_row
+from tests.contract.alerts import sealing
+from tests.contract.alerts.conftest import House
+from tests.contract.alerts.sealing import as_owner, past, sealed, start
+
+_CUT = "select cut_ledger($1, $2, $3, $4, $5, $6, 100000)"
+
+
+@pytest.fixture
+async def stuck_house(bare_house: House) -> House:
+    """Rows 1 to 24 are sealed, and none has left."""
+    await bare_house.start_positions()
+    await past(bare_house, 41)
+    await start(bare_house)
+    await as_owner(bare_house, "create rule no_delete as on delete to ledger do instead nothing")
+    await sealed(bare_house)
+    await as_owner(bare_house, "drop rule no_delete on ledger")
+    return bare_house
+
+
+@pytest.fixture
+async def thief(stuck_house: House) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
+    """On the running role's login."""
+    connection = await asyncpg.connect(stuck_house.databases.url("alerts"))
+    yield connection
+    await connection.close()
+
+
+async def _seal(thief: asyncpg.Connection[asyncpg.Record]) -> Seal:
+    row = await thief.fetchrow("select * from ledger where reason = 'SEALED'")
+    assert row is not None
+    return seal_of(sealed_row(row))
+
+
+def _arguments(seal: Seal, proof: bytes) -> list[object]:
+    segment = seal.segment
+    hashes = seal.row.hash, segment.last_hash
+    return [
+        seal.sequence, hashes[0], segment.first_sequence, segment.last_sequence, hashes[1], proof,
+    ]  # fmt: skip
+
+
+async def test_without_a_proof_nothing_is_deleted(
+    stuck_house: House, thief: asyncpg.Connection[asyncpg.Record]
+) -> None:
+    seal = await _seal(thief)
+    for proof in (b"", b"\0" * 32, seal.row.hash, cut_proof(b"another key", seal)):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError, match="no proof"):
+            await thief.execute(_CUT, *_arguments(seal, proof))
+    with pytest.raises(asyncpg.InsufficientPrivilegeError, match="no proof"):
+        await thief.execute("select cut_ledger(null, null, null, null, null, null, null)")
+    assert len(await sealing.sequences(stuck_house)) == 42
+
+
+async def test_a_proof_is_good_for_the_rows_of_its_seal_alone(
+    stuck_house: House, thief: asyncpg.Connection[asyncpg.Record]
+) -> None:
+    key = (stuck_house.home / "ledger.key").read_bytes()
+    seal = await _seal(thief)
+    good = _arguments(seal, cut_proof(key, seal))
+    for place, other in enumerate((41, b"\1" * 32, 2, 40, b"\1" * 32)):
+        arguments = [*good[:place], other, *good[place + 1 :]]
+        with pytest.raises(asyncpg.InsufficientPrivilegeError, match="no proof"):
+            await thief.execute(_CUT, *arguments)
+    assert await thief.fetchval(_CUT, *good) == 24
+    assert await thief.fetchval(_CUT, *good) == 0
+    assert await sealing.sequences(stuck_house) == list(range(25, 43))
+
+
+async def test_a_seal_made_with_another_key_opens_nothing(
+    stuck_house: House, thief: asyncpg.Connection[asyncpg.Record]
+) -> None:
+    """Who may insert can write what looks like a seal; the database knows only one key."""
+    key = b"of a thief"
+    old = await _seal(thief)
+    wanted = old.segment._replace(last_sequence=40)
+    (forged,) = chain(
+        key, Head(42, old.row.hash), [seal_entry(wanted, old.row.entry.entry_time, "x")]
+    )
+    await thief.execute(
+        "insert into ledger (sequence, entry_time, alert_id, type, actor, reason, level_before,"
+        " level_after, inputs_json, cycle_id, subject, previous_hash, hash)"
+        " values ($1, $2, '', 0, 'x', 'SEALED', 0, 0, $3, '', '', $4, $5)",
+        forged.sequence, forged.entry.entry_time, forged.entry.inputs_json, forged.previous_hash,
+        forged.hash,
+    )  # fmt: skip
+    await thief.execute("update anchor set sequence = 1000")
+    seal = Seal(wanted, forged)
+    assert not await thief.fetchval("select admit_cuts($1, $2)", *cut_pads(key))
+    with pytest.raises(asyncpg.InsufficientPrivilegeError, match="no proof"):
+        await thief.execute(_CUT, *_arguments(seal, cut_proof(key, seal)))
+    assert len(await sealing.sequences(stuck_house)) == 43
+    found = await sealing.verified(stuck_house)
+    assert not found.intact
+
+
+async def test_a_seal_counts_when_it_is_committed_and_has_left_the_database(
+    stuck_house: House, thief: asyncpg.Connection[asyncpg.Record]
+) -> None:
+    key = (stuck_house.home / "ledger.key").read_bytes()
+    seal = await _seal(thief)
+    good = _arguments(seal, cut_proof(key, seal))
+    await as_owner(stuck_house, "update anchor set sequence = 41")
+    with pytest.raises(asyncpg.InsufficientPrivilegeError, match="not anchored"):
+        await thief.execute(_CUT, *good)
+    await as_owner(stuck_house, "update anchor set sequence = 42")
+    owner = await asyncpg.connect(stuck_house.databases.owner_url("alerts"))
+    try:
+        async with owner.transaction():
+            await owner.execute(
+                "create temporary table kept as select * from ledger where sequence = 42"
+            )
+            await owner.execute("delete from ledger where sequence = 42")
+            await owner.execute("insert into ledger select * from kept")
+            with pytest.raises(asyncpg.InsufficientPrivilegeError, match="not committed"):
+                async with owner.transaction():
+                    await owner.execute(_CUT, *good)
+    finally:
+        await owner.close()
+    waiting = "insert into outbox values (7, now(), now(), null, null, 0, 4, false)"
+    await as_owner(stuck_house, waiting)
+    with pytest.raises(asyncpg.InsufficientPrivilegeError, match="waits to be told"):
+        await thief.execute(_CUT, *good)
+    await as_owner(stuck_house, "delete from outbox")
+    assert await thief.fetchval(_CUT, *good) == 24
+
+
+async def test_only_the_beginning_is_cut(
+    stuck_house: House, thief: asyncpg.Connection[asyncpg.Record]
+) -> None:
+    key = (stuck_house.home / "ledger.key").read_bytes()
+    seal = await _seal(thief)
+    later = Seal(seal.segment._replace(first_sequence=5), seal.row)
+    with pytest.raises(asyncpg.InsufficientPrivilegeError, match="not the beginning"):
+        await thief.execute(_CUT, *_arguments(later, cut_proof(key, later)))
+
+
+async def test_tables_of_the_thief_do_not_stand_in_for_those_of_the_owner(
+    stuck_house: House, thief: asyncpg.Connection[asyncpg.Record]
+) -> None:
+    key = b"of a thief"
+    inner, outer = cut_pads(key)
+    await thief.execute(
+        "create temporary table cut_key (id int2, inner_pad bytea, outer_pad bytea)"
+    )
+    await thief.execute("insert into cut_key values (1, $1, $2)", inner, outer)
+    seal = await _seal(thief)
+    with pytest.raises(asyncpg.InsufficientPrivilegeError, match="no proof"):
+        await thief.execute(_CUT, *_arguments(seal, cut_proof(key, seal)))
+    assert len(await sealing.sequences(stuck_house)) == 42
+
+
+async def test_where_another_key_was_first_nothing_leaves_and_it_is_said(bare_house: House) -> None:
+    await bare_house.start_positions()
+    await past(bare_house, 41)
+    thief = await asyncpg.connect(bare_house.databases.url("alerts"))
+    await thief.execute("select admit_cuts($1, $2)", *cut_pads(b"of a thief"))
+    await thief.close()
+    await start(bare_house)
+    with pytest.raises(Exception, match="LEDGER_CUT_REFUSED"):
+        await sealed(bare_house)
+    await as_owner(bare_house, "delete from cut_key")
+    assert (await sealed(bare_house, timedelta(days=8))).left_count == 24
