@@ -29,7 +29,7 @@ async def read_back(path: Path, key: bytes) -> FileVerdict:
     return reader.end()
 
 
-async def digest_of(path: Path, needle: bytes = b"") -> tuple[str, bool]:
+async def content_digest(path: Path, needle: bytes = b"") -> tuple[str, bool]:
     """SHA-256 of what a file holds, hexadecimal, and whether a line holds the needle; empty when it
     cannot be read to its end.
     """
@@ -56,7 +56,7 @@ def _portion(lines: Iterator[bytes]) -> list[bytes]:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class JudgedSegment:
     """A file, what was found in it, and what is wrong with its place among the others."""
 
     path: Path
@@ -64,11 +64,11 @@ class Judged:
     problem: str
 
 
-def judge(paths: Sequence[Path], key: bytes) -> list[Judged]:
+def judge(paths: Sequence[Path], key: bytes) -> list[JudgedSegment]:
     """Files in the order in which they are given: each by itself, with its receipt, and as what
     follows the one before it. Needs no database.
     """
-    judged: list[Judged] = []
+    judged: list[JudgedSegment] = []
     for path in paths:
         reader = Reader(key)
         unreadable = ""
@@ -81,7 +81,7 @@ def judge(paths: Sequence[Path], key: bytes) -> list[Judged]:
         problem = (
             verdict.problem or _misplaced(before, verdict) or _other_receipt(path, verdict, key)
         )
-        judged.append(Judged(path, verdict, problem or _missold(verdict, judged)))
+        judged.append(JudgedSegment(path, verdict, problem or _missold(verdict, judged)))
     return judged
 
 
@@ -120,7 +120,7 @@ def other_receipt(text: str, digest: str, key: bytes) -> str:
     return ""
 
 
-def _missold(found: FileVerdict, before: Sequence[Judged]) -> str:
+def _missold(found: FileVerdict, before: Sequence[JudgedSegment]) -> str:
     """Rows of seals in it speak of earlier files: of those that are given."""
     by_rows = {(one.verdict.first_sequence, one.verdict.last_sequence): one for one in before}
     for row in found.seals:

@@ -33,7 +33,7 @@ from services.alerts.ledger.service.pace import awaited, paced
 from services.alerts.ledger.service.reading import (
     PORTION_ROWS,
     beginning,
-    digest_of,
+    content_digest,
     read_back,
     readable,
 )
@@ -185,7 +185,7 @@ class Retention:
         return rows if is_worth else None
 
     async def _told_sequence(self, rows: Leaving) -> int:
-        """The first of these rows that waits to be told or was told lately, or what follows them."""
+        """The first of these rows that waits to be told or was told lately; else what follows."""
         after = self._cache.clock.now() - _TOLD_LATELY
         async with self._cache.begin_statement() as store:
             told = await store.seals.first_told(after)
@@ -303,7 +303,7 @@ class Retention:
         segment = seal.segment
         is_damaged = False
         for path in await asyncio.to_thread(files.find, segment.file):
-            if (await digest_of(path))[0] == segment.digest:
+            if (await content_digest(path))[0] == segment.digest:
                 return path, is_damaged
             is_damaged = True
         if is_all:

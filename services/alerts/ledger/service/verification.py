@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from services.alerts.ledger.domain.chain import Anchor, Verdict, Walk, is_sealed_with
 from services.alerts.ledger.domain.segments import Seal, disorder
-from services.alerts.ledger.service.reading import digest_of, ends, other_receipt, readable
+from services.alerts.ledger.service.reading import content_digest, ends, other_receipt, readable
 from services.alerts.ledger.store.files import SegmentFiles
 from services.alerts.service.ledger_writer import LedgerWriter
 from services.alerts.service.offload import PYTHON_ROW_COST, offload
@@ -97,7 +97,7 @@ class Verification:
                 continue
             problem = "the file is not there"
             if name in placed:
-                digest, is_found = await digest_of(files.folder / name, needle)
+                digest, is_found = await content_digest(files.folder / name, needle)
                 has_anchor |= is_found
                 problem = "" if digest == seal.segment.digest else "the file was changed"
                 problem = problem or _said_of(files.receipt(name), digest, key)

@@ -29,10 +29,11 @@ declare
   gone bigint;
 begin
   select * into pads from cut_key;
-  if pads.id is null or octet_length(seal_hash) <> 32 or octet_length(last_hash) <> 32
-    or proof is distinct from sha256(pads.outer_pad || sha256(pads.inner_pad
+  -- Of what is NULL nothing is true, so that nothing of it is proven.
+  if not coalesce(octet_length(seal_hash) = 32 and octet_length(last_hash) = 32
+    and proof = sha256(pads.outer_pad || sha256(pads.inner_pad
       || int8send(seal_sequence) || seal_hash || int8send(first_sequence)
-      || int8send(last_sequence) || last_hash)) then
+      || int8send(last_sequence) || last_hash)), false) then
     raise insufficient_privilege using message = 'no proof for this cut of the ledger';
   end if;
   if last_sequence >= seal_sequence or not exists (select from ledger
