@@ -159,7 +159,7 @@ async def test_the_line_at_the_top_says_what_is_not_known_before_what_is_worst(
     page: Browser,
 ) -> None:
     await page.until("document.getElementById('worst').innerText.includes('not acknowledged')")
-    await page.until("document.getElementById('worst').innerText.includes('xcom does not')")
+    await page.until("document.getElementById('worst').innerText.includes('Xcom does not')")
     line = str(await page.run("document.getElementById('worst').innerText")).replace("\n", " ")
     doubts, _, known = line.partition(". ")
     assert doubts.startswith("HIGH Xcom does not answer since ") and "not judged since" in doubts
@@ -241,3 +241,21 @@ async def test_light_is_a_choice_that_is_remembered(page: Browser) -> None:
     await page.ask("Page.reload")
     await page.until(FILLED)
     assert await page.run("document.documentElement.dataset.theme") == "light"
+
+
+async def test_the_page_does_not_grow_however_often_it_is_read_anew(page: Browser) -> None:
+    await page.ask("Performance.enable")
+
+    async def held(times: int) -> dict[str, float]:
+        await page.run(
+            "(async () => { const feed = await import('/web/cycle_feed.js');"
+            f"for (let time = 0; time < {times}; time++) await feed.refreshAll(); }})()"
+        )
+        await page.ask("HeapProfiler.collectGarbage")
+        told = (await page.ask("Performance.getMetrics"))["metrics"]
+        return {one["name"]: one["value"] for one in told}
+
+    first, later = await held(10), await held(60)
+    assert later["Nodes"] < first["Nodes"] * 1.3
+    assert later["JSEventListeners"] < first["JSEventListeners"] * 1.3
+    assert later["JSHeapUsedSize"] < first["JSHeapUsedSize"] * 1.5

@@ -24,10 +24,8 @@ export function startFeed(told) {
   document.addEventListener("visibilitychange", () => document.hidden || look(true));
 }
 
-/** Everybody is asked to read anew. */
-export function refreshAll() {
-  for (const act of [...acts]) act(newest);
-}
+/** Everybody is asked to read anew; resolves when they have. */
+export const refreshAll = () => Promise.all([...acts].map((act) => act(newest)));
 
 async function look(anew = false) {
   clearTimeout(timer);

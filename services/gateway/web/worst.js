@@ -132,8 +132,10 @@ export function worstNow() {
   const trouble = doubts();
   if (level >= 3 && alert) {
     const [what, href] = subject(alert);
+    const own = alert.position_id && alert.position_id === nearest?.id;
+    const nearer = nearest && !own ? `; nearest is ${place(nearest)}, ${distance(nearest)}` : "";
     const since = alert.last_triggered_time ? ` since ${clock(alert.last_triggered_time)}` : "";
-    return { level, doubts: trouble, href, text: `${what}, ${RANK[level]}${since}, ${told ? toldWords(told) : "who was told is not known"}, ${held(alert)}${blind}` };
+    return { level, doubts: trouble, href, text: `${what}, ${RANK[level]}${since}, ${told ? toldWords(told) : "who was told is not known"}, ${held(alert)}${nearer}${blind}` };
   }
   const near = nearest ? `${place(nearest)} in ${nearest.wallet} is ${past ? "" : "nearest, "}${distance(nearest)}` : "";
   const href = nearest ? `/positions/${encodeURIComponent(nearest.id)}` : "/";

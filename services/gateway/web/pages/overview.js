@@ -90,12 +90,12 @@ function showValue(part, place, { points, value_change_usd: change, value_change
   const moved = present(change) ? usd(change, { sign: true }) : "";
   part.setCount(present(relative) ? `${moved} (${signed(relative, percent(relative))})` : moved);
   const read = (name) => points.map(({ snapshot }) => snapshot.totals[name] ?? null);
-  draw(place, {
+  if (points.length < 2) return draw(place, { at: [], none: points.length ? "One snapshot so far: the line begins with the next." : "No snapshot in the last 24 hours." });
+  return draw(place, {
     at: points.map(({ snapshot }) => Date.parse(snapshot.snapshot_time) / 1000),
     lines: [
       { label: "Value, USD", values: read("total_value_usd"), colour: "accent", width: 2 },
       { label: "Collateral, USD", values: read("total_collateral_usd"), colour: "muted", width: 1.2, dash: [5, 4] },
     ],
-    none: "No snapshot in the last 24 hours.",
   });
 }
