@@ -6,10 +6,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import signal
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -258,7 +259,8 @@ async def test_a_service_that_hangs_is_marked_and_its_figures_are_never_all_well
     page = await board.show("/")
     ill = "document.querySelector('#health .ill')?.innerText === 'positions'"
     said = "document.getElementById('worst').innerText.includes('ositions does not answer since')"
-    board.running.kill("positions", signal.SIGSTOP)
+    frozen = board.running.pid("positions")
+    os.kill(frozen, signal.SIGSTOP)
     try:
         await page.until(ill)
         await page.until(said)
@@ -267,7 +269,9 @@ async def test_a_service_that_hangs_is_marked_and_its_figures_are_never_all_well
         )
         assert "Nothing above" not in await board.text("#worst")
     finally:
-        board.running.kill("positions", signal.SIGCONT)
+        # Unless it was replaced meanwhile.
+        with suppress(ProcessLookupError):
+            os.kill(frozen, signal.SIGCONT)
     await page.until("document.querySelector('#health .ill') === null")
     await page.until(f"!({said})")
     await page.until("document.querySelector('#positions-panel .trouble').innerText === ''")
