@@ -62,6 +62,7 @@ async def test_runs_are_found_by_monitor_outcome_cycle_and_time_in_pages(servers
         "operations",
         "disk",
         "twilio",
+        "withdrawals",
     }
     assert len(await found(monitor="price", start_time=stamp(60), end_time=stamp(120))) == 1
     everything = [run.id for run in await found()]
