@@ -26,6 +26,7 @@ from services.cli.output import (
 )
 from services.cli.plan import Plan, known_addresses
 from shared import log
+from shared.names import new_id
 
 EXIT_CODES = {pb.CYCLE_STATE_SUCCEEDED: 0, pb.CYCLE_STATE_PARTIAL: 2}
 CYCLE_SECONDS = 300.0
@@ -39,13 +40,23 @@ async def cycle(
             help="Only these steps, separated by commas; the order is always that of the cycle."
         ),
     ] = "",
+    deliver_to: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Tell how it ended: a channel, or an address of RESULT_ADDRESSES; may be repeated."
+        ),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the finished cycle as JSON.")] = False,
 ) -> int:
     """Run one cycle. Exit code 0 SUCCEEDED, 2 PARTIAL, 1 otherwise."""
     names = [name.strip() for name in steps.split(",") if name.strip()]
     async with _some_house(quiet=json) as addresses, connected(addresses) as found:
         cyclone = await found.stub("cyclone", rpc.CycloneServiceStub)
-        stream = cyclone.RunCycle(pb.RunCycleRequest(steps=names), timeout=CYCLE_SECONDS)
+        # With an id of its own, so that a connection that breaks asks for no second one.
+        request = pb.RunCycleRequest(
+            steps=names, request_id=new_id("cli"), deliver_to=deliver_to or ()
+        )
+        stream = cyclone.RunCycle(request, timeout=CYCLE_SECONDS)
         last = await (_follow(stream) if json else _show(stream))
     if json:
         print_json(last)

@@ -17,6 +17,8 @@ from services.cli.doctor import doctor
 from services.cli.logs import logs
 from services.cli.nouns import NOUNS
 from services.cli.output import complaints
+from services.cli.report import app as reports
+from services.cli.report import report
 from services.cli.schema import commands
 from services.cli.status import status
 from services.cli.terminal.command import console
@@ -31,6 +33,7 @@ _BY_HAND = {
     "alerts": alerts.app,
     "ledger": ledger.app,
     "withdrawals": withdrawals.app,
+    "cycles": reports,
 }
 
 
@@ -47,6 +50,7 @@ def assembled(wanted: str | None = None) -> typer.Typer:
     app.command(rich_help_panel="Look")(status)
     app.command(rich_help_panel="Look")(logs)
     app.command(rich_help_panel="Look")(calibration)
+    app.command(rich_help_panel="Look")(report)
     app.command(rich_help_panel="Act")(cycle)
     for made in (up, doctor, dashboard, console):
         app.command(rich_help_panel="Run")(made)

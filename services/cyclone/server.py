@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import ClassVar
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from sonic.cyclone.v1 import cyclone_pb2_grpc as rpc
 
 from services.cyclone.clients.channels import channels
@@ -16,14 +18,22 @@ from services.cyclone.clients.clearing import ClearingClient
 from services.cyclone.clients.deaths import DeathClient
 from services.cyclone.clients.heartbeat import Heartbeat
 from services.cyclone.clients.levels import LevelClient
+from services.cyclone.clients.light_line import LightLineClient
+from services.cyclone.clients.report_sections import SectionClient
+from services.cyclone.clients.results import ResultClient
 from services.cyclone.clients.steps import StepClient
 from services.cyclone.domain.bounds import Caps
 from services.cyclone.drills.service import DrillService
 from services.cyclone.drills.servicer import DrillsServicer
 from services.cyclone.loop.incident_notifier import IncidentNotifier
 from services.cyclone.loop.lease_keeper import LeaseKeeper
+from services.cyclone.loop.report_keeper import ReportKeeper
 from services.cyclone.loop.runner import Runner
 from services.cyclone.loop.scheduler import Scheduler
+from services.cyclone.report.service import ReportService
+from services.cyclone.report.store import ReportStore
+from services.cyclone.results.service import ResultService
+from services.cyclone.results.store import ResultStore
 from services.cyclone.service import CycloneService
 from services.cyclone.servicer import CycloneServicer
 from services.cyclone.store.drills import DrillStore
@@ -31,13 +41,15 @@ from services.cyclone.store.lease import LeaseStore
 from services.cyclone.store.listener import Listener
 from services.cyclone.store.progress import ProgressStore
 from services.cyclone.store.requests import RequestStore
+from services.cyclone.store.rows import RESULT
 from shared import metrics
 from shared.clock import Clock, SystemClock
 from shared.config import ServiceConfig
 from shared.database.migrations import migrated
 from shared.database.pool import Database
-from shared.lifecycle import App, Part, run
+from shared.lifecycle import App, Loop, Part, run
 from shared.names import new_id
+from shared.rpc.client import Channel
 from shared.rpc.server import GrpcServer
 
 
@@ -69,6 +81,53 @@ class Config(ServiceConfig):
     cycles_kept_days: float = Field(
         30, gt=0, description="how long ended cycles and the log are kept"
     )
+    report_days: float = Field(
+        30,
+        gt=0,
+        description="how long reports of cycles in which something happened are kept, at most"
+        " as long as the cycles",
+    )
+    report_light_url: SecretStr | None = Field(
+        None,
+        description="asked for one line of plain text at the top of each report; empty: no line",
+        examples=["https://example.com/line.txt"],
+    )
+
+    result_addresses: tuple[str, ...] = Field(
+        (),
+        description="mail and web addresses, with commas between, that deliver_to of a cycle may"
+        " name beside channels",
+        examples=["jane@example.com,https://example.com/hook"],
+    )
+    public_url: str = Field(
+        "",
+        description="where people reach the page; results link to their report there",
+        examples=["https://sonic.example.com"],
+    )
+
+    @field_validator("public_url")
+    @classmethod
+    def _is_page_address(cls, value: str) -> str:
+        address = urlsplit(value)
+        if value and (address.scheme not in {"http", "https"} or not address.hostname):
+            raise ValueError("no http or https address")
+        return value
+
+    @field_validator("report_light_url")
+    @classmethod
+    def _is_web_address(cls, value: SecretStr | None) -> SecretStr | None:
+        address = urlsplit(value.get_secret_value() if value else "")
+        if value and (address.scheme not in {"http", "https"} or not address.hostname):
+            raise ValueError("no http or https address")
+        return value
+
+    @property
+    def caps(self) -> Caps:
+        return Caps(self.sync_timeout_seconds, self.step_timeout_seconds)
+
+    @property
+    def light_url(self) -> str:
+        return self.report_light_url.get_secret_value() if self.report_light_url else ""
 
     @property
     def addresses(self) -> dict[str, str]:
@@ -85,7 +144,6 @@ def build(config: Config, clock: Clock | None = None) -> App:
     )
     peers = channels(config.addresses)
     listener = Listener(database)
-    requests = database.open(RequestStore)
     leases = database.open(LeaseStore, isolation="AUTOCOMMIT")
     progress = ProgressStore(database)
     url = config.heartbeat_url.get_secret_value() if config.heartbeat_url else ""
@@ -93,23 +151,60 @@ def build(config: Config, clock: Clock | None = None) -> App:
     is_high = LevelClient(peers["alerts"]).is_high
     drills = DrillService(database.open(DrillStore), is_high, clock, heartbeat_configured=bool(url))
     notifier = IncidentNotifier(progress, DeathClient(peers), heartbeat, drills, clock)
-    caps = Caps(config.sync_timeout_seconds, config.step_timeout_seconds)
-    runner = Runner(progress, StepClient(peers), notifier, clock, caps)
-    kept = timedelta(days=config.cycles_kept_days)
-    owner = Scheduler(progress, leases, runner, clock, scheduled=config.sonic_schedule, kept=kept)
+    reports, outside = _reports(config, database, peers, clock)
+    report_keeper = ReportKeeper(reports)
+    runner = Runner(progress, StepClient(peers), notifier, clock, config.caps, report_keeper)
+    owner = Scheduler(
+        progress,
+        leases,
+        runner,
+        clock,
+        scheduled=config.sonic_schedule,
+        kept=timedelta(days=config.cycles_kept_days),
+        reports_kept=timedelta(days=config.report_days),
+    )
     keeper = LeaseKeeper(leases, listener, owner.work, clock, _owner_name(), interval)
+    outbox = ResultClient(peers["xcom"], config.result_addresses)
     service = CycloneService(
-        requests,
+        database.open(RequestStore),
         database.open(RequestStore, isolation="AUTOCOMMIT"),
         leases,
         listener,
         ClearingClient(peers),
+        outbox,
         clock,
         interval=interval,
         scheduled=config.sonic_schedule,
     )
-    servicer = CycloneServicer(service, heartbeat_configured=bool(url))
-    server = GrpcServer(
+    servicer = CycloneServicer(service, reports, heartbeat_configured=bool(url))
+    server = _server(config, servicer, drills, database, clock)
+    outside += [heartbeat] if heartbeat else []
+    side = metrics.serve(config.metrics_address)
+    results = ResultService(database.open(ResultStore), reports, outbox, clock, config.public_url)
+    telling = Loop("cyclone results", results.turn, clock)
+    listener.on(("", RESULT), telling.wake)
+    loops: list[Part] = [notifier, report_keeper, listener, telling, side, server, keeper]
+    return App("cyclone", [database, *peers.values(), *outside, *loops])
+
+
+def _reports(
+    config: Config, database: Database, peers: Mapping[str, Channel], clock: Clock
+) -> tuple[ReportService, list[Part]]:
+    """And the parts it needs."""
+    light = LightLineClient(config.light_url) if config.light_url else None
+    sections = SectionClient(peers, clock)
+    reports = ReportService(database.open(ReportStore), sections, light, clock)
+    return reports, [light] if light else []
+
+
+def _server(
+    config: Config,
+    servicer: CycloneServicer,
+    drills: DrillService,
+    database: Database,
+    clock: Clock,
+) -> GrpcServer:
+    return GrpcServer(
         config.listen_address,
         [
             (rpc.add_CycloneServiceServicer_to_server, servicer),
@@ -119,11 +214,6 @@ def build(config: Config, clock: Clock | None = None) -> App:
         ready=migrated(database, Path(__file__).parent / "migrations"),
         clock=clock,
         channelz=config.channelz,
-    )
-    outside: list[Part] = [heartbeat] if heartbeat else []
-    side = metrics.serve(config.metrics_address)
-    return App(
-        "cyclone", [database, *peers.values(), *outside, notifier, listener, side, server, keeper]
     )
 
 

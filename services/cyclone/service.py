@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -40,6 +40,14 @@ class Clearer(Protocol):
     async def clear(self, kind: str) -> int: ...
 
 
+class Recipients(Protocol):
+    """Who may hear of results."""
+
+    async def checked(self, deliver_to: Sequence[str]) -> tuple[str, ...]:
+        """Each as it is written: `channel` or `channel:address`."""
+        ...
+
+
 class Notices(Protocol):
     """Where notices about progress come in; an empty one when some may have been missed."""
 
@@ -56,6 +64,7 @@ class CycloneService:
         begin_lease: BeginLease,
         notices: Notices,
         clearer: Clearer,
+        recipients: Recipients,
         clock: Clock,
         *,
         interval: timedelta,
@@ -66,15 +75,22 @@ class CycloneService:
         self._begin_lease = begin_lease
         self._notices = notices
         self._clearer = clearer
+        self._recipients = recipients
         self._clock = clock
         self._interval = interval
         self._scheduled = scheduled
 
-    async def start(self, asked: Iterable[str], request_id: str) -> Cycle:
-        """Stores a request; the same `request_id` again gives its cycle. Raises UNKNOWN_NAME."""
+    async def start(
+        self, asked: Iterable[str], request_id: str, deliver_to: Sequence[str] = ()
+    ) -> Cycle:
+        """Stores a request; the same `request_id` again gives its cycle. Raises UNKNOWN_NAME, and
+        with `deliver_to` ADDRESS_NOT_ALLOWED, CHANNEL_NOT_CONFIGURED, PEER_UNAVAILABLE.
+        """
         names = steps.ordered(choose(text, steps.NAMES, field="steps") for text in asked)
+        recipients = await self._recipients.checked(deliver_to) if deliver_to else ()
+        now = self._clock.now()
         async with self._read() as store:
-            id = await store.ask(new_id("cycle"), request_id, names, self._clock.now())
+            id = await store.ask(new_id("cycle"), request_id, names, now, recipients)
         return await self.get(id)
 
     async def get(self, id: str) -> Cycle:

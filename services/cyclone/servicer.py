@@ -12,6 +12,8 @@ from sonic.cyclone.v1 import cyclone_pb2_grpc as rpc
 
 from services.cyclone.domain.cycle import ENDED, Cycle, CycleState, Step
 from services.cyclone.domain.schedule import Lease, Setting
+from services.cyclone.report.mapping import wire_report
+from services.cyclone.report.service import ReportService
 from services.cyclone.service import CycloneService
 from shared.codec import apply_mask, fill, from_duration
 
@@ -23,14 +25,17 @@ _EDITABLE = ("interval", "enabled")
 class CycloneServicer(rpc.CycloneServiceServicer):
     """The gRPC face of CycloneService."""
 
-    def __init__(self, service: CycloneService, *, heartbeat_configured: bool) -> None:
+    def __init__(
+        self, service: CycloneService, reports: ReportService, *, heartbeat_configured: bool
+    ) -> None:
         self._service = service
+        self._reports = reports
         self._heartbeat_configured = heartbeat_configured
 
     async def RunCycle(
         self, request: pb.RunCycleRequest, context: Context
     ) -> AsyncIterator[pb.RunCycleResponse]:
-        started = await self._service.start(request.steps, request.request_id)
+        started = await self._service.start(request.steps, request.request_id, request.deliver_to)
         # From message to message one step differs.
         sent: dict[str, tuple[Step, pb.Step]] = {}
 
@@ -45,7 +50,9 @@ class CycloneServicer(rpc.CycloneServiceServicer):
             yield pb.RunCycleResponse(cycle=shown, changed_step=changed_step, done=done)
 
     async def StartCycle(self, request: pb.StartCycleRequest, context: Context) -> pb.Cycle:
-        return _cycle(await self._service.start(request.steps, request.request_id))
+        return _cycle(
+            await self._service.start(request.steps, request.request_id, request.deliver_to)
+        )
 
     async def GetCycle(self, request: pb.GetCycleRequest, context: Context) -> pb.Cycle:
         return _cycle(await self._service.get(request.id))
@@ -86,6 +93,10 @@ class CycloneServicer(rpc.CycloneServiceServicer):
             events=[fill(pb.Event, event) for event in page.rows],
             next_page_token=page.next_page_token,
         )
+
+    async def GetReport(self, request: pb.GetReportRequest, context: Context) -> pb.Report:
+        report = await self._reports.report(request.cycle_id)
+        return wire_report(report, with_page=request.format == pb.REPORT_FORMAT_HTML)
 
     async def ClearAllData(
         self, request: pb.ClearAllDataRequest, context: Context

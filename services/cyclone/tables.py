@@ -19,7 +19,7 @@ from sqlalchemy import (
     Text,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 metadata = MetaData()
 
@@ -65,6 +65,9 @@ cycle = Table(
     Column("demo", Boolean, nullable=False),
     Column("cancel", Boolean, nullable=False),
     Column("request_id", Text, nullable=False),
+    Column("deliver_to", ARRAY(Text), nullable=False, server_default=text("'{}'")),
+    Column("result_time", DateTime(timezone=True)),
+    Column("result_problem", Text, nullable=False, server_default=text("''")),
     CheckConstraint("state between 1 and 6", name="state_known"),
     CheckConstraint("cause between 1 and 2", name="cause_known"),
     # Two running cycles cannot be, whatever any owner believes.
@@ -72,6 +75,11 @@ cycle = Table(
     Index("cycle_unended", "state", "created_time", postgresql_where=text("state <= 2")),
     Index("cycle_request", "request_id", unique=True, postgresql_where=text("request_id <> ''")),
     Index("cycle_newest", "created_time", "id"),
+    Index(
+        "cycle_result_due",
+        "created_time",
+        postgresql_where=text("state > 2 and deliver_to <> '{}' and result_time is null"),
+    ),
 )
 
 step = Table(
@@ -102,6 +110,16 @@ event = Table(
     Column("cycle_id", Text, nullable=False),
     Index("event_by_cycle", "cycle_id", "id"),
     Index("event_by_time", "event_time"),
+)
+
+# Of a cycle in which something happened: what no service keeps by cycle.
+report = Table(
+    "report",
+    metadata,
+    Column("cycle_id", Text, ForeignKey("cycle.id", ondelete="CASCADE"), primary_key=True),
+    Column("made_time", DateTime(timezone=True), nullable=False),
+    Column("sections", JSONB, nullable=False),
+    Index("report_by_time", "made_time"),
 )
 
 incident = Table(

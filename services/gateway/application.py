@@ -16,18 +16,23 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from services.gateway import calls, first_tool, together
+from services.gateway import calls, first_tool, reports, together
 from services.gateway.conditions import place_if_match, tagged
 from services.gateway.encoding import encoded
 from services.gateway.events import Streams
 from services.gateway.failures import DOMAIN, Refused, failure_response, precondition_failed
 from services.gateway.guard import HEADERS, Guard, json_body
+from services.gateway.hooks import CycleHook
 from services.gateway.json_writer import written
 from services.gateway.limits import Limit
+from services.gateway.links import TEMPLATE as LINKS
+from services.gateway.links import LinkPages
 from services.gateway.pages import Pages
 from services.gateway.peers import Peers
+from services.gateway.reports import wants_html
 from services.gateway.surface import Route, routes
 from services.gateway.transcode import request_message
+from shared.clock import Clock
 from shared.errors import Conflict, SonicError
 from shared.log import get_logger
 from shared.metrics import Metrics
@@ -53,13 +58,23 @@ Read = Callable[[], Awaitable[Response]]
 class Application:
     """An ASGI application. Holds no state but what is open."""
 
-    def __init__(self, peers: Peers, streams: Streams, guard: Guard, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        peers: Peers,
+        streams: Streams,
+        guard: Guard,
+        metrics: Metrics,
+        hook_keys: Mapping[str, bytes],
+        clock: Clock,
+    ) -> None:
         self._peers = peers
         self._streams = streams
         self._guard = guard
         described = routes()
         self._routes = (*described, *first_tool.named_routes(described))
         self._pages = Pages(described)
+        self._links = LinkPages(described, peers, clock)
+        self._hook = CycleHook(hook_keys, described, peers, clock)
         self._registry = metrics.registry
         self._calls = Limit(
             "TOO_MANY_CALLS", "calls", most=_MAX_CALLS, most_of_one=_MAX_CALLS_OF_ONE
@@ -96,18 +111,27 @@ class Application:
         path = bytes(scope["raw_path"]).decode("ascii", errors="replace")
         found = self._find(path)
         response = await encoded(await self._safely(request, path, found), request)
-        for name, value in {**HEADERS, call.REQUEST_ID: request_id}.items():
-            response.headers[name] = value
+        for name, value in HEADERS.items():
+            response.headers.setdefault(name, value)
+        response.headers[call.REQUEST_ID] = request_id
         response.headers["Date"] = _date(int(time.time()))
         response.headers.setdefault("Cache-Control", "no-store")
         # Labels are of a bounded number, and never hold what a path names.
-        own_paths = (first_tool.PAGE, together.PATH, calls.PATH)
-        is_ours = path in self._own or path in self._pages or path in own_paths
-        template = found[0][0].template if found else self._pages.label(path) if is_ours else _REST
+        template = found[0][0].template if found else self._label(path)
         verb = request.method if request.method in _VERBS else _REST
         self._answered.labels(template, verb, str(response.status_code)).inc()
         self._seconds.labels(template).observe(time.perf_counter() - started)
         await response(scope, receive, send)
+
+    def _label(self, path: str) -> str:
+        """A path of our own, never what it names."""
+        if path in self._links:
+            return LINKS
+        if path in self._pages:
+            return self._pages.label(path)
+        others = (first_tool.PAGE, together.PATH, calls.PATH)
+        is_ours = path in self._own or path in self._hook or path in others
+        return path if is_ours else _REST
 
     def _find(self, path: str) -> Found:
         """Every method under this path, whatever its verb."""
@@ -139,12 +163,13 @@ class Application:
     async def _answer(self, request: Request, path: str, found: Found) -> Response:
         if own := self._own.get(path):
             return await _read_only(request, own)
-        if path == calls.PATH:
+        if path == calls.PATH or path in self._links or path in self._hook:
             with self._calls.held(self._guard.client(request)):
-                return await calls.press_key(self._peers, request)
+                return await self._from_outside(path, request)
         if path == first_tool.PAGE:
             return await _read_only(request, lambda: first_tool.to_page(request))
-        if path in self._pages:
+        # A name of the first tool is a page as well: programs get what they got there.
+        if path in self._pages and (not found or wants_html(request)):
             return await _read_only(request, lambda: self._pages.answer(path, request))
         if path == together.PATH:
             return await _read_only(request, lambda: self._watch_together(request))
@@ -158,6 +183,17 @@ class Application:
                 return await self._rpc(route, at, request)
         verbs = {route.verb for route, _ in found}
         raise _wrong_verb(request, verbs | {"HEAD"} if "GET" in verbs else verbs)
+
+    async def _from_outside(self, path: str, request: Request) -> Response:
+        """What others call by an address that we gave them: each shows by itself who it is."""
+        if path == calls.PATH:
+            return await calls.press_key(self._peers, request)
+        verbs = ("GET", "HEAD", "POST") if path in self._links else ("POST",)
+        if request.method not in verbs:
+            raise _wrong_verb(request, verbs)
+        if path in self._links:
+            return await self._links.answer(path, request)
+        return await self._hook.answer(request)
 
     async def _rpc(self, route: Route, at: Mapping[str, str], request: Request) -> Response:
         client = self._guard.client(request)
@@ -180,8 +216,12 @@ class Application:
             return await self._streams.respond(
                 self._peers.watch(route, message), route.package, client
             )
+        if reports.is_report(route):
+            reports.place_format(message, request)
         with self._calls.held(client):
             answer = await self._peers.ask(route, message)
+        if reports.is_report(route) and (file := reports.file_of(message, answer)):
+            return file
         return tagged(Response(written(answer), media_type="application/json"), answer)
 
     async def _watch_together(self, request: Request) -> Response:

@@ -33,6 +33,9 @@ _HTTP: Mapping[int, int] = {
 }
 
 
+_STATUS = {401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "NOT_FOUND"}
+
+
 class Refused(Exception):
     """A request that never reached a service: HTTP status, reason word, a sentence."""
 
@@ -96,9 +99,7 @@ def _refusal_json(refused: Refused) -> dict[str, Any]:
         "reason": refused.reason,
         "domain": DOMAIN,
     }
-    status = "NOT_FOUND" if refused.status == 404 else "INVALID_ARGUMENT"
-    if refused.status == 403:
-        status = "PERMISSION_DENIED"
+    status = _STATUS.get(refused.status, "INVALID_ARGUMENT")
     return {
         "error": {
             "code": refused.status,

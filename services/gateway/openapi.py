@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
+from services.gateway import reports
 from services.gateway.schemas import Schema, Schemas
 from services.gateway.surface import Route
 
@@ -35,10 +36,13 @@ def document(routes: Iterable[Route], comments: Mapping[str, str]) -> Schema:
     names = operation_ids(listed)
     shown = paths(listed)
     found: dict[str, Schema] = {}
+    said: set[str] = set()
     for route in listed:
-        operation = _operation(
-            route, names[route.method.full_name], _IN_PATH.findall(shown[route]), schemas
-        )
+        name = names[route.method.full_name]
+        # A method under a second path is another operation.
+        name = f"{name}Again" if name in said else name
+        said.add(name)
+        operation = _operation(route, name, _IN_PATH.findall(shown[route]), schemas)
         found.setdefault(shown[route], {})[route.verb.lower()] = operation
     return {
         "openapi": "3.1.0",
@@ -56,7 +60,8 @@ def operation_ids(routes: Sequence[Route]) -> dict[str, str]:
     """`listPositions`, by full name of the method; `priceClearData` where several have one of that
     name.
     """
-    counts = Counter(route.method.name for route in routes)
+    methods = {route.method.full_name: route.method.name for route in routes}
+    counts = Counter(methods.values())
     found = {}
     for route in routes:
         name = route.method.name
@@ -86,6 +91,9 @@ def _operation(route: Route, name: str, in_path: Sequence[str], schemas: Schemas
         {"name": shown, "in": "path", "required": True, "schema": schemas.in_path(route, field)}
         for shown, field in zip(in_path, route.path_fields, strict=True)
     ]
+    content: Schema = {kind: {"schema": schemas.answer(route.method.output_type)}}
+    if reports.is_report(route):
+        content[reports.MEDIA_TYPE] = {"schema": {"type": "string"}}
     operation: Schema = {
         "operationId": name,
         "tags": [route.service],
@@ -95,7 +103,7 @@ def _operation(route: Route, name: str, in_path: Sequence[str], schemas: Schemas
         "responses": {
             "200": {
                 "description": "OK",
-                "content": {kind: {"schema": schemas.answer(route.method.output_type)}},
+                "content": content,
             },
             "default": {
                 "description": "A failure with its reason",

@@ -44,6 +44,7 @@ _SCALARS: dict[int, Schema] = {
     **dict.fromkeys(_LONGS, _LONG),
 }
 _WELL_KNOWN: dict[str, Schema] = {
+    "google.protobuf.Struct": {"type": "object", "additionalProperties": True},
     "google.protobuf.Timestamp": {"type": "string", "format": "date-time"},
     "google.protobuf.Duration": {
         "type": "string",

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
 from services.gateway.application import Application
 from services.gateway.connection import Room
 from services.gateway.events import Streams
 from services.gateway.guard import Guard
+from services.gateway.hooks import keys_of
 from services.gateway.listener import HttpServer, most_connections
 from services.gateway.peers import Peers
 from services.gateway.surface import FILES
 from shared import metrics
-from shared.clock import Clock
+from shared.clock import Clock, SystemClock
 from shared.config import ProcessConfig
 from shared.lifecycle import App, run
 from shared.loopback import is_loopback
@@ -50,6 +51,19 @@ class Config(ProcessConfig):
         examples=["1"],
     )
 
+    gateway_hook_keys: SecretStr = Field(
+        default=SecretStr(""),
+        description="id:secret of who may start cycles by /hooks/cycle, several with spaces"
+        " between; empty: nobody, it is not there",
+        examples=["ci:a-long-random-secret"],
+    )
+
+    @field_validator("gateway_hook_keys")
+    @classmethod
+    def _are_keys(cls, value: SecretStr) -> SecretStr:
+        keys_of(value.get_secret_value())
+        return value
+
     @field_validator("gateway_behind_proxy")
     @classmethod
     def _is_not_open_to_the_world(cls, behind_proxy: bool, others: ValidationInfo) -> bool:
@@ -64,12 +78,13 @@ class Config(ProcessConfig):
 
 
 def build(config: Config, clock: Clock | None = None) -> App:
-    """The gateway as an application; nothing is opened before it starts. It asks no clock."""
-    del clock
+    """The gateway as an application; nothing is opened before it starts."""
+    clock = clock or SystemClock()
     peers = Peers({name: str(getattr(config, f"{name}_address")) for name in FILES})
     streams = Streams()
     guard = Guard(config.gateway_hosts, behind_proxy=config.gateway_behind_proxy)
-    application = Application(peers, streams, guard, metrics.process())
+    keys = keys_of(config.gateway_hook_keys.get_secret_value())
+    application = Application(peers, streams, guard, metrics.process(), keys, clock)
     room = Room(most_connections())
     servers = [
         HttpServer(

@@ -141,9 +141,10 @@ def _of_file(name: str, file: FileDescriptor) -> Iterator[Route]:
     for service in file.services_by_name.values():
         for method in service.methods:
             rule: Any = method.GetOptions().Extensions[annotations_pb2.http]
-            for verb in _VERBS:
-                if template := getattr(rule, verb):
-                    yield _route(name, method, verb.upper(), template, rule.body)
+            for binding in (rule, *rule.additional_bindings):
+                for verb in _VERBS:
+                    if template := getattr(binding, verb):
+                        yield _route(name, method, verb.upper(), template, binding.body)
 
 
 def _route(name: str, method: MethodDescriptor, verb: str, template: str, body: str) -> Route:

@@ -28,6 +28,7 @@ from services.xcom.escalation.service.escalation import EscalationService
 from services.xcom.escalation.service.links import Links
 from services.xcom.escalation.servicer import EscalationServicer
 from services.xcom.loop import Worker
+from services.xcom.messages.service.documents import DocumentService
 from services.xcom.messages.service.messages import MessageService
 from services.xcom.messages.service.retention import Retention
 from services.xcom.messages.service.unrecorded import UnrecordedService
@@ -276,8 +277,9 @@ def _servicers(
     keys: Keys,
 ) -> list[Registration]:
     only_local = not config.allow_insecure_listen
+    documents = DocumentService(messages, channels.by_name)
     return [
-        (rpc.add_XComServiceServicer_to_server, XComServicer(messages, channels)),
+        (rpc.add_XComServiceServicer_to_server, XComServicer(messages, documents, channels)),
         (rpc.add_ChannelsServiceServicer_to_server, ChannelsServicer(channels, sounds)),
         (rpc.add_EscalationServiceServicer_to_server, EscalationServicer(escalation, messages)),
         (calls_rpc.add_CallsServiceServicer_to_server, CallsServicer(keys)),

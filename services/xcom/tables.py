@@ -13,6 +13,7 @@ from sqlalchemy import (
     Identity,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     SmallInteger,
     Table,
@@ -262,3 +263,13 @@ link = Table(
     Column("used_time", DateTime(timezone=True)),
 )
 Index("link_message", link.c.message_id)
+
+# The file that goes along with a message.
+attachment = Table(
+    "attachment",
+    metadata,
+    Column("message_id", Text, ForeignKey("message.id", ondelete="CASCADE"), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("media_type", Text, nullable=False),
+    Column("content", LargeBinary, nullable=False),
+)

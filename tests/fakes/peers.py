@@ -14,6 +14,7 @@ import grpc
 from google.protobuf.message import Message
 from grpc_status import rpc_status
 from sonic.alerts.v1 import alerts_pb2, alerts_pb2_grpc
+from sonic.cyclone.v1 import cyclone_pb2, cyclone_pb2_grpc
 from sonic.hedges.v1 import hedges_pb2, hedges_pb2_grpc
 from sonic.monitor.v1 import monitor_pb2, monitor_pb2_grpc
 from sonic.positions.v1 import positions_pb2, positions_pb2_grpc
@@ -33,6 +34,7 @@ _FILES = (
     ("monitor", monitor_pb2, monitor_pb2_grpc),
     ("withdrawals", withdrawals_pb2, withdrawals_pb2_grpc),
     ("xcom", xcom_pb2, xcom_pb2_grpc),
+    ("cyclone", cyclone_pb2, cyclone_pb2_grpc),
 )
 Context = grpc.aio.ServicerContext[Any, Any]
 Behaviour = Callable[[Any, Context], Awaitable[Message]]

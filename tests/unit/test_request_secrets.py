@@ -27,6 +27,7 @@ NOT_REFUSED = {"page_token": "ours, never kept, and refused as BAD_PAGE_TOKEN wh
 # Of keys these take one shape, for a SHA-256 has it; any other is refused.
 DIGESTS = {"anchor_hash": "the head of the ledger that somebody kept"}
 FILES = {
+    "Attachment.content",
     "ImportPositionsRequest.content",
     "ImportPositionsStreamRequest.content",
     "ImportWalletsRequest.content",

@@ -38,7 +38,6 @@ EXTRA_ROOMS = {
     "positions": {"venues"},
     "xcom": {"senders"},
     "monitor": {"checks"},
-    "cyclone": {"report"},
     "withdrawals": {"sources"},
 }
 # The nouns of a service that has several: a folder each, with rooms of these names inside.
@@ -58,7 +57,7 @@ NOUNS: dict[str, set[str]] = {
     "xcom": {"messages", "deliveries", "channels", "escalation", "calls", "replies", "windows"},
     "price": {"prices", "history"},
     "monitor": {"monitors", "badges", "runs"},
-    "cyclone": {"cycles", "schedule", "lease", "drills"},
+    "cyclone": {"cycles", "schedule", "lease", "drills", "report", "results"},
     "withdrawals": {"assets", "supply", "gains", "gate", "prices", "decisions", "series"},
 }
 # A gateway and a command line hold no domain: their rooms are their own.

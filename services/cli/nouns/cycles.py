@@ -16,7 +16,7 @@ CYCLES = Noun(
         Verb(
             "start",
             "cyclone.CycloneService.StartCycle",
-            options=("steps",),
+            options=("steps", "deliver_to", "request_id"),
             help="Start a cycle and do not wait for its end; `sonic cycle` waits.",
         ),
         Verb("cancel", "cyclone.CycloneService.CancelCycle", ("id",)),

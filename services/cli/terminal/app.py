@@ -18,6 +18,7 @@ from textual.css.query import NoMatches
 from textual.widgets import DataTable, Footer, Input, Label, Static, TabbedContent, TabPane
 
 from services.cli.connection import System, connected
+from services.cli.report import report_tables
 from services.cli.schema.calls import call_of, filled, pages, rows_field
 from services.cli.schema.render import cell, message_tables
 from services.cli.schema.verbs import Verb
@@ -288,16 +289,20 @@ class Console(App[None]):
 
     async def _acted(self, action: Action, id: str) -> None:
         try:
-            await self._act(action.verb, id, {})
+            answer = await self._act(action.verb, id, {})
         except SonicError as error:
             self.notify(f"{error.reason}: {error.message}", severity="error")
         else:
+            if action.reads and isinstance(answer, cyclone_pb2.Report):
+                self.push_screen(Shown(f"{action.words} {id}", report_tables(answer)))
+                return
             self.notify(f"{action.words}: {id}")
         await self.look()
 
-    async def _act(self, verb: Verb, id: str, given: Mapping[str, str]) -> None:
+    async def _act(self, verb: Verb, id: str, given: Mapping[str, str]) -> Message:
         request = await filled(self._system, verb, {verb.arguments[0]: id, **given})
-        await (await call_of(self._system, verb))(request, timeout=verb.seconds)
+        answer: Message = await (await call_of(self._system, verb))(request, timeout=verb.seconds)
+        return answer
 
     def _row(self) -> Message | None:
         pane = self.pane

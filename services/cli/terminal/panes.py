@@ -14,7 +14,7 @@ _BY_NAME = {noun.name: {verb.name: verb for verb in noun.verbs} for noun in NOUN
 @dataclass(frozen=True, slots=True)
 class Action:
     """A key on a row: `verb` gets the row's `id_field` as its first argument; `asks` for options
-    in a form.
+    in a form; `reads` when its answer is to be shown.
     """
 
     key: str
@@ -22,6 +22,7 @@ class Action:
     verb: Verb
     id_field: str = "id"
     asks: bool = False
+    reads: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,7 @@ _EVENTS = Verb(
     "cyclone.CycloneService.ListEvents",
     columns=("event_time", "severity", "source", "message"),
 )
+_REPORT = Verb("report", "cyclone.CycloneService.GetReport", ("cycle_id",), seconds=60.0)
 
 PANES = (
     Pane(
@@ -134,7 +136,10 @@ PANES = (
         "Cycles",
         _verb("cycles", "list"),
         None,
-        (Action("c", "cancel", _verb("cycles", "cancel")),),
+        (
+            Action("c", "cancel", _verb("cycles", "cancel")),
+            Action("p", "report", _REPORT, reads=True),
+        ),
         _verb("cycles", "show"),
     ),
     Pane(

@@ -32,7 +32,7 @@ _RETRIED: Mapping[str, list[str]] = {
     ),
     "monitor": idempotent(monitor_pb2.DESCRIPTOR, "RunMonitors"),
     "withdrawals": idempotent(withdrawals_pb2.DESCRIPTOR, "Evaluate"),
-    "xcom": idempotent(xcom_pb2.DESCRIPTOR, "Send"),
+    "xcom": idempotent(xcom_pb2.DESCRIPTOR, "Send", "SendDocument"),
 }
 
 

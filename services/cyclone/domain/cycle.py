@@ -89,6 +89,10 @@ class Cycle:
     demo: bool = False
     cancel: bool = False
     request_id: str = ""
+    # Who hears how it ended; when that was handed over, or why it cannot be.
+    deliver_to: tuple[str, ...] = ()
+    result_time: datetime | None = None
+    result_problem: str = ""
 
     @property
     def duration(self) -> timedelta | None:

@@ -39,6 +39,7 @@ from services.cyclone.domain.outcomes import (
 from services.cyclone.loop.epoch_recovery import EpochRecovery
 from services.cyclone.loop.incident_notifier import IncidentNotifier
 from services.cyclone.loop.lease_keeper import HeldLease
+from services.cyclone.loop.report_keeper import ReportKeeper
 from services.cyclone.store.progress import ProgressStore
 from shared import log
 from shared.clock import Clock
@@ -74,12 +75,14 @@ class Runner:
         notifier: IncidentNotifier,
         clock: Clock,
         caps: Caps,
+        reports: ReportKeeper,
     ) -> None:
         self.store = store
         self.performer = performer
         self.notifier = notifier
         self.clock = clock
         self.caps = caps
+        self.reports = reports
         self.epoch_recovery = EpochRecovery(clock)
         self.position_count = 0  # as last heard of
 
@@ -331,20 +334,16 @@ class Run:
             await self._drop_calls()
             for step in left:
                 self._change(step)
-        listed = self._listed()
+        listed, now = tuple(self._listed()), self._clock.now()
         state = CycleState.CANCELLED if cancelled else cycles.outcome(listed, steps.EVALUATE_ALERTS)
         message = "Cancelled by request." if cancelled else cycles.sentence(listed)
-        now = self._clock.now()
-        ended = replace(
-            self._cycle, state=state, ended_time=now, message=message, steps=tuple(listed)
-        )
+        ended = replace(self._cycle, state=state, ended_time=now, message=message, steps=listed)
         severity = _CYCLE_SEVERITIES.get(state, Severity.WARNING)
         self._say(severity, "cycle", f"{state.name}. {message}".strip())
-        judged = steps.EVALUATE_ALERTS in self._steps
         found = incidents.findings(
             state,
             message,
-            judged,
+            steps.EVALUATE_ALERTS in self._steps,
             self._up,
             self._down,
             without_positions=self._is_without_positions(),
@@ -358,6 +357,7 @@ class Run:
         await self._runner.notifier.after(
             ended, self._held_lease.epoch, changed, self._call.totals, seconds
         )
+        self._runner.reports.after(ended)
 
     async def _drop_calls(self) -> None:
         calls, self._calls = list(self._calls), {}

@@ -32,6 +32,7 @@ class Scheduler:
         *,
         scheduled: bool,
         kept: timedelta,
+        reports_kept: timedelta,
     ) -> None:
         self._store = store
         self._begin_lease = begin_lease
@@ -39,6 +40,7 @@ class Scheduler:
         self._clock = clock
         self._scheduled = scheduled
         self._kept = kept
+        self._reports_kept = reports_kept
         self._read_at: tuple[datetime, float] | None = None
         self._forgot_at = float("-inf")
         # As last read.
@@ -115,7 +117,8 @@ class Scheduler:
         if self._clock.monotonic() - self._forgot_at < _FORGET_EVERY_SECONDS:
             return
         self._forgot_at = self._clock.monotonic()
-        await self._store.forget(epoch, self._clock.now() - self._kept)
+        now = self._clock.now()
+        await self._store.forget(epoch, now - self._kept, now - self._reports_kept)
 
     async def _pause(self, held_lease: HeldLease, seconds: float) -> None:
         sleeping = asyncio.ensure_future(self._clock.sleep(seconds))

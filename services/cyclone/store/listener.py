@@ -6,7 +6,7 @@ Nobody relies on it alone: a lost notice costs time, never a cycle.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 
 from services.cyclone.store.rows import NOTIFY_CHANNEL
@@ -41,6 +41,10 @@ class Listener:
             yield
         finally:
             self._subscribers.discard(subscriber)
+
+    def on(self, words: Collection[str], wake: Callable[[], None]) -> None:
+        """Calls `wake` for these notices as long as it lives."""
+        self._subscribers.add(lambda word: wake() if word in words else None)
 
     def _publish(self, word: str) -> None:
         for subscriber in tuple(self._subscribers):

@@ -16,6 +16,7 @@ from services.cyclone.store.rows import (
     INCIDENT_NAMES,
     INSERT_EVENTS_FENCED,
     NOTIFY_CHANNEL,
+    NOTIFY_RESULT,
     STEP_NAMES,
     STEPS_OF,
     cycle_of,
@@ -91,9 +92,9 @@ _END = Statement(f"""
 with {_MOVED}, {_LOGGED}, {_WATCHED}, ended as (
     update cycle set state = :state, ended_time = :now, message = :message, epoch = :epoch,
     demo = :demo
-    from {FENCE} where id = :cycle_id and state = 2 returning 1
+    from {FENCE} where id = :cycle_id and state = 2 returning deliver_to
 )
-select {_NOTIFY_END} from ended
+select {_NOTIFY_END}, {NOTIFY_RESULT} from ended
 """)
 _NOTE = Statement(f"with {_LOGGED}, {_WATCHED} select {_NO_FLUSH} from {FENCE}")
 _INCIDENTS = Statement(f"select {_INCIDENT_NAMES} from incident order by name")
@@ -101,7 +102,8 @@ _LAST_DEMO = Statement(
     "select demo from cycle where state > 2 order by created_time desc, id desc limit 1"
 )
 _FORGET = Statement(f"""
-with old_events as (delete from event using {FENCE} where event_time < :before_time returning 1)
+with old_events as (delete from event using {FENCE} where event_time < :before_time returning 1),
+old_reports as (delete from report using {FENCE} where made_time < :reports_before_time returning 1)
 delete from cycle using {FENCE} where state > 2 and created_time < :before_time
 """)
 
@@ -199,9 +201,16 @@ class ProgressStore:
         """Whether the newest cycle ran on simulated prices and positions; False without one."""
         return any(row["demo"] for row in await self._database.fetch(_LAST_DEMO))
 
-    async def forget(self, epoch: int, before_time: datetime) -> None:
-        """Deletes ended cycles and lines of the log from before."""
-        await self._database.fetch(_FORGET, epoch=epoch, before_time=before_time)
+    async def forget(
+        self, epoch: int, before_time: datetime, reports_before_time: datetime
+    ) -> None:
+        """Deletes ended cycles and lines of the log from before, and kept reports."""
+        await self._database.fetch(
+            _FORGET,
+            epoch=epoch,
+            before_time=before_time,
+            reports_before_time=reports_before_time,
+        )
 
     async def _fenced(self, statement: Statement, **values: object) -> asyncpg.Record:
         """The row that every write answers with behind the fence."""

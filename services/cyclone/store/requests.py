@@ -12,6 +12,7 @@ from services.cyclone.store.rows import (
     CYCLE_NAMES,
     INSERT_EVENTS,
     NOTIFY_CHANNEL,
+    NOTIFY_RESULT,
     STEPS_OF,
     cycle_of,
     events_json,
@@ -25,8 +26,9 @@ from shared.paging import PageRequest
 
 _ASK = Statement(
     "with made as (insert into cycle"
-    " (id, state, cause, created_time, epoch, message, demo, cancel, request_id)"
-    " values (:cycle_id, 1, 2, :now, 0, '', false, false, :request_id)"
+    " (id, state, cause, created_time, epoch, message, demo, cancel, request_id, deliver_to)"
+    " values (:cycle_id, 1, 2, :now, 0, '', false, false, :request_id,"
+    " cast(:deliver_to as text[]))"
     " on conflict (request_id) where request_id <> '' do nothing returning id),"
     " steps as (insert into step (cycle_id, name, place, state, attempt, epoch, counts, reason,"
     " message)"
@@ -46,10 +48,10 @@ _CANCEL_RUNNING = Statement(
 _CANCEL_QUEUED = Statement(
     "with stopped as (update cycle set cancel = true, state = 6, ended_time = :now, message ="
     " :message"
-    " where id = :id and state = 1 returning id),"
+    " where id = :id and state = 1 returning id, deliver_to),"
     " skipped as (update step set state = 6, reason = 'CANCELLED', message = :message"
     " from stopped where cycle_id = stopped.id returning 1)"
-    f" select pg_notify('{NOTIFY_CHANNEL}', 'ended ' || id) from stopped"
+    f" select pg_notify('{NOTIFY_CHANNEL}', 'ended ' || id), {NOTIFY_RESULT} from stopped"
 )
 _CLEAR = Statement("delete from cycle where state > 2")
 _CLEAR_LOG = Statement("delete from event")
@@ -63,10 +65,22 @@ class RequestStore:
     def __init__(self, transaction: Transaction) -> None:
         self._transaction = transaction
 
-    async def ask(self, cycle_id: str, request_id: str, names: Sequence[str], now: datetime) -> str:
+    async def ask(
+        self,
+        cycle_id: str,
+        request_id: str,
+        names: Sequence[str],
+        now: datetime,
+        deliver_to: Sequence[str] = (),
+    ) -> str:
         """Stores a request, wakes the owner; its id, or that of the `request_id` used before."""
         made = await self._transaction.scalar(
-            _ASK, cycle_id=cycle_id, request_id=request_id, names=list(names), now=now
+            _ASK,
+            cycle_id=cycle_id,
+            request_id=request_id,
+            names=list(names),
+            now=now,
+            deliver_to=list(deliver_to),
         )
         return str(made or await self._transaction.scalar(_OF_REQUEST, request_id=request_id))
 

@@ -22,6 +22,11 @@ NOTIFY_CHANNEL: Final = "cyclone"
 CYCLE_NAMES: Final = [field.name for field in fields(Cycle) if field.name != "steps"]
 STEP_NAMES: Final = [field.name for field in fields(Step)]
 INCIDENT_NAMES: Final = [f'"{field.name}"' for field in fields(Incident)]
+# Said when a cycle ended whose result somebody wants.
+RESULT: Final = "result"
+NOTIFY_RESULT: Final = (
+    f"case when deliver_to <> '{{}}' then pg_notify('{NOTIFY_CHANNEL}', '{RESULT}') end"
+)
 _STEP_FIELDS = ", ".join(f"'{name}', {name}" for name in STEP_NAMES)
 # One statement for a cycle and its steps, whatever the number of cycles.
 STEPS_OF: Final = (

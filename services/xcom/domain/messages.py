@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
 
+from services.xcom.domain.documents import Attachment, Destination
 from services.xcom.domain.worst import Worst
 
 
@@ -124,6 +125,8 @@ class Draft:
     ended_incident_keys: tuple[str, ...] = ()
     follows_incident_key: str = ""
     superseded_request_ids: tuple[str, ...] = ()
+    destinations: tuple[Destination, ...] = ()
+    attachment: Attachment | None = None
 
     @property
     def ended_keys(self) -> list[str]:
@@ -240,6 +243,7 @@ class DeliveryAttempt:
     reason_code: str = ""
     # Of a digest.
     worst: Worst | None = None
+    attachment: Attachment | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,8 @@ class Channel(Protocol):
     followed_seconds: float = 0.0
     look_seconds: float = 30.0
     links: bool = False
+    # Whether it carries the file of a message.
+    files: bool = False
     destination_setting: str = ""
     # Several destinations of the environment: each by a reference that is no secret. Empty with
     # one.

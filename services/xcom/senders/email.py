@@ -99,6 +99,7 @@ class Email(Channel):
 
     name = "email"
     links = True
+    files = True
     destination_setting = "SMTP_DEFAULT_RECIPIENT"
 
     def __init__(self, settings: EmailSettings) -> None:
@@ -195,6 +196,12 @@ class Email(Channel):
         text = whole_text(attempt)
         # Every server takes seven bits; what is ASCII stays as it is.
         mail.set_content(text, charset="utf-8", cte=None if text.isascii() else "quoted-printable")
+        if attempt.attachment is not None:
+            file = attempt.attachment
+            kind, _, subkind = file.media_type.partition("/")
+            mail.add_attachment(
+                file.content, maintype=kind, subtype=subkind, filename=file.name, cte="base64"
+            )
         # The library would read encoded words in a subject, newlines among them (Python before
         # 3.11.10).
         return f"Subject: {header_text(attempt.subject)}\r\n".encode() + mail.as_bytes()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import timedelta
 
 from services.xcom.domain.messages import DUPLICATE, URGENT, Draft, Kind, Message
@@ -97,6 +97,10 @@ def fingerprint(draft: Draft) -> str:
     # Left out where there is none: what was accepted by a release that knew less stays the same.
     if draft.incident_key or draft.ended_keys:
         content.append([draft.incident_key, draft.ends_incident, sorted(draft.ended_incident_keys)])
+    if draft.destinations or draft.attachment:
+        content.append([astuple(one) for one in draft.destinations])
+        file = draft.attachment
+        content.append("" if file is None else hashlib.sha256(file.content).hexdigest())
     if draft.kind is not Kind.DANGER:
         content.append(draft.kind.value)
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()

@@ -10,6 +10,7 @@ from typing import Final
 import asyncpg
 from sqlalchemy import select
 
+from services.xcom.domain.documents import Attachment
 from services.xcom.domain.messages import Attempt, Delivery, DeliveryState, Level, Message
 from services.xcom.store.enqueue import REQUEUE
 from services.xcom.store.incidents import IncidentStore
@@ -37,6 +38,10 @@ _ATTEMPTS = Statement("""
     select attempt.* from attempt join delivery on delivery.id = attempt.delivery_id
     where delivery.message_id = :message_id order by attempt.delivery_id, attempt.try_number
 """)
+_ATTACH = Statement(
+    "insert into attachment (message_id, name, media_type, content)"
+    " values (:message_id, :name, :media_type, :content)"
+)
 _RESEND = Statement(
     f"{REQUEUE} where id = :id and state = 3 returning pg_notify('{NOTIFY_CHANNEL}', '')"
 )
@@ -79,6 +84,18 @@ class MessageStore(IncidentStore):
         found = await self._with_deliveries(await self._transaction.fetch(_MESSAGE, id=id))
         return found[0] if found else None
 
+    async def attach(self, message_id: str, file: Attachment | None) -> None:
+        """Keep the file of a message, if it has one, as long as the message."""
+        if file is None:
+            return
+        await self._transaction.execute(
+            _ATTACH,
+            message_id=message_id,
+            name=file.name,
+            media_type=file.media_type,
+            content=file.content,
+        )
+
     async def attempts(self, message_id: str) -> dict[str, list[Attempt]]:
         """Every try of the message's deliveries by delivery id, oldest first."""
         found: dict[str, list[Attempt]] = {}
@@ -87,10 +104,19 @@ class MessageStore(IncidentStore):
         return found
 
     async def list_messages(
-        self, page: PageRequest, level: Level | None, source: str
+        self,
+        page: PageRequest,
+        level: Level | None,
+        source: str,
+        start_time: datetime | None,
+        end_time: datetime | None,
     ) -> list[Message]:
         """Messages, newest first, one more than the page holds."""
         query = select(message)
+        if start_time is not None:
+            query = query.where(message.c.created_time >= start_time)
+        if end_time is not None:
+            query = query.where(message.c.created_time < end_time)
         if level is not None:
             query = query.where(message.c.level == level.value)
         if source:

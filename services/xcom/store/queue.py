@@ -12,6 +12,7 @@ from typing import Final
 
 import asyncpg
 
+from services.xcom.domain.documents import Attachment
 from services.xcom.domain.messages import (
     MAX_TRIES,
     URGENT,
@@ -197,6 +198,12 @@ _LINKS = Statement("""
 """)
 
 
+_FILES = Statement(
+    "select message_id, name, media_type, content from attachment"
+    " where message_id = any(cast(:ids as text[]))"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class LevelRange:
     """The urgent ones, or all the others, at one moment."""
@@ -292,6 +299,11 @@ class Queue:
         due_channels = found[0]["due_channels"] or ()
         return Claim(attempts, parsed(found[0]["settings"]), due_channels, found[0]["next_time"])
 
+    async def files(self, message_ids: Sequence[str]) -> dict[str, Attachment]:
+        """The files of messages that have one, by message."""
+        found = await self._source.fetch(_FILES, ids=list(message_ids))
+        return {row["message_id"]: rows.read(Attachment, row) for row in found}
+
     async def renew(self, attempt: DeliveryAttempt, until: datetime) -> bool:
         """Hold a claim longer; False when another one has it by now."""
         values = {"id": attempt.delivery_id, "try_number": attempt.try_number, "until": until}
@@ -378,5 +390,5 @@ class Queue:
 def _attempt(row: asyncpg.Record) -> DeliveryAttempt:
     """A claimed delivery with what its message says."""
     facts = json.loads(row["facts"])
-    own = {"link": "", "is_own": False, "is_off": False}
+    own = {"link": "", "is_own": False, "is_off": False, "attachment": None}
     return rows.read(DeliveryAttempt, row, facts=facts, worst=worst_of(facts), **own)

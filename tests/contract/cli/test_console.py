@@ -226,3 +226,18 @@ def test_the_bar_says_past_liquidation_in_words(percent: float | None, words: st
 def test_one_that_is_nearly_gone_has_a_mark_and_red() -> None:
     near = bar(1.8)
     assert (str(near).startswith("#.") and near.style == "red") or near.spans
+
+
+async def test_the_report_of_the_chosen_cycle_is_read_in_the_console(found: System) -> None:
+    app = Console(found.addresses)
+    async with app.run_test(size=(100, 30)) as pilot:
+        to(app, "Cycles")
+        await until(pilot, lambda: rows(app, "Cycles").row_count)
+        rows(app, "Cycles").focus()
+        await pilot.press("p")
+        await until(pilot, lambda: isinstance(app.screen, Shown))
+        words = said(app.screen.query(Static).last())
+        assert "Since the cycle before" in words
+        assert "UPDATE_PRICES" in words
+        await pilot.press("escape")
+        assert not isinstance(app.screen, Shown)

@@ -200,9 +200,9 @@ async def test_the_chain_is_shown_masked_and_keeps_what_comes_back_masked(
         await set_chain(xcom, contact("a", 60, webhook="http://10.0.0.1/"))
 
 
-async def linked(xcom: Xcom, mail: FakeMailServer) -> tuple[pb.Message, str]:
+async def linked(xcom: Xcom, mail: FakeMailServer, **words: str) -> tuple[pb.Message, str]:
     await xcom.start(**mail_settings(mail), xcom_link_url="https://sonic.example.com/link")
-    message = await xcom.send("HIGH", channels=["email"])
+    message = await xcom.send("HIGH", channels=["email"], **words)
     text = (await mail.wait_for(1))[0].text.replace("\n", "")
     found = re.search(r"https://sonic\.example\.com/link/([A-Za-z0-9_-]+)", text)
     assert found is not None

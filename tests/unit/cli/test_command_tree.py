@@ -23,6 +23,7 @@ VERBS = [(noun, verb) for noun in NOUNS for verb in noun.verbs]
 BY_HAND = {
     "RunCycle": "sonic cycle",
     "ListEvents": "sonic logs",
+    "GetReport": "sonic report",
     "ListPositions": "sonic positions list",
     "ImportPositions": "sonic positions import",
     "ListAlerts": "sonic alerts list",
@@ -49,6 +50,7 @@ NOT_FOR_PEOPLE = {
     "Send": "services tell people by it",
     "SendBatch": "services tell people by it",
     "PressKey": "the telephone's provider asks it, by the gateway",
+    "SendDocument": "cyclone sends results by it",
     "SendUnrecorded": "sonic up tells people by it while no database answers",
     "ReportDecision": "withdrawals tells alerts of its advice",
     "SettleIncident": "alerts tells xcom how an incident ended",

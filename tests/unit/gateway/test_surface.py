@@ -26,8 +26,13 @@ def path_of(route: Route) -> str:
     return path
 
 
-def test_every_annotated_method_has_exactly_one_route() -> None:
-    annotated = [m.full_name for m in METHODS if m.GetOptions().HasExtension(annotations_pb2.http)]
+def test_every_annotated_method_has_exactly_one_route_for_each_of_its_paths() -> None:
+    annotated = [
+        m.full_name
+        for m in METHODS
+        if m.GetOptions().HasExtension(annotations_pb2.http)
+        for _ in (0, *m.GetOptions().Extensions[annotations_pb2.http].additional_bindings)
+    ]
     assert sorted(annotated) == sorted(route.method.full_name for route in ROUTES)
 
 

@@ -67,20 +67,20 @@ class LevelMap:
 
 
 class ChannelService:
-    """The channels of this release."""
+    """The channels of this release, `by_name`."""
 
     def __init__(
         self, begin: Begin, channels: Mapping[str, Channel], levels: LevelDefaults, clock: Clock
     ) -> None:
         self._begin = begin
-        self._channels = channels
+        self.by_name = channels
         self._levels = levels
         self._clock = clock
 
     async def statuses(self) -> list[ChannelStatus]:
         """Every channel, by name."""
         async with self._begin() as store:
-            return await self._statuses(store, sorted(self._channels))
+            return await self._statuses(store, sorted(self.by_name))
 
     async def test(self, name: str) -> Answer:
         """Send one test message now, past the queue, and keep how it went.
@@ -88,9 +88,9 @@ class ChannelService:
         InvalidArgument UNKNOWN_NAME, FailedPrecondition CHANNEL_NOT_CONFIGURED naming what is
         missing.
         """
-        channel = self._channels[choose(name, self._channels, field="channel")]
+        channel = self.by_name[choose(name, self.by_name, field="channel")]
         async with self._begin() as store:
-            configured = ConfiguredChannels(self._channels, await store.settings())
+            configured = ConfiguredChannels(self.by_name, await store.settings())
         if missing := ", ".join(configured.missing(channel.name)):
             raise FailedPrecondition(
                 "CHANNEL_NOT_CONFIGURED",
@@ -110,7 +110,7 @@ class ChannelService:
 
         InvalidArgument UNKNOWN_NAME, INVALID_FIELD, DESTINATION_REFUSED; Conflict ETAG_MISMATCH.
         """
-        channel = self._channels[choose(name, self._channels, field="channel.name")]
+        channel = self.by_name[choose(name, self.by_name, field="channel.name")]
         if "quiet_hours" in paths and wanted.quiet_hours is not None:
             _check_zone(wanted.quiet_hours)
         if "destination" in paths and wanted.destination:
@@ -135,8 +135,7 @@ class ChannelService:
         known = {
             level.name: tuple(
                 dict.fromkeys(
-                    choose(name, self._channels, field="level_map.routes.channels")
-                    for name in names
+                    choose(name, self.by_name, field="level_map.routes.channels") for name in names
                 )
             )
             for level, names in routes.items()
@@ -153,7 +152,7 @@ class ChannelService:
 
     async def _statuses(self, store: ChannelStore, names: list[str]) -> list[ChannelStatus]:
         settings = await store.settings()
-        configured = ConfiguredChannels(self._channels, settings)
+        configured = ConfiguredChannels(self.by_name, settings)
         records, now = await store.records(names), self._clock.now()
         return [
             ChannelStatus(

@@ -21,6 +21,7 @@ from services.xcom.channels.service.sending import send
 from services.xcom.deliveries.domain.capacity import Budget
 from services.xcom.deliveries.service.capacity import RateLimiter
 from services.xcom.deliveries.service.dead_deliveries import DeadDeliveries
+from services.xcom.deliveries.service.files import with_files
 from services.xcom.deliveries.service.receipts import Receipts
 from services.xcom.domain.messages import (
     CRASHED,
@@ -153,7 +154,7 @@ class DeliveryService:
             )
             for one in attempts
         ]
-        attempts = [ended_untold(attempt) for attempt in attempts]
+        attempts = await with_files(self._queue, self._channels, map(ended_untold, attempts))
         try:
             attempts = await self._links.attach(self._queue, attempts, self._channels, now)
         except SonicError as error:

@@ -27,7 +27,7 @@ from services.xcom.domain.messages import (
     choose_channels,
 )
 from services.xcom.domain.phrases import marked
-from services.xcom.domain.settings import LevelDefaults, Settings
+from services.xcom.domain.settings import LevelDefaults, Route, Settings
 from services.xcom.escalation.domain.incidents import (
     NOBODY_TOLD,
     Ended,
@@ -139,6 +139,7 @@ class MessageService:
             entry = await store.accept(draft, message, assumed, self._dedupe_window, self._own_name)
             if entry.suppressed_reason == "":
                 await store.supersede(draft, message.deliveries)
+                await store.attach(message.id, draft.attachment)
             if entry.suppressed_reason is not None:
                 return _suppressed(message) if entry.suppressed_reason == DUPLICATE else message
             if entry.settings == assumed:
@@ -159,7 +160,11 @@ class MessageService:
         recipients = recipients_of_the_end(ended.recipients, self._channels) if ended else []
         if ended and ended.known and draft.ends_incident:
             choice = Choice((), ChannelsReason.WHO_HEARD)
-        recipients = [*recipients, *map(Recipient, configured.routes(choice.channels))]
+        if draft.destinations and not draft.channels:
+            choice = Choice((), ChannelsReason.EXPLICIT)
+        own = configured.usable([Route(one.channel, one.address) for one in draft.destinations])
+        routes = [*configured.routes(choice.channels), *own]
+        recipients = [*recipients, *map(Recipient, routes)]
         message = message_of(draft, choice, recipients, self._clock.now())
         deliveries = [await self._rested(store, one) for one in message.deliveries]
         escalation_due_time = self._escalation_time(message, settings)
@@ -227,13 +232,18 @@ class MessageService:
         )
 
     async def list_messages(
-        self, page_size: int, page_token: str, level: Level | None, source: str
+        self,
+        page_size: int,
+        page_token: str,
+        level: Level | None,
+        source: str,
+        times: tuple[datetime | None, datetime | None] = (None, None),
     ) -> Page[Message]:
-        """Messages, newest first."""
-        context = paging.context("messages", level, source)
+        """Messages, newest first; `times`: accepted from, and before."""
+        context = paging.context("messages", level, source, *(times if any(times) else ()))
         page = paging.parse(page_size, page_token, context=context)
         async with self._look() as store:
-            rows = await store.list_messages(page, level, source)
+            rows = await store.list_messages(page, level, source, *times)
             settings = await store.settings()
         rows = [self.shown(one, settings) for one in rows]
         return paging.cut(rows, page, context, lambda message: (message.id,))

@@ -9,10 +9,12 @@ from sonic.xcom.v1 import xcom_pb2 as pb
 from sonic.xcom.v1 import xcom_pb2_grpc as rpc
 
 from services.xcom.channels.service.channels import ChannelService
+from services.xcom.domain.documents import Attachment, Destination
 from services.xcom.domain.messages import DeliveryState, Draft, Kind, Level, Message
+from services.xcom.messages.service.documents import DocumentService
 from services.xcom.messages.service.messages import MessageService
 from services.xcom.servicer.mapping import to_channel, wire_delivery, wire_message
-from shared.codec import read
+from shared.codec import from_timestamp, read
 from shared.errors import SonicError
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -21,8 +23,11 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class XComServicer(rpc.XComServiceServicer):
     """The gRPC face of MessageService and ChannelService."""
 
-    def __init__(self, messages: MessageService, channels: ChannelService) -> None:
+    def __init__(
+        self, messages: MessageService, documents: DocumentService, channels: ChannelService
+    ) -> None:
         self._messages = messages
+        self._documents = documents
         self._channels = channels
 
     async def Send(self, request: pb.SendRequest, context: Context) -> pb.Message:
@@ -34,6 +39,12 @@ class XComServicer(rpc.XComServiceServicer):
         answers = await self._messages.send_batch([_draft(one) for one in request.requests])
         return pb.SendBatchResponse(results=map(_result, answers))
 
+    async def SendDocument(self, request: pb.SendDocumentRequest, context: Context) -> pb.Message:
+        destinations = [read(Destination, one) for one in request.destinations]
+        file = read(Attachment, request.attachment) if request.HasField("attachment") else None
+        draft = _draft(request.message)
+        return wire_message(await self._documents.send(draft, destinations, file))
+
     async def GetMessage(self, request: pb.GetMessageRequest, context: Context) -> pb.Message:
         return wire_message(await self._messages.message(request.id))
 
@@ -42,7 +53,11 @@ class XComServicer(rpc.XComServiceServicer):
     ) -> pb.ListMessagesResponse:
         level = Level(request.level) if request.level else None
         page = await self._messages.list_messages(
-            request.page_size, request.page_token, level, request.source
+            request.page_size,
+            request.page_token,
+            level,
+            request.source,
+            (from_timestamp(request, "start_time"), from_timestamp(request, "end_time")),
         )
         return pb.ListMessagesResponse(
             messages=map(wire_message, page.rows), next_page_token=page.next_page_token
@@ -84,7 +99,8 @@ class XComServicer(rpc.XComServiceServicer):
 
 
 def _draft(request: pb.SendRequest) -> Draft:
-    return read(Draft, request, kind=Kind(request.kind or Kind.DANGER))
+    kind = Kind(request.kind or Kind.DANGER)
+    return read(Draft, request, kind=kind, destinations=(), attachment=None)
 
 
 def _result(answer: Message | SonicError) -> pb.SendResult:

@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import message as _message
+from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -126,6 +127,58 @@ CAUSE_REQUEST: Cause.ValueType  # 2
 """A call."""
 Global___Cause: _TypeAlias = Cause  # noqa: Y015
 
+class _ReportFormat:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ReportFormatEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReportFormat.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    REPORT_FORMAT_UNSPECIFIED: _ReportFormat.ValueType  # 0
+    """As DATA."""
+    REPORT_FORMAT_DATA: _ReportFormat.ValueType  # 1
+    """The sections alone."""
+    REPORT_FORMAT_HTML: _ReportFormat.ValueType  # 2
+    """The sections, and the same as one HTML file in `html`."""
+
+class ReportFormat(_ReportFormat, metaclass=_ReportFormatEnumTypeWrapper):
+    """What of a report is wanted."""
+
+REPORT_FORMAT_UNSPECIFIED: ReportFormat.ValueType  # 0
+"""As DATA."""
+REPORT_FORMAT_DATA: ReportFormat.ValueType  # 1
+"""The sections alone."""
+REPORT_FORMAT_HTML: ReportFormat.ValueType  # 2
+"""The sections, and the same as one HTML file in `html`."""
+Global___ReportFormat: _TypeAlias = ReportFormat  # noqa: Y015
+
+class _ReportBasis:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ReportBasisEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReportBasis.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    REPORT_BASIS_UNSPECIFIED: _ReportBasis.ValueType  # 0
+    """Never sent."""
+    REPORT_BASIS_CYCLE: _ReportBasis.ValueType  # 1
+    """Of the cycle: its rows are kept by cycle."""
+    REPORT_BASIS_READ: _ReportBasis.ValueType  # 2
+    """Read at `read_time`, whatever happened between."""
+    REPORT_BASIS_NOT_READ: _ReportBasis.ValueType  # 3
+    """Not read; `problem` says why."""
+
+class ReportBasis(_ReportBasis, metaclass=_ReportBasisEnumTypeWrapper):
+    """Of which moment a section of a report is."""
+
+REPORT_BASIS_UNSPECIFIED: ReportBasis.ValueType  # 0
+"""Never sent."""
+REPORT_BASIS_CYCLE: ReportBasis.ValueType  # 1
+"""Of the cycle: its rows are kept by cycle."""
+REPORT_BASIS_READ: ReportBasis.ValueType  # 2
+"""Read at `read_time`, whatever happened between."""
+REPORT_BASIS_NOT_READ: ReportBasis.ValueType  # 3
+"""Not read; `problem` says why."""
+Global___ReportBasis: _TypeAlias = ReportBasis  # noqa: Y015
+
 class _ErrorReason:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -166,6 +219,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """No drill is running: there is nothing to answer."""
     ERROR_REASON_WRONG_CODE: _ErrorReason.ValueType  # 15
     """The code is not that of the drill that is running."""
+    ERROR_REASON_ADDRESS_NOT_ALLOWED: _ErrorReason.ValueType  # 16
+    """A result goes to no address that is not named in RESULT_ADDRESSES; the field is named."""
+    ERROR_REASON_CHANNEL_NOT_CONFIGURED: _ErrorReason.ValueType  # 17
+    """The channel that is to carry a result lacks its settings or is switched off; the field is named."""
+    ERROR_REASON_PEER_UNAVAILABLE: _ErrorReason.ValueType  # 18
+    """A service that must be asked first does not answer; retry."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call of this service fails."""
@@ -204,6 +263,12 @@ ERROR_REASON_DRILL_NOT_RUNNING: ErrorReason.ValueType  # 14
 """No drill is running: there is nothing to answer."""
 ERROR_REASON_WRONG_CODE: ErrorReason.ValueType  # 15
 """The code is not that of the drill that is running."""
+ERROR_REASON_ADDRESS_NOT_ALLOWED: ErrorReason.ValueType  # 16
+"""A result goes to no address that is not named in RESULT_ADDRESSES; the field is named."""
+ERROR_REASON_CHANNEL_NOT_CONFIGURED: ErrorReason.ValueType  # 17
+"""The channel that is to carry a result lacks its settings or is switched off; the field is named."""
+ERROR_REASON_PEER_UNAVAILABLE: ErrorReason.ValueType  # 18
+"""A service that must be asked first does not answer; retry."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 
 class _DrillState:
@@ -402,6 +467,8 @@ class Cycle(_message.Message):
     EPOCH_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     DEMO_FIELD_NUMBER: _builtins.int
+    RESULT_TIME_FIELD_NUMBER: _builtins.int
+    RESULT_PROBLEM_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Cycle id."""
     state: Global___CycleState.ValueType
@@ -414,6 +481,8 @@ class Cycle(_message.Message):
     """One sentence when not SUCCEEDED."""
     demo: _builtins.bool
     """Whether prices and positions were simulated."""
+    result_problem: _builtins.str
+    """Why its result cannot be sent; empty when it can."""
     @_builtins.property
     def slot_time(self) -> _timestamp_pb2.Timestamp:
         """Slot of the schedule; absent for a request."""
@@ -438,6 +507,10 @@ class Cycle(_message.Message):
     def steps(self) -> _containers.RepeatedCompositeFieldContainer[Global___Step]:
         """Steps in order."""
 
+    @_builtins.property
+    def result_time(self) -> _timestamp_pb2.Timestamp:
+        """When its result was handed to xcom for those of deliver_to; unset while it is not, and when nobody asked for it."""
+
     def __init__(
         self,
         *,
@@ -453,10 +526,12 @@ class Cycle(_message.Message):
         epoch: _builtins.int = ...,
         message: _builtins.str = ...,
         demo: _builtins.bool = ...,
+        result_time: _timestamp_pb2.Timestamp | None = ...,
+        result_problem: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["created_time", b"created_time", "duration", b"duration", "ended_time", b"ended_time", "slot_time", b"slot_time", "started_time", b"started_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["created_time", b"created_time", "duration", b"duration", "ended_time", b"ended_time", "result_time", b"result_time", "slot_time", b"slot_time", "started_time", b"started_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "created_time", b"created_time", "demo", b"demo", "duration", b"duration", "ended_time", b"ended_time", "epoch", b"epoch", "id", b"id", "message", b"message", "slot_time", b"slot_time", "started_time", b"started_time", "state", b"state", "steps", b"steps"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "created_time", b"created_time", "demo", b"demo", "duration", b"duration", "ended_time", b"ended_time", "epoch", b"epoch", "id", b"id", "message", b"message", "result_problem", b"result_problem", "result_time", b"result_time", "slot_time", b"slot_time", "started_time", b"started_time", "state", b"state", "steps", b"steps"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -561,6 +636,158 @@ class Schedule(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Schedule: _TypeAlias = Schedule  # noqa: Y015
+
+@_typing.final
+class ReportColumn(_message.Message):
+    """A column of a section of a report."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    TITLE_FIELD_NUMBER: _builtins.int
+    UNIT_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Key in the rows."""
+    title: _builtins.str
+    """Heading for people."""
+    unit: _builtins.str
+    """Unit or kind of its values: usd, percent, ratio, seconds, milliseconds, time (RFC 3339), count, travel (percent),
+    level, state; empty is text.
+    """
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        title: _builtins.str = ...,
+        unit: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "title", b"title", "unit", b"unit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReportColumn: _TypeAlias = ReportColumn  # noqa: Y015
+
+@_typing.final
+class ReportSection(_message.Message):
+    """A part of a report: rows, or why there are none."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    TITLE_FIELD_NUMBER: _builtins.int
+    BASIS_FIELD_NUMBER: _builtins.int
+    READ_TIME_FIELD_NUMBER: _builtins.int
+    PROBLEM_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
+    COLUMNS_FIELD_NUMBER: _builtins.int
+    ROWS_FIELD_NUMBER: _builtins.int
+    TOTAL_COUNT_FIELD_NUMBER: _builtins.int
+    MORE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """changes, cycle, steps, totals, positions, hedges, alerts, deliveries, monitors, refused, ledger, chain or log."""
+    title: _builtins.str
+    """Heading for people."""
+    basis: Global___ReportBasis.ValueType
+    """Of which moment it is."""
+    problem: _builtins.str
+    """Why it was not read; empty unless NOT_READ."""
+    note: _builtins.str
+    """What else is to be known of it; may be empty."""
+    total_count: _builtins.int
+    """Rows there are, shown or not, >= 0; absent when that is not known."""
+    more: _builtins.bool
+    """Whether there are more rows than shown."""
+    @_builtins.property
+    def read_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was read."""
+
+    @_builtins.property
+    def columns(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReportColumn]:
+        """Columns in order."""
+
+    @_builtins.property
+    def rows(self) -> _containers.RepeatedCompositeFieldContainer[_struct_pb2.Struct]:
+        """The worst rows first, at most 100; what is not known is null."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        title: _builtins.str = ...,
+        basis: Global___ReportBasis.ValueType = ...,
+        read_time: _timestamp_pb2.Timestamp | None = ...,
+        problem: _builtins.str = ...,
+        note: _builtins.str = ...,
+        columns: _abc.Iterable[Global___ReportColumn] | None = ...,
+        rows: _abc.Iterable[_struct_pb2.Struct] | None = ...,
+        total_count: _builtins.int | None = ...,
+        more: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_total_count", b"_total_count", "read_time", b"read_time", "total_count", b"total_count"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_total_count", b"_total_count", "basis", b"basis", "columns", b"columns", "more", b"more", "name", b"name", "note", b"note", "problem", b"problem", "read_time", b"read_time", "rows", b"rows", "title", b"title", "total_count", b"total_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__total_count: _TypeAlias = _typing.Literal["total_count"]  # noqa: Y015
+    _WhichOneofArgType__total_count: _TypeAlias = _typing.Literal["_total_count", b"_total_count"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__total_count) -> _WhichOneofReturnType__total_count | None: ...
+
+Global___ReportSection: _TypeAlias = ReportSection  # noqa: Y015
+
+@_typing.final
+class Report(_message.Message):
+    """What happened in a cycle, and how things stood."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CYCLE_ID_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    DEMO_FIELD_NUMBER: _builtins.int
+    REPORT_TIME_FIELD_NUMBER: _builtins.int
+    HEADLINE_FIELD_NUMBER: _builtins.int
+    SECTIONS_FIELD_NUMBER: _builtins.int
+    LIGHT_LINE_FIELD_NUMBER: _builtins.int
+    HTML_FIELD_NUMBER: _builtins.int
+    cycle_id: _builtins.str
+    """Cycle id."""
+    state: Global___CycleState.ValueType
+    """State of the cycle."""
+    demo: _builtins.bool
+    """Whether prices and positions were simulated."""
+    headline: _builtins.str
+    """One sentence: how it stands."""
+    light_line: _builtins.str
+    """A line from REPORT_LIGHT_URL; empty unless that is set and answered."""
+    html: _builtins.str
+    """One self-contained HTML file of all of this; only with format HTML."""
+    @_builtins.property
+    def report_time(self) -> _timestamp_pb2.Timestamp:
+        """Made at."""
+
+    @_builtins.property
+    def sections(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReportSection]:
+        """Sections in order."""
+
+    def __init__(
+        self,
+        *,
+        cycle_id: _builtins.str = ...,
+        state: Global___CycleState.ValueType = ...,
+        demo: _builtins.bool = ...,
+        report_time: _timestamp_pb2.Timestamp | None = ...,
+        headline: _builtins.str = ...,
+        sections: _abc.Iterable[Global___ReportSection] | None = ...,
+        light_line: _builtins.str = ...,
+        html: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["report_time", b"report_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cycle_id", b"cycle_id", "demo", b"demo", "headline", b"headline", "html", b"html", "light_line", b"light_line", "report_time", b"report_time", "sections", b"sections", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Report: _TypeAlias = Report  # noqa: Y015
 
 @_typing.final
 class PlanDrillRequest(_message.Message):
@@ -698,21 +925,29 @@ class RunCycleRequest(_message.Message):
 
     STEPS_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    DELIVER_TO_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Same id again follows the same cycle; empty = a new one."""
     @_builtins.property
     def steps(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Steps by name, any case; empty = all. The order is always that of the cycle."""
 
+    @_builtins.property
+    def deliver_to(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Who hears how it ended, once: names of channels, or a mail address or web address that RESULT_ADDRESSES allows. Of
+        requests with the same request_id the first one counts.
+        """
+
     def __init__(
         self,
         *,
         steps: _abc.Iterable[_builtins.str] | None = ...,
         request_id: _builtins.str = ...,
+        deliver_to: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["request_id", b"request_id", "steps", b"steps"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deliver_to", b"deliver_to", "request_id", b"request_id", "steps", b"steps"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -758,21 +993,29 @@ class StartCycleRequest(_message.Message):
 
     STEPS_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    DELIVER_TO_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Same id again answers with the same cycle; empty = a new one."""
     @_builtins.property
     def steps(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Steps by name, any case; empty = all."""
 
+    @_builtins.property
+    def deliver_to(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Who hears how it ended, once: names of channels, or a mail address or web address that RESULT_ADDRESSES allows. Of
+        requests with the same request_id the first one counts.
+        """
+
     def __init__(
         self,
         *,
         steps: _abc.Iterable[_builtins.str] | None = ...,
         request_id: _builtins.str = ...,
+        deliver_to: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["request_id", b"request_id", "steps", b"steps"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deliver_to", b"deliver_to", "request_id", b"request_id", "steps", b"steps"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -988,6 +1231,32 @@ class ListEventsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListEventsResponse: _TypeAlias = ListEventsResponse  # noqa: Y015
+
+@_typing.final
+class GetReportRequest(_message.Message):
+    """Request of GetReport."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CYCLE_ID_FIELD_NUMBER: _builtins.int
+    FORMAT_FIELD_NUMBER: _builtins.int
+    cycle_id: _builtins.str
+    """Cycle id; "latest" is the newest one that has ended."""
+    format: Global___ReportFormat.ValueType
+    """What is wanted."""
+    def __init__(
+        self,
+        *,
+        cycle_id: _builtins.str = ...,
+        format: Global___ReportFormat.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cycle_id", b"cycle_id", "format", b"format"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetReportRequest: _TypeAlias = GetReportRequest  # noqa: Y015
 
 @_typing.final
 class ClearAllDataRequest(_message.Message):

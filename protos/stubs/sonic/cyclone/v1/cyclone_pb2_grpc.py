@@ -75,6 +75,11 @@ class CycloneServiceStub:
                 request_serializer=sonic_dot_cyclone_dot_v1_dot_cyclone__pb2.ListEventsRequest.SerializeToString,
                 response_deserializer=sonic_dot_cyclone_dot_v1_dot_cyclone__pb2.ListEventsResponse.FromString,
                 _registered_method=True)
+        self.GetReport = channel.unary_unary(
+                '/sonic.cyclone.v1.CycloneService/GetReport',
+                request_serializer=sonic_dot_cyclone_dot_v1_dot_cyclone__pb2.GetReportRequest.SerializeToString,
+                response_deserializer=sonic_dot_cyclone_dot_v1_dot_cyclone__pb2.Report.FromString,
+                _registered_method=True)
         self.ClearAllData = channel.unary_unary(
                 '/sonic.cyclone.v1.CycloneService/ClearAllData',
                 request_serializer=sonic_dot_cyclone_dot_v1_dot_cyclone__pb2.ClearAllDataRequest.SerializeToString,
@@ -88,14 +93,15 @@ class CycloneServiceServicer:
 
     def RunCycle(self, request, context):
         """Runs a cycle and streams its progress; the last message holds the summary. The reader may leave, the cycle goes on.
-        Fails with UNKNOWN_NAME.
+        Fails with UNKNOWN_NAME, ADDRESS_NOT_ALLOWED, CHANNEL_NOT_CONFIGURED, PEER_UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def StartCycle(self, request, context):
-        """Asks for a cycle and answers at once. Fails with UNKNOWN_NAME.
+        """Asks for a cycle and answers at once.
+        Fails with UNKNOWN_NAME, ADDRESS_NOT_ALLOWED, CHANNEL_NOT_CONFIGURED, PEER_UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -139,6 +145,14 @@ class CycloneServiceServicer:
     def ListEvents(self, request, context):
         """The log of cycles, newest first.
         Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, UNKNOWN_NAME, CYCLE_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetReport(self, request, context):
+        """What happened in a cycle that has started: the worst rows of everything it touched, bounded however much there is. A
+        service that does not answer leaves its section NOT_READ. Fails with CYCLE_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -194,6 +208,11 @@ def add_CycloneServiceServicer_to_server(servicer, server):
                     servicer.ListEvents,
                     request_deserializer=sonic_dot_cyclone_dot_v1_dot_cyclone__pb2.ListEventsRequest.FromString,
                     response_serializer=sonic_dot_cyclone_dot_v1_dot_cyclone__pb2.ListEventsResponse.SerializeToString,
+            ),
+            'GetReport': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetReport,
+                    request_deserializer=sonic_dot_cyclone_dot_v1_dot_cyclone__pb2.GetReportRequest.FromString,
+                    response_serializer=sonic_dot_cyclone_dot_v1_dot_cyclone__pb2.Report.SerializeToString,
             ),
             'ClearAllData': grpc.unary_unary_rpc_method_handler(
                     servicer.ClearAllData,
@@ -418,6 +437,33 @@ class CycloneService:
             '/sonic.cyclone.v1.CycloneService/ListEvents',
             sonic_dot_cyclone_dot_v1_dot_cyclone__pb2.ListEventsRequest.SerializeToString,
             sonic_dot_cyclone_dot_v1_dot_cyclone__pb2.ListEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetReport(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.cyclone.v1.CycloneService/GetReport',
+            sonic_dot_cyclone_dot_v1_dot_cyclone__pb2.GetReportRequest.SerializeToString,
+            sonic_dot_cyclone_dot_v1_dot_cyclone__pb2.Report.FromString,
             options,
             channel_credentials,
             insecure,

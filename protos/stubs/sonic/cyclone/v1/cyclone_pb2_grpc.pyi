@@ -18,10 +18,12 @@ class CycloneServiceStub:
     def __init__(self, channel: _aio.Channel) -> None: ...
     RunCycle: _aio.UnaryStreamMultiCallable[_cyclone_pb2.RunCycleRequest, _cyclone_pb2.RunCycleResponse]
     """Runs a cycle and streams its progress; the last message holds the summary. The reader may leave, the cycle goes on.
-    Fails with UNKNOWN_NAME.
+    Fails with UNKNOWN_NAME, ADDRESS_NOT_ALLOWED, CHANNEL_NOT_CONFIGURED, PEER_UNAVAILABLE.
     """
     StartCycle: _aio.UnaryUnaryMultiCallable[_cyclone_pb2.StartCycleRequest, _cyclone_pb2.Cycle]
-    """Asks for a cycle and answers at once. Fails with UNKNOWN_NAME."""
+    """Asks for a cycle and answers at once.
+    Fails with UNKNOWN_NAME, ADDRESS_NOT_ALLOWED, CHANNEL_NOT_CONFIGURED, PEER_UNAVAILABLE.
+    """
     GetCycle: _aio.UnaryUnaryMultiCallable[_cyclone_pb2.GetCycleRequest, _cyclone_pb2.Cycle]
     """One cycle. Fails with CYCLE_NOT_FOUND."""
     ListCycles: _aio.UnaryUnaryMultiCallable[_cyclone_pb2.ListCyclesRequest, _cyclone_pb2.ListCyclesResponse]
@@ -35,6 +37,10 @@ class CycloneServiceStub:
     ListEvents: _aio.UnaryUnaryMultiCallable[_cyclone_pb2.ListEventsRequest, _cyclone_pb2.ListEventsResponse]
     """The log of cycles, newest first.
     Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, UNKNOWN_NAME, CYCLE_NOT_FOUND.
+    """
+    GetReport: _aio.UnaryUnaryMultiCallable[_cyclone_pb2.GetReportRequest, _cyclone_pb2.Report]
+    """What happened in a cycle that has started: the worst rows of everything it touched, bounded however much there is. A
+    service that does not answer leaves its section NOT_READ. Fails with CYCLE_NOT_FOUND.
     """
     ClearAllData: _aio.UnaryUnaryMultiCallable[_cyclone_pb2.ClearAllDataRequest, _cyclone_pb2.ClearAllDataResponse]
     """Deletes prices, positions, hedges, alerts, runs, messages and cycles; wallets, thresholds, settings and the
@@ -51,7 +57,7 @@ class CycloneServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_cyclone_pb2.RunCycleRequest, _abc.AsyncIterator[_cyclone_pb2.RunCycleResponse]],
     ) -> _abc.AsyncIterator[_cyclone_pb2.RunCycleResponse]:
         """Runs a cycle and streams its progress; the last message holds the summary. The reader may leave, the cycle goes on.
-        Fails with UNKNOWN_NAME.
+        Fails with UNKNOWN_NAME, ADDRESS_NOT_ALLOWED, CHANNEL_NOT_CONFIGURED, PEER_UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod
@@ -60,7 +66,9 @@ class CycloneServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _cyclone_pb2.StartCycleRequest,
         context: _aio.ServicerContext[_cyclone_pb2.StartCycleRequest, _abc.Awaitable[_cyclone_pb2.Cycle]],
     ) -> _abc.Awaitable[_cyclone_pb2.Cycle]:
-        """Asks for a cycle and answers at once. Fails with UNKNOWN_NAME."""
+        """Asks for a cycle and answers at once.
+        Fails with UNKNOWN_NAME, ADDRESS_NOT_ALLOWED, CHANNEL_NOT_CONFIGURED, PEER_UNAVAILABLE.
+        """
 
     @_abc_1.abstractmethod
     def GetCycle(
@@ -110,6 +118,16 @@ class CycloneServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _abc.Awaitable[_cyclone_pb2.ListEventsResponse]:
         """The log of cycles, newest first.
         Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, UNKNOWN_NAME, CYCLE_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def GetReport(
+        self,
+        request: _cyclone_pb2.GetReportRequest,
+        context: _aio.ServicerContext[_cyclone_pb2.GetReportRequest, _abc.Awaitable[_cyclone_pb2.Report]],
+    ) -> _abc.Awaitable[_cyclone_pb2.Report]:
+        """What happened in a cycle that has started: the worst rows of everything it touched, bounded however much there is. A
+        service that does not answer leaves its section NOT_READ. Fails with CYCLE_NOT_FOUND.
         """
 
     @_abc_1.abstractmethod

@@ -1412,6 +1412,72 @@ class SendBatchRequest(_message.Message):
 Global___SendBatchRequest: _TypeAlias = SendBatchRequest  # noqa: Y015
 
 @_typing.final
+class Attachment(_message.Message):
+    """A file that goes along."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    MEDIA_TYPE_FIELD_NUMBER: _builtins.int
+    CONTENT_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """File name."""
+    media_type: _builtins.str
+    """What it is."""
+    content: _builtins.bytes
+    """The file itself, UTF-8 text."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        media_type: _builtins.str = ...,
+        content: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "media_type", b"media_type", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Attachment: _TypeAlias = Attachment  # noqa: Y015
+
+@_typing.final
+class SendDocumentRequest(_message.Message):
+    """Request of SendDocument."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    DESTINATIONS_FIELD_NUMBER: _builtins.int
+    ATTACHMENT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def message(self) -> Global___SendRequest:
+        """The message. Without its channels and with destinations it goes to those alone."""
+
+    @_builtins.property
+    def destinations(self) -> _containers.RepeatedCompositeFieldContainer[Global___ContactRoute]:
+        """Addresses that hear it, each on the channel that reaches it. An empty address is the channel's own."""
+
+    @_builtins.property
+    def attachment(self) -> Global___Attachment:
+        """The file; unset: none."""
+
+    def __init__(
+        self,
+        *,
+        message: Global___SendRequest | None = ...,
+        destinations: _abc.Iterable[Global___ContactRoute] | None = ...,
+        attachment: Global___Attachment | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["attachment", b"attachment", "message", b"message"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attachment", b"attachment", "destinations", b"destinations", "message", b"message"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SendDocumentRequest: _TypeAlias = SendDocumentRequest  # noqa: Y015
+
+@_typing.final
 class SendResult(_message.Message):
     """What became of one request of a batch."""
 
@@ -1525,6 +1591,8 @@ class ListMessagesRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     LEVEL_FIELD_NUMBER: _builtins.int
     SOURCE_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """Rows wanted: 0 = 50, more than 500 gives 500."""
     page_token: _builtins.str
@@ -1533,6 +1601,14 @@ class ListMessagesRequest(_message.Message):
     """Only this level."""
     source: _builtins.str
     """Only from this source."""
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """Only accepted at or after."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """Only accepted before."""
+
     def __init__(
         self,
         *,
@@ -1540,10 +1616,12 @@ class ListMessagesRequest(_message.Message):
         page_token: _builtins.str = ...,
         level: Global___Level.ValueType = ...,
         source: _builtins.str = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["level", b"level", "page_size", b"page_size", "page_token", b"page_token", "source", b"source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "level", b"level", "page_size", b"page_size", "page_token", b"page_token", "source", b"source", "start_time", b"start_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -45,6 +45,11 @@ class XComServiceStub:
                 request_serializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.SendBatchRequest.SerializeToString,
                 response_deserializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.SendBatchResponse.FromString,
                 _registered_method=True)
+        self.SendDocument = channel.unary_unary(
+                '/sonic.xcom.v1.XComService/SendDocument',
+                request_serializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.SendDocumentRequest.SerializeToString,
+                response_deserializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.Message.FromString,
+                _registered_method=True)
         self.GetMessage = channel.unary_unary(
                 '/sonic.xcom.v1.XComService/GetMessage',
                 request_serializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.GetMessageRequest.SerializeToString,
@@ -99,6 +104,15 @@ class XComServiceServicer:
     def SendBatch(self, request, context):
         """Several of Send in one transaction, in this order; each is answered by itself, as Send would.
         Fails as a whole, and stores nothing, with INVALID_FIELD when one breaks a rule of its fields.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SendDocument(self, request, context):
+        """A message as Send takes it, with a file for the channels that carry one (email) and with addresses of its own.
+        Again is the same. Fails with UNKNOWN_NAME, REQUEST_ID_REUSED, INVALID_FIELD, DESTINATION_REFUSED,
+        PRIVATE_KEY_REFUSED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -168,6 +182,11 @@ def add_XComServiceServicer_to_server(servicer, server):
                     servicer.SendBatch,
                     request_deserializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.SendBatchRequest.FromString,
                     response_serializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.SendBatchResponse.SerializeToString,
+            ),
+            'SendDocument': grpc.unary_unary_rpc_method_handler(
+                    servicer.SendDocument,
+                    request_deserializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.SendDocumentRequest.FromString,
+                    response_serializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.Message.SerializeToString,
             ),
             'GetMessage': grpc.unary_unary_rpc_method_handler(
                     servicer.GetMessage,
@@ -260,6 +279,33 @@ class XComService:
             '/sonic.xcom.v1.XComService/SendBatch',
             sonic_dot_xcom_dot_v1_dot_xcom__pb2.SendBatchRequest.SerializeToString,
             sonic_dot_xcom_dot_v1_dot_xcom__pb2.SendBatchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SendDocument(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.xcom.v1.XComService/SendDocument',
+            sonic_dot_xcom_dot_v1_dot_xcom__pb2.SendDocumentRequest.SerializeToString,
+            sonic_dot_xcom_dot_v1_dot_xcom__pb2.Message.FromString,
             options,
             channel_credentials,
             insecure,

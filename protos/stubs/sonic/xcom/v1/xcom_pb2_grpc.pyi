@@ -26,6 +26,11 @@ class XComServiceStub:
     """Several of Send in one transaction, in this order; each is answered by itself, as Send would.
     Fails as a whole, and stores nothing, with INVALID_FIELD when one breaks a rule of its fields.
     """
+    SendDocument: _aio.UnaryUnaryMultiCallable[_xcom_pb2.SendDocumentRequest, _xcom_pb2.Message]
+    """A message as Send takes it, with a file for the channels that carry one (email) and with addresses of its own.
+    Again is the same. Fails with UNKNOWN_NAME, REQUEST_ID_REUSED, INVALID_FIELD, DESTINATION_REFUSED,
+    PRIVATE_KEY_REFUSED.
+    """
     GetMessage: _aio.UnaryUnaryMultiCallable[_xcom_pb2.GetMessageRequest, _xcom_pb2.Message]
     """One message with its deliveries and their tries. Fails with MESSAGE_NOT_FOUND, INVALID_FIELD."""
     ListMessages: _aio.UnaryUnaryMultiCallable[_xcom_pb2.ListMessagesRequest, _xcom_pb2.ListMessagesResponse]
@@ -70,6 +75,17 @@ class XComServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _abc.Awaitable[_xcom_pb2.SendBatchResponse]:
         """Several of Send in one transaction, in this order; each is answered by itself, as Send would.
         Fails as a whole, and stores nothing, with INVALID_FIELD when one breaks a rule of its fields.
+        """
+
+    @_abc_1.abstractmethod
+    def SendDocument(
+        self,
+        request: _xcom_pb2.SendDocumentRequest,
+        context: _aio.ServicerContext[_xcom_pb2.SendDocumentRequest, _abc.Awaitable[_xcom_pb2.Message]],
+    ) -> _abc.Awaitable[_xcom_pb2.Message]:
+        """A message as Send takes it, with a file for the channels that carry one (email) and with addresses of its own.
+        Again is the same. Fails with UNKNOWN_NAME, REQUEST_ID_REUSED, INVALID_FIELD, DESTINATION_REFUSED,
+        PRIVATE_KEY_REFUSED.
         """
 
     @_abc_1.abstractmethod

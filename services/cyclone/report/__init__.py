@@ -1,0 +1,1 @@
+"""What happened in a cycle, as one document for people and one for programs."""

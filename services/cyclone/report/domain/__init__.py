@@ -1,0 +1,1 @@
+"""Sections, what changed, and the file made of them: pure."""
