@@ -17,6 +17,7 @@ from services.alerts.alerts.service.deaths import Deaths
 from services.alerts.alerts.service.delete import DeleteAlerts
 from services.alerts.alerts.service.ensure import EnsureAlerts
 from services.alerts.alerts.service.evaluate import EvaluateAlerts
+from services.alerts.alerts.service.previews import Previews
 from services.alerts.alerts.service.queries import AlertQueries
 from services.alerts.alerts.service.watch import AlertWatch
 from services.alerts.alerts.servicer import AlertsServicer, ReportsServicer, UseCases
@@ -206,7 +207,9 @@ def _servicers(
         AlertsByHand(cache, commits, peer, channels, edits, queries),
     )
     thresholds = ThresholdsServicer(
-        ThresholdEdits(cache, commits, channels), ThresholdFiles(cache, commits, channels)
+        ThresholdEdits(cache, commits, channels),
+        ThresholdFiles(cache, commits, channels),
+        Previews(cache),
     )
     return [
         (rpc.add_AlertsServiceServicer_to_server, AlertsServicer(cases, cache.clock)),

@@ -25,21 +25,24 @@ async def logs(
     cycle: Annotated[str, typer.Option(help="Only this cycle.")] = "",
     level: Annotated[str, typer.Option(help="Only this severity: info, warning, error.")] = "",
     source: Annotated[str, typer.Option(help="Only this step or service.")] = "",
+    text: Annotated[str, typer.Option(help="Only lines that hold this text.")] = "",
     limit: Annotated[int, typer.Option(min=1, max=_PAGE, help="Lines at the most.")] = 50,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
     json: Annotated[bool, typer.Option("--json", help="A JSON document a line.")] = False,
 ) -> None:
     """Show what the cycles said."""
-    request = pb.ListEventsRequest(page_size=_PAGE, cycle_id=cycle, severity=level.upper())
+    request = pb.ListEventsRequest(
+        page_size=_PAGE, cycle_id=cycle, severity=level.upper(), source=source, text=text
+    )
     last, wanted = 0, limit
     async with connected() as system:
         cyclone = await system.stub("cyclone", rpc.CycloneServiceStub)
         while True:
             page = await cyclone.ListEvents(request)
-            fresh = [one for one in page.events if one.id > last and source in ("", one.source)]
-            for event in reversed(fresh[:wanted]):
+            for event in reversed(page.events[:wanted]):
                 _show(event, json=json)
             last, wanted = max([last, *(one.id for one in page.events)]), _PAGE
+            request.after_id = last
             if not follow:
                 return
             await asyncio.sleep(_LOOK_SECONDS)

@@ -11,7 +11,15 @@ from typing import Protocol
 
 from services.cyclone.domain import cycle as cycles
 from services.cyclone.domain import schedule, steps
-from services.cyclone.domain.cycle import ENDED, Cycle, CycleEvent, CycleState, Event, Severity
+from services.cyclone.domain.cycle import (
+    ENDED,
+    Cycle,
+    CycleEvent,
+    CycleState,
+    Event,
+    EventFilter,
+    Severity,
+)
 from services.cyclone.domain.schedule import Lease, Setting
 from services.cyclone.store.lease import LeaseStore
 from services.cyclone.store.requests import RequestStore
@@ -181,21 +189,21 @@ class CycloneService:
             raise _changed()
         return await self.schedule()
 
-    async def events(
-        self, page_size: int, page_token: str, cycle_id: str, severity: str
-    ) -> Page[Event]:
+    async def events(self, page_size: int, page_token: str, wanted: EventFilter) -> Page[Event]:
         """Newest first. Raises CYCLE_NOT_FOUND, UNKNOWN_NAME."""
         known = [each.value for each in Severity]
-        wanted = choose(severity, known, field="severity") if severity else ""
-        context = paging.context("events", cycle_id, wanted)
+        severity = choose(wanted.severity, known, field="severity") if wanted.severity else ""
+        wanted = replace(wanted, severity=severity)
+        context = paging.context("events", wanted)
         request = paging.parse(page_size, page_token, context=context)
         async with self._begin() as store:
-            rows = await store.events(request, cycle_id, wanted)
+            rows = await store.events(request, wanted)
+            of_cycle = EventFilter(wanted.cycle_id)
             is_known = (
-                rows or not cycle_id or await store.events(PageRequest(1, None), cycle_id, "")
+                rows or not wanted.cycle_id or await store.events(PageRequest(1, None), of_cycle)
             )
         if not is_known:
-            await self.get(cycle_id)
+            await self.get(wanted.cycle_id)
         return paging.cut(rows, request, context, lambda event: (event.id,))
 
     async def clear(self, confirm: str, asked: Iterable[str]) -> dict[str, int]:

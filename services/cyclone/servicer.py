@@ -10,7 +10,7 @@ import grpc
 from sonic.cyclone.v1 import cyclone_pb2 as pb
 from sonic.cyclone.v1 import cyclone_pb2_grpc as rpc
 
-from services.cyclone.domain.cycle import ENDED, Cycle, CycleState, Step
+from services.cyclone.domain.cycle import ENDED, Cycle, CycleState, EventFilter, Step
 from services.cyclone.domain.schedule import Lease, Setting
 from services.cyclone.report.mapping import wire_report
 from services.cyclone.report.service import ReportService
@@ -87,7 +87,15 @@ class CycloneServicer(rpc.CycloneServiceServicer):
         self, request: pb.ListEventsRequest, context: Context
     ) -> pb.ListEventsResponse:
         page = await self._service.events(
-            request.page_size, request.page_token, request.cycle_id, request.severity
+            request.page_size,
+            request.page_token,
+            EventFilter(
+                request.cycle_id,
+                request.severity,
+                request.source,
+                request.text,
+                request.after_id,
+            ),
         )
         return pb.ListEventsResponse(
             events=[fill(pb.Event, event) for event in page.rows],

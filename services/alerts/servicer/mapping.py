@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
@@ -10,16 +11,27 @@ from typing import Any, TypeVar
 import grpc
 from sonic.alerts.v1 import alerts_pb2 as pb
 
+from services.alerts.alerts.domain.change_payload import side_name
+from services.alerts.alerts.domain.previews import PreviewedRow
 from services.alerts.alerts.domain.readings import Reading
 from services.alerts.alerts.domain.summaries import MetricSummary
 from services.alerts.alerts.domain.views import Alert
 from services.alerts.alerts.service.evaluate import Evaluated
+from services.alerts.alerts.service.previews import Previewed
 from services.alerts.alerts.service.queries import Summary
 from services.alerts.domain.kinds import METRICS, OF_PORTFOLIO, AlertClass, AlertType, Condition
 from services.alerts.ledger.domain.chain import Sealed
 from services.alerts.ledger.store.statistics import Statistics
 from services.alerts.price_rules.service import RuleEvent
-from services.alerts.thresholds.domain import CHANNELS, LIMITS, Scope, Threshold, check_scope
+from services.alerts.thresholds.domain import (
+    CHANNELS,
+    LIMITS,
+    Scope,
+    Threshold,
+    built_in,
+    check_scope,
+    scope_from_id,
+)
 from services.alerts.thresholds.service.edits import CHANGEABLE, ThresholdEdit, channel_names
 from shared.clock import micros_of
 from shared.codec import apply_mask, fill, from_timestamp, number
@@ -136,6 +148,10 @@ def _metric_message(metric: MetricSummary, names: Mapping[int, str]) -> pb.Metri
 
 def threshold_message(threshold: Threshold) -> pb.Threshold:
     scope = threshold.scope
+    metric, comes_with = METRICS[scope.type], built_in(scope)
+    defaults: dict[str, Any] = {
+        f"default_{name}": getattr(comes_with, name, None) for name in LIMITS
+    }
     return fill(
         pb.Threshold,
         threshold,
@@ -144,6 +160,48 @@ def threshold_message(threshold: Threshold) -> pb.Threshold:
         alert_class=scope.alert_class,
         condition=scope.condition,
         asset=scope.asset,
+        metric=metric.name,
+        opportunity=metric.opportunity,
+        has_default=comes_with is not None,
+        lowest_limit=_finite(metric.lowest),
+        highest_limit=_finite(metric.highest),
+        **defaults,
+    )
+
+
+def _finite(limit: float) -> float | None:
+    return limit if math.isfinite(limit) else None
+
+
+def previewed_limits(message: pb.Threshold) -> tuple[Scope, list[float | None]]:
+    """What a preview is about, by id or by type, condition and asset; UNKNOWN_NAME."""
+    scope = _scope(message) or scope_from_id(message.id)
+    if scope is None:
+        problem = "an id of a threshold, or type and condition, are needed"
+        raise invalid("threshold.id", problem, problem)
+    check_scope(scope)
+    return scope, [number(message, name) for name in LIMITS]
+
+
+def preview_message(found: Previewed) -> pb.ThresholdPreview:
+    return fill(
+        pb.ThresholdPreview,
+        found.preview,
+        raised=[_previewed(row, found) for row in found.preview.raised],
+        evaluated_time=moment_of(found.evaluated_micros),
+    )
+
+
+def _previewed(row: PreviewedRow, found: Previewed) -> pb.PreviewedSubject:
+    whose = found.subjects.get(row.subject_key)
+    if whose is None:
+        return fill(pb.PreviewedSubject, row)
+    return fill(
+        pb.PreviewedSubject,
+        row,
+        subject=whose.name if row.subject_key > 0 else "",
+        wallet=whose.wallet,
+        side=side_name(whose.side_sign, found.scope.alert_class),
     )
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +47,39 @@ class Scope:
         return "-".join(part for part in parts if part)
 
 
+class Limits(NamedTuple):
+    """In the metric's unit."""
+
+    low: float
+    medium: float
+    high: float
+
+
+# As the first migration writes them, and any after it that brings another type.
+_ABOVE: Mapping[AlertType, Limits] = {
+    AlertType.HEAT_INDEX: Limits(30, 40, 50),
+    AlertType.LIQUIDATION_PROBABILITY: Limits(0.05, 0.15, 0.3),
+    AlertType.PROFIT: Limits(10, 25, 50),
+    AlertType.TOTAL_PROFIT: Limits(25, 50, 75),
+    AlertType.TOTAL_VALUE: Limits(10000, 25000, 50000),
+    AlertType.TOTAL_SIZE: Limits(10000, 50000, 100000),
+    AlertType.AVG_LEVERAGE: Limits(2, 5, 10),
+    AlertType.TOTAL_HEAT: Limits(30, 40, 50),
+}
+_BELOW: Mapping[tuple[AlertType, str], Limits] = {
+    (AlertType.TRAVEL_PERCENT, ""): Limits(-20, -35, -50),
+    (AlertType.LIQUIDATION_DISTANCE, ""): Limits(10, 7, 5),
+    (AlertType.LIQUIDATION_DISTANCE, "ETH"): Limits(16, 11, 8),
+    (AlertType.LIQUIDATION_DISTANCE, "SOL"): Limits(14, 10, 7),
+    (AlertType.AVG_TRAVEL_PERCENT, ""): Limits(-10, -25, -50),
+    (AlertType.VALUE_TO_COLLATERAL_RATIO, ""): Limits(0.9, 0.7, 0.5),
+}
+_BUILT_IN: Mapping[Scope, Limits] = {
+    **{Scope(kind, Condition.ABOVE): limits for kind, limits in _ABOVE.items()},
+    **{Scope(kind, Condition.BELOW, asset): limits for (kind, asset), limits in _BELOW.items()},
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Threshold:
     """Limits in the metric's unit; None is no such limit."""
@@ -72,6 +106,11 @@ class Threshold:
             Level.HIGH: self.high_channels,
         }
         return by_level.get(level, ())
+
+
+def built_in(scope: Scope) -> Limits | None:
+    """The limits a threshold comes with; None when it does not come with the product."""
+    return _BUILT_IN.get(scope)
 
 
 def scope_from_id(id: str) -> Scope | None:
@@ -148,6 +187,10 @@ class ThresholdSet:
 
     def find(self, kind: int, asset: str) -> Threshold | None:
         return self._by_scope.get((kind, asset)) or self._by_scope.get((kind, ""))
+
+    def assets_of(self, kind: int) -> set[str]:
+        """Assets with a threshold of their own."""
+        return {asset for known, asset in self._by_scope if known == kind and asset}
 
     def tables(self, assets: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """Limits (kind, asset, 3) with NaN for none, and whether they judge (kind, asset)."""

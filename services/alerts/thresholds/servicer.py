@@ -5,15 +5,26 @@ from __future__ import annotations
 from sonic.alerts.v1 import alerts_pb2 as pb
 from sonic.alerts.v1 import alerts_pb2_grpc as rpc
 
-from services.alerts.servicer.mapping import Context, edit_of, new_threshold, threshold_message
+from services.alerts.alerts.service.previews import Previews
+from services.alerts.servicer.mapping import (
+    Context,
+    edit_of,
+    new_threshold,
+    preview_message,
+    previewed_limits,
+    threshold_message,
+)
 from services.alerts.thresholds.service.edits import ThresholdEdits
 from services.alerts.thresholds.service.files import ThresholdFiles
 
 
 class ThresholdsServicer(rpc.ThresholdsServiceServicer):
-    def __init__(self, limits: ThresholdEdits, exchange: ThresholdFiles) -> None:
+    def __init__(
+        self, limits: ThresholdEdits, exchange: ThresholdFiles, previews: Previews
+    ) -> None:
         self._limits = limits
         self._exchange = exchange
+        self._previews = previews
 
     async def ListThresholds(
         self, request: pb.ListThresholdsRequest, context: Context
@@ -32,6 +43,16 @@ class ThresholdsServicer(rpc.ThresholdsServiceServicer):
         self, request: pb.CreateThresholdRequest, context: Context
     ) -> pb.Threshold:
         return threshold_message(await self._limits.create(*new_threshold(request.threshold)))
+
+    async def ResetThreshold(
+        self, request: pb.ResetThresholdRequest, context: Context
+    ) -> pb.Threshold:
+        return threshold_message(await self._limits.reset(request.id, request.etag))
+
+    async def PreviewThreshold(
+        self, request: pb.PreviewThresholdRequest, context: Context
+    ) -> pb.ThresholdPreview:
+        return preview_message(await self._previews.show(*previewed_limits(request.threshold)))
 
     async def DeleteThreshold(
         self, request: pb.DeleteThresholdRequest, context: Context

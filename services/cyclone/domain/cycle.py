@@ -114,6 +114,17 @@ class Event:
     id: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class EventFilter:
+    """Which events; empty is any. `source` and `text` in any case, ids above `after_id`."""
+
+    cycle_id: str = ""
+    severity: str = ""
+    source: str = ""
+    text: str = ""
+    after_id: int = 0
+
+
 class CycleEvent(Enum):
     TAKE = "TAKE"
     ASK_CANCEL = "ASK_CANCEL"

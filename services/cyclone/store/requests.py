@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from sqlalchemy import Label, literal_column, select
+from sqlalchemy import Label, func, literal_column, select
 
-from services.cyclone.domain.cycle import Cycle, CycleState, Event
+from services.cyclone.domain.cycle import Cycle, CycleState, Event, EventFilter
 from services.cyclone.store.rows import (
     CYCLE_NAMES,
     INSERT_EVENTS,
@@ -106,13 +106,19 @@ class RequestStore:
         """Asks its owner to stop; False when it is not running any more."""
         return bool(await self._transaction.fetch(_CANCEL_RUNNING, id=id))
 
-    async def events(self, page: PageRequest, cycle_id: str, severity: str) -> Sequence[Event]:
+    async def events(self, page: PageRequest, wanted: EventFilter) -> Sequence[Event]:
         """Newest first, one more than the page holds."""
         query = select(event)
-        if cycle_id:
-            query = query.where(event.c.cycle_id == cycle_id)
-        if severity:
-            query = query.where(event.c.severity == severity)
+        if wanted.cycle_id:
+            query = query.where(event.c.cycle_id == wanted.cycle_id)
+        if wanted.severity:
+            query = query.where(event.c.severity == wanted.severity)
+        if wanted.source:
+            query = query.where(func.lower(event.c.source) == wanted.source.lower())
+        if wanted.text:
+            query = query.where(event.c.message.icontains(wanted.text, autoescape=True))
+        if wanted.after_id:
+            query = query.where(event.c.id > wanted.after_id)
         query = apply(query, [(event.c.id, "desc")], page.after, page.size)
         return [rows.read(Event, row) for row in await self._transaction.fetch(query)]
 

@@ -381,6 +381,27 @@ async def test_cycles_and_events_are_listed_newest_first_in_pages(house: House) 
         await stub.ListEvents(pb.ListEventsRequest(cycle_id="nope"))
 
 
+async def test_events_are_found_by_source_by_text_and_since_the_last_one_seen(house: House) -> None:
+    stub = await house.start()
+    await house.run(stub, "NOTIFY")
+
+    async def found(**wanted: object) -> list[pb.Event]:
+        return list((await stub.ListEvents(pb.ListEventsRequest(**wanted))).events)
+
+    everything = await found()
+    assert {event.source for event in everything} == {"cycle", "NOTIFY"}
+    assert [event.source for event in await found(source="notify")] == ["NOTIFY"]
+    words = everything[0].message[2:9]
+    assert everything[0].id in [event.id for event in await found(text=words.upper())]
+    assert await found(text="100%_") == []
+    newest = everything[0].id
+    assert await found(after_id=newest) == []
+    await house.run(stub, "NOTIFY")
+    assert {event.id for event in await found(after_id=newest)} == {
+        event.id for event in await found() if event.id > newest
+    }
+
+
 async def test_requests_made_together_run_one_after_the_other(house: House) -> None:
     stub = await house.start()
     cycles = await asyncio.gather(*(house.run(stub, "NOTIFY") for _ in range(5)))

@@ -17,6 +17,7 @@ from services.alerts.thresholds.domain import (
     LIMITS,
     Scope,
     Threshold,
+    built_in,
     check_limits,
     check_scope,
     scope_from_id,
@@ -71,9 +72,7 @@ class ThresholdEdits:
             if present is None:
                 check_scope_asset(before.scope, written.snapshot, "threshold.asset")
             if edit.etag and edit.etag != before.etag:
-                raise Conflict(
-                    "ETAG_MISMATCH", "the threshold changed since it was read; read it again"
-                )
+                raise _overtaken()
             after = replace(before, **edit.values, revision=before.revision + 1, updated_time=now)
             check_limits(after, present)
             await written.store.thresholds.write(after)
@@ -98,6 +97,31 @@ class ThresholdEdits:
             await commit(written, [entry(None, made, now)])
         return made
 
+    async def reset(self, id: str, etag: str) -> Threshold:
+        """As the product comes with it. THRESHOLD_NOT_FOUND, THRESHOLD_HAS_NO_DEFAULT,
+        ETAG_MISMATCH.
+        """
+        now = self._cache.clock.now()
+        scope = scope_from_id(id)
+        limits = None if scope is None else built_in(scope)
+        async with self._commits.edit() as written:
+            present = await written.store.thresholds.get(id)
+            if scope is None or (present is None and limits is None):
+                raise NotFound("THRESHOLD_NOT_FOUND", f"no threshold {id[:80]!r}")
+            if limits is None:
+                raise FailedPrecondition(
+                    "THRESHOLD_HAS_NO_DEFAULT",
+                    "this threshold was added by hand: delete it, and that of every asset holds",
+                )
+            before = present or _empty(scope, now)
+            if etag and etag != before.etag:
+                raise _overtaken()
+            revision = before.revision + 1
+            after = replace(_empty(scope, now), **limits._asdict(), revision=revision)
+            await written.store.thresholds.write(after)
+            await commit(written, [entry(present, after, now)])
+        return after
+
     async def delete(self, id: str, etag: str) -> None:
         """The one of an asset. THRESHOLD_NOT_FOUND, THRESHOLD_IS_DEFAULT, ETAG_MISMATCH."""
         now = self._cache.clock.now()
@@ -106,9 +130,7 @@ class ThresholdEdits:
             if before is None:
                 raise NotFound("THRESHOLD_NOT_FOUND", f"no threshold {id[:80]!r}")
             if etag and etag != before.etag:
-                raise Conflict(
-                    "ETAG_MISMATCH", "the threshold changed since it was read; read it again"
-                )
+                raise _overtaken()
             if not before.scope.asset:
                 raise FailedPrecondition(
                     "THRESHOLD_IS_DEFAULT",
@@ -153,6 +175,10 @@ def _missing(edit: ThresholdEdit, scope: Scope | None, now: datetime) -> Thresho
         raise NotFound("THRESHOLD_NOT_FOUND", f"no threshold {edit.id[:80]!r}")
     check_scope(scope)
     return _empty(scope, now)
+
+
+def _overtaken() -> Conflict:
+    return Conflict("ETAG_MISMATCH", "the threshold changed since it was read; read it again")
 
 
 def _empty(scope: Scope, now: datetime) -> Threshold:

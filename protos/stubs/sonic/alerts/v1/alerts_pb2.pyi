@@ -430,6 +430,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_DIGEST_NOT_FOUND: _ErrorReason.ValueType  # 24
     """No digest with this id."""
+    ERROR_REASON_THRESHOLD_HAS_NO_DEFAULT: _ErrorReason.ValueType  # 25
+    """A threshold that somebody added has nothing to go back to: delete it."""
     ERROR_REASON_LEDGER_KEY_MISSING: _ErrorReason.ValueType  # 40
     """The key that wrote the ledger is not here; the message says where it belongs."""
     ERROR_REASON_LEDGER_FOLDER_MISSING: _ErrorReason.ValueType  # 41
@@ -502,6 +504,8 @@ the clocks disagree.
 """
 ERROR_REASON_DIGEST_NOT_FOUND: ErrorReason.ValueType  # 24
 """No digest with this id."""
+ERROR_REASON_THRESHOLD_HAS_NO_DEFAULT: ErrorReason.ValueType  # 25
+"""A threshold that somebody added has nothing to go back to: delete it."""
 ERROR_REASON_LEDGER_KEY_MISSING: ErrorReason.ValueType  # 40
 """The key that wrote the ledger is not here; the message says where it belongs."""
 ERROR_REASON_LEDGER_FOLDER_MISSING: ErrorReason.ValueType  # 41
@@ -725,6 +729,14 @@ class Threshold(_message.Message):
     HIGH_CHANNELS_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     UPDATED_TIME_FIELD_NUMBER: _builtins.int
+    METRIC_FIELD_NUMBER: _builtins.int
+    LOWEST_LIMIT_FIELD_NUMBER: _builtins.int
+    HIGHEST_LIMIT_FIELD_NUMBER: _builtins.int
+    HAS_DEFAULT_FIELD_NUMBER: _builtins.int
+    DEFAULT_LOW_FIELD_NUMBER: _builtins.int
+    DEFAULT_MEDIUM_FIELD_NUMBER: _builtins.int
+    DEFAULT_HIGH_FIELD_NUMBER: _builtins.int
+    OPPORTUNITY_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Threshold id, e.g. LIQUIDATION_DISTANCE-POSITION-BELOW-ETH."""
     type: Global___AlertType.ValueType
@@ -745,6 +757,22 @@ class Threshold(_message.Message):
     """Whether it judges."""
     etag: _builtins.str
     """Changes with every edit; send it back to refuse lost updates."""
+    metric: _builtins.str
+    """Name of the metric with its unit, e.g. heat_index. Output only, as all that follows."""
+    lowest_limit: _builtins.float
+    """The least a limit may be, in the metric's unit; absent when there is none."""
+    highest_limit: _builtins.float
+    """The most a limit may be; absent when there is none."""
+    has_default: _builtins.bool
+    """Whether this threshold comes with the product, so that ResetThreshold knows what it was."""
+    default_low: _builtins.float
+    """Limit of LOW as it comes with the product."""
+    default_medium: _builtins.float
+    """Limit of MEDIUM as it comes with the product."""
+    default_high: _builtins.float
+    """Limit of HIGH as it comes with the product."""
+    opportunity: _builtins.bool
+    """Whether reaching it is news, which rings nobody, and not danger."""
     @_builtins.property
     def low_channels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Channels for LOW; empty = the level map of xcom."""
@@ -778,25 +806,179 @@ class Threshold(_message.Message):
         high_channels: _abc.Iterable[_builtins.str] | None = ...,
         etag: _builtins.str = ...,
         updated_time: _timestamp_pb2.Timestamp | None = ...,
+        metric: _builtins.str = ...,
+        lowest_limit: _builtins.float | None = ...,
+        highest_limit: _builtins.float | None = ...,
+        has_default: _builtins.bool = ...,
+        default_low: _builtins.float | None = ...,
+        default_medium: _builtins.float | None = ...,
+        default_high: _builtins.float | None = ...,
+        opportunity: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_high", b"_high", "_low", b"_low", "_medium", b"_medium", "high", b"high", "low", b"low", "medium", b"medium", "updated_time", b"updated_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_default_high", b"_default_high", "_default_low", b"_default_low", "_default_medium", b"_default_medium", "_high", b"_high", "_highest_limit", b"_highest_limit", "_low", b"_low", "_lowest_limit", b"_lowest_limit", "_medium", b"_medium", "default_high", b"default_high", "default_low", b"default_low", "default_medium", b"default_medium", "high", b"high", "highest_limit", b"highest_limit", "low", b"low", "lowest_limit", b"lowest_limit", "medium", b"medium", "updated_time", b"updated_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_high", b"_high", "_low", b"_low", "_medium", b"_medium", "alert_class", b"alert_class", "asset", b"asset", "condition", b"condition", "enabled", b"enabled", "etag", b"etag", "high", b"high", "high_channels", b"high_channels", "id", b"id", "low", b"low", "low_channels", b"low_channels", "medium", b"medium", "medium_channels", b"medium_channels", "type", b"type", "updated_time", b"updated_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_default_high", b"_default_high", "_default_low", b"_default_low", "_default_medium", b"_default_medium", "_high", b"_high", "_highest_limit", b"_highest_limit", "_low", b"_low", "_lowest_limit", b"_lowest_limit", "_medium", b"_medium", "alert_class", b"alert_class", "asset", b"asset", "condition", b"condition", "default_high", b"default_high", "default_low", b"default_low", "default_medium", b"default_medium", "enabled", b"enabled", "etag", b"etag", "has_default", b"has_default", "high", b"high", "high_channels", b"high_channels", "highest_limit", b"highest_limit", "id", b"id", "low", b"low", "low_channels", b"low_channels", "lowest_limit", b"lowest_limit", "medium", b"medium", "medium_channels", b"medium_channels", "metric", b"metric", "opportunity", b"opportunity", "type", b"type", "updated_time", b"updated_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__default_high: _TypeAlias = _typing.Literal["default_high"]  # noqa: Y015
+    _WhichOneofArgType__default_high: _TypeAlias = _typing.Literal["_default_high", b"_default_high"]  # noqa: Y015
+    _WhichOneofReturnType__default_low: _TypeAlias = _typing.Literal["default_low"]  # noqa: Y015
+    _WhichOneofArgType__default_low: _TypeAlias = _typing.Literal["_default_low", b"_default_low"]  # noqa: Y015
+    _WhichOneofReturnType__default_medium: _TypeAlias = _typing.Literal["default_medium"]  # noqa: Y015
+    _WhichOneofArgType__default_medium: _TypeAlias = _typing.Literal["_default_medium", b"_default_medium"]  # noqa: Y015
     _WhichOneofReturnType__high: _TypeAlias = _typing.Literal["high"]  # noqa: Y015
     _WhichOneofArgType__high: _TypeAlias = _typing.Literal["_high", b"_high"]  # noqa: Y015
+    _WhichOneofReturnType__highest_limit: _TypeAlias = _typing.Literal["highest_limit"]  # noqa: Y015
+    _WhichOneofArgType__highest_limit: _TypeAlias = _typing.Literal["_highest_limit", b"_highest_limit"]  # noqa: Y015
     _WhichOneofReturnType__low: _TypeAlias = _typing.Literal["low"]  # noqa: Y015
     _WhichOneofArgType__low: _TypeAlias = _typing.Literal["_low", b"_low"]  # noqa: Y015
+    _WhichOneofReturnType__lowest_limit: _TypeAlias = _typing.Literal["lowest_limit"]  # noqa: Y015
+    _WhichOneofArgType__lowest_limit: _TypeAlias = _typing.Literal["_lowest_limit", b"_lowest_limit"]  # noqa: Y015
     _WhichOneofReturnType__medium: _TypeAlias = _typing.Literal["medium"]  # noqa: Y015
     _WhichOneofArgType__medium: _TypeAlias = _typing.Literal["_medium", b"_medium"]  # noqa: Y015
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__default_high) -> _WhichOneofReturnType__default_high | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__default_low) -> _WhichOneofReturnType__default_low | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__default_medium) -> _WhichOneofReturnType__default_medium | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__high) -> _WhichOneofReturnType__high | None: ...
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__highest_limit) -> _WhichOneofReturnType__highest_limit | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__low) -> _WhichOneofReturnType__low | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__lowest_limit) -> _WhichOneofReturnType__lowest_limit | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__medium) -> _WhichOneofReturnType__medium | None: ...
 
 Global___Threshold: _TypeAlias = Threshold  # noqa: Y015
+
+@_typing.final
+class PreviewedSubject(_message.Message):
+    """One subject that a threshold would raise."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    ASSET_FIELD_NUMBER: _builtins.int
+    WALLET_FIELD_NUMBER: _builtins.int
+    SIDE_FIELD_NUMBER: _builtins.int
+    LEVEL_FIELD_NUMBER: _builtins.int
+    PRESENT_LEVEL_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    STALE_FIELD_NUMBER: _builtins.int
+    subject: _builtins.str
+    """Position id; empty for the portfolio."""
+    asset: _builtins.str
+    """Asset; empty without one."""
+    wallet: _builtins.str
+    """Wallet name of the position, or empty."""
+    side: _builtins.str
+    """Side of the position: LONG, SHORT, UNKNOWN, or empty."""
+    level: Global___Level.ValueType
+    """Level its last reading would have."""
+    present_level: Global___Level.ValueType
+    """Level it has now."""
+    value: _builtins.float
+    """Last reading, in the metric's unit."""
+    stale: _builtins.bool
+    """Whether the reading is old."""
+    def __init__(
+        self,
+        *,
+        subject: _builtins.str = ...,
+        asset: _builtins.str = ...,
+        wallet: _builtins.str = ...,
+        side: _builtins.str = ...,
+        level: Global___Level.ValueType = ...,
+        present_level: Global___Level.ValueType = ...,
+        value: _builtins.float | None = ...,
+        stale: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_value", b"_value", "value", b"value"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_value", b"_value", "asset", b"asset", "level", b"level", "present_level", b"present_level", "side", b"side", "stale", b"stale", "subject", b"subject", "value", b"value", "wallet", b"wallet"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__value: _TypeAlias = _typing.Literal["value"]  # noqa: Y015
+    _WhichOneofArgType__value: _TypeAlias = _typing.Literal["_value", b"_value"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__value) -> _WhichOneofReturnType__value | None: ...
+
+Global___PreviewedSubject: _TypeAlias = PreviewedSubject  # noqa: Y015
+
+@_typing.final
+class ThresholdPreview(_message.Message):
+    """What limits would make of the last readings. A level that falls waits for two observations beyond its margin, which is
+    not counted here.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class LevelCountEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    ALERT_COUNT_FIELD_NUMBER: _builtins.int
+    UNKNOWN_COUNT_FIELD_NUMBER: _builtins.int
+    LEVEL_COUNT_FIELD_NUMBER: _builtins.int
+    RAISED_COUNT_FIELD_NUMBER: _builtins.int
+    CHANGED_COUNT_FIELD_NUMBER: _builtins.int
+    RAISED_FIELD_NUMBER: _builtins.int
+    EVALUATED_TIME_FIELD_NUMBER: _builtins.int
+    alert_count: _builtins.int
+    """Alerts that this threshold judges, >= 0: those of an asset with limits of its own are judged by those."""
+    unknown_count: _builtins.int
+    """Alerts without a reading, >= 0: nothing can be said of them."""
+    raised_count: _builtins.int
+    """Alerts that would stand above NORMAL, >= 0."""
+    changed_count: _builtins.int
+    """Alerts whose level would be another than now, >= 0."""
+    @_builtins.property
+    def level_count(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """Alerts with a reading by the name of the level it would have."""
+
+    @_builtins.property
+    def raised(self) -> _containers.RepeatedCompositeFieldContainer[Global___PreviewedSubject]:
+        """The first 20 of the raised ones, highest level first, then worst reading."""
+
+    @_builtins.property
+    def evaluated_time(self) -> _timestamp_pb2.Timestamp:
+        """When the readings were made; unset = nothing was evaluated yet."""
+
+    def __init__(
+        self,
+        *,
+        alert_count: _builtins.int = ...,
+        unknown_count: _builtins.int = ...,
+        level_count: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        raised_count: _builtins.int = ...,
+        changed_count: _builtins.int = ...,
+        raised: _abc.Iterable[Global___PreviewedSubject] | None = ...,
+        evaluated_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["evaluated_time", b"evaluated_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alert_count", b"alert_count", "changed_count", b"changed_count", "evaluated_time", b"evaluated_time", "level_count", b"level_count", "raised", b"raised", "raised_count", b"raised_count", "unknown_count", b"unknown_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ThresholdPreview: _TypeAlias = ThresholdPreview  # noqa: Y015
 
 @_typing.final
 class LedgerEntry(_message.Message):
@@ -3276,6 +3458,56 @@ class DeleteThresholdResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DeleteThresholdResponse: _TypeAlias = DeleteThresholdResponse  # noqa: Y015
+
+@_typing.final
+class ResetThresholdRequest(_message.Message):
+    """Request of ResetThreshold."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Threshold id."""
+    etag: _builtins.str
+    """As read before; empty = whatever it is now."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        etag: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "id", b"id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResetThresholdRequest: _TypeAlias = ResetThresholdRequest  # noqa: Y015
+
+@_typing.final
+class PreviewThresholdRequest(_message.Message):
+    """Request of PreviewThreshold."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    THRESHOLD_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def threshold(self) -> Global___Threshold:
+        """id (or type, condition and asset) and the limits to look at."""
+
+    def __init__(
+        self,
+        *,
+        threshold: Global___Threshold | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["threshold", b"threshold"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["threshold", b"threshold"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PreviewThresholdRequest: _TypeAlias = PreviewThresholdRequest  # noqa: Y015
 
 @_typing.final
 class ExportThresholdsRequest(_message.Message):

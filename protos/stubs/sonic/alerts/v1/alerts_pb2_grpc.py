@@ -1271,6 +1271,16 @@ class ThresholdsServiceStub:
                 request_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.DeleteThresholdRequest.SerializeToString,
                 response_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.DeleteThresholdResponse.FromString,
                 _registered_method=True)
+        self.ResetThreshold = channel.unary_unary(
+                '/sonic.alerts.v1.ThresholdsService/ResetThreshold',
+                request_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.ResetThresholdRequest.SerializeToString,
+                response_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.Threshold.FromString,
+                _registered_method=True)
+        self.PreviewThreshold = channel.unary_unary(
+                '/sonic.alerts.v1.ThresholdsService/PreviewThreshold',
+                request_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.PreviewThresholdRequest.SerializeToString,
+                response_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.ThresholdPreview.FromString,
+                _registered_method=True)
         self.ExportThresholds = channel.unary_unary(
                 '/sonic.alerts.v1.ThresholdsService/ExportThresholds',
                 request_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.ExportThresholdsRequest.SerializeToString,
@@ -1318,6 +1328,22 @@ class ThresholdsServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ResetThreshold(self, request, context):
+        """Limits, channels and enabled as they come with the product; one of an asset that was deleted is made again.
+        Fails with THRESHOLD_NOT_FOUND, THRESHOLD_HAS_NO_DEFAULT, ETAG_MISMATCH.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PreviewThreshold(self, request, context):
+        """What these limits would raise by the last readings; nothing is changed, nobody is told.
+        Fails with LIMITS_OUT_OF_ORDER, UNKNOWN_NAME, INVALID_FIELD, NOT_FINITE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ExportThresholds(self, request, context):
         """All thresholds as JSON.
         """
@@ -1355,6 +1381,16 @@ def add_ThresholdsServiceServicer_to_server(servicer, server):
                     servicer.DeleteThreshold,
                     request_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.DeleteThresholdRequest.FromString,
                     response_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.DeleteThresholdResponse.SerializeToString,
+            ),
+            'ResetThreshold': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResetThreshold,
+                    request_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.ResetThresholdRequest.FromString,
+                    response_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.Threshold.SerializeToString,
+            ),
+            'PreviewThreshold': grpc.unary_unary_rpc_method_handler(
+                    servicer.PreviewThreshold,
+                    request_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.PreviewThresholdRequest.FromString,
+                    response_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.ThresholdPreview.SerializeToString,
             ),
             'ExportThresholds': grpc.unary_unary_rpc_method_handler(
                     servicer.ExportThresholds,
@@ -1476,6 +1512,60 @@ class ThresholdsService:
             '/sonic.alerts.v1.ThresholdsService/DeleteThreshold',
             sonic_dot_alerts_dot_v1_dot_alerts__pb2.DeleteThresholdRequest.SerializeToString,
             sonic_dot_alerts_dot_v1_dot_alerts__pb2.DeleteThresholdResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResetThreshold(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.alerts.v1.ThresholdsService/ResetThreshold',
+            sonic_dot_alerts_dot_v1_dot_alerts__pb2.ResetThresholdRequest.SerializeToString,
+            sonic_dot_alerts_dot_v1_dot_alerts__pb2.Threshold.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PreviewThreshold(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.alerts.v1.ThresholdsService/PreviewThreshold',
+            sonic_dot_alerts_dot_v1_dot_alerts__pb2.PreviewThresholdRequest.SerializeToString,
+            sonic_dot_alerts_dot_v1_dot_alerts__pb2.ThresholdPreview.FromString,
             options,
             channel_credentials,
             insecure,

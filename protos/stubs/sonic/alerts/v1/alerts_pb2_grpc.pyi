@@ -380,6 +380,14 @@ class ThresholdsServiceStub:
     """Deletes the threshold of an asset; the one for every asset holds again. Fails with THRESHOLD_NOT_FOUND,
     THRESHOLD_IS_DEFAULT, ETAG_MISMATCH.
     """
+    ResetThreshold: _aio.UnaryUnaryMultiCallable[_alerts_pb2.ResetThresholdRequest, _alerts_pb2.Threshold]
+    """Limits, channels and enabled as they come with the product; one of an asset that was deleted is made again.
+    Fails with THRESHOLD_NOT_FOUND, THRESHOLD_HAS_NO_DEFAULT, ETAG_MISMATCH.
+    """
+    PreviewThreshold: _aio.UnaryUnaryMultiCallable[_alerts_pb2.PreviewThresholdRequest, _alerts_pb2.ThresholdPreview]
+    """What these limits would raise by the last readings; nothing is changed, nobody is told.
+    Fails with LIMITS_OUT_OF_ORDER, UNKNOWN_NAME, INVALID_FIELD, NOT_FINITE.
+    """
     ExportThresholds: _aio.UnaryUnaryMultiCallable[_alerts_pb2.ExportThresholdsRequest, _alerts_pb2.ThresholdsFile]
     """All thresholds as JSON."""
     ImportThresholds: _aio.UnaryUnaryMultiCallable[_alerts_pb2.ImportThresholdsRequest, _alerts_pb2.ImportThresholdsResponse]
@@ -426,6 +434,26 @@ class ThresholdsServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _abc.Awaitable[_alerts_pb2.DeleteThresholdResponse]:
         """Deletes the threshold of an asset; the one for every asset holds again. Fails with THRESHOLD_NOT_FOUND,
         THRESHOLD_IS_DEFAULT, ETAG_MISMATCH.
+        """
+
+    @_abc_1.abstractmethod
+    def ResetThreshold(
+        self,
+        request: _alerts_pb2.ResetThresholdRequest,
+        context: _aio.ServicerContext[_alerts_pb2.ResetThresholdRequest, _abc.Awaitable[_alerts_pb2.Threshold]],
+    ) -> _abc.Awaitable[_alerts_pb2.Threshold]:
+        """Limits, channels and enabled as they come with the product; one of an asset that was deleted is made again.
+        Fails with THRESHOLD_NOT_FOUND, THRESHOLD_HAS_NO_DEFAULT, ETAG_MISMATCH.
+        """
+
+    @_abc_1.abstractmethod
+    def PreviewThreshold(
+        self,
+        request: _alerts_pb2.PreviewThresholdRequest,
+        context: _aio.ServicerContext[_alerts_pb2.PreviewThresholdRequest, _abc.Awaitable[_alerts_pb2.ThresholdPreview]],
+    ) -> _abc.Awaitable[_alerts_pb2.ThresholdPreview]:
+        """What these limits would raise by the last readings; nothing is changed, nobody is told.
+        Fails with LIMITS_OUT_OF_ORDER, UNKNOWN_NAME, INVALID_FIELD, NOT_FINITE.
         """
 
     @_abc_1.abstractmethod

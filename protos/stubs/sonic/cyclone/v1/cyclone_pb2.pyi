@@ -1180,6 +1180,9 @@ class ListEventsRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     CYCLE_ID_FIELD_NUMBER: _builtins.int
     SEVERITY_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    AFTER_ID_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """Rows wanted: 0 = 50, more than 500 gives 500."""
     page_token: _builtins.str
@@ -1188,6 +1191,12 @@ class ListEventsRequest(_message.Message):
     """Only this cycle."""
     severity: _builtins.str
     """Only this severity, any case."""
+    source: _builtins.str
+    """Only this step or service, as `source` says it, any case."""
+    text: _builtins.str
+    """Only those whose sentence holds this text, any case."""
+    after_id: _builtins.int
+    """Only rows with a higher number: what came since the last one that was seen."""
     def __init__(
         self,
         *,
@@ -1195,10 +1204,13 @@ class ListEventsRequest(_message.Message):
         page_token: _builtins.str = ...,
         cycle_id: _builtins.str = ...,
         severity: _builtins.str = ...,
+        source: _builtins.str = ...,
+        text: _builtins.str = ...,
+        after_id: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cycle_id", b"cycle_id", "page_size", b"page_size", "page_token", b"page_token", "severity", b"severity"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_id", b"after_id", "cycle_id", b"cycle_id", "page_size", b"page_size", "page_token", b"page_token", "severity", b"severity", "source", b"source", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
