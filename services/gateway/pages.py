@@ -31,7 +31,16 @@ _KINDS = {
 # withdrawals is its own.
 _SHELL = "/web/index.html"
 _WITHDRAWALS = {"/withdrawals": "/web/withdrawals.html"}
-PAGES = ("/", "/positions", "/positions/{id}", "/alerts")
+PAGES = (
+    "/",
+    "/positions",
+    "/positions/{id}",
+    "/alerts",
+    "/thresholds",
+    "/rules",
+    "/monitors",
+    "/deliveries",
+)
 _PATTERNS = [(page, re.compile(re.sub(r"\{\w+\}", "[^/]+", page))) for page in PAGES]
 _DOCUMENT = "/openapi.json"
 

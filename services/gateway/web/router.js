@@ -40,6 +40,10 @@ export const ROUTES = [
   { path: "/positions", name: "positions", label: "Positions" },
   { path: "/positions/{id}", name: "position", under: "/positions" },
   { path: "/alerts", name: "alerts", label: "Alerts" },
+  { path: "/thresholds", name: "thresholds", label: "Thresholds" },
+  { path: "/rules", name: "rules", label: "Price rules" },
+  { path: "/monitors", name: "monitors", label: "Monitors" },
+  { path: "/deliveries", name: "deliveries", label: "Deliveries" },
 ];
 
 const compiled = ROUTES.map((route) => ({
