@@ -40,6 +40,13 @@ PAGES = (
     "/rules",
     "/monitors",
     "/deliveries",
+    "/hedges",
+    "/wallets",
+    "/cycles",
+    "/cycles/{id}",
+    "/prices",
+    "/portfolio",
+    "/logs",
 )
 _PATTERNS = [(page, re.compile(re.sub(r"\{\w+\}", "[^/]+", page))) for page in PAGES]
 _DOCUMENT = "/openapi.json"

@@ -44,6 +44,13 @@ export const ROUTES = [
   { path: "/rules", name: "rules", label: "Price rules" },
   { path: "/monitors", name: "monitors", label: "Monitors" },
   { path: "/deliveries", name: "deliveries", label: "Deliveries" },
+  { path: "/hedges", name: "hedges", label: "Hedges" },
+  { path: "/wallets", name: "wallets", label: "Wallets" },
+  { path: "/cycles", name: "cycles", label: "Cycles" },
+  { path: "/cycles/{id}", name: "cycle", under: "/cycles" },
+  { path: "/prices", name: "prices", label: "Prices" },
+  { path: "/portfolio", name: "portfolio", label: "Portfolio" },
+  { path: "/logs", name: "logs", label: "Logs" },
 ];
 
 const compiled = ROUTES.map((route) => ({
