@@ -29,7 +29,7 @@ export function mount(root, { query: asked }) {
   root.append(h("h1", { class: "hidden-title" }, title), when.node, beside.node, part.node);
 
   const grid = table({
-    name: "cycles",
+    name: "passes",
     columns: columns(chosen, choose, () => kept.refresh()),
     key: (cycle) => cycle.id,
     filters: [{ name: "state", label: "State", options: STATES }],

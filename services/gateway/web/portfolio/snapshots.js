@@ -12,7 +12,7 @@ export function snapshots(part, changed) {
   const enter = h("button", { type: "button", class: "second", on: { click: () => add(again) } }, "Enter by hand");
   part.head.append(h("div", { class: "tools" }, enter));
   const grid = table({
-    name: "snapshots",
+    name: "rows",
     key: (one) => one.id,
     order: "snapshot_time desc",
     pageSize: 15,

@@ -80,7 +80,7 @@ function history(path, change, again) {
   const act = (text, record, run) => h("button", { type: "button", class: "second small", "aria-label": `${text} ${record.id}`, on: { click: (event) => busy(event.target, async () => run()) } }, text);
   const moved = (record) => (Number(record.previous_price_usd) > 0 ? 100 * (record.price_usd / record.previous_price_usd - 1) : NaN);
   return table({
-    name: "history",
+    name: "records",
     key: (record) => record.id,
     pageSize: 15,
     filters: [{ name: "source", label: "Source" }],

@@ -1,0 +1,108 @@
+"""The whole system as a person starts it, a client of its gateway and a browser before it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.browser.chromium import Browser, found, started
+from tests.chaos.conftest import Up, up
+
+# Nothing that can be seen still waits for its first answer.
+LOADED = (
+    "document.readyState === 'complete' && document.querySelector('.page .panel') !== null"
+    " && [...document.querySelectorAll('.loading')].every(one => !one.offsetParent)"
+)
+# What a chooser of files would give, without one.
+_GIVE_FILE = """HTMLInputElement.prototype.click = function () {
+    const given = new DataTransfer();
+    given.items.add(new File([%s], %s));
+    this.files = given.files;
+    this.dispatchEvent(new Event('change'));
+};"""
+
+
+@dataclass
+class Desk:
+    """What a test says to them."""
+
+    running: Up
+    web: httpx.AsyncClient
+    page: Browser
+
+    async def get(self, path: str) -> Any:
+        answer = await self.web.get(path)
+        assert answer.status_code == 200, (path, answer.text)
+        return answer.json()
+
+    async def post(self, path: str, body: object) -> Any:
+        answer = await self.web.post(path, json=body)
+        assert answer.status_code == 200, (path, answer.text)
+        return answer.json() if answer.headers["content-type"] == "application/json" else None
+
+    async def show(self, path: str, width: int = 1400, height: int = 1000) -> Browser:
+        await self.page.open(f"{self.web.base_url}".rstrip("/") + path, width, height)
+        await self.page.until(LOADED)
+        return self.page
+
+    async def text(self, selector: str) -> str:
+        return str(await self.page.run(f"document.querySelector({json.dumps(selector)}).innerText"))
+
+    async def says(self, selector: str, words: str) -> None:
+        """Waits until what the selector finds says these words."""
+        place = f"document.querySelector({json.dumps(selector)})"
+        await self.page.until(f"!!{place}?.innerText.includes({json.dumps(words)})")
+
+    async def click(self, selector: str, words: str = "") -> None:
+        """Presses what the selector finds and says these words."""
+        find = (
+            f"[...document.querySelectorAll({json.dumps(selector)})]"
+            f".find(one => one.textContent.includes({json.dumps(words)}))"
+        )
+        await self.page.until(f"{find} && !{find}.disabled")
+        await self.page.run(f"{find}.click()")
+
+    async def put(self, selector: str, value: str) -> None:
+        """Fills an input, as typing does."""
+        control = f"document.querySelector({json.dumps(selector)})"
+        await self.page.until(f"!!{control}")
+        await self.page.run(
+            f"{control}.value = {json.dumps(value)};"
+            f"{control}.dispatchEvent(new Event('input', {{bubbles: true}}));"
+            f"{control}.dispatchEvent(new Event('change', {{bubbles: true}}))"
+        )
+
+    async def write(self, field: str, value: str) -> None:
+        """Fills a field of the open form."""
+        await self.put(f"[data-field={field}] :is(input, select, textarea)", value)
+
+    async def closed(self) -> None:
+        """Waits until no dialog is open."""
+        await self.page.until("document.querySelector('dialog') === null")
+
+    async def give_file(self, name: str, content: str) -> None:
+        """The next file that is asked for."""
+        await self.page.run(_GIVE_FILE % (json.dumps(content), json.dumps(name)))
+
+
+@asynccontextmanager
+async def sitting(home: Path, settings: Mapping[str, str]) -> AsyncIterator[Desk]:
+    """The demo, judged once, without a schedule."""
+    path = found()
+    assert path is not None
+    async with AsyncExitStack() as stack:
+        running = await stack.enter_async_context(up(home, settings))
+        (line,) = [line for line in running.lines if "dashboard" in line]
+        at = re.search(r"http://[\w.:]+", line)
+        assert at is not None
+        web = await stack.enter_async_context(httpx.AsyncClient(base_url=at[0], timeout=60))
+        desk = Desk(running, web, await stack.enter_async_context(started(path)))
+        await desk.post("/v1/cycles:run", {})
+        yield desk
