@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from tests.browser.chromium import Browser, found, started
 from tests.chaos.conftest import Up, up
+from tests.fakes.webhook import FakeWebhook, Reply
 
 # Nothing that can be seen still waits for its first answer.
 LOADED = (
@@ -106,3 +108,17 @@ async def sitting(home: Path, settings: Mapping[str, str]) -> AsyncIterator[Desk
         desk = Desk(running, web, await stack.enter_async_context(started(path)))
         await desk.post("/v1/cycles:run", {})
         yield desk
+
+
+@pytest.fixture
+async def refusing() -> AsyncIterator[FakeWebhook]:
+    """A webhook that refuses everything."""
+    async with FakeWebhook(lambda _: Reply(status=400)) as webhook:
+        yield webhook
+
+
+@pytest.fixture
+async def desk(home: Path, refusing: FakeWebhook) -> AsyncIterator[Desk]:
+    settings = {"WEBHOOK_URL": refusing.url, "WEBHOOK_SECRET": "a-secret-of-the-test-only"}
+    async with sitting(home, settings) as made:
+        yield made
