@@ -80,7 +80,7 @@ imports: $(TOOLS) ## who may import whom
 	@echo "imports"
 	@$(BIN)/lint-imports > $(VENV)/imports.txt || { cat $(VENV)/imports.txt; exit 1; }
 
-pictures: $(TOOLS) ## pictures of the dashboard in docs, of the system that runs (ARGS=http://127.0.0.1:8080)
+pictures: $(TOOLS) ## docs/pictures from the demo in a browser (ARGS="thresholds alerts": only these)
 	@$(BIN)/python -m tests.browser.pictures $(ARGS)
 
 commands-page: $(TOOLS) ## docs/commands.md from the commands themselves

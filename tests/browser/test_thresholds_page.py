@@ -1,5 +1,5 @@
-"""The page of thresholds: limits as they are typed, stored and taken back. Needs a Chromium; without
-one it is skipped, and counted so.
+"""The page of thresholds: limits as they are typed, stored and taken back. Needs a Chromium;
+without one it is skipped, and counted so.
 """
 
 from __future__ import annotations
