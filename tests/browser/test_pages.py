@@ -82,30 +82,34 @@ async def test_rules_and_monitors_are_edited_to_what_is_stored(desk: Desk) -> No
     assert page.problems == []
 
 
+async def _told(desk: Desk, request_id: str, level: str, channel: str) -> str:
+    """Sends a message whose words are markup; its id."""
+    message = {
+        "request_id": request_id,
+        "level": level,
+        "subject": MARKUP,
+        "source": "test",
+        "body": MARKUP,
+        "channels": [channel],
+    }
+    return str((await desk.post("/v1/messages:send", message))["id"])
+
+
 async def test_who_was_told_is_shown_try_by_try_and_ways_are_set(desk: Desk) -> None:
-    await desk.post(
-        "/v1/messages:send",
-        {
-            "request_id": "browser-1",
-            "level": "LEVEL_HIGH",
-            "subject": MARKUP,
-            "source": "test",
-            "body": MARKUP,
-            "channels": ["webhook"],
-        },
-    )
+    # A HIGH that reached nobody would be tried for ever.
+    dead = await _told(desk, "browser-1", "LEVEL_MEDIUM", "webhook")
+    loud = await _told(desk, "browser-2", "LEVEL_HIGH", "log")
     page = await desk.show("/deliveries?source=test")
-    await desk.says("#messages", "DEAD")
+    await desk.says(f"[data-message='{dead}']", "DEAD")
     await desk.says("#messages", MARKUP)
-    await desk.click("#messages summary")
-    await desk.says("#messages .tries", "400")
-    (told,) = (await desk.get("/v1/messages?source=test"))["messages"]
-    dead = next(one for one in told["deliveries"] if one["channel"] == "webhook")
-    await desk.click(f"[data-delivery='{dead['id']}'] button", "Send again")
+    await desk.click(f"[data-message='{dead}'] summary")
+    await desk.says(f"[data-message='{dead}'] .tries", "400")
+    await desk.click(f"[data-message='{dead}'] button", "Send again")
     await desk.says("#toasts", "queued again")
-    await desk.click("#messages button", "Acknowledge")
-    await desk.says("#messages", "acknowledged by dashboard")
-    assert (await desk.get(f"/v1/messages/{told['id']}"))["acknowledged_by"] == "dashboard"
+    await desk.click(f"[data-message='{loud}'] summary")
+    await desk.click(f"[data-message='{loud}'] button", "Acknowledge")
+    await desk.says(f"[data-message='{loud}']", "acknowledged by dashboard")
+    assert (await desk.get(f"/v1/messages/{loud}"))["acknowledged_by"] == "dashboard"
     # A test says what the channel said; settings are what is stored.
     await desk.click("[data-channel=webhook] button", "Test")
     await desk.says("#toasts", "webhook did not accept the test")
