@@ -17,7 +17,7 @@ import httpx
 
 from tests.browser import png
 from tests.browser.chromium import Browser, found, started
-from tests.browser.desk import sitting
+from tests.browser.visit import sitting
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 LARGEST_BYTES = 150_000
@@ -102,10 +102,10 @@ async def main(address: str, wanted: frozenset[str]) -> int:
             if address:
                 browser = await stack.enter_async_context(started(path))
             else:
-                desk = await stack.enter_async_context(sitting(home, {}))
-                browser, address = desk.page, str(desk.web.base_url).rstrip("/")
+                visit = await stack.enter_async_context(sitting(home, {}))
+                browser, address = visit.page, str(visit.web.base_url).rstrip("/")
                 for _ in range(CYCLES):
-                    await desk.post("/v1/cycles:run", {})
+                    await visit.post("/v1/cycles:run", {})
             too_large = await take(browser, address, wanted)
     except httpx.HTTPError as error:
         print(f"the system does not answer: {error!r}")

@@ -32,7 +32,7 @@ _GIVE_FILE = """HTMLInputElement.prototype.click = function () {
 
 
 @dataclass
-class Desk:
+class Visit:
     """What a test says to them."""
 
     running: Up
@@ -95,7 +95,7 @@ class Desk:
 
 
 @asynccontextmanager
-async def sitting(home: Path, settings: Mapping[str, str]) -> AsyncIterator[Desk]:
+async def sitting(home: Path, settings: Mapping[str, str]) -> AsyncIterator[Visit]:
     """The demo, judged once, without a schedule."""
     path = found()
     assert path is not None
@@ -105,9 +105,9 @@ async def sitting(home: Path, settings: Mapping[str, str]) -> AsyncIterator[Desk
         at = re.search(r"http://[\w.:]+", line)
         assert at is not None
         web = await stack.enter_async_context(httpx.AsyncClient(base_url=at[0], timeout=60))
-        desk = Desk(running, web, await stack.enter_async_context(started(path)))
-        await desk.post("/v1/cycles:run", {})
-        yield desk
+        visit = Visit(running, web, await stack.enter_async_context(started(path)))
+        await visit.post("/v1/cycles:run", {})
+        yield visit
 
 
 @pytest.fixture
@@ -118,7 +118,7 @@ async def refusing() -> AsyncIterator[FakeWebhook]:
 
 
 @pytest.fixture
-async def desk(home: Path, refusing: FakeWebhook) -> AsyncIterator[Desk]:
+async def visit(home: Path, refusing: FakeWebhook) -> AsyncIterator[Visit]:
     settings = {"WEBHOOK_URL": refusing.url, "WEBHOOK_SECRET": "a-secret-of-the-test-only"}
     async with sitting(home, settings) as made:
         yield made
