@@ -47,7 +47,7 @@ class Scope:
         return "-".join(part for part in parts if part)
 
 
-class Limits(NamedTuple):
+class BuiltIn(NamedTuple):
     """In the metric's unit."""
 
     low: float
@@ -56,25 +56,25 @@ class Limits(NamedTuple):
 
 
 # As the first migration writes them, and any after it that brings another type.
-_ABOVE: Mapping[AlertType, Limits] = {
-    AlertType.HEAT_INDEX: Limits(30, 40, 50),
-    AlertType.LIQUIDATION_PROBABILITY: Limits(0.05, 0.15, 0.3),
-    AlertType.PROFIT: Limits(10, 25, 50),
-    AlertType.TOTAL_PROFIT: Limits(25, 50, 75),
-    AlertType.TOTAL_VALUE: Limits(10000, 25000, 50000),
-    AlertType.TOTAL_SIZE: Limits(10000, 50000, 100000),
-    AlertType.AVG_LEVERAGE: Limits(2, 5, 10),
-    AlertType.TOTAL_HEAT: Limits(30, 40, 50),
+_ABOVE: Mapping[AlertType, BuiltIn] = {
+    AlertType.HEAT_INDEX: BuiltIn(30, 40, 50),
+    AlertType.LIQUIDATION_PROBABILITY: BuiltIn(0.05, 0.15, 0.3),
+    AlertType.PROFIT: BuiltIn(10, 25, 50),
+    AlertType.TOTAL_PROFIT: BuiltIn(25, 50, 75),
+    AlertType.TOTAL_VALUE: BuiltIn(10000, 25000, 50000),
+    AlertType.TOTAL_SIZE: BuiltIn(10000, 50000, 100000),
+    AlertType.AVG_LEVERAGE: BuiltIn(2, 5, 10),
+    AlertType.TOTAL_HEAT: BuiltIn(30, 40, 50),
 }
-_BELOW: Mapping[tuple[AlertType, str], Limits] = {
-    (AlertType.TRAVEL_PERCENT, ""): Limits(-20, -35, -50),
-    (AlertType.LIQUIDATION_DISTANCE, ""): Limits(10, 7, 5),
-    (AlertType.LIQUIDATION_DISTANCE, "ETH"): Limits(16, 11, 8),
-    (AlertType.LIQUIDATION_DISTANCE, "SOL"): Limits(14, 10, 7),
-    (AlertType.AVG_TRAVEL_PERCENT, ""): Limits(-10, -25, -50),
-    (AlertType.VALUE_TO_COLLATERAL_RATIO, ""): Limits(0.9, 0.7, 0.5),
+_BELOW: Mapping[tuple[AlertType, str], BuiltIn] = {
+    (AlertType.TRAVEL_PERCENT, ""): BuiltIn(-20, -35, -50),
+    (AlertType.LIQUIDATION_DISTANCE, ""): BuiltIn(10, 7, 5),
+    (AlertType.LIQUIDATION_DISTANCE, "ETH"): BuiltIn(16, 11, 8),
+    (AlertType.LIQUIDATION_DISTANCE, "SOL"): BuiltIn(14, 10, 7),
+    (AlertType.AVG_TRAVEL_PERCENT, ""): BuiltIn(-10, -25, -50),
+    (AlertType.VALUE_TO_COLLATERAL_RATIO, ""): BuiltIn(0.9, 0.7, 0.5),
 }
-_BUILT_IN: Mapping[Scope, Limits] = {
+_BUILT_IN: Mapping[Scope, BuiltIn] = {
     **{Scope(kind, Condition.ABOVE): limits for kind, limits in _ABOVE.items()},
     **{Scope(kind, Condition.BELOW, asset): limits for (kind, asset), limits in _BELOW.items()},
 }
@@ -108,7 +108,7 @@ class Threshold:
         return by_level.get(level, ())
 
 
-def built_in(scope: Scope) -> Limits | None:
+def built_in(scope: Scope) -> BuiltIn | None:
     """The limits a threshold comes with; None when it does not come with the product."""
     return _BUILT_IN.get(scope)
 
