@@ -92,6 +92,7 @@ ALERTS = Noun(
             "history",
             "alerts.LedgerService.ListLedger",
             ("alert_id",),
+            rows="entries",
             columns=("entry_time", "reason", "level_before", "level_after", "value", "actor"),
         ),
         Verb(
