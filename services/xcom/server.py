@@ -171,7 +171,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
         clock,
         own_name,
     )
-    channels = ChannelService(database.open(ChannelStore), by_name, config.levels, clock)
+    channels = ChannelService(database.open(ChannelStore), by_name, config.levels, calls, clock)
     escalation = _escalation(config, high_database, by_name, clock)
     sounds = SoundService(database.open(DeliveryStore), clock)
     unrecorded = UnrecordedService(

@@ -57,7 +57,7 @@ class FakeTelegram(FakeWebhook):
             "chat_instance": "1",
             "data": data,
         }
-        return self._came({"callback_query": pressed})
+        return self.comes({"callback_query": pressed})
 
     def writes(
         self, text: str, chat: str = CHAT, to: Posted | None = None, at: datetime | None = None
@@ -66,13 +66,14 @@ class FakeTelegram(FakeWebhook):
         message = self._message(9_000 + self._numbers, chat, text, at)
         if to is not None:
             message["reply_to_message"] = self._message(to.message_id, to.chat, to.text)
-        return self._came({"message": message})
+        return self.comes({"message": message})
 
     def repeats(self, update: dict[str, Any]) -> None:
         """An update that was confirmed comes once more."""
         self._updates.append(update)
 
-    def _came(self, update: dict[str, Any]) -> dict[str, Any]:
+    def comes(self, update: dict[str, Any]) -> dict[str, Any]:
+        """An update of whatever kind; it gets the next number."""
         self._numbers += 1
         update["update_id"] = self._numbers
         self._updates.append(update)

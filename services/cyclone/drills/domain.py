@@ -62,7 +62,12 @@ def at_a_ping(drill: Drill, now: datetime, *, is_high: bool) -> Drill:
     By the time since it was to start, however long nobody looked: it never goes on beyond its
     limit. Of danger nothing is kept back.
     """
-    if drill.is_over or now < drill.start_time:
+    if drill.is_over:
+        return drill
+    if drill.begun_time is not None and now < drill.begun_time:
+        # The clock was set back: how long it goes on is not known any more.
+        return ended(drill, DrillState.TIMED_OUT, now)
+    if now < drill.start_time:
         return drill
     since = drill.begun_time or drill.start_time
     if (now - since).total_seconds() >= drill.limit_seconds:

@@ -109,7 +109,7 @@ class DrillService:
             async with self._begin() as store:
                 drill = await store.open()
             now = self._clock.now()
-            if drill is None or now < drill.start_time:
+            if drill is None or (drill.begun_time is None and now < drill.start_time):
                 return False
             is_high = await self._stands_high()
             async with self._begin() as store:

@@ -103,7 +103,11 @@ _LAST_DEMO = Statement(
 )
 _FORGET = Statement(f"""
 with old_events as (delete from event using {FENCE} where event_time < :before_time returning 1),
-old_reports as (delete from report using {FENCE} where made_time < :reports_before_time returning 1)
+old_reports as (delete from report using {FENCE}
+    where made_time < :reports_before_time returning 1),
+-- How long it took until the outside told somebody is looked at over months.
+old_drills as (delete from drill using {FENCE}
+    where ended_time < cast(:before_time as timestamptz) - interval '1 year' returning 1)
 delete from cycle using {FENCE} where state > 2 and created_time < :before_time
 """)
 
@@ -204,7 +208,7 @@ class ProgressStore:
     async def forget(
         self, epoch: int, before_time: datetime, reports_before_time: datetime
     ) -> None:
-        """Deletes ended cycles and lines of the log from before, and kept reports."""
+        """Deletes ended cycles, lines of the log and reports from before; drills a year later."""
         await self._database.fetch(
             _FORGET,
             epoch=epoch,

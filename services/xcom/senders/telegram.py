@@ -120,9 +120,9 @@ class Telegram(Channel):
         updates = answered.get("result")
         if answered.get("ok") is not True or not isinstance(updates, list):
             return self._refused(response, answered).error
-        known = [one for one in updates if isinstance(one, dict) and "update_id" in one]
+        known = [one for one in updates if isinstance(one, dict) and _is_number(one, "update_id")]
         replies = [reply for one in known if (reply := self._reply(one)) is not None]
-        newest = max((int(one["update_id"]) for one in known), default=None)
+        newest = max((one["update_id"] for one in known), default=None)
         return Incoming(replies, position if newest is None else str(newest + 1))
 
     async def thank(self, reply: Reply, verdict: ReplyOutcome) -> None:
@@ -181,8 +181,9 @@ class Telegram(Channel):
 
     def _chat(self, chat: Mapping[str, Any]) -> str:
         """As it is configured: by number, or by the name of a channel."""
-        named = f"@{chat.get('username', '')}"
-        return named if named in self._address.chats else str(chat.get("id", ""))
+        named = f"@{chat.get('username', '')}".lower()
+        own = (one for one in self._address.chats if one.lower() == named)
+        return next(own, str(chat.get("id", "")))
 
     async def _told(self, method: str, body: Mapping[str, object]) -> Answer:
         try:
@@ -228,7 +229,14 @@ def _inside(found: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+def _is_number(found: Mapping[str, Any], name: str) -> bool:
+    return isinstance(found.get(name), int)
+
+
 def _time(value: object) -> datetime | None:
     if not isinstance(value, int):
         return None
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=value)
+    try:
+        return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=value)
+    except OverflowError:
+        return None

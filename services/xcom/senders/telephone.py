@@ -93,8 +93,9 @@ class Voice(Twilio):
             # The answer must know its call before the call is known by name.
             query = urlencode({"delivery": attempt.delivery_id})
             address = quoteattr(f"{self._public_url}{KEYS_PATH}?{query}")
+            # Any key: else the hash key would only end the wait for one.
             said = (
-                f'<Gather numDigits="1" timeout="5" method="POST" action={address}>'
+                f'<Gather numDigits="1" finishOnKey="" timeout="5" method="POST" action={address}>'
                 f"{_say(_KEY_WORDS)}{said}{_say(_KEY_WORDS)}</Gather>"
             )
         return {
@@ -140,6 +141,6 @@ def _placed(listed: Iterable[dict[str, Any]]) -> Iterable[PlacedCall]:
 def _time(text: object) -> datetime | None:
     try:
         found = parsedate_to_datetime(str(text))
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return found if found.tzinfo is not None else None

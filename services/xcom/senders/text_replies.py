@@ -58,6 +58,6 @@ class TextReplies:
 def _time(text: object) -> datetime | None:
     try:
         found = parsedate_to_datetime(str(text))
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return found if found.tzinfo is not None else None

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import IntEnum
 
+from services.xcom.calls.domain import CallState
 from services.xcom.store.settings import SettingStore
 from shared import rows
 from shared.database.statement import Statement
@@ -20,7 +21,10 @@ _RECORDS = Statement(
     " from unnest(cast(:channels as text[])) as known(name)"
     " left join channel_record on channel_record.channel = name"
     " cross join lateral (select count(*) as count, max(due_time) as last_time from delivery"
-    "  where delivery.channel = name and (state = 3 or state = 1 and spent_tries > 0)) as dead"
+    "  where delivery.channel = name and (state = 3 or state = 1 and spent_tries > 0)"
+    # Calls that were followed to their end were placed: that nobody took them is no fault of it.
+    "  and not exists (select from call where call.delivery_id = delivery.id"
+    f"   and call.state = {CallState.ENDED.value})) as dead"
 )
 _VERIFIED = Statement(
     "insert into channel_record (channel, last_error, verified_time) values (:channel, '', :now)"

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from services.xcom.domain.messages import Level
+from services.xcom.domain.messages import URGENT, Level
 from services.xcom.domain.settings import MaintenanceWindow
 from services.xcom.store.listener import NOTIFY_CHANNEL
 from services.xcom.store.settings import SettingStore
 from services.xcom.windows.domain import HeldMessages
 from shared.database.statement import Statement
 
-# By its exact end it is known what a window held.
+# By the exact end of windows that follow on each other it is known what they held.
 _RELEASE = Statement(f"""
     with released as (
-        update delivery set due_time = :now where state = 1 and tries = 0
-            and due_time = :end_time and created_time >= :start_time returning message_id),
+        update delivery set due_time = :until where state = 1 and tries = 0
+            and due_time = :held and (urgency >= {URGENT}) = :urgent returning message_id),
     sooner as (
         update message
-        set escalation_due_time = escalation_due_time - (cast(:end_time as timestamptz) - :now)
-        where escalation_due_time >= :end_time and id in (select message_id from released))
+        set escalation_due_time = escalation_due_time - (cast(:held as timestamptz) - :until)
+        where escalation_due_time >= :held and id in (select message_id from released))
     select case when exists (select from released) then pg_notify('{NOTIFY_CHANNEL}', '') end
 """)
 # What was over meanwhile was called back; what is known needs nobody.
@@ -41,11 +41,10 @@ _STANDING = Statement(f"""
 class WindowStore(SettingStore):
     """Windows of one transaction."""
 
-    async def release(self, window: MaintenanceWindow, now: datetime) -> None:
-        """What it holds is told now."""
-        await self._transaction.execute(
-            _RELEASE, start_time=window.start_time, end_time=window.end_time, now=now
-        )
+    async def release(self, held: datetime, until: datetime, *, urgent: bool) -> None:
+        """What was held until `held`, urgent or not, is told sooner."""
+        values = {"held": held, "until": until, "urgent": urgent}
+        await self._transaction.execute(_RELEASE, **values)
 
     async def standing(self, window: MaintenanceWindow) -> HeldMessages:
         """What it held and still stands."""

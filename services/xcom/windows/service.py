@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import replace
 from datetime import datetime
 
@@ -12,7 +12,7 @@ from services.xcom.domain.settings import WINDOWS, MaintenanceWindow, Settings, 
 from services.xcom.store.windows import WindowStore
 from services.xcom.windows.domain import KEPT, MOST_COUNT, beginning, end, problem_of
 from shared.clock import Clock
-from shared.errors import Conflict, Exhausted, InvalidArgument, NotFound
+from shared.errors import AlreadyExists, Conflict, Exhausted, InvalidArgument, NotFound
 from shared.names import new_id
 
 Begin = Callable[[], AbstractAsyncContextManager[WindowStore]]
@@ -58,7 +58,8 @@ class WindowService:
         """End it now; what it held is told. NotFound WINDOW_NOT_FOUND."""
         now = self._clock.now()
         async with self._begin() as store:
-            present = (await store.settings()).windows.windows
+            before = (await store.settings()).windows
+            present = before.windows
             window = next((one for one in present if one.id == id and one.end_time > now), None)
             if window is None:
                 raise NotFound("WINDOW_NOT_FOUND", f"no window {id[:60]!r} that is not over")
@@ -69,7 +70,12 @@ class WindowService:
             await self._changed(
                 store, lambda windows: [ended if one.id == id else one for one in windows]
             )
-            await store.release(window, now)
+            after = Windows(tuple(ended if one.id == id else one for one in present))
+            for urgent in (False, True):
+                held = before.held_until(window.start_time, urgent=urgent)
+                until = after.held_until(now, urgent=urgent) or now
+                if held is not None and until < held:
+                    await store.release(held, until, urgent=urgent)
         return ended
 
     async def turn(self) -> float:
@@ -88,16 +94,17 @@ class WindowService:
 
     async def _told(self, window: MaintenanceWindow, which: str, subject: str, body: str) -> None:
         """Once over all processes and crashes: by its request id."""
-        await self._send(
-            Draft(
-                request_id=f"{window.id}-{which}",
-                level=Level.MEDIUM,
-                subject=subject[:300],
-                body=body,
-                source=OWN_SOURCE,
-                kind=Kind.NEWS,
-            )
+        draft = Draft(
+            request_id=f"{window.id}-{which}",
+            level=Level.MEDIUM,
+            subject=subject[:300],
+            body=body,
+            source=OWN_SOURCE,
+            kind=Kind.NEWS,
         )
+        # Told before it could be written down; what stands has changed since, and so the words.
+        with suppress(AlreadyExists):
+            await self._send(draft)
 
         def told(windows: Sequence[MaintenanceWindow]) -> Sequence[MaintenanceWindow]:
             return [

@@ -120,6 +120,27 @@ async def test_a_stale_owner_neither_forgets_nor_shifts_nor_renews(
     assert await house.value("select count(*) from event") == 1
 
 
+async def test_drills_are_forgotten_a_year_after_the_cycles_of_their_day(
+    stores: Stores, house: House
+) -> None:
+    epoch = await stores.taken("first")
+    year = timedelta(days=366)
+    connection = await asyncpg.connect(house.url)
+    for id, state, ended_time in (
+        ("old", 3, START - year),
+        ("young", 3, START),
+        ("open", 2, None),
+    ):
+        await connection.execute(
+            "insert into drill (id, state, start_time, limit_seconds, code_hash, ended_time)"
+            " values ($1, $2, $3, 60, '', $4)",
+            *(id, state, START - year, ended_time),
+        )
+    await connection.close()
+    await stores.progress.forget(epoch, START, START)
+    assert await house.value("select array_agg(id order by id) from drill") == ["open", "young"]
+
+
 async def test_a_write_that_waits_for_a_take_over_is_refused(stores: Stores, house: House) -> None:
     old = await stores.taken("first")
     connection = await asyncpg.connect(house.url)

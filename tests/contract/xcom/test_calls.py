@@ -189,6 +189,45 @@ async def test_a_ping_by_telephone_is_one_call_whoever_takes_it(
     assert (await only_delivery(xcom, message)).state == pb.DELIVERY_STATE_SENT
 
 
+async def test_calls_that_nobody_answers_leave_the_channel_itself_in_order(
+    xcom: Xcom, phone: FakeTwilio
+) -> None:
+    await xcom.start(**twilio_settings(phone))
+    message = await xcom.send("HIGH", channels=["voice"])
+    await push(xcom, 600)
+    assert len(phone.placed) == 4
+    kept = await xcom.stub.GetMessage(pb.GetMessageRequest(id=message.id))
+    assert "voice" in {one.channel for one in kept.deliveries}
+    assert (await xcom.channel("voice")).health == pb.CHANNEL_HEALTH_UNPROVEN
+
+
+async def test_tests_of_the_channel_count_against_the_limit_of_calls(
+    xcom: Xcom, phone: FakeTwilio
+) -> None:
+    phone.take = lambda _number, _before: PERSON
+    await xcom.start(**twilio_settings(phone))
+    request = pb.TestChannelRequest(channel="voice")
+    answers = [await xcom.stub.TestChannel(request) for _ in range(7)]
+    assert [one.ok for one in answers] == [True] * 6 + [False]
+    assert "too many" in answers[-1].provider_status
+    assert len(phone.placed) == 6
+    # What was not tried says nothing of the channel.
+    assert (await xcom.channel("voice")).health == pb.CHANNEL_HEALTH_PROVEN
+    await xcom.send("HIGH", channels=["voice"])
+    await push(xcom, 60)
+    assert len(phone.placed) == 6
+
+
+async def test_a_test_call_that_still_rings_keeps_no_high_waiting(
+    xcom: Xcom, phone: FakeTwilio
+) -> None:
+    await xcom.start(**twilio_settings(phone))
+    assert (await xcom.stub.TestChannel(pb.TestChannelRequest(channel="voice"))).ok
+    await xcom.send("HIGH", channels=["voice"])
+    await push(xcom, 15)
+    assert len(phone.placed) == 2
+
+
 PUBLIC = "https://sonic.example.com"
 
 
@@ -208,6 +247,8 @@ def key_path(phone: FakeTwilio) -> str:
     """Where the last call sends its key."""
     twiml = ET.fromstring(phone.placed[-1].form["Twiml"])
     (gather,) = twiml.iter("Gather")
+    # The hash key is a key as well.
+    assert gather.attrib["finishOnKey"] == ""
     assert gather.attrib["action"].startswith(f"{PUBLIC}/calls/keys?")
     return gather.attrib["action"].removeprefix(PUBLIC)
 

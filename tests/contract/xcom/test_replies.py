@@ -321,3 +321,24 @@ async def test_an_edit_that_fails_is_made_later_and_one_of_a_message_that_is_gon
     await push(xcom, 60)
     later = len([one for one in telegram.received if one.path.endswith("/editMessageText")])
     assert (gone.edits, later) == (0, tries)
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        {"message": {"message_id": 1, "date": 10**30, "chat": {"id": int(CHAT)}, "text": "hm"}},
+        {"callback_query": {"id": "1", "data": "ack"}},
+        {"edited_message": {"message_id": 1, "date": 0, "chat": {"id": int(CHAT)}, "text": "ack"}},
+    ],
+    ids=["a date beyond every calendar", "a button of no message", "an edit"],
+)
+async def test_an_update_that_makes_no_sense_is_in_no_later_ones_way(
+    xcom: Xcom, telegram: FakeTelegram, garbage: dict[str, object]
+) -> None:
+    await xcom.start(**telegram_settings(telegram), xcom_escalation_seconds=36_000)
+    message = await xcom.send("HIGH", channels=["telegram"], incident_key="a")
+    await xcom.push_until(lambda: bool(telegram.posted))
+    telegram.comes(garbage)
+    assert await acknowledged_by(xcom, message, 10) == ""
+    telegram.writes("ack")
+    assert await acknowledged_by(xcom, message) == "telegram"

@@ -123,3 +123,37 @@ async def test_a_window_that_cannot_be_is_refused_by_its_field(
     with pytest.raises(InvalidArgument, match="INVALID_FIELD") as caught:
         await planned(xcom, start=start, hours=hours)
     assert field in str(caught.value.fields)
+
+
+async def test_an_end_whose_words_were_others_before_a_crash_keeps_no_later_window_untold(
+    xcom: Xcom, hook: FakeWebhook
+) -> None:
+    await xcom.start(**hook_settings(hook))
+    first = await planned(xcom)
+    await planned(xcom, start=timedelta(hours=2))
+    # As after a crash between the message and the note that it was sent.
+    await xcom.send("LOW", subject="Maintenance over", request_id=f"{first.id}-end")
+    await push(xcom, 4 * 3600, 300)
+    told = [one for one in subjects(hook) if one.startswith("Maintenance")]
+    assert [one.partition(":")[0] for one in told].count("Maintenance") == 2
+    assert told[-1] == "Maintenance over: router swap, nothing stands"
+
+
+@pytest.mark.parametrize("cancelled", [0, 1], ids=["the first", "the second"])
+async def test_ending_one_of_two_windows_in_a_row_releases_what_the_other_does_not_hold(
+    xcom: Xcom, hook: FakeWebhook, cancelled: int
+) -> None:
+    await xcom.start(**hook_settings(hook))
+    hours = timedelta(hours=1)
+    windows = [
+        await planned(xcom, holds_high=True),
+        await planned(xcom, start=hours, hours=6, holds_high=True),
+    ]
+    await xcom.send("HIGH", subject="waits", channels=["webhook"])
+    await push(xcom, 600)
+    assert "waits" not in subjects(hook)
+    request = pb.EndMaintenanceWindowRequest(id=windows[cancelled].id)
+    await xcom.windows.EndMaintenanceWindow(request)
+    # At once when no other holds it, else at the end of the one that is left.
+    await push(xcom, 120 if cancelled == 0 else 3300)
+    await xcom.push_until(lambda: "waits" in subjects(hook), 5)

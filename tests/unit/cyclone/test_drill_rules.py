@@ -54,3 +54,10 @@ def test_only_an_answer_tells_how_long_it_took() -> None:
     assert ended(running, DrillState.ANSWERED, later).told_after == timedelta(minutes=7)
     assert ended(running, DrillState.CANCELLED, later).told_after is None
     assert hash_of(" AB12CD34 ") == PLANNED.code_hash
+
+
+def test_a_clock_that_is_set_back_ends_a_running_drill() -> None:
+    running = at_a_ping(PLANNED, NOW + timedelta(seconds=60), is_high=False)
+    for seconds in (59, -3600):
+        after = at_a_ping(running, NOW + timedelta(seconds=seconds), is_high=False)
+        assert after.state is DrillState.TIMED_OUT

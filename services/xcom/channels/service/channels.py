@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from zoneinfo import ZoneInfo
 
+from services.xcom.calls.service.calls import CallService
 from services.xcom.channels.service.configured_channels import (
     ConfiguredChannels,
     refuse_bad_destination,
@@ -70,9 +73,15 @@ class ChannelService:
     """The channels of this release, `by_name`."""
 
     def __init__(
-        self, begin: Begin, channels: Mapping[str, Channel], levels: LevelDefaults, clock: Clock
+        self,
+        begin: Begin,
+        channels: Mapping[str, Channel],
+        levels: LevelDefaults,
+        calls: CallService,
+        clock: Clock,
     ) -> None:
         self._begin = begin
+        self._calls = calls
         self.by_name = channels
         self._levels = levels
         self._clock = clock
@@ -97,11 +106,27 @@ class ChannelService:
                 f"{channel.name} needs {missing}",
                 metadata={"channel": channel.name, "missing_settings": missing},
             )
-        attempt = replace(self._attempt(channel.name), address=configured.address(channel.name))
-        answer = await send(channel, attempt)
+        routes = configured.routes([channel.name])
+        address = configured.address(channel.name)
+        answers = await asyncio.gather(
+            *(self._tested(channel, one.address or address) for one in routes)
+        )
+        failed = [one for one in answers if not one.accepted]
+        answer = answers[0]
+        if failed:
+            answer = replace(failed[0], error="; ".join(one.error for one in failed))
+        if all(one.unanswered for one in failed) and failed:
+            # Not tried, for the limits of calls: nothing is known of the channel by that.
+            return answer
         async with self._begin() as store:
             await store.note_test(channel.name, answer.error, self._clock.now())
         return answer
+
+    async def _tested(self, channel: Channel, address: str) -> Answer:
+        attempt = replace(self._attempt(channel.name), address=address)
+        if self._calls.concern(channel.name):
+            return await self._calls.test(attempt, partial(send, channel))
+        return await send(channel, attempt)
 
     async def update(
         self, name: str, wanted: ChannelSetting, paths: Sequence[str], etag: str
