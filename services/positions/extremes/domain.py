@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import inf, isnan, nan
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,8 @@ MINUTE_MICROS: Final = 60_000_000
 MOST_MICROS: Final = 24 * 60 * MINUTE_MICROS
 NOT_ASKED: Final = "NOT_ASKED"
 TOO_LONG_AGO: Final = "TOO_LONG_AGO"
+# Fees move a liquidation price a little all the time; what moves it further changed the position.
+_DRIFT_RATIO: Final = 0.002
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +72,8 @@ class Seen:
 
 
 def first_micros(seen: Seen, now_micros: int) -> int:
-    """From when on minutes are wanted: a day at most."""
-    return max(seen.until_micros, now_micros - MOST_MICROS)
+    """From when on minutes are wanted: a day at most; now, after a clock that was ahead."""
+    return min(max(seen.until_micros, now_micros - MOST_MICROS), now_micros)
 
 
 def look(
@@ -80,7 +82,7 @@ def look(
     """What a look adds; a failed one adds nothing, and the next one looks from the same time on.
 
     A minute that was open at the last look counts by what it added since: what was judged then is
-    not judged again.
+    not judged again. A minute that is over and not told of yet, and all after it, is wanted again.
     """
     if minutes.failure or not len(minutes.minute):
         failure = minutes.failure or "NO_CANDLES"
@@ -88,6 +90,8 @@ def look(
     start = first_micros(seen, now_micros)
     inside = minutes.minute >= start // MINUTE_MICROS
     minute, high, low = minutes.minute[inside], minutes.high_usd[inside], minutes.low_usd[inside]
+    if not len(minute) and start // MINUTE_MICROS < now_micros // MINUTE_MICROS:
+        return replace(seen, failed_micros=now_micros, failure="NO_CANDLES"), None
     unseen = _unseen(asset, seen.until_micros, start, now_micros, minute)
     known = minute == seen.open_minute
     new_high = np.where(known & (high <= seen.open_high_usd), -inf, high)
@@ -95,7 +99,8 @@ def look(
     highest, lowest = _extreme(minute, new_high, 1), _extreme(minute, new_low, -1)
     found = Look(now_micros, highest, lowest, minutes.source, unseen)
     if not len(minute) or int(minute[-1]) < now_micros // MINUTE_MICROS:
-        return Seen(now_micros), found
+        known_micros = (int(minute[-1]) + 1) * MINUTE_MICROS if len(minute) else now_micros
+        return Seen(min(known_micros, now_micros)), found
     return Seen(now_micros, 0, "", int(minute[-1]), float(high[-1]), float(low[-1])), found
 
 
@@ -144,7 +149,8 @@ def since(
     lows = [one.low for one in later if not isnan(one.low.price_usd)]
     unseen = [one for look in later for one in look.unseen if one.end_micros > since_micros]
     if seen.failure:
-        unseen.append(Unseen(asset, seen.until_micros, seen.failed_micros, seen.failure))
+        start_micros = min(seen.until_micros, seen.failed_micros)
+        unseen.append(Unseen(asset, start_micros, seen.failed_micros, seen.failure))
     return Since(
         max(highs, key=lambda one: one.price_usd, default=Extreme()),
         min(lows, key=lambda one: one.price_usd, default=Extreme()),
@@ -168,3 +174,39 @@ def adverse(
     known = side_sign != 0
     price = np.where(known, prices[is_short, asset_index], np.nan)
     return price, np.where(known, moments[is_short, asset_index], 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What prices are compared with, rows in ascending position_key; `since_micros`: from when on
+    an extreme may be, 0 from ever.
+    """
+
+    position_key: NDArray[np.int64]
+    side_sign: NDArray[np.int8]
+    entry_price_usd: NDArray[np.float64]
+    liquidation_price_usd: NDArray[np.float64]
+    since_micros: NDArray[np.int64]
+
+
+def terms(columns: Mapping[str, NDArray[Any]], before: Terms | None, now_micros: int) -> Terms:
+    """The terms of these columns. Those of a position that is new, changed its side, or whose entry
+    or liquidation price moved further than fees move it hold from now on.
+    """
+    keys = columns["position_key"]
+    names = ("side_sign", "entry_price_usd", "risk_liquidation_price_usd")
+    now = [columns[name] for name in names]
+    if before is None or not len(before.position_key):
+        since_micros = np.full(len(keys), now_micros if before else 0, np.int64)
+        return Terms(keys, *now, since_micros)
+    places = np.searchsorted(before.position_key, keys).clip(max=len(before.position_key) - 1)
+    then = [
+        column[places]
+        for column in (before.side_sign, before.entry_price_usd, before.liquidation_price_usd)
+    ]
+    same = (before.position_key[places] == keys) & (now[0] == then[0])
+    for new, old in zip(now[1:], then[1:], strict=True):
+        same &= (np.abs(new - old) <= _DRIFT_RATIO * np.abs(old)) | (np.isnan(new) & np.isnan(old))
+    # What it was then stays what it is compared with: many small steps are a large one.
+    kept = [np.where(same, old, new) for new, old in zip(now, then, strict=True)]
+    return Terms(keys, *kept, np.where(same, before.since_micros[places], now_micros))

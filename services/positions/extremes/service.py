@@ -1,5 +1,6 @@
 """Looks for extremes beside every sync, and keeps what a day of looks learned."""
 
+import asyncio
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,11 +18,14 @@ from services.positions.extremes.domain import (
     Look,
     MinuteColumns,
     Seen,
+    Since,
+    Terms,
     Unseen,
     adverse,
     first_micros,
     look,
     since,
+    terms,
 )
 from shared.clock import Clock
 from shared.log import get_logger
@@ -62,18 +66,33 @@ class ExtremesService:
         self._seen: dict[str, Seen] = {}
         self._looks: dict[str, deque[Look]] = {}
         self._until_micros = 0
+        self._compared: EnrichedFrame | None = None
+        self._terms: Terms | None = None
+        self._looking = asyncio.Lock()
 
     async def look(self) -> None:
-        """Look at the assets held from where the last look ended on."""
+        """Look at the assets held from where the last look ended on; one look at a time."""
+        async with self._looking:
+            await self._look()
+
+    async def _look(self) -> None:
         frame = self._enrichment.shown or await self._enrichment.frame()
         held = np.unique(frame.columns["asset_index"]).tolist() if len(frame) else []
         assets = [name for place in held if (name := frame.asset_names[place]) != UNKNOWN_ASSET]
         now = self._clock.now()
         now_micros = micros(now)
+        self._compare(frame, now_micros)
         self._seen = {
-            asset: self._seen.get(asset) or Seen(self._began(frame, now_micros)) for asset in assets
+            asset: self._seen.get(asset) or Seen(_began(frame, now_micros)) for asset in assets
         }
-        self._looks = {asset: self._looks.get(asset) or _no_looks() for asset in assets}
+        # Looks of a clock that was ahead would be later than every moment for a while.
+        self._looks = {
+            asset: deque(
+                (one for one in self._looks.get(asset, ()) if one.until_micros <= now_micros),
+                maxlen=_MOST_LOOKS,
+            )
+            for asset in assets
+        }
         if not assets:
             return
         start = min(first_micros(self._seen[asset], now_micros) for asset in assets)
@@ -86,23 +105,26 @@ class ExtremesService:
         if failed := {asset: found[asset].failure for asset in assets if found[asset].failure}:
             get_logger().warning("extremes cannot be looked at", failures=failed)
 
-    def _began(self, frame: EnrichedFrame, now_micros: int) -> int:
-        """An asset that comes later was not held before: of it nothing was missed."""
-        if self._until_micros or frame.enriched_time is None:
-            return now_micros
-        return min(micros(frame.enriched_time), now_micros)
+    def _compare(self, frame: EnrichedFrame, now_micros: int) -> Terms:
+        if self._terms is None or frame is not self._compared:
+            self._terms = terms(frame.columns, self._terms, now_micros)
+            self._compared = frame
+        return self._terms
 
     def of(self, frame: EnrichedFrame, since_micros: int) -> Extremes:
-        """For each row of the frame. A mark far from the market is not judged by the market."""
+        """For each row of the frame. A mark far from the market is not judged by the market, a
+        position that changed not by what the price did before.
+        """
         now_micros = micros(self._clock.now())
         columns = frame.columns
-        places = np.unique(columns["asset_index"]).tolist() if len(frame) else []
-        found = {}
-        for place in places:
-            asset = frame.asset_names[place]
-            looks, seen = self._looks.get(asset, ()), self._seen.get(asset)
-            found[place] = since(asset, tuple(looks), seen, since_micros, now_micros)
+        found = self._found(columns["asset_index"], frame, since_micros, now_micros)
         price, moment = adverse(columns["side_sign"], columns["asset_index"], found)
+        changed = self._compare(frame, now_micros).since_micros
+        for later_micros in np.unique(changed[changed > since_micros]).tolist():
+            rows = changed == later_micros
+            side, asset = columns["side_sign"][rows], columns["asset_index"][rows]
+            later = self._found(asset, frame, later_micros, now_micros)
+            price[rows], moment[rows] = adverse(side, asset, later)
         odd = columns["flag_bits"] & bit(Flag.MARK_PRICE_DISAGREES) != 0
         return Extremes(
             np.where(odd, np.nan, price),
@@ -112,6 +134,19 @@ class ExtremesService:
             [one for part in found.values() for one in part.unseen],
         )
 
+    def _found(
+        self, asset_index: Column, frame: EnrichedFrame, since_micros: int, now_micros: int
+    ) -> dict[int, Since]:
+        found = {}
+        for place in np.unique(asset_index).tolist():
+            asset = frame.asset_names[place]
+            looks, seen = self._looks.get(asset, ()), self._seen.get(asset)
+            found[place] = since(asset, tuple(looks), seen, since_micros, now_micros)
+        return found
 
-def _no_looks() -> deque[Look]:
-    return deque(maxlen=_MOST_LOOKS)
+
+def _began(frame: EnrichedFrame, now_micros: int) -> int:
+    """An asset that nobody looked at yet is held since the last pass at the latest."""
+    if frame.enriched_time is None:
+        return now_micros
+    return min(micros(frame.enriched_time), now_micros)

@@ -1,0 +1,193 @@
+"""Positions that changed are not judged by what the price did before; looks after odd clocks."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from services.positions.extremes.domain import (
+    MINUTE_MICROS,
+    MinuteColumns,
+    Seen,
+    first_micros,
+    look,
+    since,
+    terms,
+)
+from services.positions.extremes.service import ExtremesService
+from shared.clock import PushedClock
+
+START = 29_000_000 * MINUTE_MICROS
+
+
+def columns(*rows: tuple[int, int, float, float]) -> dict[str, np.ndarray[Any, Any]]:
+    keys, sides, entries, liquidations = zip(*rows, strict=True)
+    return {
+        "position_key": np.array(keys, np.int64),
+        "side_sign": np.array(sides, np.int8),
+        "entry_price_usd": np.array(entries, float),
+        "risk_liquidation_price_usd": np.array(liquidations, float),
+    }
+
+
+@pytest.mark.parametrize(
+    ("row", "is_other"),
+    [
+        ((1, 1, 100.0, 80.0), False),
+        ((1, 1, 100.1, 80.1), False),
+        ((1, 1, 100.0, 88.0), True),
+        ((1, 1, 100.0, 60.0), True),
+        ((1, 1, 104.0, 80.0), True),
+        ((1, -1, 100.0, 80.0), True),
+        ((1, 1, 100.0, float("nan")), True),
+        ((2, 1, 100.0, 80.0), True),
+    ],
+)
+def test_new_terms_hold_from_when_they_were_seen(
+    row: tuple[int, int, float, float], is_other: bool
+) -> None:
+    before = terms(columns((1, 1, 100.0, 80.0)), None, START)
+    assert before.since_micros.tolist() == [0]
+    after = terms(columns(row), before, START + 1)
+    assert after.since_micros.tolist() == [START + 1 if is_other else 0]
+
+
+def test_many_small_steps_are_a_change() -> None:
+    known = terms(columns((1, 1, 100.0, 80.0)), None, START)
+    for step in range(4):
+        known = terms(columns((1, 1, 100.0, 80.0 + 0.1 * step)), known, START + step)
+    assert known.since_micros.tolist() == [START + 2]
+
+
+def minutes(*rows: tuple[int, float, float]) -> MinuteColumns:
+    number, high, low = zip(*rows, strict=True)
+    minute = START // MINUTE_MICROS + np.array(number, np.int64)
+    return MinuteColumns("test", "", minute, np.array(high, float), np.array(low, float))
+
+
+def test_a_minute_that_the_provider_is_late_with_is_looked_at_by_the_next_look() -> None:
+    now = START + 2 * MINUTE_MICROS + 1_000_000
+    seen, first = look("BTC", Seen(START), minutes((0, 101, 99)), now)
+    assert first is not None and first.unseen[0].start_micros == START + MINUTE_MICROS
+    later = now + MINUTE_MICROS
+    assert first_micros(seen, later) == START + MINUTE_MICROS
+    found = minutes((1, 101, 82), (2, 101, 99), (3, 101, 99))
+    _, second = look("BTC", seen, found, later)
+    assert second is not None and second.low.price_usd == 82 and not second.unseen
+    nothing, none = look("BTC", seen, minutes((0, 101, 99)), later)
+    assert none is None and nothing.failure == "NO_CANDLES"
+    assert nothing.until_micros == seen.until_micros
+
+
+def test_a_clock_that_was_ahead_does_not_blind_the_looks() -> None:
+    seen = Seen(START + 60 * MINUTE_MICROS)
+    now = START + MINUTE_MICROS + 30_000_000
+    assert first_micros(seen, now) == now
+    after, learned = look("BTC", seen, minutes((1, 101, 82)), now)
+    assert after.until_micros == now and learned is not None and learned.low.price_usd == 82
+    failed = Seen(START + 60 * MINUTE_MICROS, now, "DOWN")
+    (unseen,) = since("BTC", (), failed, now, now).unseen
+    assert unseen.start_micros <= unseen.end_micros
+
+
+class House:
+    """A frame that a test sets, and minutes of the market flat at 95 but for its lows."""
+
+    def __init__(self) -> None:
+        self.clock = PushedClock(datetime.fromtimestamp(START // 1_000_000, UTC))
+        self.lows: dict[int, float] = {}
+        self.shown: Any = None
+        self.gate: asyncio.Event | None = None
+        self.service = ExtremesService(self, self, self.clock)  # type: ignore[arg-type]
+
+    def micros(self) -> int:
+        return int(self.clock.now().timestamp() * 1_000_000)
+
+    def hold(self, *rows: tuple[int, int, float, float], assets: tuple[str, ...] = ("BTC",)) -> Any:
+        held = columns(*rows)
+        held["asset_index"] = np.arange(len(rows)) % len(assets)
+        held["flag_bits"] = np.zeros(len(rows), np.int64)
+        self.shown = _Frame(held, assets, self.clock.now())
+        return self.shown
+
+    async def minutes(self, assets: Any, start: datetime) -> dict[str, MinuteColumns]:
+        if self.gate is not None:
+            await self.gate.wait()
+        first = int(start.timestamp()) // 60 - START // MINUTE_MICROS
+        last = self.micros() // MINUTE_MICROS - START // MINUTE_MICROS
+        rows = [(n, 96.0, self.lows.get(n, 95.0)) for n in range(first, last + 1)]
+        return dict.fromkeys(assets, minutes(*rows))
+
+
+class _Frame(SimpleNamespace):
+    def __init__(self, held: Any, assets: tuple[str, ...], moment: datetime) -> None:
+        super().__init__(columns=held, asset_names=assets, enriched_time=moment)
+
+    def __len__(self) -> int:
+        return len(self.columns["position_key"])
+
+
+async def test_an_old_low_is_not_compared_with_a_liquidation_price_that_came_after_it() -> None:
+    house = House()
+    before = house.hold((1, 1, 100.0, 50.0), (2, 1, 100.0, 80.0))
+    await house.service.look()
+    evaluated = house.micros()
+    # Down for twenty minutes: a low, and then collateral of the first is taken out.
+    house.clock.advance(1200)
+    house.lows = {5: 82.5}
+    await house.service.look()
+    assert house.service.of(before, evaluated).price_usd.tolist() == [82.5, 82.5]
+    after = house.hold((1, 1, 100.0, 80.0), (2, 1, 100.0, 80.0), (3, 1, 100.0, 80.0))
+    found = house.service.of(after, evaluated)
+    assert np.isnan(found.price_usd[[0, 2]]).all() and found.price_usd[1] == 82.5
+    assert found.time_micros[0] == 0
+    # What comes later is compared with it, also by one who did not ask in between.
+    house.clock.advance(120)
+    house.lows[21] = 83.0
+    await house.service.look()
+    assert house.service.of(after, evaluated).price_usd.tolist() == [83.0, 82.5, 83.0]
+
+
+async def test_an_asset_that_was_opened_is_looked_at_from_the_pass_that_showed_it_on() -> None:
+    house = House()
+    house.hold((1, 1, 100.0, 80.0))
+    await house.service.look()
+    house.hold((1, 1, 100.0, 80.0), (2, 1, 100.0, 80.0), assets=("BTC", "ETH"))
+    opened = house.micros()
+    house.clock.advance(150)
+    house.lows = {1: 82.5}
+    await house.service.look()
+    house.service.of(house.shown, opened)
+    assert house.service._looks["ETH"][-1].low.price_usd == 82.5
+
+
+async def test_two_looks_at_once_of_different_holdings_do_not_break_each_other() -> None:
+    house = House()
+    house.gate = asyncio.Event()
+    house.hold((1, 1, 100.0, 80.0), (2, 1, 100.0, 80.0), assets=("BTC", "ETH"))
+    first = asyncio.create_task(house.service.look())
+    await asyncio.sleep(0)
+    house.hold((1, 1, 100.0, 80.0))
+    second = asyncio.create_task(house.service.look())
+    await asyncio.sleep(0)
+    house.gate.set()
+    await asyncio.gather(first, second)
+
+
+async def test_looks_of_a_clock_that_was_ahead_are_not_told_again() -> None:
+    house = House()
+    frame = house.hold((1, 1, 100.0, 80.0))
+    house.clock.advance(3600)
+    house.lows = {60: 82.5}
+    await house.service.look()
+    house.clock.set_time(house.clock.now() - timedelta(seconds=3000))
+    house.lows = {}
+    now = house.micros()
+    house.clock.advance(60)
+    await house.service.look()
+    assert house.service.of(frame, now).price_usd.tolist() == [95.0]
