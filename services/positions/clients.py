@@ -53,6 +53,7 @@ class PriceClient:
         self._reachable = True
         self._moves: Mapping[str, _Moves] = {}
         self._market: pb.Market.ValueType = pb.MARKET_UNSPECIFIED
+        self._tracked: frozenset[str] = frozenset()
 
     async def read(self) -> Mapping[str, MarketPrice]:
         """See services.positions.service.ports.Market."""
@@ -68,6 +69,7 @@ class PriceClient:
         self._reachable = True
         if answer.prices:
             self._market = answer.prices[0].market
+            self._tracked = frozenset(price.asset for price in answer.prices)
         return self.with_moves(
             {
                 price.asset: _market_price(price)
@@ -104,10 +106,15 @@ class PriceClient:
 
     async def minutes(self, assets: Sequence[str], start: datetime) -> Mapping[str, MinuteColumns]:
         """See services.positions.extremes.service.MinuteSource."""
-        request = pb.ReadMinutesRequest(assets=assets, start_time=to_timestamp(start))
+        # One that price does not track would have all of them refused.
+        tracked = self._tracked or frozenset(assets)
+        asked = [asset for asset in assets if asset in tracked]
         found: dict[str, MinuteColumns] = {}
         failure = "NO_CANDLES"
+        if not asked:
+            return {asset: _no_minutes(failure) for asset in assets}
         try:
+            request = pb.ReadMinutesRequest(assets=asked, start_time=to_timestamp(start))
             async for part in self._columns.ReadMinutes(request, timeout=_MINUTES_SECONDS):
                 read = columns.decode(part)
                 found[part.asset] = MinuteColumns(
@@ -115,8 +122,14 @@ class PriceClient:
                 )
         except SonicError as error:
             failure = error.reason
-        none = MinuteColumns("", failure, np.empty(0, np.int64), *np.empty((2, 0)))
-        return {asset: found.get(asset, none) for asset in assets}
+        return {
+            asset: found.get(asset) or _no_minutes(failure if asset in tracked else "NO_CANDLES")
+            for asset in assets
+        }
+
+
+def _no_minutes(failure: str) -> MinuteColumns:
+    return MinuteColumns("", failure, np.empty(0, np.int64), *np.empty((2, 0)))
 
 
 def _market_price(price: pb.Price) -> MarketPrice:

@@ -10,11 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 MINUTE_MICROS: Final = 60_000_000
-MOST_MICROS: Final = 24 * 60 * MINUTE_MICROS
+# A day, less what clocks of two machines may differ by: price refuses what is longer.
+MOST_MICROS: Final = (24 * 60 - 5) * MINUTE_MICROS
 NOT_ASKED: Final = "NOT_ASKED"
 TOO_LONG_AGO: Final = "TOO_LONG_AGO"
+DISAGREES: Final = "DISAGREES"
 # Fees move a liquidation price a little all the time; what moves it further changed the position.
 _DRIFT_RATIO: Final = 0.002
+# Candles this far from the market's price are of another market or currency.
+_MARKET_RATIO: Final = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +81,11 @@ def first_micros(seen: Seen, now_micros: int) -> int:
 
 
 def look(
-    asset: str, seen: Seen, minutes: MinuteColumns, now_micros: int
+    asset: str,
+    seen: Seen,
+    minutes: MinuteColumns,
+    now_micros: int,
+    market_price_usd: float = nan,
 ) -> tuple[Seen, Look | None]:
     """What a look adds; a failed one adds nothing, and the next one looks from the same time on.
 
@@ -87,6 +95,8 @@ def look(
     if minutes.failure or not len(minutes.minute):
         failure = minutes.failure or "NO_CANDLES"
         return replace(seen, failed_micros=now_micros, failure=failure), None
+    if _is_elsewhere(minutes, now_micros, market_price_usd):
+        return replace(seen, failed_micros=now_micros, failure=DISAGREES), None
     start = first_micros(seen, now_micros)
     inside = minutes.minute >= start // MINUTE_MICROS
     minute, high, low = minutes.minute[inside], minutes.high_usd[inside], minutes.low_usd[inside]
@@ -102,6 +112,15 @@ def look(
         known_micros = (int(minute[-1]) + 1) * MINUTE_MICROS if len(minute) else now_micros
         return Seen(min(known_micros, now_micros)), found
     return Seen(now_micros, 0, "", int(minute[-1]), float(high[-1]), float(low[-1])), found
+
+
+def _is_elsewhere(minutes: MinuteColumns, now_micros: int, market_price_usd: float) -> bool:
+    """Whether the market's price lies outside what the newest minutes went through."""
+    newest = minutes.minute >= now_micros // MINUTE_MICROS - 1
+    if isnan(market_price_usd) or not newest.any():
+        return False
+    low, high = float(minutes.low_usd[newest].min()), float(minutes.high_usd[newest].max())
+    return not low * (1 - _MARKET_RATIO) <= market_price_usd <= high * (1 + _MARKET_RATIO)
 
 
 def _extreme(minute: NDArray[np.int64], price_usd: NDArray[np.float64], sign: int) -> Extreme:
@@ -193,20 +212,33 @@ def terms(columns: Mapping[str, NDArray[Any]], before: Terms | None, now_micros:
     """The terms of these columns. Those of a position that is new, changed its side, or whose entry
     or liquidation price moved further than fees move it hold from now on.
     """
-    keys = columns["position_key"]
-    names = ("side_sign", "entry_price_usd", "risk_liquidation_price_usd")
-    now = [columns[name] for name in names]
+    now = Terms(
+        columns["position_key"],
+        columns["side_sign"],
+        columns["entry_price_usd"],
+        columns["risk_liquidation_price_usd"],
+        np.full(len(columns["position_key"]), 0 if before is None else now_micros, np.int64),
+    )
     if before is None or not len(before.position_key):
-        since_micros = np.full(len(keys), now_micros if before else 0, np.int64)
-        return Terms(keys, *now, since_micros)
-    places = np.searchsorted(before.position_key, keys).clip(max=len(before.position_key) - 1)
-    then = [
-        column[places]
-        for column in (before.side_sign, before.entry_price_usd, before.liquidation_price_usd)
-    ]
-    same = (before.position_key[places] == keys) & (now[0] == then[0])
-    for new, old in zip(now[1:], then[1:], strict=True):
-        same &= (np.abs(new - old) <= _DRIFT_RATIO * np.abs(old)) | (np.isnan(new) & np.isnan(old))
+        return now
+    last = len(before.position_key) - 1
+    places = np.searchsorted(before.position_key, now.position_key).clip(max=last)
+    entry, liquidation = before.entry_price_usd[places], before.liquidation_price_usd[places]
+    same = (
+        (before.position_key[places] == now.position_key)
+        & (before.side_sign[places] == now.side_sign)
+        & _is_near(entry, now.entry_price_usd)
+        & _is_near(liquidation, now.liquidation_price_usd)
+    )
     # What it was then stays what it is compared with: many small steps are a large one.
-    kept = [np.where(same, old, new) for new, old in zip(now, then, strict=True)]
-    return Terms(keys, *kept, np.where(same, before.since_micros[places], now_micros))
+    return replace(
+        now,
+        entry_price_usd=np.where(same, entry, now.entry_price_usd),
+        liquidation_price_usd=np.where(same, liquidation, now.liquidation_price_usd),
+        since_micros=np.where(same, before.since_micros[places], now_micros),
+    )
+
+
+def _is_near(old: NDArray[np.float64], new: NDArray[np.float64]) -> NDArray[np.bool_]:
+    near: NDArray[np.bool_] = np.abs(new - old) <= _DRIFT_RATIO * np.abs(old)
+    return near | (np.isnan(new) & np.isnan(old))

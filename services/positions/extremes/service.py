@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from math import nan
 from typing import Protocol
 
 import numpy as np
@@ -15,6 +16,7 @@ from services.positions.enrichment.domain.enrichment import Column, micros
 from services.positions.enrichment.domain.metrics import bit
 from services.positions.enrichment.service import EnrichmentService
 from services.positions.extremes.domain import (
+    MINUTE_MICROS,
     Look,
     MinuteColumns,
     Seen,
@@ -70,12 +72,14 @@ class ExtremesService:
         self._terms: Terms | None = None
         self._looking = asyncio.Lock()
 
-    async def look(self) -> None:
-        """Look at the assets held from where the last look ended on; one look at a time."""
+    async def look(self, prices_usd: Mapping[str, float]) -> None:
+        """Look at the assets held from where the last look ended on; one look at a time. Candles
+        far from these prices of the market say nothing.
+        """
         async with self._looking:
-            await self._look()
+            await self._look(prices_usd)
 
-    async def _look(self) -> None:
+    async def _look(self, prices_usd: Mapping[str, float]) -> None:
         frame = self._enrichment.shown or await self._enrichment.frame()
         held = np.unique(frame.columns["asset_index"]).tolist() if len(frame) else []
         assets = [name for place in held if (name := frame.asset_names[place]) != UNKNOWN_ASSET]
@@ -95,15 +99,30 @@ class ExtremesService:
         }
         if not assets:
             return
-        start = min(first_micros(self._seen[asset], now_micros) for asset in assets)
-        found = await self._source.minutes(assets, _EPOCH + timedelta(microseconds=start))
+        found = await self._minutes(now_micros)
         for asset in assets:
-            self._seen[asset], learned = look(asset, self._seen[asset], found[asset], now_micros)
+            self._seen[asset], learned = look(
+                asset, self._seen[asset], found[asset], now_micros, prices_usd.get(asset, nan)
+            )
             if learned is not None:
                 self._looks[asset].append(learned)
         self._until_micros = now_micros
-        if failed := {asset: found[asset].failure for asset in assets if found[asset].failure}:
+        if failed := {asset: seen.failure for asset, seen in self._seen.items() if seen.failure}:
             get_logger().warning("extremes cannot be looked at", failures=failed)
+
+    async def _minutes(self, now_micros: int) -> Mapping[str, MinuteColumns]:
+        """An asset that cannot be looked at makes no other one's stretch longer."""
+        by_start: dict[int, list[str]] = {}
+        for asset, seen in self._seen.items():
+            first = first_micros(seen, now_micros) // MINUTE_MICROS
+            by_start.setdefault(first * MINUTE_MICROS, []).append(asset)
+        parts = await asyncio.gather(
+            *(
+                self._source.minutes(assets, _EPOCH + timedelta(microseconds=start))
+                for start, assets in by_start.items()
+            )
+        )
+        return {asset: minutes for part in parts for asset, minutes in part.items()}
 
     def _compare(self, frame: EnrichedFrame, now_micros: int) -> Terms:
         if self._terms is None or frame is not self._compared:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
+from math import inf
 
 from services.price.domain.candles import Interval, Kline
 from services.price.domain.minutes import Minutes, demo_minutes, stretch
@@ -16,8 +17,10 @@ from shared.http import FailureKind, ProviderFailure
 
 Begin = Callable[[], AbstractAsyncContextManager[HourlyCandleStore]]
 
-# A cycle waits for them.
+# A cycle waits for them: for each source so long, and for one that hangs once in five minutes.
 _ASK_SECONDS = 4.0
+_SOURCE_SECONDS = 2.0
+_REST_SECONDS = 300.0
 
 
 class MinutesService:
@@ -39,6 +42,8 @@ class MinutesService:
         self._assets = assets
         self._demo_seed = demo_seed
         self._ensure_market = ensure_market
+        # Until when one that hung is not asked, monotonic seconds by its name.
+        self._rests: dict[str, float] = {}
 
     async def read(
         self, assets: Sequence[str], start: datetime, end: datetime | None
@@ -72,27 +77,46 @@ class MinutesService:
                 one.cancel()
 
     async def _ask(self, asset: str, first: datetime, until: datetime) -> Minutes:
+        """Of the first source that answers; of a long stretch its first pages, when time is up."""
         failure = "NO_CANDLES"
-        try:
-            async with asyncio.timeout(_ASK_SECONDS):
-                for source in self._sources:
-                    try:
-                        return Minutes(
-                            asset, source.name, klines=await _pages(source, asset, first, until)
-                        )
-                    except NotFound:
-                        continue
-                    except ProviderFailure as problem:
-                        failure = problem.kind.value
-        except TimeoutError:
-            failure = FailureKind.TIMEOUT.value
+        loop = asyncio.get_running_loop()
+        given_up_seconds = loop.time() + _ASK_SECONDS
+        for source in self._sources:
+            asked_seconds = loop.time()
+            if self._clock.monotonic() < self._rests.get(source.name, -inf):
+                failure = FailureKind.TIMEOUT.value
+                continue
+            found: list[Kline] = []
+            try:
+                await _pages(source, asset, (first, until), found, given_up_seconds)
+            except NotFound:
+                continue
+            except ProviderFailure as problem:
+                failure = problem.kind.value
+                continue
+            except TimeoutError:
+                if not found:
+                    failure = FailureKind.TIMEOUT.value
+                    # Who had all of its time, not what others left of it.
+                    if loop.time() - asked_seconds >= _SOURCE_SECONDS:
+                        self._rests[source.name] = self._clock.monotonic() + _REST_SECONDS
+                    continue
+            return Minutes(asset, source.name, klines=found)
         return Minutes(asset, failure=failure)
 
 
-async def _pages(source: CandleSource, asset: str, first: datetime, until: datetime) -> list[Kline]:
-    found: list[Kline] = []
+async def _pages(
+    source: CandleSource,
+    asset: str,
+    stretch: tuple[datetime, datetime],
+    found: list[Kline],
+    given_up_seconds: float,
+) -> None:
+    """Put into `found` page by page. Raises NotFound, ProviderFailure, TimeoutError."""
+    first, until = stretch
     while first < until:
         end = min(first + source.page_count * Interval.MINUTE.span, until)
-        found += await source.page(asset, Interval.MINUTE, first, end)
+        at_most = asyncio.get_running_loop().time() + _SOURCE_SECONDS
+        async with asyncio.timeout_at(min(at_most, given_up_seconds)):
+            found += await source.page(asset, Interval.MINUTE, first, end)
         first = end
-    return found

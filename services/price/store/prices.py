@@ -78,8 +78,12 @@ _WRITE = fence.single_statement(
 _CLEAR = Statement(
     "with state as (update service_state set revision = revision + 1,"
     " reset_revision = revision + 1, demo_start_time = null where id = 1),"
-    " prices as (delete from price returning 1), records as (delete from price_history returning 1)"
+    " prices as (delete from price returning 1),"
+    " records as (delete from price_history returning 1),"
+    # What was made of the history goes with it; a provider's candle is no price of ours.
+    " candles as (delete from hourly_candle where source = 'own' returning 1)"
     " select (select count(*) from prices) + (select count(*) from records)"
+    " + (select count(*) from candles)"
 )
 _LIST = Statement(
     f"select {READ} from price p, lateral (select case when p.price_usd is not null"

@@ -145,6 +145,30 @@ async def test_what_was_not_looked_at_is_said_and_looked_at_later(house: House) 
     assert json.loads(entry.inputs_json)["extreme_time"][11:16] == moment
 
 
+async def test_a_low_before_collateral_was_taken_out_is_no_touch_of_the_new_liquidation_price(
+    house: House,
+) -> None:
+    candles = await ready(house)
+    await house.stop("alerts")
+    house.clock.advance(600)
+    candles.touch(89.0, 5)
+    (position,) = (
+        await house.positions.ListPositions(positions_pb.ListPositionsRequest())
+    ).positions
+    # At 89 it was 10.1 % from 80; it is 3.4 % from 86, which 95 is 9.5 % from.
+    await house.positions.UpdatePosition(
+        positions_pb.UpdatePositionRequest(
+            position=positions_pb.Position(id=position.id, liquidation_price_usd=86.0),
+            update_mask={"paths": ["liquidation_price_usd"]},
+        )
+    )
+    await house.start_alerts()
+    await cycle(house, 1)
+    entries = await changes(house)
+    assert all("extreme_price_usd" not in entry.inputs_json for entry in entries)
+    assert (await house.alert(DISTANCE)).level < pb.LEVEL_HIGH
+
+
 async def test_a_position_that_opens_after_a_touch_is_not_touched(house: House) -> None:
     candles = await ready(house)
     house.clock.advance(50)

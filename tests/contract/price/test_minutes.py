@@ -123,3 +123,19 @@ async def test_a_stretch_of_more_than_a_day_or_backwards_is_refused(
         with pytest.raises(InvalidArgument) as refused:
             await minutes(stub, clock, count, "BTC")
         assert refused.value.reason == "INVALID_FIELD"
+
+
+async def test_a_source_that_hangs_leaves_time_for_the_next_and_is_not_asked_for_a_while(
+    house: House, provider: HttpProvider, clock: PushedClock
+) -> None:
+    provider.answer(KLINES, silent=True)
+    rows = [[minute * 60, 91, 109, 100, 100, 1.5] for minute in (NOW_MINUTE - 1, NOW_MINUTE - 2)]
+    provider.answer(COINBASE, json=rows)
+    stub = await live(
+        house, provider, price_candle_sources=("binance", "coinbase"), coinbase_url=provider.url
+    )
+    before = len(provider.asked(KLINES))
+    for _ in range(2):
+        assert (await minutes(stub, clock, 2, "SOL"))["SOL"].source == "coinbase"
+    asked = [one for one in provider.asked(KLINES)[before:] if "1m" in str(one)]
+    assert len(asked) == 1

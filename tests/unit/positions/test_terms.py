@@ -103,6 +103,8 @@ class House:
         self.lows: dict[int, float] = {}
         self.shown: Any = None
         self.gate: asyncio.Event | None = None
+        self.asked: list[tuple[tuple[str, ...], int]] = []
+        self.blind: set[str] = set()
         self.service = ExtremesService(self, self, self.clock)  # type: ignore[arg-type]
 
     def micros(self) -> int:
@@ -121,7 +123,9 @@ class House:
         first = int(start.timestamp()) // 60 - START // MINUTE_MICROS
         last = self.micros() // MINUTE_MICROS - START // MINUTE_MICROS
         rows = [(n, 96.0, self.lows.get(n, 95.0)) for n in range(first, last + 1)]
-        return dict.fromkeys(assets, minutes(*rows))
+        self.asked.append((tuple(assets), len(rows)))
+        none = MinuteColumns("", "NO_CANDLES", *(minutes((0, 1, 1)).minute[:0],) * 3)
+        return {asset: none if asset in self.blind else minutes(*rows) for asset in assets}
 
 
 class _Frame(SimpleNamespace):
@@ -135,12 +139,12 @@ class _Frame(SimpleNamespace):
 async def test_an_old_low_is_not_compared_with_a_liquidation_price_that_came_after_it() -> None:
     house = House()
     before = house.hold((1, 1, 100.0, 50.0), (2, 1, 100.0, 80.0))
-    await house.service.look()
+    await house.service.look({})
     evaluated = house.micros()
     # Down for twenty minutes: a low, and then collateral of the first is taken out.
     house.clock.advance(1200)
     house.lows = {5: 82.5}
-    await house.service.look()
+    await house.service.look({})
     assert house.service.of(before, evaluated).price_usd.tolist() == [82.5, 82.5]
     after = house.hold((1, 1, 100.0, 80.0), (2, 1, 100.0, 80.0), (3, 1, 100.0, 80.0))
     found = house.service.of(after, evaluated)
@@ -149,19 +153,19 @@ async def test_an_old_low_is_not_compared_with_a_liquidation_price_that_came_aft
     # What comes later is compared with it, also by one who did not ask in between.
     house.clock.advance(120)
     house.lows[21] = 83.0
-    await house.service.look()
+    await house.service.look({})
     assert house.service.of(after, evaluated).price_usd.tolist() == [83.0, 82.5, 83.0]
 
 
 async def test_an_asset_that_was_opened_is_looked_at_from_the_pass_that_showed_it_on() -> None:
     house = House()
     house.hold((1, 1, 100.0, 80.0))
-    await house.service.look()
+    await house.service.look({})
     house.hold((1, 1, 100.0, 80.0), (2, 1, 100.0, 80.0), assets=("BTC", "ETH"))
     opened = house.micros()
     house.clock.advance(150)
     house.lows = {1: 82.5}
-    await house.service.look()
+    await house.service.look({})
     house.service.of(house.shown, opened)
     assert house.service._looks["ETH"][-1].low.price_usd == 82.5
 
@@ -170,10 +174,10 @@ async def test_two_looks_at_once_of_different_holdings_do_not_break_each_other()
     house = House()
     house.gate = asyncio.Event()
     house.hold((1, 1, 100.0, 80.0), (2, 1, 100.0, 80.0), assets=("BTC", "ETH"))
-    first = asyncio.create_task(house.service.look())
+    first = asyncio.create_task(house.service.look({}))
     await asyncio.sleep(0)
     house.hold((1, 1, 100.0, 80.0))
-    second = asyncio.create_task(house.service.look())
+    second = asyncio.create_task(house.service.look({}))
     await asyncio.sleep(0)
     house.gate.set()
     await asyncio.gather(first, second)
@@ -184,10 +188,36 @@ async def test_looks_of_a_clock_that_was_ahead_are_not_told_again() -> None:
     frame = house.hold((1, 1, 100.0, 80.0))
     house.clock.advance(3600)
     house.lows = {60: 82.5}
-    await house.service.look()
+    await house.service.look({})
     house.clock.set_time(house.clock.now() - timedelta(seconds=3000))
     house.lows = {}
     now = house.micros()
     house.clock.advance(60)
-    await house.service.look()
+    await house.service.look({})
     assert house.service.of(frame, now).price_usd.tolist() == [95.0]
+
+
+async def test_candles_far_from_the_markets_price_are_not_looked_at_and_asked_for_again() -> None:
+    house = House()
+    frame = house.hold((1, -1, 90.0, 96.5))
+    evaluated = house.micros()
+    house.clock.advance(60)
+    # As in USDT when that is worth less: 3 % above the market.
+    await house.service.look({"BTC": 92.0})
+    found = house.service.of(frame, evaluated)
+    assert np.isnan(found.price_usd).all() and found.unseen[0].reason == "DISAGREES"
+    house.clock.advance(60)
+    await house.service.look({"BTC": 95.0})
+    found = house.service.of(frame, evaluated)
+    assert found.price_usd.tolist() == [96.0] and not found.unseen
+    assert house.asked[-1][1] == 3
+
+
+async def test_an_asset_nobody_has_candles_of_does_not_have_a_day_of_the_others_asked_for() -> None:
+    house = House()
+    house.hold((1, 1, 100.0, 80.0), (2, 1, 100.0, 80.0), assets=("BTC", "SPX"))
+    house.blind = {"SPX"}
+    for _ in range(5):
+        house.clock.advance(600)
+        await house.service.look({})
+    assert house.asked[-2:] == [(("BTC",), 11), (("SPX",), 51)]

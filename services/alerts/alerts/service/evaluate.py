@@ -177,8 +177,8 @@ class EvaluateAlerts:
 
     async def _extremes_since(self) -> int:
         """Where the extremes begin that no evaluation saw: at the last one's end of looking, or,
-        when another process made that, at its moment; 0 before the first. Never in the future: a clock
-        that was ahead must not hide what comes.
+        when another process made that, at its moment; 0 before the first. Never in the future: a
+        clock that was ahead must not hide what comes.
         """
         snapshot = self._cache.last() or await self._cache.present()
         evaluated_micros = snapshot.columns.evaluated_micros

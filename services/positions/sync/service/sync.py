@@ -98,7 +98,9 @@ class SyncService:
         prices = _fresh(market, self._clock.now() - self._mark_max_age)
         writer = AnswerWriter(self._begin, self._clock, step, self._id_cache, prices)
         run = _SyncRun(step, writer, prices, force)
-        outcomes, _ = await asyncio.gather(self._fetch_all(run, wallets), self._extremes.look())
+        outcomes, _ = await asyncio.gather(
+            self._fetch_all(run, wallets), self._extremes.look(prices)
+        )
         return await self._finish(step, mode, outcomes, market, pass_needed=ended_count > 0)
 
     async def _start(
