@@ -196,7 +196,7 @@ def adverse(
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class Basis:
     """What prices are compared with, rows in ascending position_key; `since_micros`: from when on
     an extreme may be, 0 from ever.
     """
@@ -208,11 +208,11 @@ class Terms:
     since_micros: NDArray[np.int64]
 
 
-def terms(columns: Mapping[str, NDArray[Any]], before: Terms | None, now_micros: int) -> Terms:
+def basis(columns: Mapping[str, NDArray[Any]], before: Basis | None, now_micros: int) -> Basis:
     """The terms of these columns. Those of a position that is new, changed its side, or whose entry
     or liquidation price moved further than fees move it hold from now on.
     """
-    now = Terms(
+    now = Basis(
         columns["position_key"],
         columns["side_sign"],
         columns["entry_price_usd"],

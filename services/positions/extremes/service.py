@@ -17,17 +17,17 @@ from services.positions.enrichment.domain.metrics import bit
 from services.positions.enrichment.service import EnrichmentService
 from services.positions.extremes.domain import (
     MINUTE_MICROS,
+    Basis,
     Look,
     MinuteColumns,
     Seen,
     Since,
-    Terms,
     Unseen,
     adverse,
+    basis,
     first_micros,
     look,
     since,
-    terms,
 )
 from shared.clock import Clock
 from shared.log import get_logger
@@ -69,7 +69,7 @@ class ExtremesService:
         self._looks: dict[str, deque[Look]] = {}
         self._until_micros = 0
         self._compared: EnrichedFrame | None = None
-        self._terms: Terms | None = None
+        self._basis: Basis | None = None
         self._looking = asyncio.Lock()
 
     async def look(self, prices_usd: Mapping[str, float]) -> None:
@@ -124,11 +124,11 @@ class ExtremesService:
         )
         return {asset: minutes for part in parts for asset, minutes in part.items()}
 
-    def _compare(self, frame: EnrichedFrame, now_micros: int) -> Terms:
-        if self._terms is None or frame is not self._compared:
-            self._terms = terms(frame.columns, self._terms, now_micros)
+    def _compare(self, frame: EnrichedFrame, now_micros: int) -> Basis:
+        if self._basis is None or frame is not self._compared:
+            self._basis = basis(frame.columns, self._basis, now_micros)
             self._compared = frame
-        return self._terms
+        return self._basis
 
     def of(self, frame: EnrichedFrame, since_micros: int) -> Extremes:
         """For each row of the frame. A mark far from the market is not judged by the market, a

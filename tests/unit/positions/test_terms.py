@@ -14,10 +14,10 @@ from services.positions.extremes.domain import (
     MINUTE_MICROS,
     MinuteColumns,
     Seen,
+    basis,
     first_micros,
     look,
     since,
-    terms,
 )
 from services.positions.extremes.service import ExtremesService
 from shared.clock import PushedClock
@@ -51,16 +51,16 @@ def columns(*rows: tuple[int, int, float, float]) -> dict[str, np.ndarray[Any, A
 def test_new_terms_hold_from_when_they_were_seen(
     row: tuple[int, int, float, float], is_other: bool
 ) -> None:
-    before = terms(columns((1, 1, 100.0, 80.0)), None, START)
+    before = basis(columns((1, 1, 100.0, 80.0)), None, START)
     assert before.since_micros.tolist() == [0]
-    after = terms(columns(row), before, START + 1)
+    after = basis(columns(row), before, START + 1)
     assert after.since_micros.tolist() == [START + 1 if is_other else 0]
 
 
 def test_many_small_steps_are_a_change() -> None:
-    known = terms(columns((1, 1, 100.0, 80.0)), None, START)
+    known = basis(columns((1, 1, 100.0, 80.0)), None, START)
     for step in range(4):
-        known = terms(columns((1, 1, 100.0, 80.0 + 0.1 * step)), known, START + step)
+        known = basis(columns((1, 1, 100.0, 80.0 + 0.1 * step)), known, START + step)
     assert known.since_micros.tolist() == [START + 2]
 
 
