@@ -209,8 +209,8 @@ class Basis:
 
 
 def basis(columns: Mapping[str, NDArray[Any]], before: Basis | None, now_micros: int) -> Basis:
-    """The terms of these columns. Those of a position that is new, changed its side, or whose entry
-    or liquidation price moved further than fees move it hold from now on.
+    """The basis of these columns. That of a position that is new, changed its side, or whose entry
+    or liquidation price moved further than fees move it holds from now on.
     """
     now = Basis(
         columns["position_key"],
