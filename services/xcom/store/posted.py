@@ -83,6 +83,7 @@ def _posted(row: asyncpg.Record) -> Posted:
         "is_own": False,
         "is_off": False,
         "reason_code": "",
+        "attachment": None,
     }
     attempt = rows.read(DeliveryAttempt, row, facts=facts, worst=worst_of(facts), **own)
     worse = row["worse_level"]

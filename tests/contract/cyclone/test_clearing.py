@@ -21,7 +21,7 @@ from tests.fakes.peers import aborts, answers
 # Raised for us by the plumbing: names, pages, masks, and the rules in the proto.
 _OF_SHARED = {
     "PRIVATE_KEY_REFUSED",
-    "UNKNOWN_NAME",
+    "PEER_UNAVAILABLE",
     "BAD_PAGE_TOKEN",
     "PAGE_TOKEN_MISMATCH",
     "UNKNOWN_FIELD",

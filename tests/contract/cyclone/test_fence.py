@@ -116,7 +116,7 @@ async def test_a_stale_owner_neither_forgets_nor_shifts_nor_renews(
     async with stores.lease() as lease:
         assert await lease.renew(old, "first") is None
         assert not await lease.shift(old, MINUTE)
-        await stores.progress.forget(old, START + MINUTE)
+        await stores.progress.forget(old, START + MINUTE, START + MINUTE)
     assert await house.value("select count(*) from event") == 1
 
 

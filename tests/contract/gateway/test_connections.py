@@ -23,6 +23,7 @@ from services.gateway.events import Streams
 from services.gateway.guard import Guard
 from services.gateway.listener import HttpServer, most_connections
 from services.gateway.peers import Peers
+from shared.clock import SystemClock
 from shared.lifecycle import App
 from shared.metrics import Metrics
 from tests.contract.gateway.conftest import NOWHERE, PEERS, Script, client
@@ -65,7 +66,7 @@ class Gate:
 async def gate(scripted: str, room: Room, streams: Streams | None = None) -> AsyncIterator[Gate]:
     streams = streams or Streams()
     peers = Peers({peer: scripted if peer == "price" else NOWHERE for peer in PEERS})
-    application = Application(peers, streams, Guard([]), Metrics())
+    application = Application(peers, streams, Guard([]), Metrics(), {}, SystemClock())
     server = HttpServer("127.0.0.1:0", application, leaving=streams.end, grace_seconds=2, room=room)
     async with contextlib.AsyncExitStack() as opened, App("gateway", [*peers.parts, server]) as app:
         async with client(app) as web:

@@ -19,6 +19,7 @@ from services.gateway.guard import Guard
 from services.gateway.listener import HttpServer
 from services.gateway.peers import Peers
 from shared import errors
+from shared.clock import SystemClock
 from shared.lifecycle import App
 from shared.metrics import Metrics
 from tests.contract.gateway.conftest import NOWHERE, PEERS, Script, client
@@ -34,7 +35,7 @@ def message(asset: str) -> pb.WatchPricesResponse:
 async def around(scripted: str, streams: Streams) -> AsyncIterator[httpx.AsyncClient]:
     """A gateway with these streams."""
     peers = Peers({peer: scripted if peer == "price" else NOWHERE for peer in PEERS})
-    application = Application(peers, streams, Guard([]), Metrics())
+    application = Application(peers, streams, Guard([]), Metrics(), {}, SystemClock())
     server = HttpServer("127.0.0.1:0", application, leaving=streams.end, grace_seconds=2)
     async with App("gateway", [*peers.parts, server]) as app, client(app) as web:
         yield web
