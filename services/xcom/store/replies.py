@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime, timedelta
 
+from services.xcom.calls.domain import CallState
 from services.xcom.domain.messages import Level
 from services.xcom.domain.settings import Route
 from services.xcom.replies.domain import Reply, ReplyOutcome, Target
@@ -36,14 +37,21 @@ _OPEN = f"""
     and not exists (select from incident where key = message.incident_key
         and message.incident_key <> '' and ended_time is not null)
 """
-_TOLD = "coalesce(delivery.handed_over_time, delivery.sent_time)"
+# Of several calls the first: who answers it is not too early for the next. Calls that nobody took
+# are seen all the same.
+_CALLED = f"""
+    (select min(planned_time) from call where call.delivery_id = delivery.id
+        and call.state in ({CallState.PLACED.value}, {CallState.ENDED.value}))
+"""
+_TOLD = f"coalesce({_CALLED}, delivery.handed_over_time, delivery.sent_time)"
+_WAS_TOLD = f"(delivery.state in (2, 6) or delivery.state in (1, 3) and {_CALLED} is not null)"
 _TARGETS = Statement(f"""
     select message.id as message_id, {_TOLD} as told_time
     from delivery join message on message.id = delivery.message_id
     join unnest(cast(:channels as text[]), cast(:addresses as text[]))
         as own(channel, address)
         on own.channel = delivery.channel and own.address = delivery.address
-    where delivery.state in (2, 6) and {_TOLD} > :after and {_OPEN}
+    where {_WAS_TOLD} and {_TOLD} > :after and {_OPEN}
     order by told_time desc limit 20
 """)
 _POSTED = Statement(f"""
@@ -54,7 +62,7 @@ _POSTED = Statement(f"""
 """)
 _AWAITED = Statement(f"""
     select exists (select from delivery join message on message.id = delivery.message_id
-        where delivery.channel = any(cast(:channels as text[])) and delivery.state in (2, 6)
+        where delivery.channel = any(cast(:channels as text[])) and {_WAS_TOLD}
             and delivery.created_time > :after and {_OPEN})
 """)
 

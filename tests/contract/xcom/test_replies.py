@@ -342,3 +342,17 @@ async def test_an_update_that_makes_no_sense_is_in_no_later_ones_way(
     assert await acknowledged_by(xcom, message, 10) == ""
     telegram.writes("ack")
     assert await acknowledged_by(xcom, message) == "telegram"
+
+
+async def test_a_text_written_after_the_first_call_is_not_too_early_for_the_second(
+    xcom: Xcom, twilio: FakeTwilio, clock: PushedClock
+) -> None:
+    twilio.now = clock.now
+    twilio.standing["Calls"] = ""
+    twilio.take = lambda _number, _before: NOBODY
+    await xcom.start(**twilio_settings(twilio), xcom_escalation_seconds=36_000)
+    message = await xcom.send("HIGH", channels=["voice"], incident_key="a")
+    await xcom.push_until(lambda: len(twilio.placed) == 2)
+    since = clock.now() - twilio.placed[1].created_time
+    twilio.writes(OWN, "ack", since + timedelta(seconds=5))
+    assert await acknowledged_by(xcom, message) == "sms"
