@@ -145,7 +145,7 @@ async def test_logs_are_lines_oldest_first(sonic: Sonic) -> None:
     assert ids == sorted(ids) and len(ids) == 5
 
 
-_EXPLAINED = ("djed: decision=1", "together: ", "decision id", "decision evaluated time")
+_EXPLAINED = ("djed: decision=1", "together: ", "decision id", "decision evaluated ")
 
 
 async def test_an_evaluation_is_a_line_an_asset_and_an_exit_code(sonic: Sonic) -> None:
