@@ -76,12 +76,125 @@ async def test_rules_and_monitors_are_edited_to_what_is_stored(visit: Visit) -> 
     await visit.put(f"{item} select", "3600s")
     await visit.says(item, "SNOOZED")
     assert "snoozed_until_time" in await visit.get("/v1/monitors/liquidation")
+    await visit.click(f"{item} input[type=checkbox]")
+    await visit.says(item, "DISABLED")
+    assert not (await visit.get("/v1/monitors/liquidation"))["enabled"]
+    assert page.problems == []
+
+
+async def _told(visit: Visit, request_id: str, level: str, channel: str) -> str:
+    """Sends a message whose words are markup; its id."""
+    message = {
+        "request_id": request_id,
+        "level": level,
+        "subject": MARKUP,
+        "source": "test",
+        "body": MARKUP,
+        "channels": [channel],
+    }
+    return str((await visit.post("/v1/messages:send", message))["id"])
+
+
+async def test_who_was_told_is_shown_try_by_try_and_ways_are_set(visit: Visit) -> None:
+    refused = await _told(visit, "browser-1", "LEVEL_MEDIUM", "webhook")
+    loud = await _told(visit, "browser-2", "LEVEL_HIGH", "log")
+    page = await visit.show("/deliveries?source=test")
+    await visit.says("#messages", MARKUP)
+    await visit.click(f"[data-message='{refused}'] summary")
+    await visit.says(f"[data-message='{refused}'] .tries", "refused")
+    await visit.says(f"[data-message='{refused}'] .tries", "400")
+    await visit.click(f"[data-message='{loud}'] summary")
+    await visit.click(f"[data-message='{loud}'] button", "Acknowledge")
+    await visit.says(f"[data-message='{loud}']", "acknowledged by dashboard")
+    assert (await visit.get(f"/v1/messages/{loud}"))["acknowledged_by"] == "dashboard"
+    # A test says what the channel said; settings are what is stored.
+    await visit.click("[data-channel=webhook] button", "Test")
+    await visit.says("#toasts", "webhook did not accept the test")
+    await visit.click("[data-channel=webhook] button", "Settings")
+    await visit.write("start", "22:00")
+    await visit.write("end", "")
+    await visit.click("dialog button", "Save")
+    await visit.says("dialog", "is needed with a start")
+    await visit.write("end", "07:00")
+    await visit.write("zone", "Europe/Berlin")
+    await visit.click("dialog button", "Save")
+    await visit.closed()
+    channels = {one["name"]: one for one in (await visit.get("/v1/channels"))["channels"]}
+    assert channels["webhook"]["quiet_hours"] == {
+        "start_minute": 1320,
+        "end_minute": 420,
+        "time_zone": "Europe/Berlin",
+    }
+    await visit.click("#levels button", "Edit")
+    await visit.click("[data-field=LEVEL_LOW] label", "webhook")
+    await visit.click("dialog button", "Save")
+    await visit.closed()
+    routes = {one["level"]: one for one in (await visit.get("/v1/levels"))["routes"]}
+    assert "webhook" in routes["LEVEL_LOW"]["channels"]
+    assert routes["LEVEL_HIGH"]["source"] == "SETTING_SOURCE_DEFAULT"
+    await visit.click("#escalation button", "Add a contact")
+    await visit.write("name", MARKUP)
+    await visit.write("wait", "2min")
+    await visit.write("channel_0", "webhook")
+    await visit.click("dialog button", "Add")
+    await visit.closed()
+    (contact,) = (await visit.get("/v1/escalation"))["contacts"]
+    assert (contact["name"], contact["wait"]) == (MARKUP, "120s")
+    await visit.click("#escalation button", "Remove")
+    await visit.click("dialog button", "Remove")
+    await visit.says("#escalation", "Nobody")
+    assert await page.run("document.querySelectorAll('.page img').length") == 0
+
+
+async def test_a_key_never_leaves_the_browser_and_wallets_are_what_is_stored(visit: Visit) -> None:
+    page = await visit.show("/wallets")
+    await page.run(
+        "window.sent = []; const send = window.fetch; window.fetch = (path, settings) => {"
+        " if (settings?.method === 'POST') window.sent.push(settings.body);"
+        " return send(path, settings); }"
+    )
+    for secret in (KEY, f"0x{KEY}", PHRASE, str([7] * 64).replace(" ", "")):
+        await visit.click(".tools button", "Watch a wallet")
+        await visit.write("name", "mine")
+        await visit.write("public_address", secret)
+        await visit.says("dialog", "It was not sent")
+        held = "document.querySelector('[data-field=public_address] input').value"
+        assert await page.run(held) == ""
+        await visit.click("dialog button", "Cancel")
+        await visit.closed()
+    await visit.give_file("keys.csv", f"name,chain,public_address\nmine,SOLANA,{KEY}\n")
+    await visit.click(".tools button", "Import")
+    await visit.says("#toasts", "keys.csv was not sent")
+    assert await page.run("window.sent") == []
+    # One whose shape is of no address is said beside the field.
+    await visit.click(".tools button", "Watch a wallet")
+    await visit.write("name", MARKUP)
+    await visit.write("chain", "CHAIN_ETHEREUM")
+    await visit.write("public_address", "0x12")
+    await visit.click("dialog button", "Watch")
+    await visit.says("dialog", "is no 0x address")
+    # Without a chain: an address would turn the live sources on.
+    await visit.write("chain", "CHAIN_MANUAL")
+    await visit.write("public_address", "")
+    await visit.write("tags", "one, two")
+    await visit.click("dialog button", "Watch")
+    await visit.closed()
+    await visit.says("#wallets", MARKUP)
+    wallets = {one["name"]: one for one in (await visit.get("/v1/wallets"))["wallets"]}
+    assert wallets[MARKUP]["tags"] == ["one", "two"]
+    item = "[data-wallet^='<img']"
+    await visit.click(f"{item} input[type=checkbox]")
+    # What was done is said for six seconds only: the store is looked up.
+    await page.until(
+        "fetch('/v1/wallets').then(told => told.json()).then(told => told.wallets.some("
+        "one => one.name.startsWith('<img') && !one.active))"
+    )
     await visit.click(f"{item} button", "Edit")
     await visit.write("balance_usd", "1234.5")
     await visit.click("dialog button", "Save")
     await visit.closed()
     stored = {one["name"]: one for one in (await visit.get("/v1/wallets"))["wallets"]}[MARKUP]
-    assert stored["balance_usd"] == 1234.5
+    assert (stored["active"], stored["balance_usd"]) == (False, 1234.5)
     await visit.click(f"{item} button", "Remove")
     await visit.click("dialog button", "Remove")
     await page.until(f'document.querySelector("{item}") === null')

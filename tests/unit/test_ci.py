@@ -1,0 +1,95 @@
+"""What CI does about a browser, among stand-ins of the machine's own commands."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+RUN = Path(__file__).resolve().parents[2] / ".ci" / "run"
+NOT_RUN = "NOT RUN: no Chromium here"
+
+
+class Machine:
+    """Its commands: those of the system that a script needs, and stand-ins that write down."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.log = folder / "log"
+        for name in ("bash", "dirname", "cat", "timeout", "chmod"):
+            found = shutil.which(name)
+            assert found is not None
+            (folder / name).symlink_to(found)
+        self.has("make")
+        self.has("id", "echo 0")
+
+    def has(self, name: str, does: str = "") -> None:
+        command = self.folder / name
+        command.write_text(f'#!/bin/bash\necho "{name} $*" >> {self.log}\n{does}\n')
+        command.chmod(0o755)
+
+    def run(self) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [RUN],
+            env={**os.environ, "PATH": str(self.folder)},
+            capture_output=True,
+            text=True,
+            timeout=50,
+            check=False,
+        )
+
+    @property
+    def ran(self) -> list[str]:
+        return [line for line in self.log.read_text().splitlines() if not line.startswith("id ")]
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    return Machine(tmp_path)
+
+
+def test_a_browser_that_is_there_is_taken_and_nothing_is_installed(machine: Machine) -> None:
+    machine.has("chromium")
+    machine.has("apt-get")
+    done = machine.run()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert machine.ran == ["make check", "make slow"]
+
+
+def test_a_browser_is_installed_where_none_is(machine: Machine) -> None:
+    made = machine.folder / "chromium"
+    machine.has("apt-get", f"[[ $* != *install* ]] || {{ echo > {made}; chmod +x {made}; }}")
+    done = machine.run()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [line.split()[0] for line in machine.ran] == ["apt-get", "apt-get", "make", "make"]
+    assert machine.ran[1].endswith("install chromium")
+
+
+@pytest.mark.parametrize("has_packages", [True, False])
+def test_without_a_browser_the_rest_runs_and_what_did_not_is_said_first_and_last(
+    machine: Machine, has_packages: bool
+) -> None:
+    if has_packages:
+        machine.has("apt-get", "exit 100")
+    done = machine.run()
+    assert done.returncode == 0
+    assert done.stderr.count(NOT_RUN) == 2
+    assert machine.ran[-2:] == ["make check", "make slow"]
+
+
+def test_who_is_not_root_installs_nothing(machine: Machine) -> None:
+    machine.has("id", "echo 1000")
+    machine.has("apt-get")
+    done = machine.run()
+    assert machine.ran == ["make check", "make slow"]
+    assert NOT_RUN in done.stderr
+
+
+def test_a_failure_stays_one_without_a_browser(machine: Machine) -> None:
+    machine.has("make", "exit 2")
+    done = machine.run()
+    assert done.returncode == 2
+    assert done.stderr.rstrip().endswith("!")
