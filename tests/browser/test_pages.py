@@ -7,25 +7,15 @@ from __future__ import annotations
 
 import signal
 
-import pytest
-
-from tests.browser.chromium import found
-from tests.browser.visit import Visit, refusing, visit
+from tests.browser.visit import MARKUP, NEEDS_BROWSER, Visit, refusing, visit
 from tests.chaos.conftest import home
 
 __all__ = ["home", "refusing", "visit"]
 
-MARKUP = "<img src=x onerror=document.title='broken'>"
 KEY = "4f" * 32
 PHRASE = "abandon " * 11 + "about"
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.timeout(600),
-    pytest.mark.skipif(
-        found() is None, reason="no Chromium on this machine: the dashboard is not tested"
-    ),
-]
+pytestmark = NEEDS_BROWSER
 
 
 async def test_rules_and_monitors_are_edited_to_what_is_stored(visit: Visit) -> None:
@@ -341,15 +331,3 @@ async def test_the_log_follows_and_a_service_that_hangs_is_said_in_its_panel_alo
     finally:
         visit.running.kill("price", signal.SIGCONT)
     await page.until("document.querySelector('#prices .trouble').innerText === ''")
-
-
-async def test_no_page_sticks_out_on_a_phone(visit: Visit) -> None:
-    cycle = (await visit.get("/v1/cycles"))["cycles"][0]["id"]
-    paths = ["thresholds", "rules", "monitors", "deliveries", "hedges", "wallets", "cycles"]
-    for path in [*paths, f"cycles/{cycle}", "prices", "portfolio", "logs"]:
-        page = await visit.show(f"/{path}", 390, 844)
-        for width in (390, 360, 700):
-            await page.size(width, 844)
-            assert await page.run("document.documentElement.scrollWidth") <= width, (path, width)
-        assert await page.run("document.querySelectorAll('main h1').length") == 1, path
-        assert page.problems == [], path

@@ -7,10 +7,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pytest
-
-from tests.browser.chromium import found
-from tests.browser.visit import Visit, refusing, visit
+from tests.browser.visit import NEEDS_BROWSER, Visit, refusing, visit
 from tests.chaos.conftest import home
 
 __all__ = ["home", "refusing", "visit"]
@@ -18,13 +15,7 @@ __all__ = ["home", "refusing", "visit"]
 HEAT = "HEAT_INDEX-POSITION-ABOVE"
 ROW = f"[data-id={HEAT}]"
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.timeout(600),
-    pytest.mark.skipif(
-        found() is None, reason="no Chromium on this machine: the dashboard is not tested"
-    ),
-]
+pytestmark = NEEDS_BROWSER
 
 
 async def _threshold(visit: Visit, id_: str = HEAT) -> dict[str, Any]:

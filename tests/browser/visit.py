@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -17,18 +19,36 @@ from tests.browser.chromium import Browser, found, started
 from tests.chaos.conftest import Up, up
 from tests.fakes.webhook import FakeWebhook, Reply
 
+MARKUP = "<img src=x onerror=document.title='broken'>"
+WALLET = "<b onclick=alert(1)>wallet</b>"
+PAST = "past-liquidation"
+NEEDS_BROWSER = [
+    pytest.mark.slow,
+    pytest.mark.timeout(600),
+    pytest.mark.skipif(
+        found() is None, reason="no Chromium on this machine: the dashboard is not tested"
+    ),
+]
 # Nothing that can be seen still waits for its first answer.
 LOADED = (
-    "document.readyState === 'complete' && document.querySelector('.page .panel') !== null"
+    "document.readyState === 'complete' && document.querySelector('.panel') !== null"
+    " && !document.body.classList.contains('waiting')"
     " && [...document.querySelectorAll('.loading')].every(one => !one.offsetParent)"
 )
-# What a chooser of files would give, without one.
-_GIVE_FILE = """HTMLInputElement.prototype.click = function () {
-    const given = new DataTransfer();
-    given.items.add(new File([%s], %s));
-    this.files = given.files;
-    this.dispatchEvent(new Event('change'));
-};"""
+# On a busy machine.
+_START_SECONDS = 240.0
+# What a chooser of files would give, without one; once, and every other click stays a click.
+_GIVE_FILE = """(() => {
+    const click = HTMLInputElement.prototype.click;
+    HTMLInputElement.prototype.click = function () {
+        if (this.type !== 'file') return click.call(this);
+        HTMLInputElement.prototype.click = click;
+        const given = new DataTransfer();
+        given.items.add(new File([%s], %s));
+        this.files = given.files;
+        this.dispatchEvent(new Event('change'));
+    };
+})()"""
 
 
 @dataclass
@@ -50,7 +70,7 @@ class Visit:
         return answer.json() if answer.headers["content-type"] == "application/json" else None
 
     async def show(self, path: str, width: int = 1400, height: int = 1000) -> Browser:
-        await self.page.open(f"{self.web.base_url}".rstrip("/") + path, width, height)
+        await self.page.show(f"{self.web.base_url}".rstrip("/") + path, width, height)
         await self.page.until(LOADED)
         return self.page
 
@@ -100,7 +120,7 @@ async def sitting(home: Path, settings: Mapping[str, str]) -> AsyncIterator[Visi
     path = found()
     assert path is not None
     async with AsyncExitStack() as stack:
-        running = await stack.enter_async_context(up(home, settings))
+        running = await stack.enter_async_context(up(home, settings, start_seconds=_START_SECONDS))
         (line,) = [line for line in running.lines if "dashboard" in line]
         at = re.search(r"http://[\w.:]+", line)
         assert at is not None
@@ -108,6 +128,39 @@ async def sitting(home: Path, settings: Mapping[str, str]) -> AsyncIterator[Visi
         visit = Visit(running, web, await stack.enter_async_context(started(path)))
         await visit.post("/v1/cycles:run", {})
         yield visit
+
+
+async def endanger(visit: Visit) -> None:
+    """A position of somebody's own that is past liquidation, judged; its texts are markup."""
+    await visit.post("/v1/wallets", {"name": WALLET, "chain": "CHAIN_MANUAL"})
+    position = {
+        "id": PAST,
+        "wallet": WALLET,
+        "venue": "manual",
+        "asset": "SOL",
+        "side": "SIDE_LONG",
+        "entry_price_usd": 200,
+        "liquidation_price_usd": 185,
+        "mark_price_usd": 180,
+        "size_usd": 2000,
+        "collateral_usd": 250,
+        "note": MARKUP,
+    }
+    await visit.post("/v1/positions", position)
+    await visit.post("/v1/cycles:run", {})
+
+
+@pytest.fixture(scope="module")
+async def house() -> AsyncIterator[Visit]:
+    """One system for tests that only look, with a position in danger."""
+    folder = Path(tempfile.mkdtemp(prefix="sonic-browser-"))
+    folder.chmod(0o711)
+    try:
+        async with sitting(folder, {}) as made:
+            await endanger(made)
+            yield made
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture

@@ -1,0 +1,80 @@
+"""Every page in both themes and on a phone: nothing sticks out, and it can be used without eyes.
+Needs a Chromium; without one it is skipped, and counted so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.gateway.pages import PAGES
+from tests.browser.visit import LOADED, NEEDS_BROWSER, PAST, Visit, house
+
+__all__ = ["house"]
+
+VENDOR = Path(__file__).parent / "vendor"
+WIDTHS = (700, 390, 360)
+# What folds is looked into.
+_UNFOLD = (
+    "document.querySelectorAll('main details:not([open]) > summary').forEach(one => one.click())"
+)
+_TOO_WIDE = """[...document.querySelectorAll('body *')].filter(node =>
+    node.getBoundingClientRect().right > innerWidth + 1
+    && !node.closest('.scroll, .nav, .tickers'))
+    .map(node => node.className || node.tagName).slice(0, 6)"""
+_AXE = """axe.run().then(told => told.violations
+    .filter(one => ['serious', 'critical'].includes(one.impact))
+    .map(one => [one.id, one.nodes.length, one.nodes.slice(0, 4).map(node => node.html)]))"""
+
+pytestmark = NEEDS_BROWSER
+
+
+async def _seen(house: Visit) -> list[Any]:
+    """What is serious for who cannot see, of a page that is connected: one that is not is pale."""
+    connected = "!document.body.classList.contains('disconnected')"
+    while True:
+        await house.page.until(connected)
+        told: list[Any] = await house.page.run(_AXE)
+        if await house.page.run(connected):
+            return told
+
+
+async def _address(house: Visit, path: str) -> str:
+    """What stands in braces is of something that is there."""
+    newest = (await house.get("/v1/cycles"))["cycles"][0]["id"]
+    return path.replace("/positions/{id}", f"/positions/{PAST}").replace("{id}", newest)
+
+
+@pytest.mark.parametrize("path", [*PAGES, "/withdrawals"])
+async def test_a_page_can_be_used_without_eyes_and_fits_a_phone(house: Visit, path: str) -> None:
+    page = await house.show(await _address(house, path))
+    await page.run(_UNFOLD)
+    await page.until(LOADED)
+    assert await page.run("document.querySelectorAll('h1').length") == 1
+    problems: list[Any] = []
+    await page.run(f"{(VENDOR / 'axe.min.js').read_text()};0")
+    for width in (1400, *WIDTHS):
+        await page.size(width, 844)
+        scrolled = await page.run("document.documentElement.scrollWidth")
+        if scrolled > width:
+            problems.append((width, scrolled, await page.run(_TOO_WIDE)))
+        if width == 700:
+            continue
+        for theme in ("dark", "light"):
+            if await page.run("document.documentElement.dataset.theme") != theme:
+                await page.run("document.getElementById('theme').click()")
+            problems += [(width, theme, *one) for one in await _seen(house)]
+    assert problems == []
+    assert page.problems == []
+
+
+def test_what_is_kept_of_others_is_as_it_came() -> None:
+    row = re.compile(r"^\| (\S+) \| \S+ \| ([0-9a-f]{64}) \|$", re.MULTILINE)
+    listed = row.findall((VENDOR / "README.md").read_text())
+    assert len(listed) == 2
+    for name, digest in listed:
+        assert hashlib.sha256((VENDOR / name).read_bytes()).hexdigest() == digest
