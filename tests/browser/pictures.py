@@ -8,19 +8,34 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import shutil
 import tempfile
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 
 import httpx
 
+from services.cli.plan import Plan, known_addresses
 from tests.browser import png
 from tests.browser.chromium import Browser, found, started
-from tests.browser.visit import sitting
+from tests.browser.console import drawn
+from tests.browser.visit import LOADED, sitting
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 LARGEST_BYTES = 150_000
+RULE = {
+    "asset": "BTC",
+    "metric": "RULE_METRIC_MOVE_PERCENT",
+    "direction": "RULE_DIRECTION_BOTH",
+    "enabled": True,
+    "threshold": 5,
+    "window": "3600s",
+    "recurrence": "RULE_RECURRENCE_RESET",
+    "cooldown": "900s",
+}
 # Cycles before the first picture: enough for a chart, and for the crash of the demo to begin.
 CYCLES = 14
 NEAREST, NEWEST = "a.name", "#cycles tbody a"
@@ -41,29 +56,52 @@ PICTURES = (
     ("pictures/prices.png", "/prices", 1400, 1250, "dark"),
     ("pictures/portfolio.png", "/portfolio", 1400, 1250, "dark"),
     ("pictures/logs.png", "/logs", 1400, 900, "dark"),
+    ("pictures/withdrawals.png", "/withdrawals", 1400, 1400, "dark"),
 )
-LOADED = (
-    "document.querySelector('.page .panel') !== null && !document.querySelector('.toast')"
-    " && [...document.querySelectorAll('.loading')].every(one => !one.offsetParent)"
-    " && document.getElementById('worst').innerText.length > 20"
+REPORT = ("pictures/report.png", "/v1/cycles/latest:report?format=html", 1200, 1150)
+CONSOLE = ("pictures/console.png", "Alerts", 1300, 600)
+SETTLED = (
+    f"{LOADED} && !document.querySelector('.toast, .in-doubt')"
+    " && (document.getElementById('worst')?.innerText.length ?? 99) > 20"
+    " && (location.pathname !== '/withdrawals' || 4 === document.querySelectorAll("
+    "':is(#position, #residual, #distribution, #prices) canvas').length)"
 )
 # A limit as it is typed: its preview is half of what the page is for.
 TYPED = """(() => {
     const input = document.querySelector('[data-id=HEAT_INDEX-POSITION-ABOVE] .limit input');
     if (!input) return;
     input.focus();
-    input.value = '6';
+    input.value = '5.5';
     input.dispatchEvent(new Event('input', {bubbles: true}));
 })()"""
 
 
-async def take(browser: Browser, address: str, wanted: frozenset[str]) -> list[str]:
-    """Writes the pictures, by a palette; a line for each that is too large for a repository."""
+async def _write(browser: Browser, name: str) -> list[str]:
+    """The picture by a palette; a line when it is too large for a repository."""
+    # Fonts, charts and the last answers.
+    await asyncio.sleep(1)
+    target = DOCS / name
+    await browser.picture(target)
+    target.write_bytes(png.smaller(target.read_bytes()))
+    size = target.stat().st_size
+    print(f"docs/{name}  {size // 1000} kB", flush=True)
+    return [f"docs/{name} has {size:,} bytes"] if size > LARGEST_BYTES else []
+
+
+async def take_pages(
+    browser: Browser,
+    address: str,
+    wanted: frozenset[str],
+    judge: Callable[[], Awaitable[object]],
+) -> list[str]:
+    """Writes the pictures of the dashboard; those that are too large."""
     too_large = []
     for name, place, width, height, theme in PICTURES:
-        target = DOCS / name
-        if wanted and target.stem not in wanted:
+        stem = Path(name).stem
+        if wanted and stem not in wanted:
             continue
+        # Without a schedule, what was judged minutes ago is in doubt.
+        await judge()
         link = place
         if not place.startswith("/"):
             await browser.show(f"{address}{'/' if place == NEAREST else '/cycles'}")
@@ -72,21 +110,40 @@ async def take(browser: Browser, address: str, wanted: frozenset[str]) -> list[s
         await browser.show(f"{address}{link}", width, height)
         await browser.run(f"localStorage.setItem('theme', '{theme}')")
         await browser.show(f"{address}{link}", width, height)
-        await browser.until(LOADED)
-        if target.stem == "thresholds":
+        await browser.until(SETTLED)
+        if stem == "thresholds":
             await browser.run(TYPED)
             await browser.until(
                 "document.querySelector('.row-words')?.innerText.includes('Would fire')"
             )
-        # Fonts, charts and the last answers.
-        await asyncio.sleep(1)
-        await browser.picture(target)
-        target.write_bytes(png.smaller(target.read_bytes()))
-        size = target.stat().st_size
-        print(f"docs/{name}  {size // 1000} kB", flush=True)
-        if size > LARGEST_BYTES:
-            too_large.append(f"docs/{name} has {size:,} bytes")
+        too_large += await _write(browser, name)
     return too_large
+
+
+async def take_others(
+    browser: Browser, address: str, addresses: Mapping[str, str], wanted: frozenset[str]
+) -> list[str]:
+    """Writes those of the report and of the console; those that are too large."""
+    too_large = []
+    name, place, width, height = REPORT
+    if not wanted or "report" in wanted:
+        await browser.show(f"{address}{place}", width, height)
+        await browser.until("document.querySelector('table') !== null")
+        too_large += await _write(browser, name)
+    name, place, width, height = CONSOLE
+    if not wanted or "console" in wanted:
+        drawing = await drawn(addresses, place)
+        await browser.show("about:blank", width, height)
+        await browser.run(
+            f"document.body.innerHTML = {json.dumps(drawing)};"
+            "document.body.style = 'margin: 0; background: #0a0d13'; 0"
+        )
+        too_large += await _write(browser, name)
+    return too_large
+
+
+async def _as_it_is() -> None:
+    """A system that runs judges when it does."""
 
 
 async def main(address: str, wanted: frozenset[str]) -> int:
@@ -101,12 +158,18 @@ async def main(address: str, wanted: frozenset[str]) -> int:
         async with AsyncExitStack() as stack:
             if address:
                 browser = await stack.enter_async_context(started(path))
+                addresses: Mapping[str, str] = known_addresses(Plan())
+                judge: Callable[[], Awaitable[object]] = _as_it_is
             else:
                 visit = await stack.enter_async_context(sitting(home, {}))
                 browser, address = visit.page, str(visit.web.base_url).rstrip("/")
+                addresses = visit.running.addresses
+                judge = partial(visit.post, "/v1/cycles:run", {})
+                await visit.post("/v1/rules", RULE)
                 for _ in range(CYCLES):
-                    await visit.post("/v1/cycles:run", {})
-            too_large = await take(browser, address, wanted)
+                    await judge()
+            too_large = await take_pages(browser, address, wanted, judge)
+            too_large += await take_others(browser, address, addresses, wanted)
     except httpx.HTTPError as error:
         print(f"the system does not answer: {error!r}")
         return 1

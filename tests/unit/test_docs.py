@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.browser.pictures import CONSOLE, PICTURES, REPORT
+
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted(
     [
@@ -110,3 +112,15 @@ def test_every_decision_is_in_the_index() -> None:
     folder = ROOT / "docs" / "decisions"
     listed = set(re.findall(r"\]\((\w[\w-]*\.md)\)", (folder / "README.md").read_text()))
     assert listed == {page.name for page in folder.glob("*.md")} - {"README.md"}
+
+
+def test_every_picture_is_taken_by_the_command_and_shown_by_a_page() -> None:
+    docs = ROOT / "docs"
+    there = {picture.relative_to(docs).as_posix() for picture in docs.rglob("*.png")}
+    assert there == {name for name, *_ in (*PICTURES, REPORT, CONSOLE)}
+    links = {
+        (page.parent / link).resolve()
+        for page in PAGES
+        for link in re.findall(r"\]\(([^)\s]+\.png)\)", page.read_text())
+    }
+    assert {docs / name for name in there} == links
