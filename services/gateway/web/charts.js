@@ -64,12 +64,10 @@ export function redraw() {
 addEventListener("theme", redraw);
 
 function options(place, { lines, bands = [], marks = [], time = true }) {
-  // Around a point that is alone, half an hour; of its own accord the library would show years.
-  const alone = time ? 1800 : 1;
   const axis = { stroke: colour("muted"), grid: { stroke: colour("line"), width: 1 }, ticks: { stroke: colour("line"), width: 1 }, font: "11px ui-sans-serif, system-ui, sans-serif" };
   return {
     ...sizeOf(place),
-    scales: { x: { time, range: (_, low, high) => (high > low ? [low, high] : [low - alone, high + alone]) }, y: { range: (_, low, high) => span(low, high) } },
+    scales: { x: { time }, y: { range: (_, low, high) => span(low, high) } },
     cursor: { y: false, points: { size: 7 }, drag: { setScale: true } },
     axes: [{ ...axis, ...(time ? {} : { values: ticks }), space: 64 }, { ...axis, values: ticks, size: room }],
     series: [{ ...(time ? {} : { label: "Residual", value: (_, value) => figure(value, 4) }) }, ...lines.map(series)],
