@@ -31,10 +31,10 @@ class Machine:
         command.write_text(f'#!/bin/bash\necho "{name} $*" >> {self.log}\n{does}\n')
         command.chmod(0o755)
 
-    def run(self) -> subprocess.CompletedProcess[str]:
+    def run(self, asked: str = "1") -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [RUN],
-            env={**os.environ, "PATH": str(self.folder)},
+            env={**os.environ, "PATH": str(self.folder), "CI_INSTALL_BROWSER": asked},
             capture_output=True,
             text=True,
             timeout=50,
@@ -86,6 +86,13 @@ def test_who_is_not_root_installs_nothing(machine: Machine) -> None:
     done = machine.run()
     assert machine.ran == ["make check", "make slow"]
     assert NOT_RUN in done.stderr
+
+
+def test_nothing_is_installed_that_nobody_asked_for(machine: Machine) -> None:
+    machine.has("apt-get")
+    done = machine.run(asked="0")
+    assert machine.ran == ["make check", "make slow"]
+    assert done.stderr.count(NOT_RUN) == 2
 
 
 def test_a_failure_stays_one_without_a_browser(machine: Machine) -> None:
