@@ -42,11 +42,12 @@ def of_value(field: FieldDescriptor, rules: Rules) -> Schema:
     if field.type == FieldDescriptor.TYPE_STRING:
         return _of_text(rules.string, _NO_CONTROL if field.name in MADE_UP else _NO_NUL)
     if field.type == FieldDescriptor.TYPE_BYTES:
-        return (
-            {"maxLength": (rules.bytes.max_len + 2) // 3 * 4}
-            if rules.bytes.HasField("max_len")
-            else {}
-        )
+        # Base64, as it is written in JSON: four letters for each three bytes.
+        return {
+            word: (getattr(rules.bytes, name) + 2) // 3 * 4
+            for name, word in (("min_len", "minLength"), ("max_len", "maxLength"))
+            if rules.bytes.HasField(name)
+        }
     if field.type in _NUMBERS:
         number = getattr(rules, _NUMBERS[field.type])
         return {

@@ -48,6 +48,7 @@ _BETWEEN_WORDS = " ------ "
 _ruled: dict[type[Message], bool] = {}
 _holds_file: dict[type[Message], bool] = {}
 _holds_list: dict[type[Message], bool] = {}
+_makes_up: dict[type[Message], bool] = {}
 
 
 def check(request: Message) -> None:
@@ -64,6 +65,7 @@ def check(request: Message) -> None:
         _holds_list[kind] = _any_field(
             cast("Descriptor", kind.DESCRIPTOR), _is_list_of_texts, set()
         )
+        _makes_up[kind] = _any_field(cast("Descriptor", kind.DESCRIPTOR), _is_made_up, set())
     # A file is not copied only to be looked through.
     wire = None if _holds_file[kind] else request.SerializeToString()
     if (wire is None or _NUL in wire) and (path := _nul_path(request)):
@@ -74,7 +76,7 @@ def check(request: Message) -> None:
         len(wire) >= SHORTEST_SECRET_LENGTH and (_holds_list[kind] or _LONG_TEXT.search(wire))
     ):
         refuse_secrets(request)
-    if path := _control_path(request):
+    if _makes_up[kind] and (path := _control_path(request)):
         raise InvalidArgument("INVALID_FIELD", f"{path}: {_NO_CONTROL}", fields={path: _NO_CONTROL})
     if ruled and (violations := protovalidate.collect_violations(request)):
         raise _refusal(violations)
@@ -117,6 +119,10 @@ def _is_bytes(field: FieldDescriptor) -> bool:
     return bool(field.type == FieldDescriptor.TYPE_BYTES)
 
 
+def _is_made_up(field: FieldDescriptor) -> bool:
+    return field.name in MADE_UP
+
+
 def _is_list_of_texts(field: FieldDescriptor) -> bool:
     return bool(field.is_repeated and field.type == FieldDescriptor.TYPE_STRING)
 
@@ -141,13 +147,20 @@ def _nul_path(message: Message) -> str:
     return next((path for path, _, text in _texts(message) if "\0" in text), "")
 
 
-def _control_path(request: Message) -> str:
+def _control_path(message: Message, before: str = "") -> str:
     """Path of the first name made up by the caller that holds a control character; empty when none
-    does.
+    does. In the messages of a request too.
     """
-    for field, value in request.ListFields():
-        if field.name in MADE_UP and isinstance(value, str) and holds_control(value):
-            return field.name
+    for field, value in message.ListFields():
+        if field.type not in _TEXT_HOLDERS:
+            continue
+        for place, _, part in _parts(field, value):
+            path = f"{before}{field.name}{place}"
+            if isinstance(part, Message):
+                if found := _control_path(part, f"{path}."):
+                    return found
+            elif field.name in MADE_UP and isinstance(part, str) and holds_control(part):
+                return path
     return ""
 
 

@@ -83,6 +83,10 @@ ODD = "a\x1b[2Jb"
         ),
         (positions.SyncPositionsRequest(cycle_id=ODD), "cycle_id"),
         (_send(incident_key=ODD), "incident_key"),
+        (
+            xcom.SendBatchRequest(requests=[_send(), _send(dedupe_key=ODD)]),
+            "requests[1].dedupe_key",
+        ),
     ],
 )
 def test_a_control_character_in_a_name_that_is_made_up_is_refused(
