@@ -11,6 +11,12 @@ from tests.contract.alerts.conftest import House
 
 TRAVEL = pb.ALERT_TYPE_TRAVEL_PERCENT
 SAFE, HIGH_MARK = 101.0, 89.0
+OPPORTUNITIES = {
+    pb.ALERT_TYPE_PROFIT,
+    pb.ALERT_TYPE_TOTAL_PROFIT,
+    pb.ALERT_TYPE_TOTAL_VALUE,
+    pb.ALERT_TYPE_TOTAL_SIZE,
+}
 
 
 @pytest.fixture
@@ -246,7 +252,7 @@ async def test_a_portfolio_that_is_empty_is_known_to_be_safe(house: House) -> No
 
 
 async def test_the_list_is_worst_first_in_pages_and_filtered(house: House) -> None:
-    await house.hold(SAFE, asset="BTC")
+    await house.hold(150.0, asset="BTC")
     id = await _high(house)
     seen: list[pb.Alert] = []
     token = ""
@@ -257,7 +263,17 @@ async def test_the_list_is_worst_first_in_pages_and_filtered(house: House) -> No
         if not token:
             break
     assert len({alert.id for alert in seen}) == len(seen) == 15
-    assert [alert.level for alert in seen] == sorted((alert.level for alert in seen), reverse=True)
+    raised = [alert for alert in seen if alert.level > pb.LEVEL_NORMAL]
+    assert seen[: len(raised)] == raised
+
+    def urgency(alert: pb.Alert) -> tuple[bool, int]:
+        return alert.type not in OPPORTUNITIES, alert.level
+
+    assert [urgency(alert) for alert in raised] == sorted(map(urgency, raised), reverse=True)
+    # News at HIGH stands behind danger at LOW: nobody reads to the end of a list.
+    news = [place for place, alert in enumerate(raised) if alert.type in OPPORTUNITIES]
+    assert news
+    assert min(news) > max(place for place in range(len(raised)) if place not in news)
 
     async def ids(**wanted: object) -> set[str]:
         answer = await house.alerts.ListAlerts(pb.ListAlertsRequest(page_size=500, **wanted))

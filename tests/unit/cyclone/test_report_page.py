@@ -146,8 +146,16 @@ def test_the_headline_says_the_worst_and_never_safe_without_looking() -> None:
     high = part("alerts", {"level": "HIGH", "asset": "SOL", "side": "LONG", "why": "1.8 % left"})
     calm, positions = part("alerts", {"level": "NORMAL"}), part("positions")
     lost = not_read("alerts", "Alerts", "PEER_UNAVAILABLE: gone", NOW)
-    assert headline(CYCLE, high, positions) == "SUCCEEDED. HIGH: SOL LONG. 1.8 % left"
+    assert headline(CYCLE, high, positions) == "SUCCEEDED. HIGH: SOL LONG. 1.8 % left."
     assert headline(CYCLE, calm, positions) == "SUCCEEDED. No alert is above NORMAL."
+    near = {"asset": "BTC", "side": "SHORT", "liquidation_distance_percent": 9.87}
+    news = part("alerts", {"level": "HIGH", "type": "TOTAL_SIZE", "why": "much"})
+    said = headline(CYCLE, news, part("positions", near))
+    assert said == "SUCCEEDED. HIGH: TOTAL_SIZE. much. Nearest to liquidation: BTC SHORT, 9.9 %."
+    past = part("positions", near | {"liquidation_distance_percent": -0.25})
+    assert headline(CYCLE, calm, past).endswith("BTC SHORT is past its liquidation price.")
+    unknown = part("positions", near | {"liquidation_distance_percent": None})
+    assert headline(CYCLE, calm, unknown).endswith("is not known of any position.")
     assert "Alerts were not read: PEER_UNAVAILABLE" in headline(CYCLE, lost, positions)
     assert "positions were not read" in headline(CYCLE, calm, replace(lost, name="positions"))
     assert headline(replace(CYCLE, demo=True), calm, positions).startswith("DEMO, ")

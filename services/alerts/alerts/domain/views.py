@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from services.alerts.alerts.domain.alert_columns import OFF_BIT, AlertColumns, Column
 from services.alerts.alerts.domain.change_payload import alert_id, incident_id, moment, side_name
 from services.alerts.alerts.domain.evaluation import ThresholdTables, flip_values
+from services.alerts.alerts.domain.incidents import IS_OPPORTUNITY
 from services.alerts.alerts.domain.subjects import Subject
 from services.alerts.domain.kinds import (
     METRICS,
@@ -273,18 +274,31 @@ def changed_rows(before: AlertColumns, after: AlertColumns) -> NDArray[np.bool_]
     return changed
 
 
+_MOST_URGENT = Level.HIGH + len(Level)
+
+
+def urgency(columns: AlertColumns) -> NDArray[np.int8]:
+    """How early a list shows each alert: what is NORMAL last, before it news and first danger,
+    each by its level: hundreds of positions in profit stand behind the one near liquidation.
+    """
+    ranks = columns.level.astype(np.int8)
+    ranks[(ranks > Level.NORMAL) & ~IS_OPPORTUNITY[columns.kind]] += len(Level)
+    return ranks
+
+
 def worst_first(
     columns: AlertColumns, mask: NDArray[np.bool_], after: tuple[int, int] | None, size: int
-) -> list[int]:
-    """The next `size` + 1 rows: highest level first, then by key; `after`: (level, key)."""
-    rows: list[int] = []
-    for level in reversed(Level):
-        if after is not None and level > after[0]:
-            continue
-        here = np.flatnonzero(mask & (columns.level == level))
-        if after is not None and level == after[0]:
+) -> list[tuple[int, int]]:
+    """The next `size` + 1 of the chosen, each as (urgency, row): the most urgent first, then by
+    key; `after`: (urgency, key).
+    """
+    ranks = urgency(columns)
+    found: list[tuple[int, int]] = []
+    for rank in range(after[0] if after is not None else _MOST_URGENT, -1, -1):
+        here = np.flatnonzero(mask & (ranks == rank))
+        if after is not None and rank == after[0]:
             here = here[columns.alert_key[here] > after[1]]
-        rows += here[: size + 1 - len(rows)].tolist()
-        if len(rows) > size:
+        found += [(rank, row) for row in here[: size + 1 - len(found)].tolist()]
+        if len(found) > size:
             break
-    return rows
+    return found

@@ -58,8 +58,8 @@ class AlertQueries:
             return (await self.shown(store, snapshot, [snapshot.row(id)]))[0]
 
     async def list(self, wanted: Filter, page_size: int, page_token: str) -> Page[Alert]:
-        """Worst level first, then by key; POSITION_NOT_FOUND."""
-        context = paging.context("alerts", wanted)
+        """Danger before news, the worst level first, then by key; POSITION_NOT_FOUND."""
+        context = paging.context("alerts, danger first", wanted)
         page = paging.parse(page_size, page_token, context=context)
         after = _after(page.after)
         async with self._cache.begin_reading() as store:
@@ -67,11 +67,12 @@ class AlertQueries:
             keys = await store.subjects.find(wanted.position_id) if wanted.position_id else None
             active = self._cache.compiled_limits(snapshot).active
             mask = choose(snapshot.columns, active, wanted, keys)
-            rows = worst_first(snapshot.columns, mask, after, page.size)
-            alerts = await self.shown(store, snapshot, rows)
+            found = worst_first(snapshot.columns, mask, after, page.size)
+            alerts = await self.shown(store, snapshot, [row for _, row in found])
         if not alerts:
             await self.refuse_unknown(wanted)
-        return paging.cut(alerts, page, context, lambda alert: (int(alert.level), key_of(alert.id)))
+        ranks = {alert.id: rank for alert, (rank, _) in zip(alerts, found, strict=True)}
+        return paging.cut(alerts, page, context, lambda alert: (ranks[alert.id], key_of(alert.id)))
 
     async def refuse_unknown(self, wanted: Filter) -> None:
         """POSITION_NOT_FOUND: an empty list would say that nothing is wrong with it."""
@@ -135,8 +136,8 @@ def _after(key: paging.Key | None) -> tuple[int, int] | None:
     if key is None:
         return None
     match key:
-        case (int(level), int(alert_key)):
-            return level, alert_key
+        case (int(rank), int(alert_key)):
+            return rank, alert_key
         case _:
             problem = "page_token does not belong to this list"
             raise InvalidArgument("BAD_PAGE_TOKEN", problem, fields={"page_token": problem})

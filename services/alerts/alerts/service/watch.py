@@ -93,7 +93,7 @@ class AlertWatch:
             is_new = ~np.isin(columns.alert_key, seen.shown)
             fresh = mask & (changed_rows(seen.columns, columns) | is_new)
             gone = [alert_id(key) for key in np.setdiff1d(seen.shown, shown).tolist()]
-        rows = worst_first(columns, fresh, None, int(fresh.sum()))
+        rows = [row for _, row in worst_first(columns, fresh, None, int(fresh.sum()))]
         if seen is not None and not rows and not gone:
             return (), shown
         return [news async for news in self._portions(snapshot, rows, gone, gap=gap)], shown

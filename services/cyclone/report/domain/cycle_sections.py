@@ -104,7 +104,9 @@ def eventful(before: CycleState | None, cycle: Cycle) -> bool:
 
 
 def headline(cycle: Cycle, alerts: Section, positions: Section) -> str:
-    """How it stands: the worst alert in words, or that there is none, or what is not known."""
+    """How it stands: the worst alert in words, or that there is none, what is nearest to
+    liquidation, or what is not known.
+    """
     begin = f"{'DEMO, ' if cycle.demo else ''}{cycle.state.name}"
     if alerts.basis is Basis.NOT_READ:
         return f"{begin}. Alerts were not read: {alerts.problem}"
@@ -112,10 +114,25 @@ def headline(cycle: Cycle, alerts: Section, positions: Section) -> str:
     if worst is not None:
         about = " ".join(str(worst[key]) for key in ("asset", "side") if worst.get(key))
         words = f"{worst['level']}: {about or worst.get('type')}".strip()
-        return f"{begin}. {words}. {worst.get('why') or ''}".strip()
+        said = f"{begin}. {words}. {worst.get('why') or ''}".strip()
+    else:
+        said = f"{begin}. No alert is above NORMAL"
     if positions.basis is Basis.NOT_READ:
-        return f"{begin}. No alert is above NORMAL; positions were not read: {positions.problem}"
-    return f"{begin}. No alert is above NORMAL."
+        return f"{said.rstrip('.')}; positions were not read: {positions.problem}"
+    return f"{said.rstrip('.')}.{_nearest(positions)}"
+
+
+def _nearest(positions: Section) -> str:
+    row = next(iter(positions.rows), None)
+    distance = row.get("liquidation_distance_percent") if row else None
+    if row is None:
+        return ""
+    about = " ".join(str(row[key]) for key in ("asset", "side") if row.get(key))
+    if not isinstance(distance, float):
+        return " The distance to liquidation is not known of any position."
+    if distance <= 0:
+        return f" {about} is past its liquidation price."
+    return f" Nearest to liquidation: {about}, {distance:.1f} %."
 
 
 def _levels(ledger: Section) -> Iterable[Row]:

@@ -2070,7 +2070,7 @@ class ListAlertsResponse(_message.Message):
     """Empty on the last page."""
     @_builtins.property
     def alerts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Alert]:
-        """One page, worst level first, then by id."""
+        """One page: danger before news, of each the worst level first, then what is NORMAL; then by id."""
 
     def __init__(
         self,
