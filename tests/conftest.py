@@ -87,14 +87,14 @@ def postgres() -> Iterator[EmbeddedPostgres]:
 
 
 @pytest.fixture(scope="session")
-async def house_template(postgres: EmbeddedPostgres) -> AsyncIterator[Template]:
+async def system_template(postgres: EmbeddedPostgres) -> AsyncIterator[Template]:
     """Roles, schemas and tables of every service that has migrations."""
     async with template(postgres.url, found(_REPOSITORY / "services")) as made:
         yield made
 
 
 @pytest.fixture
-async def databases(house_template: Template) -> AsyncIterator[Databases]:
+async def databases(system_template: Template) -> AsyncIterator[Databases]:
     """A database of this test alone: .url(service), .owner_url(service), .admin_url."""
-    async with house_template.copy() as copy:
+    async with system_template.copy() as copy:
         yield copy

@@ -50,7 +50,7 @@ async def cycle(
 ) -> int:
     """Run one cycle. Exit code 0 SUCCEEDED, 2 PARTIAL, 1 otherwise."""
     names = [name.strip() for name in steps.split(",") if name.strip()]
-    async with _some_house(quiet=json) as addresses, connected(addresses) as found:
+    async with _some_system(quiet=json) as addresses, connected(addresses) as found:
         cyclone = await found.stub("cyclone", rpc.CycloneServiceStub)
         # With an id of its own, so that a connection that breaks asks for no second one.
         request = pb.RunCycleRequest(
@@ -64,7 +64,7 @@ async def cycle(
 
 
 @asynccontextmanager
-async def _some_house(*, quiet: bool) -> AsyncIterator[dict[str, str]]:
+async def _some_system(*, quiet: bool) -> AsyncIterator[dict[str, str]]:
     """The running system, or one in this process that lives for one cycle."""
     plan = Plan()
     addresses = known_addresses(plan)

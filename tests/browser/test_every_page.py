@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from services.gateway.pages import PAGES
-from tests.browser.visit import LOADED, NEEDS_BROWSER, PAST, Visit, house
+from tests.browser.visit import LOADED, NEEDS_BROWSER, PAST, Visit, servers
 
-__all__ = ["house"]
+__all__ = ["servers"]
 
 VENDOR = Path(__file__).parent / "vendor"
 WIDTHS = (700, 390, 360)
@@ -33,25 +33,25 @@ _AXE = """axe.run().then(told => told.violations
 pytestmark = NEEDS_BROWSER
 
 
-async def _seen(house: Visit) -> list[Any]:
+async def _seen(servers: Visit) -> list[Any]:
     """What is serious for who cannot see, of a page that is connected: one that is not is pale."""
     connected = "!document.body.classList.contains('disconnected')"
     while True:
-        await house.page.until(connected)
-        told: list[Any] = await house.page.run(_AXE)
-        if await house.page.run(connected):
+        await servers.page.until(connected)
+        told: list[Any] = await servers.page.run(_AXE)
+        if await servers.page.run(connected):
             return told
 
 
-async def _address(house: Visit, path: str) -> str:
+async def _address(servers: Visit, path: str) -> str:
     """What stands in braces is of something that is there."""
-    newest = (await house.get("/v1/cycles"))["cycles"][0]["id"]
+    newest = (await servers.get("/v1/cycles"))["cycles"][0]["id"]
     return path.replace("/positions/{id}", f"/positions/{PAST}").replace("{id}", newest)
 
 
 @pytest.mark.parametrize("path", [*PAGES, "/withdrawals"])
-async def test_a_page_can_be_used_without_eyes_and_fits_a_phone(house: Visit, path: str) -> None:
-    page = await house.show(await _address(house, path))
+async def test_a_page_can_be_used_without_eyes_and_fits_a_phone(servers: Visit, path: str) -> None:
+    page = await servers.show(await _address(servers, path))
     await page.run(_UNFOLD)
     await page.until(LOADED)
     assert await page.run("document.querySelectorAll('h1').length") == 1
@@ -67,7 +67,7 @@ async def test_a_page_can_be_used_without_eyes_and_fits_a_phone(house: Visit, pa
         for theme in ("dark", "light"):
             if await page.run("document.documentElement.dataset.theme") != theme:
                 await page.run("document.getElementById('theme').click()")
-            problems += [(width, theme, *one) for one in await _seen(house)]
+            problems += [(width, theme, *one) for one in await _seen(servers)]
     assert problems == []
     assert page.problems == []
 

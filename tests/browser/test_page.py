@@ -42,7 +42,7 @@ STALE_PRICE = {"asset": MARKUP, "price_usd": 5.0, "quality": "QUALITY_STALE", "s
 CYCLE = ANSWERS["/v1/cycles"]["cycles"][0]
 
 
-class House:
+class Servers:
     """Says what the table says; a path in `down` is 503."""
 
     def __init__(self) -> None:
@@ -94,14 +94,14 @@ class House:
 
 
 @pytest.fixture
-def house() -> House:
-    return House()
+def servers() -> Servers:
+    return Servers()
 
 
 @pytest.fixture
-async def page(house: House) -> AsyncIterator[Browser]:
+async def page(servers: Servers) -> AsyncIterator[Browser]:
     """A browser that shows the page with its figures."""
-    routes = [Route("/{path:path}", house.answer, methods=["GET", "POST"])]
+    routes = [Route("/{path:path}", servers.answer, methods=["GET", "POST"])]
     server = HttpServer(
         "127.0.0.1:0", Starlette(routes=routes), leaving=lambda: None, grace_seconds=1
     )
@@ -171,14 +171,14 @@ async def test_the_line_at_the_top_says_what_is_not_known_before_what_is_worst(
 
 
 async def test_a_dismissed_badge_is_dismissed_at_the_server_and_the_next_danger_shows(
-    page: Browser, house: House
+    page: Browser, servers: Servers
 ) -> None:
-    house.next_badges = [
+    servers.next_badges = [
         {**ANSWERS["/v1/badges"]["badges"][0], "subject": "other", "value": "SOL 55.0"}
     ]
     await page.run("document.querySelector('#badges .badge').click()")
     await page.until("document.querySelector('#badges .badge b').textContent === 'SOL 55.0'")
-    assert house.dismissed == [{"subject": "near", "level": "LEVEL_HIGH"}]
+    assert servers.dismissed == [{"subject": "near", "level": "LEVEL_HIGH"}]
 
 
 async def test_the_bar_grows_left_towards_liquidation_and_right_towards_profit(
@@ -206,7 +206,7 @@ async def test_nothing_sticks_out_at_any_width(page: Browser, width: int) -> Non
 
 
 async def test_a_cycle_is_run_with_the_keyboard_and_its_steps_are_shown(
-    page: Browser, house: House
+    page: Browser, servers: Servers
 ) -> None:
     await page.run("document.getElementById('theme').focus()")
     await page.key("Tab")
@@ -215,7 +215,7 @@ async def test_a_cycle_is_run_with_the_keyboard_and_its_steps_are_shown(
     await page.until(
         "document.getElementById('progress').textContent.includes('succeeded in 100 ms')"
     )
-    assert house.runs == 1
+    assert servers.runs == 1
 
 
 async def test_a_lost_connection_is_said_and_all_figures_are_old(page: Browser) -> None:
@@ -227,8 +227,8 @@ async def test_a_lost_connection_is_said_and_all_figures_are_old(page: Browser) 
     await page.until("document.getElementById('lost').hidden")
 
 
-async def test_a_service_that_is_down_ages_its_part_only(page: Browser, house: House) -> None:
-    house.down = {"/v1/deliveries"}
+async def test_a_service_that_is_down_ages_its_part_only(page: Browser, servers: Servers) -> None:
+    servers.down = {"/v1/deliveries"}
     await page.run("document.getElementById('run').click()")
     await page.until("document.getElementById('deliveries-panel').classList.contains('old')")
     assert await page.run("document.querySelectorAll('.old').length") == 1

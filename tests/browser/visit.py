@@ -151,7 +151,7 @@ async def endanger(visit: Visit) -> None:
 
 
 @pytest.fixture(scope="module")
-async def house() -> AsyncIterator[Visit]:
+async def servers() -> AsyncIterator[Visit]:
     """One system for tests that only look, with a position in danger."""
     folder = Path(tempfile.mkdtemp(prefix="sonic-browser-"))
     folder.chmod(0o711)

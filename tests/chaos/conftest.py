@@ -1,4 +1,4 @@
-"""The house as a person starts it: `sonic up`, a process a server, free ports and a home of its
+"""The system as a person starts it: `sonic up`, a process a server, free ports and a home of its
 own.
 """
 
@@ -105,7 +105,7 @@ async def _read(running: Up) -> None:
 
 
 @asynccontextmanager
-async def house_of(running: Up) -> AsyncIterator[System]:
+async def system_of(running: Up) -> AsyncIterator[System]:
     """A client of it."""
     async with connected(running.addresses) as found:
         yield found

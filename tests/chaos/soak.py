@@ -27,7 +27,7 @@ from services.cli.plan import SERVICES
 from shared.errors import SonicError
 from shared.postgres import EmbeddedPostgres
 from tests.bench.footprint import memory_bytes
-from tests.chaos.conftest import Up, house_of, up
+from tests.chaos.conftest import Up, system_of, up
 from tests.chaos.test_kills import until_serving, watch_a_wallet
 from tests.e2e.test_five_cycles import cycle, state
 from tests.e2e.world import Held, World, base58_address, world
@@ -76,7 +76,7 @@ class Soak:
     memory: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     milliseconds: list[float] = field(default_factory=list)
 
-    async def run(self, house: System, console: Console) -> None:
+    async def run(self, servers: System, console: Console) -> None:
         """All cycles."""
         tables: dict[str, Sizes] = {}
         for number in range(1, self.cycle_count + 1):
@@ -86,29 +86,29 @@ class Soak:
             self._walk()
             is_hurt = await self._fault(number, kills=not second_half)
             began = time.monotonic()
-            found = await self._cycle(house)
+            found = await self._cycle(servers)
             self.milliseconds.append((time.monotonic() - began) * 1000)
             self.states[found] += 1
             if found != "SUCCEEDED" and not is_hurt:
-                await self._must_become_whole(house, number, found)
+                await self._must_become_whole(servers, number, found)
             if second_half and number % _LOOK_EVERY == 0:
                 self._look()
             if number % 100 == 0:
                 console.print(f"  {number} cycles, {dict(self.states)}, {dict(self.faults)}")
         self.show(console, tables, await self.tables())
 
-    async def _cycle(self, house: System) -> str:
+    async def _cycle(self, servers: System) -> str:
         try:
-            return state(await cycle(house))
+            return state(await cycle(servers))
         except SonicError as error:
             return error.reason
 
-    async def _must_become_whole(self, house: System, number: int, found: str) -> None:
+    async def _must_become_whole(self, servers: System, number: int, found: str) -> None:
         """A fault may still be felt; within a minute it is over."""
         end = time.monotonic() + _WHOLE_SECONDS
         self.outside.publish()
         while time.monotonic() < end:
-            if await self._cycle(house) == "SUCCEEDED":
+            if await self._cycle(servers) == "SUCCEEDED":
                 return
             self.outside.publish()
         self.broken.append(f"cycle {number}: {found}, not whole within {_WHOLE_SECONDS:.0f} s")
@@ -223,11 +223,11 @@ async def soak(asked: argparse.Namespace, console: Console) -> int:
             async with world(asked.seed) as outside:
                 outside.marks, outside.held = dict(_MARKS), invent(chance, asked.positions)
                 settings = outside.environment() | _SETTINGS | {"DATABASE_URL": database.url}
-                async with up(home, settings) as running, house_of(running) as house:
-                    await watch_a_wallet(house, base58_address(chance))
+                async with up(home, settings) as running, system_of(running) as servers:
+                    await watch_a_wallet(servers, base58_address(chance))
                     outside.publish()
                     run = Soak(running, database, outside, chance, asked.cycles)
-                    await run.run(house, console)
+                    await run.run(servers, console)
     for line in run.broken:
         console.print(f"[red]broken[/red]: {line}")
     return 1 if run.broken else 0

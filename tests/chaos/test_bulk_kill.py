@@ -14,18 +14,18 @@ from services.cli.connection import System
 from shared.errors import SonicError
 from tests.bench.cycles import fill
 from tests.bench.provider_json import jupiter_body
-from tests.chaos.conftest import house_of, up
+from tests.chaos.conftest import system_of, up
 from tests.chaos.test_kills import until_serving
 from tests.e2e.world import base58_address
 from tests.fakes.http_provider import HttpProvider
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 COUNT = 100_000
-WALLETS = 20  # an answer of a provider is no longer than the house takes
+WALLETS = 20  # an answer of a provider is no longer than the system takes
 
 
-async def held(house: System) -> int:
-    stub = await house.stub("positions", positions_pb2_grpc.PortfolioServiceStub)
+async def held(servers: System) -> int:
+    stub = await servers.stub("positions", positions_pb2_grpc.PortfolioServiceStub)
     totals = await stub.GetTotals(positions_pb2.GetTotalsRequest(), timeout=60)
     return int(totals.position_count)
 
@@ -33,10 +33,10 @@ async def held(house: System) -> int:
 async def test_no_row_is_lost_when_the_server_is_killed_while_it_enriches(home: Path) -> None:
     async with up(home, {}) as running:
         await fill(running.addresses, COUNT)
-        async with house_of(running) as house:
-            stub = await house.stub("positions", positions_pb2_grpc.PositionsServiceStub)
+        async with system_of(running) as servers:
+            stub = await servers.stub("positions", positions_pb2_grpc.PositionsServiceStub)
             await stub.EnrichPositions(positions_pb2.EnrichPositionsRequest(), timeout=60)
-            before = await held(house)
+            before = await held(servers)
             for delay_seconds in (0.02, 0.06, 0.12):
                 enriching = asyncio.create_task(enrich(stub))
                 await asyncio.sleep(delay_seconds)
@@ -44,7 +44,7 @@ async def test_no_row_is_lost_when_the_server_is_killed_while_it_enriches(home: 
                 await enriching
                 await until_serving(running, "positions")
                 await stub.EnrichPositions(positions_pb2.EnrichPositionsRequest(), timeout=60)
-                assert await held(house) == before
+                assert await held(servers) == before
             assert before >= COUNT
 
 
@@ -62,9 +62,9 @@ async def test_no_row_is_lost_when_the_server_is_killed_while_it_syncs(home: Pat
     async with HttpProvider() as jupiter:
         tell(jupiter, addresses, 97_400.0)
         settings = {"SONIC_LIVE": "1", "JUPITER_API_BASE": jupiter.url, "JUPITER_API_VERSION": "v1"}
-        async with up(home, settings) as running, house_of(running) as house:
-            await watch(house, addresses)
-            stub = await house.stub("positions", positions_pb2_grpc.PositionsServiceStub)
+        async with up(home, settings) as running, system_of(running) as servers:
+            await watch(servers, addresses)
+            stub = await servers.stub("positions", positions_pb2_grpc.PositionsServiceStub)
             await whole(stub)
             for round_number, delay_seconds in enumerate((0.6, 1.5, 2.5), 1):
                 # Every mark moves, so that every row is written.
@@ -74,7 +74,7 @@ async def test_no_row_is_lost_when_the_server_is_killed_while_it_syncs(home: Pat
                 running.kill("positions", signal.SIGKILL)
                 assert await syncing is None, "the kill came too late to hurt"
                 await until_serving(running, "positions")
-                assert await held(house) == COUNT
+                assert await held(servers) == COUNT
                 await whole(stub)
                 assert await marks(stub) == {97_400.0 + round_number}
 
@@ -87,8 +87,8 @@ def tell(jupiter: HttpProvider, addresses: list[str], mark_usd: float) -> None:
         jupiter.answer("GET /v1/positions", text=body, where={"walletAddress": address})
 
 
-async def watch(house: System, addresses: list[str]) -> None:
-    stub = await house.stub("positions", positions_pb2_grpc.WalletsServiceStub)
+async def watch(servers: System, addresses: list[str]) -> None:
+    stub = await servers.stub("positions", positions_pb2_grpc.WalletsServiceStub)
     for place, address in enumerate(addresses):
         wallet = positions_pb2.Wallet(
             name=f"w{place}", chain=positions_pb2.CHAIN_SOLANA, public_address=address

@@ -17,7 +17,7 @@ from services.cli.connection import System
 from shared.errors import SonicError
 from tests.bench import cycles
 from tests.bench.judging import ALONE
-from tests.chaos.conftest import Up, house_of, up
+from tests.chaos.conftest import Up, system_of, up
 from tests.chaos.test_kills import until_serving
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -33,26 +33,26 @@ async def test_each_change_of_a_burst_is_told_once_whoever_is_killed_and_when(
 ) -> None:
     async with up(home, {}) as running:
         await cycles.fill(running.addresses, COUNT)
-        async with house_of(running) as house:
-            await _only_distances(house, 0.01)
+        async with system_of(running) as servers:
+            await _only_distances(servers, 0.01)
             for delay_seconds in DELAYS_SECONDS:
-                await _only_distances(house, 0.01)
-                await cycles.one(house, ALONE)
-                await _only_distances(house, 99.0)
-                raising = asyncio.create_task(_evaluated(house))
+                await _only_distances(servers, 0.01)
+                await cycles.one(servers, ALONE)
+                await _only_distances(servers, 99.0)
+                raising = asyncio.create_task(_evaluated(servers))
                 await asyncio.sleep(delay_seconds)
                 running.kill(victim, signal.SIGKILL)
                 await raising
                 await until_serving(running, victim)
-                await _evaluated(house)
-                await _all_handed_over(running, house)
-                assert await _told(house) == await _raised(house)
-                await _forget(house)
+                await _evaluated(servers)
+                await _all_handed_over(running, servers)
+                assert await _told(servers) == await _raised(servers)
+                await _forget(servers)
 
 
-async def _only_distances(house: System, percent: float) -> None:
+async def _only_distances(servers: System, percent: float) -> None:
     """HIGH at this distance, and nothing else is judged."""
-    stub = await house.stub("alerts", rpc.ThresholdsServiceStub)
+    stub = await servers.stub("alerts", rpc.ThresholdsServiceStub)
     listed = await stub.ListThresholds(pb.ListThresholdsRequest(page_size=500))
     for known in listed.thresholds:
         if known.type != DISTANCE and known.enabled:
@@ -66,17 +66,17 @@ async def _only_distances(house: System, percent: float) -> None:
     await stub.UpdateThreshold(pb.UpdateThresholdRequest(threshold=threshold, allow_missing=True))
 
 
-async def _evaluated(house: System) -> None:
+async def _evaluated(servers: System) -> None:
     """An evaluation that may be cut off."""
-    stub = await house.stub("alerts", rpc.AlertsServiceStub)
+    stub = await servers.stub("alerts", rpc.AlertsServiceStub)
     try:
         await stub.EvaluateAlerts(pb.EvaluateAlertsRequest(), timeout=30)
     except SonicError:
         return
 
 
-async def _all_handed_over(running: Up, house: System) -> None:
-    stub = await house.stub("alerts", rpc.AlertsServiceStub)
+async def _all_handed_over(running: Up, servers: System) -> None:
+    stub = await servers.stub("alerts", rpc.AlertsServiceStub)
     async with asyncio.timeout(60):
         while True:
             try:
@@ -88,22 +88,22 @@ async def _all_handed_over(running: Up, house: System) -> None:
             await asyncio.sleep(0.1)
 
 
-async def _told(house: System) -> Counter[str]:
+async def _told(servers: System) -> Counter[str]:
     """Incidents that messages told of, alone or in a digest."""
-    xcom = await house.stub("xcom", xcom_pb2_grpc.XComServiceStub)
+    xcom = await servers.stub("xcom", xcom_pb2_grpc.XComServiceStub)
     request = xcom_pb2.ListMessagesRequest(page_size=500, source="alerts")
     told = Counter[str]()
     for message in (await xcom.ListMessages(request)).messages:
         if digest_id := message.facts.get("digest_id"):
-            told.update(await _incidents(house, digest_id=digest_id))
+            told.update(await _incidents(servers, digest_id=digest_id))
         else:
             told[message.facts["incident_id"]] += 1
     return told
 
 
-async def _raised(house: System) -> Counter[str]:
+async def _raised(servers: System) -> Counter[str]:
     """Incidents of which the ledger says that they began with alerts that are there."""
-    stub = await house.stub("alerts", rpc.AlertsServiceStub)
+    stub = await servers.stub("alerts", rpc.AlertsServiceStub)
     request, found = pb.ListAlertsRequest(page_size=500, min_level=pb.LEVEL_HIGH), Counter[str]()
     while True:
         page = await stub.ListAlerts(request)
@@ -114,8 +114,8 @@ async def _raised(house: System) -> Counter[str]:
         request.page_token = page.next_page_token
 
 
-async def _incidents(house: System, digest_id: str) -> list[str]:
-    stub = await house.stub("alerts", rpc.LedgerServiceStub)
+async def _incidents(servers: System, digest_id: str) -> list[str]:
+    stub = await servers.stub("alerts", rpc.LedgerServiceStub)
     request, found = pb.ListLedgerRequest(page_size=500, digest_id=digest_id), []
     while True:
         page = await stub.ListLedger(request)
@@ -125,11 +125,11 @@ async def _incidents(house: System, digest_id: str) -> list[str]:
         request.page_token = page.next_page_token
 
 
-async def _forget(house: System) -> None:
+async def _forget(servers: System) -> None:
     """No alert and no message is left."""
-    alerts = await house.stub("alerts", rpc.AlertsServiceStub)
+    alerts = await servers.stub("alerts", rpc.AlertsServiceStub)
     await alerts.ClearData(pb.ClearDataRequest(confirm="clear"), timeout=60)
-    xcom = await house.stub("xcom", xcom_pb2_grpc.XComServiceStub)
+    xcom = await servers.stub("xcom", xcom_pb2_grpc.XComServiceStub)
     async with asyncio.timeout(60):
         while (await xcom.ListMessages(xcom_pb2.ListMessagesRequest(source="alerts"))).messages:
             await xcom.ClearData(xcom_pb2.ClearDataRequest(confirm="clear"), timeout=60)

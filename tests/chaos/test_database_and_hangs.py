@@ -1,6 +1,4 @@
-"""The database killed, a server that hangs, two homes on one database: the house as a person starts
-it.
-"""
+"""The database killed, a server that hangs, two homes on one database: the whole system."""
 
 from __future__ import annotations
 
@@ -14,7 +12,7 @@ import pytest
 
 from shared.errors import SonicError
 from shared.postgres import EmbeddedPostgres
-from tests.chaos.conftest import Up, house_of, up
+from tests.chaos.conftest import Up, system_of, up
 from tests.e2e.test_five_cycles import cycle, state
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
@@ -32,10 +30,10 @@ async def said(running: Up, words: str, seconds: float = 60) -> str:
 
 async def whole(running: Up, seconds: float = 60) -> None:
     """A cycle that succeeds; the first ones may meet a pool that is still finding its way."""
-    async with house_of(running) as house, asyncio.timeout(seconds):
+    async with system_of(running) as servers, asyncio.timeout(seconds):
         while True:
             try:
-                if state(await cycle(house)) == "SUCCEEDED":
+                if state(await cycle(servers)) == "SUCCEEDED":
                     return
             except SonicError:
                 await asyncio.sleep(0.2)

@@ -15,7 +15,7 @@ from sonic.positions.v1 import positions_pb2, positions_pb2_grpc
 
 from services.cli.connection import System
 from services.cli.system import is_serving
-from tests.chaos.conftest import Up, house_of, up
+from tests.chaos.conftest import Up, system_of, up
 from tests.e2e.test_five_cycles import cycle, invent, state, steps
 from tests.e2e.world import World, base58_address, world
 
@@ -45,20 +45,20 @@ async def test_a_service_killed_in_its_step_fails_the_step_and_the_next_cycle_is
         outside.marks, outside.held = invent(chance)
         victim = outside.held[0]
         calm = outside.marks["SOL"]
-        async with up(home, outside.environment()) as running, house_of(running) as house:
-            await watch_a_wallet(house, base58_address(chance))
+        async with up(home, outside.environment()) as running, system_of(running) as servers:
+            await watch_a_wallet(servers, base58_address(chance))
             outside.publish()
-            assert state(await cycle(house)) == "SUCCEEDED"
+            assert state(await cycle(servers)) == "SUCCEEDED"
             for number, (step, owner) in enumerate(OWNERS.items()):
                 # Every round the danger changes, so that there is something to tell in it.
                 near = 0.98 if number % 2 else 1.0
                 outside.marks["SOL"] = victim.liquidation * near if number % 2 else calm
                 outside.publish()
-                hurt = await cycle_with_a_death(running, house, step, owner)
+                hurt = await cycle_with_a_death(running, servers, step, owner)
                 assert state(hurt) in ENDED, (step, hurt)
                 assert steps(hurt)[step] in {"FAILED", "SKIPPED", "SUCCEEDED", "PARTIAL"}
                 outside.publish()
-                whole = await cycle(house)
+                whole = await cycle(servers)
                 assert state(whole) == "SUCCEEDED", (step, steps(whole), whole.message)
             await everything_is_told_once(outside)
 
@@ -67,28 +67,28 @@ async def test_the_orchestrator_killed_in_a_cycle_ends_it_after_its_restart(home
     chance = random.Random(8)
     async with world(seed=8) as outside:
         outside.marks, outside.held = invent(chance)
-        async with up(home, outside.environment()) as running, house_of(running) as house:
-            await watch_a_wallet(house, base58_address(chance))
+        async with up(home, outside.environment()) as running, system_of(running) as servers:
+            await watch_a_wallet(servers, base58_address(chance))
             outside.publish()
             running.kill("positions", signal.SIGSTOP)
-            stub = await house.stub("cyclone", cyclone_pb2_grpc.CycloneServiceStub)
+            stub = await servers.stub("cyclone", cyclone_pb2_grpc.CycloneServiceStub)
             started = await stub.StartCycle(cyclone_pb2.StartCycleRequest())
-            await until_running(house, started.id, "SYNC_POSITIONS")
+            await until_running(servers, started.id, "SYNC_POSITIONS")
             running.kill("cyclone")
             running.kill("positions", signal.SIGCONT)
             await until_serving(running, "cyclone")
-            ended = await until_ended(house, started.id)
+            ended = await until_ended(servers, started.id)
             assert state(ended) in {"SUCCEEDED", "PARTIAL"}, ended
-            assert state(await cycle(house)) == "SUCCEEDED"
+            assert state(await cycle(servers)) == "SUCCEEDED"
 
 
 async def cycle_with_a_death(
-    running: Up, house: System, step: str, owner: str
+    running: Up, servers: System, step: str, owner: str
 ) -> cyclone_pb2.Cycle:
     """A cycle in which the owner of a step is frozen before the step and killed in it, then comes
     back.
     """
-    stub = await house.stub("cyclone", cyclone_pb2_grpc.CycloneServiceStub)
+    stub = await servers.stub("cyclone", cyclone_pb2_grpc.CycloneServiceStub)
     order = list(OWNERS)
     before = order[: order.index(step)]
     if before:
@@ -98,26 +98,26 @@ async def cycle_with_a_death(
             pass
     running.kill(owner, signal.SIGSTOP)
     started = await stub.StartCycle(cyclone_pb2.StartCycleRequest(steps=order[order.index(step) :]))
-    await until_running(house, started.id, step)
+    await until_running(servers, started.id, step)
     running.kill(owner)
-    ended = await until_ended(house, started.id)
+    ended = await until_ended(servers, started.id)
     await until_serving(running, owner)
     return ended
 
 
-async def until_running(house: System, cycle_id: str, step: str) -> None:
+async def until_running(servers: System, cycle_id: str, step: str) -> None:
     for _ in range(200):
-        found = await get(house, cycle_id)
+        found = await get(servers, cycle_id)
         if steps(found).get(step) not in {None, "PENDING"}:
             return
         await asyncio.sleep(0.05)
     raise AssertionError(f"{step} was never begun")
 
 
-async def until_ended(house: System, cycle_id: str) -> cyclone_pb2.Cycle:
+async def until_ended(servers: System, cycle_id: str) -> cyclone_pb2.Cycle:
     for _ in range(900):
         try:
-            found = await get(house, cycle_id)
+            found = await get(servers, cycle_id)
         except Exception:  # noqa: BLE001  the orchestrator itself may be the one that is dead
             await asyncio.sleep(0.1)
             continue
@@ -127,8 +127,8 @@ async def until_ended(house: System, cycle_id: str) -> cyclone_pb2.Cycle:
     raise AssertionError(f"{cycle_id} did not end")
 
 
-async def get(house: System, cycle_id: str) -> cyclone_pb2.Cycle:
-    stub = await house.stub("cyclone", cyclone_pb2_grpc.CycloneServiceStub)
+async def get(servers: System, cycle_id: str) -> cyclone_pb2.Cycle:
+    stub = await servers.stub("cyclone", cyclone_pb2_grpc.CycloneServiceStub)
     return await stub.GetCycle(cyclone_pb2.GetCycleRequest(id=cycle_id))
 
 
@@ -140,8 +140,8 @@ async def until_serving(running: Up, service: str) -> None:
     raise AssertionError(f"{service} did not come back: {running.lines[-5:]}")
 
 
-async def watch_a_wallet(house: System, address: str) -> None:
-    wallets = await house.stub("positions", positions_pb2_grpc.WalletsServiceStub)
+async def watch_a_wallet(servers: System, address: str) -> None:
+    wallets = await servers.stub("positions", positions_pb2_grpc.WalletsServiceStub)
     wallet = positions_pb2.Wallet(
         name="main", chain=positions_pb2.CHAIN_SOLANA, public_address=address, active=True
     )

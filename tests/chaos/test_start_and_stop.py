@@ -14,7 +14,7 @@ import pytest
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from sonic.positions.v1 import positions_pb2, positions_pb2_grpc
 
-from tests.chaos.conftest import house_of, up
+from tests.chaos.conftest import system_of, up
 from tests.e2e.test_five_cycles import cycle, state
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(150)]
@@ -36,8 +36,8 @@ async def test_sigterm_drains_within_ten_seconds_and_leaves_nothing_behind(
     home: Path, arguments: tuple[str, ...]
 ) -> None:
     async with up(home, {}, *arguments) as running:
-        async with house_of(running) as house:
-            assert state(await cycle(house)) == "SUCCEEDED"
+        async with system_of(running) as servers:
+            assert state(await cycle(servers)) == "SUCCEEDED"
         everything = running.everything()
         running.process.send_signal(signal.SIGTERM)
         assert await asyncio.wait_for(running.process.wait(), 10) == 0
@@ -53,11 +53,11 @@ async def test_sigterm_while_it_starts_ends_it_soon_and_the_next_start_is_whole(
         running.process.send_signal(signal.SIGTERM)
         assert await asyncio.wait_for(running.process.wait(), 9) == 0
         await until_gone(everything, 1)
-    async with up(home, {}) as running, house_of(running) as house:
-        assert state(await cycle(house)) == "SUCCEEDED"
+    async with up(home, {}) as running, system_of(running) as servers:
+        assert state(await cycle(servers)) == "SUCCEEDED"
 
 
-async def test_a_house_whose_output_nobody_reads_goes_on_and_a_closed_terminal_drains_it(
+async def test_a_system_whose_output_nobody_reads_goes_on_and_a_closed_terminal_drains_it(
     home: Path,
 ) -> None:
     async with up(home, {}) as running:
@@ -83,11 +83,11 @@ async def test_a_house_whose_output_nobody_reads_goes_on_and_a_closed_terminal_d
 async def test_every_service_answers_reflection_and_says_its_address_at_the_start(
     home: Path,
 ) -> None:
-    async with up(home, {}) as running, house_of(running) as house:
+    async with up(home, {}) as running, system_of(running) as servers:
         text = "\n".join(running.lines)
         for name, address in running.addresses.items():
             assert f"{name:<10} {address}" in text
-            stub = await house.stub(name, reflection_pb2_grpc.ServerReflectionStub)
+            stub = await servers.stub(name, reflection_pb2_grpc.ServerReflectionStub)
             request = reflection_pb2.ServerReflectionRequest(list_services="")
             async for answer in stub.ServerReflectionInfo(iter([request])):
                 listed = {one.name for one in answer.list_services_response.service}
@@ -95,9 +95,9 @@ async def test_every_service_answers_reflection_and_says_its_address_at_the_star
 
 
 async def test_after_kill_nine_of_everything_the_data_is_there(home: Path) -> None:
-    async with up(home, {}) as running, house_of(running) as house:
-        assert state(await cycle(house)) == "SUCCEEDED"
-        stub = await house.stub("positions", positions_pb2_grpc.PositionsServiceStub)
+    async with up(home, {}) as running, system_of(running) as servers:
+        assert state(await cycle(servers)) == "SUCCEEDED"
+        stub = await servers.stub("positions", positions_pb2_grpc.PositionsServiceStub)
         request = positions_pb2.ListPositionsRequest(page_size=100)
         before = {
             one.id: one.entry_price_usd for one in (await stub.ListPositions(request)).positions
@@ -108,13 +108,13 @@ async def test_after_kill_nine_of_everything_the_data_is_there(home: Path) -> No
         await running.process.wait()
         await until_gone(everything, 5)
     assert before
-    async with up(home, {}) as running, house_of(running) as house:
-        stub = await house.stub("positions", positions_pb2_grpc.PositionsServiceStub)
+    async with up(home, {}) as running, system_of(running) as servers:
+        stub = await servers.stub("positions", positions_pb2_grpc.PositionsServiceStub)
         after = {
             one.id: one.entry_price_usd for one in (await stub.ListPositions(request)).positions
         }
         assert after == before
-        assert state(await cycle(house)) == "SUCCEEDED"
+        assert state(await cycle(servers)) == "SUCCEEDED"
 
 
 async def test_killing_only_the_command_takes_its_servers_and_its_database_with_it(
@@ -127,7 +127,7 @@ async def test_killing_only_the_command_takes_its_servers_and_its_database_with_
         await until_gone(children, 15)
 
 
-async def test_a_second_house_in_the_same_home_is_refused_with_a_reason(home: Path) -> None:
+async def test_a_second_system_in_the_same_home_is_refused_with_a_reason(home: Path) -> None:
     async with up(home, {}):
         with pytest.raises(AssertionError) as refused:
             async with up(home, {}):

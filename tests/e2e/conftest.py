@@ -1,4 +1,4 @@
-"""A whole house in this process, on free ports, with a database of its own."""
+"""A whole system in this process, on free ports, with a database of its own."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from services.cli.connection import System, connected
 from services.cli.plan import SERVICES, Plan
 from tests.fakes.databases import Databases
 
-OpenHouse = Callable[[Mapping[str, str]], AbstractAsyncContextManager[System]]
+OpenSystem = Callable[[Mapping[str, str]], AbstractAsyncContextManager[System]]
 
 
 @pytest.fixture
-def open_house(databases: Databases, tmp_path: Path) -> OpenHouse:
-    """Opens the house with these settings; opening it again finds the same data."""
+def open_system(databases: Databases, tmp_path: Path) -> OpenSystem:
+    """Opens the system with these settings; opening it again finds the same data."""
 
     @asynccontextmanager
     async def opened(settings: Mapping[str, str]) -> AsyncIterator[System]:

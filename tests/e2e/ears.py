@@ -1,4 +1,4 @@
-"""What came out of a house: a webhook and a mailbox that write down when they heard what."""
+"""What came out of a system: a webhook and a mailbox that write down when they heard what."""
 
 from __future__ import annotations
 

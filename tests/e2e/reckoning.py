@@ -1,6 +1,6 @@
 """The numbers and levels a person would work out by hand, written again from their definitions.
 
-Shares no code with the house: it is what the house is compared with.
+Shares no code with the system: it is what the system is compared with.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ from sonic.xcom.v1 import xcom_pb2, xcom_pb2_grpc
 from services.cli.connection import System, connected
 from shared.clock import PushedClock
 from tests.e2e.ears import Ears, Heard
-from tests.e2e.standing import StandingHouse
+from tests.e2e.standing import RunningSystem
 from tests.e2e.world import Held, World, base58_address, world
 from tests.fakes.databases import Databases
 from tests.fakes.webhook import FakeWebhook
@@ -50,10 +50,10 @@ _FLOW_EVERY_SECONDS, _FLOW_SECONDS, _FLOW_MOST_SECONDS = 0.02, 0.25, 40.0
 
 @dataclass
 class Night:
-    """One house, one long position in SOL (entry 100, liquidation 80: 5 % of travel a dollar)."""
+    """One system, one long position in SOL (entry 100, liquidation 80: 5 % of travel a dollar)."""
 
-    standing: StandingHouse
-    house: System
+    standing: RunningSystem
+    servers: System
     outside: World
     ears: Ears
     clock: PushedClock
@@ -99,7 +99,7 @@ class Night:
 
     async def holds(self, count: int, *, liquidation: float | str) -> None:
         """So many more long positions in SOL, entered by hand at 100."""
-        stub = await self.house.stub("positions", positions_pb2_grpc.PositionsServiceStub)
+        stub = await self.servers.stub("positions", positions_pb2_grpc.PositionsServiceStub)
         lines = ["id,asset,side,entry_price_usd,liquidation_price_usd,size_usd,collateral_usd"]
         lines += [
             f"{liquidation}-{number},SOL,LONG,100,{liquidation},1000,200" for number in range(count)
@@ -113,7 +113,7 @@ class Night:
 
     async def lets_go(self) -> None:
         """What was entered by hand is deleted."""
-        stub = await self.house.stub("positions", positions_pb2_grpc.PositionsServiceStub)
+        stub = await self.servers.stub("positions", positions_pb2_grpc.PositionsServiceStub)
         listed = await stub.ListPositions(positions_pb2.ListPositionsRequest(page_size=500))
         for one in listed.positions:
             if one.id not in {held.key for held in self.outside.held}:
@@ -156,14 +156,14 @@ class Night:
 
     async def acknowledge(self, minutes: float = 60) -> None:
         """Somebody says that they heard the alert."""
-        stub = await self.house.stub("alerts", alerts_pb2_grpc.AttentionServiceStub)
+        stub = await self.servers.stub("alerts", alerts_pb2_grpc.AttentionServiceStub)
         alert = await self.alert()
         span = Duration(seconds=round(minutes * 60))
         await stub.AcknowledgeAlert(alerts_pb2.AcknowledgeAlertRequest(id=alert.id, duration=span))
 
     async def silence(self, minutes: float, level: int = alerts_pb2.LEVEL_HIGH) -> None:
         """Somebody wants to hear nothing up to this level."""
-        stub = await self.house.stub("alerts", alerts_pb2_grpc.AttentionServiceStub)
+        stub = await self.servers.stub("alerts", alerts_pb2_grpc.AttentionServiceStub)
         alert = await self.alert()
         request = alerts_pb2.SilenceAlertRequest(id=alert.id, level=level)
         request.duration.FromTimedelta(timedelta(minutes=minutes))
@@ -171,7 +171,7 @@ class Night:
 
     async def contacts(self, *addresses: str, wait_seconds: int = 120) -> None:
         """Who is told by mail, one after another, while nobody acknowledges."""
-        stub = await self.house.stub("xcom", xcom_pb2_grpc.EscalationServiceStub)
+        stub = await self.servers.stub("xcom", xcom_pb2_grpc.EscalationServiceStub)
         chain = xcom_pb2.EscalationChain()
         for address in addresses:
             route = xcom_pb2.ContactRoute(channel="email", address=address)
@@ -183,8 +183,8 @@ class Night:
 
     async def acknowledge_message(self) -> None:
         """Somebody says that they got the last message about SOL."""
-        stub = await self.house.stub("xcom", xcom_pb2_grpc.XComServiceStub)
-        escalation = await self.house.stub("xcom", xcom_pb2_grpc.EscalationServiceStub)
+        stub = await self.servers.stub("xcom", xcom_pb2_grpc.XComServiceStub)
+        escalation = await self.servers.stub("xcom", xcom_pb2_grpc.EscalationServiceStub)
         last = (
             await stub.ListMessages(xcom_pb2.ListMessagesRequest(source="alerts", page_size=1))
         ).messages[0]
@@ -214,7 +214,7 @@ class Night:
 
     async def alert(self) -> alerts_pb2.Alert:
         """The travel alert of the position."""
-        stub = await self.house.stub("alerts", alerts_pb2_grpc.AlertsServiceStub)
+        stub = await self.servers.stub("alerts", alerts_pb2_grpc.AlertsServiceStub)
         key = self.outside.held[0].key
         (alert,) = (await stub.ListAlerts(alerts_pb2.ListAlertsRequest(position_id=key))).alerts
         return alert
@@ -224,13 +224,13 @@ class Night:
 
     async def badge(self, name: str) -> monitor_pb2.Badge:
         """A badge that is set."""
-        stub = await self.house.stub("monitor", monitor_pb2_grpc.MonitorServiceStub)
+        stub = await self.servers.stub("monitor", monitor_pb2_grpc.MonitorServiceStub)
         badges = (await stub.ListBadges(monitor_pb2.ListBadgesRequest())).badges
         return next(badge for badge in badges if badge.name == name)
 
     async def ledger(self, anchor: str = "") -> alerts_pb2.VerifyLedgerResponse:
         """What the ledger says of itself, held against a head that somebody kept."""
-        stub = await self.house.stub("alerts", alerts_pb2_grpc.LedgerServiceStub)
+        stub = await self.servers.stub("alerts", alerts_pb2_grpc.LedgerServiceStub)
         return await stub.VerifyLedger(alerts_pb2.VerifyLedgerRequest(anchor_hash=anchor))
 
     @asynccontextmanager
@@ -251,7 +251,7 @@ class Night:
 
     async def untold_count(self) -> int:
         """How much alerts has to tell and nobody has taken over."""
-        stub = await self.house.stub("alerts", alerts_pb2_grpc.AlertsServiceStub)
+        stub = await self.servers.stub("alerts", alerts_pb2_grpc.AlertsServiceStub)
         return (await stub.GetSummary(alerts_pb2.GetSummaryRequest())).waiting_count
 
     async def settled(self) -> None:
@@ -265,7 +265,7 @@ class Night:
             return True
         if await self.untold_count():
             return False
-        xcom = await self.house.stub("xcom", xcom_pb2_grpc.XComServiceStub)
+        xcom = await self.servers.stub("xcom", xcom_pb2_grpc.XComServiceStub)
         request = xcom_pb2.ListDeliveriesRequest(
             state=xcom_pb2.DELIVERY_STATE_QUEUED, page_size=500
         )
@@ -280,7 +280,7 @@ class Night:
     async def _run_cycle(self) -> None:
         if not self.frozen:
             self.outside.publish()
-        stub = await self.house.stub("cyclone", cyclone_pb2_grpc.CycloneServiceStub)
+        stub = await self.servers.stub("cyclone", cyclone_pb2_grpc.CycloneServiceStub)
         async with _flowing(self.clock):
             async for progress in stub.RunCycle(
                 cyclone_pb2.RunCycleRequest(), timeout=_PATIENCE_SECONDS
@@ -319,7 +319,7 @@ async def _until(holds: Callable[[], Awaitable[bool]]) -> None:
 async def nights(
     databases: Databases, home: Path, more: Mapping[str, str] | None = None
 ) -> AsyncIterator[Night]:
-    """A house for many nights; only travel to liquidation is judged in it."""
+    """A system for many nights; only travel to liquidation is judged in it."""
     clock = PushedClock(FIRST_NIGHT)
     async with AsyncExitStack() as stack:
         outside = await stack.enter_async_context(world(seed=0))
@@ -329,20 +329,20 @@ async def nights(
         settings = (
             outside.environment() | SETTINGS | {"WEBHOOK_URL": webhook.url} | dict(more or {})
         )
-        standing = StandingHouse(databases, home, clock, settings)
+        standing = RunningSystem(databases, home, clock, settings)
         stack.push_async_callback(standing.stop_all)
         await standing.start_all()
-        house = await stack.enter_async_context(connected(standing.addresses))
-        await _only_travel_is_judged(house)
-        wallets = await house.stub("positions", positions_pb2_grpc.WalletsServiceStub)
+        servers = await stack.enter_async_context(connected(standing.addresses))
+        await _only_travel_is_judged(servers)
+        wallets = await servers.stub("positions", positions_pb2_grpc.WalletsServiceStub)
         chain = positions_pb2.CHAIN_SOLANA
         wallet = positions_pb2.Wallet(name="main", chain=chain, public_address=WALLET, active=True)
         await wallets.CreateWallet(positions_pb2.CreateWalletRequest(wallet=wallet))
-        yield Night(standing, house, outside, ears, clock)
+        yield Night(standing, servers, outside, ears, clock)
 
 
-async def _only_travel_is_judged(house: System) -> None:
-    stub = await house.stub("alerts", alerts_pb2_grpc.ThresholdsServiceStub)
+async def _only_travel_is_judged(servers: System) -> None:
+    stub = await servers.stub("alerts", alerts_pb2_grpc.ThresholdsServiceStub)
     listed = await stub.ListThresholds(alerts_pb2.ListThresholdsRequest(page_size=500))
     for one in listed.thresholds:
         if one.type != alerts_pb2.ALERT_TYPE_TRAVEL_PERCENT:

@@ -1,4 +1,4 @@
-"""Every server of a house in this process, on one pushed clock; each can be stopped and started
+"""Every server of a system in this process, on one pushed clock; each can be stopped and started
 again.
 """
 
@@ -18,7 +18,7 @@ from tests.fakes.databases import Databases
 P = TypeVar("P")
 
 
-class StandingHouse:
+class RunningSystem:
     """A server that starts again has the address and the rows it had before."""
 
     def __init__(

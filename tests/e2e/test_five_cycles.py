@@ -18,7 +18,7 @@ from sonic.positions.v1 import positions_pb2, positions_pb2_grpc
 from sonic.xcom.v1 import xcom_pb2, xcom_pb2_grpc
 
 from services.cli.connection import System
-from tests.e2e.conftest import OpenHouse
+from tests.e2e.conftest import OpenSystem
 from tests.e2e.reckoning import Judge, numbers, readings
 from tests.e2e.world import Held, World, base58_address, world
 
@@ -54,16 +54,16 @@ def invent(chance: random.Random) -> tuple[dict[str, float], list[Held]]:
     return marks, held
 
 
-async def cycle(house: System) -> cyclone_pb2.Cycle:
-    stub = await house.stub("cyclone", cyclone_pb2_grpc.CycloneServiceStub)
+async def cycle(servers: System) -> cyclone_pb2.Cycle:
+    stub = await servers.stub("cyclone", cyclone_pb2_grpc.CycloneServiceStub)
     last = cyclone_pb2.Cycle()
     async for progress in stub.RunCycle(cyclone_pb2.RunCycleRequest(), timeout=60):
         last = progress.cycle
     return last
 
 
-async def alerts(house: System) -> dict[tuple[str, str], alerts_pb2.Alert]:
-    stub = await house.stub("alerts", alerts_pb2_grpc.AlertsServiceStub)
+async def alerts(servers: System) -> dict[tuple[str, str], alerts_pb2.Alert]:
+    stub = await servers.stub("alerts", alerts_pb2_grpc.AlertsServiceStub)
     listed = await stub.ListAlerts(alerts_pb2.ListAlertsRequest(page_size=500))
     return {
         (alerts_pb2.AlertType.Name(one.type).removeprefix("ALERT_TYPE_"), one.position_id): one
@@ -72,8 +72,8 @@ async def alerts(house: System) -> dict[tuple[str, str], alerts_pb2.Alert]:
     }
 
 
-async def stored_numbers_are_right(house: System, world: World) -> None:
-    stub = await house.stub("positions", positions_pb2_grpc.PositionsServiceStub)
+async def stored_numbers_are_right(servers: System, world: World) -> None:
+    stub = await servers.stub("positions", positions_pb2_grpc.PositionsServiceStub)
     listed = await stub.ListPositions(positions_pb2.ListPositionsRequest(page_size=500))
     stored = {one.id: one for one in listed.positions}
     assert set(stored) == {one.key for one in world.held}
@@ -90,16 +90,16 @@ async def stored_numbers_are_right(house: System, world: World) -> None:
         assert stored[one.key].status == positions_pb2.STATUS_ACTIVE
 
 
-async def levels_are_right(house: System, judge: Judge) -> None:
-    found = await alerts(house)
+async def levels_are_right(servers: System, judge: Judge) -> None:
+    found = await alerts(servers)
     shown = {
         key: alerts_pb2.Level.Name(one.level).removeprefix("LEVEL_") for key, one in found.items()
     }
     assert shown == {key: judge.level(*key) for key in judge.levels}
 
 
-async def messages_are_right(house: System, judge: Judge) -> None:
-    stub = await house.stub("xcom", xcom_pb2_grpc.XComServiceStub)
+async def messages_are_right(servers: System, judge: Judge) -> None:
+    stub = await servers.stub("xcom", xcom_pb2_grpc.XComServiceStub)
     listed = await stub.ListMessages(xcom_pb2.ListMessagesRequest(page_size=500, source="alerts"))
     about = [message for message in listed.messages if message.facts["type"] != "DEATH_NAIL"]
     told = Counter(
@@ -113,8 +113,8 @@ async def messages_are_right(house: System, judge: Judge) -> None:
     assert told == Counter(judge.told)
 
 
-async def changes_are_in_the_ledger(house: System, judge: Judge) -> None:
-    stub = await house.stub("alerts", alerts_pb2_grpc.LedgerServiceStub)
+async def changes_are_in_the_ledger(servers: System, judge: Judge) -> None:
+    stub = await servers.stub("alerts", alerts_pb2_grpc.LedgerServiceStub)
     rows: list[alerts_pb2.LedgerEntry] = []
     request = alerts_pb2.ListLedgerRequest(page_size=500)
     while True:
@@ -169,7 +169,7 @@ def steps(one: cyclone_pb2.Cycle) -> dict[str, str]:
     ids=["1", "2", "unknown"],
 )
 async def test_calm_worse_past_liquidation_dead_and_recovered(
-    open_house: OpenHouse, seed: int, version: str
+    open_system: OpenSystem, seed: int, version: str
 ) -> None:
     print(f"SONIC_E2E_SEED={seed}")  # shown when the test fails, to run it again
     chance = random.Random(seed)
@@ -178,19 +178,19 @@ async def test_calm_worse_past_liquidation_dead_and_recovered(
         outside.version = version
         outside.marks, outside.held = invent(chance)
         calm, victim = dict(outside.marks), outside.held[0]
-        async with open_house(outside.environment()) as house:
-            await _add_wallet(house, address)
+        async with open_system(outside.environment()) as servers:
+            await _add_wallet(servers, address)
             judge = Judge()
 
             async def fresh_cycle(sol: float) -> None:
                 outside.marks = calm | {"SOL": sol}
                 outside.publish()
-                done = await cycle(house)
+                done = await cycle(servers)
                 assert state(done) == "SUCCEEDED", (steps(done), done.message)
                 judge.look(readings(outside.held, outside.marks))
-                await stored_numbers_are_right(house, outside)
-                await levels_are_right(house, judge)
-                await messages_are_right(house, judge)
+                await stored_numbers_are_right(servers, outside)
+                await levels_are_right(servers, judge)
+                await messages_are_right(servers, judge)
 
             await fresh_cycle(calm["SOL"])
             worse = round(victim.entry - 0.45 * (victim.entry - victim.liquidation), 4)
@@ -200,17 +200,17 @@ async def test_calm_worse_past_liquidation_dead_and_recovered(
             assert judge.level("TRAVEL_PERCENT", victim.key) == "HIGH"
 
             outside.die()
-            dead = await cycle(house)
+            dead = await cycle(servers)
             assert state(dead) == "PARTIAL"
             assert (steps(dead)["UPDATE_PRICES"], steps(dead)["SYNC_POSITIONS"]) == (
                 "FAILED",
                 "FAILED",
             )
             assert steps(dead)["EVALUATE_ALERTS"] in ("SUCCEEDED", "PARTIAL")
-            await levels_are_right(house, judge)
-            await messages_are_right(house, judge)
-            await stored_numbers_are_right(house, outside)
-            held_alert = (await alerts(house))["TRAVEL_PERCENT", victim.key]
+            await levels_are_right(servers, judge)
+            await messages_are_right(servers, judge)
+            await stored_numbers_are_right(servers, outside)
+            held_alert = (await alerts(servers))["TRAVEL_PERCENT", victim.key]
             assert held_alert.reading_state == alerts_pb2.READING_STATE_STALE
 
             await fresh_cycle(calm["SOL"])
@@ -219,23 +219,23 @@ async def test_calm_worse_past_liquidation_dead_and_recovered(
             )
             await fresh_cycle(calm["SOL"] * 1.0001)
             assert judge.level("TRAVEL_PERCENT", victim.key) == "NORMAL"
-            await changes_are_in_the_ledger(house, judge)
-            await _everything_was_delivered_once(house, outside, address)
+            await changes_are_in_the_ledger(servers, judge)
+            await _everything_was_delivered_once(servers, outside, address)
 
 
-async def _add_wallet(house: System, address: str) -> None:
-    wallets = await house.stub("positions", positions_pb2_grpc.WalletsServiceStub)
+async def _add_wallet(servers: System, address: str) -> None:
+    wallets = await servers.stub("positions", positions_pb2_grpc.WalletsServiceStub)
     wallet = positions_pb2.Wallet(
         name="main", chain=positions_pb2.CHAIN_SOLANA, public_address=address, active=True
     )
     await wallets.CreateWallet(positions_pb2.CreateWalletRequest(wallet=wallet))
 
 
-async def _everything_was_delivered_once(house: System, outside: World, address: str) -> None:
+async def _everything_was_delivered_once(servers: System, outside: World, address: str) -> None:
     """Each delivery reached its channel, once, with text a person can act on and without the
     address.
     """
-    stub: Any = await house.stub("xcom", xcom_pb2_grpc.XComServiceStub)
+    stub: Any = await servers.stub("xcom", xcom_pb2_grpc.XComServiceStub)
     listed = await stub.ListDeliveries(xcom_pb2.ListDeliveriesRequest(page_size=500))
     expected = Counter(delivery.channel for delivery in listed.deliveries)
     assert set(expected) <= {"email", "webhook"}

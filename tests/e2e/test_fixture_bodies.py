@@ -14,7 +14,7 @@ from sonic.positions.v1 import positions_pb2, positions_pb2_grpc
 from sonic.xcom.v1 import xcom_pb2, xcom_pb2_grpc
 
 from services.cli.connection import System
-from tests.e2e.conftest import OpenHouse
+from tests.e2e.conftest import OpenSystem
 from tests.e2e.test_five_cycles import alerts, cycle, state, until
 from tests.e2e.world import WEBHOOK_SECRET, world
 
@@ -24,8 +24,8 @@ WALLET = "HskfdWhZTfsEL2he8iqJmXmbHdj5vr5xBooRnUfQs5PY"
 MARKS = {"BTC": 97_412.50, "ETH": 3_381.20, "SOL": 182.40}
 
 
-async def only_travel_is_judged(house: System) -> None:
-    stub = await house.stub("alerts", alerts_pb2_grpc.ThresholdsServiceStub)
+async def only_travel_is_judged(servers: System) -> None:
+    stub = await servers.stub("alerts", alerts_pb2_grpc.ThresholdsServiceStub)
     listed = await stub.ListThresholds(alerts_pb2.ListThresholdsRequest(page_size=500))
     for threshold in listed.thresholds:
         if threshold.type != alerts_pb2.ALERT_TYPE_TRAVEL_PERCENT:
@@ -38,7 +38,7 @@ async def only_travel_is_judged(house: System) -> None:
 
 @pytest.mark.parametrize("version", ["v1", "v2"])
 async def test_the_sol_long_is_told_once_and_never_again(
-    open_house: OpenHouse, version: str
+    open_system: OpenSystem, version: str
 ) -> None:
     async with world(seed=0) as outside:
         outside.marks = MARKS
@@ -46,19 +46,19 @@ async def test_the_sol_long_is_told_once_and_never_again(
         body = json.loads((FIXTURES / f"jupiter_perps_positions_{version}.json").read_text())
         outside.providers.answer(f"GET /jup/{version}/positions", json=body)
         settings = outside.environment() | {"JUPITER_API_VERSION": version}
-        async with open_house(settings) as house:
-            await only_travel_is_judged(house)
-            wallets = await house.stub("positions", positions_pb2_grpc.WalletsServiceStub)
+        async with open_system(settings) as servers:
+            await only_travel_is_judged(servers)
+            wallets = await servers.stub("positions", positions_pb2_grpc.WalletsServiceStub)
             wallet = positions_pb2.Wallet(
                 name="main", chain=positions_pb2.CHAIN_SOLANA, public_address=WALLET, active=True
             )
             await wallets.CreateWallet(positions_pb2.CreateWalletRequest(wallet=wallet))
-            first = await cycle(house)
+            first = await cycle(servers)
             assert state(first) == "SUCCEEDED", first
             await the_stored_positions_are_the_golden_ones(
-                house, within=0.01 if version == "v1" else 1e-6
+                servers, within=0.01 if version == "v1" else 1e-6
             )
-            found = await alerts(house)
+            found = await alerts(servers)
             levels = {
                 one.asset: alerts_pb2.Level.Name(one.level)
                 for (kind, _), one in found.items()
@@ -66,8 +66,8 @@ async def test_the_sol_long_is_told_once_and_never_again(
             }
             assert levels == {"BTC": "LEVEL_NORMAL", "SOL": "LEVEL_HIGH"}
             await until(lambda: bool(outside.mailbox.mails) and bool(outside.heard()))
-            assert state(await cycle(house)) == "SUCCEEDED"
-            await nothing_waits(house)
+            assert state(await cycle(servers)) == "SUCCEEDED"
+            await nothing_waits(servers)
             assert len(outside.heard()) == 1
             assert len(outside.mailbox.mails) == 1
             text = outside.mailbox.mails[0].text
@@ -82,8 +82,8 @@ async def test_the_sol_long_is_told_once_and_never_again(
             assert WEBHOOK_SECRET not in text + json.dumps(outside.heard())
 
 
-async def the_stored_positions_are_the_golden_ones(house: System, within: float) -> None:
-    stub = await house.stub("positions", positions_pb2_grpc.PositionsServiceStub)
+async def the_stored_positions_are_the_golden_ones(servers: System, within: float) -> None:
+    stub = await servers.stub("positions", positions_pb2_grpc.PositionsServiceStub)
     listed = await stub.ListPositions(positions_pb2.ListPositionsRequest())
     stored = {one.id: one for one in listed.positions}
     assert set(stored) == {golden["position_id"] for golden in GOLDEN}
@@ -108,8 +108,8 @@ async def the_stored_positions_are_the_golden_ones(house: System, within: float)
         )
 
 
-async def nothing_waits(house: System) -> None:
-    stub = await house.stub("xcom", xcom_pb2_grpc.XComServiceStub)
+async def nothing_waits(servers: System) -> None:
+    stub = await servers.stub("xcom", xcom_pb2_grpc.XComServiceStub)
     listed = await stub.ListDeliveries(
         xcom_pb2.ListDeliveriesRequest(state=xcom_pb2.DELIVERY_STATE_QUEUED, page_size=10)
     )

@@ -17,7 +17,7 @@ from services.cli.connection import System
 from services.gateway.surface import FILES, message_class
 from shared.errors import Conflict, FailedPrecondition
 from shared.rpc.client import Channel
-from tests.e2e.conftest import OpenHouse
+from tests.e2e.conftest import OpenSystem
 from tests.fakes.databases import Databases
 
 # The services that run steps, each with a fence in its own schema.
@@ -58,15 +58,15 @@ async def _call(channel: Channel, method: descriptor.MethodDescriptor, epoch: in
 class Forger:
     """Somebody who reaches the ports of the services."""
 
-    def __init__(self, house: System, admin: asyncpg.Connection[Any]) -> None:
-        self.house = house
+    def __init__(self, servers: System, admin: asyncpg.Connection[Any]) -> None:
+        self.servers = servers
         self.admin = admin
 
     async def send(self, ahead_ms: int) -> dict[str, str]:
         """Every step with an epoch so far ahead of the database's clock; the refusals by method."""
         reasons = {}
         for name, method in _steps():
-            channel = Channel(self.house.addresses[name])
+            channel = Channel(self.servers.addresses[name])
             try:
                 await _call(channel, method, await self.admin.fetchval(_NOW) + ahead_ms)
             except (FailedPrecondition, Conflict) as error:
@@ -77,22 +77,22 @@ class Forger:
 
     async def run(self) -> dict[str, tuple[int, int]]:
         """A whole cycle; state and attempts of each step."""
-        stub: Any = await self.house.stub("cyclone", rpc.CycloneServiceStub)
+        stub: Any = await self.servers.stub("cyclone", rpc.CycloneServiceStub)
         last = [message async for message in stub.RunCycle(pb.RunCycleRequest(), timeout=60)][-1]
         return {step.name: (step.state, step.attempt) for step in last.cycle.steps}
 
     async def told(self) -> list[str]:
-        stub: Any = await self.house.stub("cyclone", rpc.CycloneServiceStub)
+        stub: Any = await self.servers.stub("cyclone", rpc.CycloneServiceStub)
         events = (await stub.ListEvents(pb.ListEventsRequest(severity="WARNING"))).events
         return [event.message for event in events if event.source == "fence"]
 
 
 @pytest.fixture
-async def forger(open_house: OpenHouse, databases: Databases) -> AsyncIterator[Forger]:
+async def forger(open_system: OpenSystem, databases: Databases) -> AsyncIterator[Forger]:
     admin = await asyncpg.connect(databases.admin_url)
     try:
-        async with open_house({}) as house:
-            yield Forger(house, admin)
+        async with open_system({}) as servers:
+            yield Forger(servers, admin)
     finally:
         await admin.close()
 
@@ -123,7 +123,7 @@ async def test_the_first_cycle_after_a_forged_epoch_is_whole(forger: Forger) -> 
     assert len(await forger.told()) == 1
 
 
-async def test_a_house_that_was_poisoned_for_good_heals_by_itself(forger: Forger) -> None:
+async def test_a_system_that_was_poisoned_for_good_heals_by_itself(forger: Forger) -> None:
     clean = await forger.run()
     for name in FENCED:
         poisoned = f"insert into {name}.caller_epoch values ('cyclone', {2**62})"

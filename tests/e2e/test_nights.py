@@ -37,20 +37,20 @@ WELL_AGAIN = " monitor: all is well again"
 
 
 @pytest.fixture(scope="module")
-async def house_of_nights(
-    house_template: Template, tmp_path_factory: pytest.TempPathFactory
+async def system_of_nights(
+    system_template: Template, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Night]:
     async with (
-        house_template.copy() as databases,
+        system_template.copy() as databases,
         nights(databases, tmp_path_factory.mktemp("home")) as made,
     ):
         yield made
 
 
 @pytest.fixture
-async def night(house_of_nights: Night) -> Night:
-    await house_of_nights.begin()
-    return house_of_nights
+async def night(system_of_nights: Night) -> Night:
+    await system_of_nights.begin()
+    return system_of_nights
 
 
 async def test_a_jump_over_two_levels_is_one_high_and_its_end_one_word(night: Night) -> None:
@@ -332,7 +332,7 @@ async def test_a_cut_tail_of_the_ledger_is_found_by_the_head_that_the_webhook_he
     whole = await night.ledger(head)
     assert (whole.intact, whole.unanchored_count) == (True, 1)
     async with night.tail_cut_from(head):
-        # Within the house nothing tells of it any more: whoever owns the tables took the anchor
+        # Within the system nothing tells of it any more: whoever owns the tables took the anchor
         # too.
         assert (await night.ledger()).intact
         assert not (await night.ledger(head)).intact
@@ -378,11 +378,11 @@ async def test_a_restart_between_any_two_events_changes_nothing(
 @pytest.mark.slow
 @pytest.mark.timeout(120)
 async def test_in_a_burst_of_ten_thousand_low_the_one_high_is_heard_first_within_ten_seconds(
-    house_template: Template, tmp_path: Path
+    system_template: Template, tmp_path: Path
 ) -> None:
     # LOW goes to the webhook too: the two must share a queue to overtake each other in it.
     settings = {"XCOM_LOW_CHANNELS": "webhook"}
-    async with house_template.copy() as databases, nights(databases, tmp_path, settings) as night:
+    async with system_template.copy() as databases, nights(databases, tmp_path, settings) as night:
         await night.begin()
         await night.holds(9_999, liquidation=80.0)
         await night.holds(1, liquidation=94.0)

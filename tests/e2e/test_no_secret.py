@@ -24,7 +24,7 @@ from shared import log
 from shared.clock import SystemClock
 from shared.errors import SonicError
 from shared.metrics import SidePort
-from tests.e2e.standing import StandingHouse
+from tests.e2e.standing import RunningSystem
 from tests.e2e.test_five_cycles import cycle
 from tests.e2e.world import Held, World, base58_address, world
 from tests.fakes.databases import Databases
@@ -74,8 +74,8 @@ def _settings(outside: World, beat: HttpProvider) -> dict[str, str]:
 class Seen:
     """Everything that came out, by where."""
 
-    standing: StandingHouse
-    house: System
+    standing: RunningSystem
+    servers: System
     outside: World
     gateway: httpx.AsyncClient
     errors: list[str]
@@ -93,20 +93,20 @@ async def seen(databases: Databases, tmp_path: Path) -> AsyncIterator[Seen]:
         outside = await stack.enter_async_context(world(seed=0))
         beat = await stack.enter_async_context(HttpProvider())
         outside.mailbox.reply = f"550 {CANARY} is not wanted here"
-        standing = StandingHouse(databases, tmp_path, SystemClock(), _settings(outside, beat))
+        standing = RunningSystem(databases, tmp_path, SystemClock(), _settings(outside, beat))
         stack.push_async_callback(standing.stop_all)
         await standing.start_all()
         await standing.start("gateway")
-        house = await stack.enter_async_context(connected(standing.addresses))
+        servers = await stack.enter_async_context(connected(standing.addresses))
         url = f"http://{standing.addresses['gateway']}"
         gateway = await stack.enter_async_context(httpx.AsyncClient(base_url=url, timeout=20))
-        yield Seen(standing, house, outside, gateway, [])
+        yield Seen(standing, servers, outside, gateway, [])
 
 
 @pytest.fixture
 def debug(capsys: pytest.CaptureFixture[str]) -> None:
     """Everything that is ever said, as one process says it."""
-    log.configure("house", "DEBUG")
+    log.configure("system", "DEBUG")
 
 
 @pytest.mark.usefixtures("debug")
@@ -120,9 +120,9 @@ async def test_no_canary_and_no_address_is_seen_anywhere(
     ]
     outside.publish()
     await _wallets(seen)
-    await cycle(seen.house)
+    await cycle(seen.servers)
     _everything_fails_and_repeats_what_it_was_asked(outside)
-    last = await cycle(seen.house)
+    last = await cycle(seen.servers)
     assert ADDRESS in str([request.query for request in outside.providers.requests])
     await _channels_are_tried(seen)
     pages = await _pages(seen, last.id)
@@ -140,7 +140,7 @@ async def test_no_canary_and_no_address_is_seen_anywhere(
 
 
 async def _wallets(seen: Seen) -> None:
-    stub = await seen.house.stub("positions", positions_pb2_grpc.WalletsServiceStub)
+    stub = await seen.servers.stub("positions", positions_pb2_grpc.WalletsServiceStub)
 
     def create(name: str, address: str) -> object:
         chain = positions_pb2.CHAIN_SOLANA
@@ -151,7 +151,7 @@ async def _wallets(seen: Seen) -> None:
     await seen.refused(create("main", OTHER_ADDRESS))
     await seen.refused(create("typo", ADDRESS + "0"))
     await seen.refused(stub.GetWallet(positions_pb2.GetWalletRequest(name=ADDRESS)))
-    sync = await seen.house.stub("positions", positions_pb2_grpc.PositionsServiceStub)
+    sync = await seen.servers.stub("positions", positions_pb2_grpc.PositionsServiceStub)
     await seen.refused(sync.SyncPositions(positions_pb2.SyncPositionsRequest(wallets=[ADDRESS])))
 
 
@@ -165,7 +165,7 @@ def _everything_fails_and_repeats_what_it_was_asked(outside: World) -> None:
 
 
 async def _channels_are_tried(seen: Seen) -> None:
-    stub = await seen.house.stub("xcom", xcom_pb2_grpc.XComServiceStub)
+    stub = await seen.servers.stub("xcom", xcom_pb2_grpc.XComServiceStub)
     for name in CHANNELS:
         tried = await stub.TestChannel(xcom_pb2.TestChannelRequest(channel=name))
         seen.errors.append(str(tried))

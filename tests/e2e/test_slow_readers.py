@@ -19,8 +19,8 @@ from sonic.positions.v1 import positions_pb2_grpc as positions_rpc
 from services.cli.connection import connected
 from services.hedges.loop import HedgeFeed
 from shared.clock import PushedClock
-from tests.contract.alerts.conftest import START, House
-from tests.e2e.standing import StandingHouse
+from tests.contract.alerts.conftest import START, Servers
+from tests.e2e.standing import RunningSystem
 from tests.fakes.databases import Databases
 
 # Their alerts are several times what a connection takes before it is read.
@@ -28,18 +28,18 @@ COUNT = 1_500
 
 
 @pytest.fixture
-async def house(databases: Databases, tmp_path: Path) -> AsyncIterator[House]:
+async def servers(databases: Databases, tmp_path: Path) -> AsyncIterator[Servers]:
     async with AsyncExitStack() as stack:
-        made = House(databases, tmp_path / "state", stack)
+        made = Servers(databases, tmp_path / "state", stack)
         await made.start_positions()
         await made.start_alerts()
         await made.only(pb.ALERT_TYPE_TRAVEL_PERCENT)
         yield made
 
 
-async def _marked(house: House, mark: float) -> None:
+async def _marked(servers: Servers, mark: float) -> None:
     """Every position at this mark ten seconds later, evaluated."""
-    house.clock.advance(10)
+    servers.clock.advance(10)
     lines = [
         "id,asset,side,entry_price_usd,liquidation_price_usd,mark_price_usd,size_usd,collateral_usd"
     ]
@@ -48,29 +48,31 @@ async def _marked(house: House, mark: float) -> None:
     request = positions_pb.ImportPositionsRequest(
         format=positions_pb.FILE_FORMAT_CSV, content=content
     )
-    await house.positions.ImportPositions(request)
-    await house.create()
-    await house.evaluate()
+    await servers.positions.ImportPositions(request)
+    await servers.create()
+    await servers.evaluate()
 
 
 @pytest.fixture
-async def slow_reader(house: House) -> AsyncIterator[rpc.AttentionServiceStub]:
+async def slow_reader(servers: Servers) -> AsyncIterator[rpc.AttentionServiceStub]:
     """A connection of its own that never takes more than 64 KiB unread."""
     options = [("grpc.http2.bdp_probe", 0), ("grpc.use_local_subchannel_pool", 1)]
-    async with grpc.aio.insecure_channel(house.apps["alerts"].address, options=options) as channel:
+    async with grpc.aio.insecure_channel(
+        servers.apps["alerts"].address, options=options
+    ) as channel:
         yield rpc.AttentionServiceStub(channel)
 
 
 async def test_who_does_not_read_alerts_gets_the_newest_of_them_and_a_mark(
-    house: House, slow_reader: rpc.AttentionServiceStub
+    servers: Servers, slow_reader: rpc.AttentionServiceStub
 ) -> None:
-    await _marked(house, 101.0)
+    await _marked(servers, 101.0)
     slow = aiter(slow_reader.WatchAlerts(pb.WatchAlertsRequest()))
-    quick = aiter(house.attention.WatchAlerts(pb.WatchAlertsRequest(min_level=pb.LEVEL_LOW)))
+    quick = aiter(servers.attention.WatchAlerts(pb.WatchAlertsRequest(min_level=pb.LEVEL_LOW)))
     assert not (await anext(quick)).alerts
     shown = {alert.id: alert.level for alert in (await anext(slow)).alerts}
     for mark, level in ((95.0, pb.LEVEL_LOW), (92.0, pb.LEVEL_MEDIUM), (89.0, pb.LEVEL_HIGH)):
-        await _marked(house, mark)
+        await _marked(servers, mark)
         told = await anext(quick)
         assert {alert.level for alert in told.alerts} == {level}
         assert not told.gap
@@ -92,20 +94,20 @@ async def test_who_does_not_read_hedges_gets_the_newest_of_them_and_a_mark(
     databases: Databases, tmp_path: Path
 ) -> None:
     clock = PushedClock(START)
-    standing = StandingHouse(databases, tmp_path, clock, {"SONIC_LIVE": "1"})
+    standing = RunningSystem(databases, tmp_path, clock, {"SONIC_LIVE": "1"})
     async with AsyncExitStack() as stack:
         stack.push_async_callback(standing.stop_all)
         for name in ("price", "positions", "hedges"):
             await standing.start(name)
-        house = await stack.enter_async_context(connected(standing.addresses))
-        positions = await house.stub("positions", positions_rpc.PositionsServiceStub)
+        servers = await stack.enter_async_context(connected(standing.addresses))
+        positions = await servers.stub("positions", positions_rpc.PositionsServiceStub)
         lines = ["id,asset,side,entry_price_usd,liquidation_price_usd,size_usd,collateral_usd"]
         lines += ["long,SOL,LONG,100,80,1000,200", "short,SOL,SHORT,100,120,1000,200"]
         content, kind = "\n".join(lines).encode(), positions_pb.FILE_FORMAT_CSV
         await positions.ImportPositions(
             positions_pb.ImportPositionsRequest(format=kind, content=content)
         )
-        hedges = await house.stub("hedges", hedges_rpc.HedgesServiceStub)
+        hedges = await servers.stub("hedges", hedges_rpc.HedgesServiceStub)
         await hedges.LinkHedges(hedges_pb.LinkHedgesRequest())
         feed = standing.part("hedges", HedgeFeed)
         news = feed.watch("", "")

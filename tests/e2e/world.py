@@ -1,4 +1,4 @@
-"""The world outside the house: providers with freshly stamped bodies, a mailbox and a webhook."""
+"""The world outside the system: providers with freshly stamped bodies, a mailbox and a webhook."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Held:
 
 @dataclass
 class World:
-    """Everything the house talks to. Change `marks` and `held`, then `publish`."""
+    """Everything the system talks to. Change `marks` and `held`, then `publish`."""
 
     seed: int
     providers: HttpProvider
@@ -109,7 +109,7 @@ class World:
             )
 
     def environment(self) -> dict[str, str]:
-        """What points the house at this world."""
+        """What points the system at this world."""
         return {
             "SONIC_LIVE": "1",
             "COINGECKO_URL": f"{self.providers.url}/cg",

@@ -181,7 +181,7 @@ def found(services_folder: Path) -> dict[str, Path]:
 
 @asynccontextmanager
 async def template(
-    server_url: str, histories: Mapping[str, Path], name: str = "template_house"
+    server_url: str, histories: Mapping[str, Path], name: str = "template_system"
 ) -> AsyncIterator[Template]:
     """Make the template; one service's broken migration spoils only the tests that ask for that
     service.

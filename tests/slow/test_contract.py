@@ -47,7 +47,7 @@ def _servicer(service: Any) -> object:
 
 
 @contextlib.asynccontextmanager
-async def _house() -> AsyncIterator[str]:
+async def _system() -> AsyncIterator[str]:
     async with contextlib.AsyncExitStack() as stack:
         added: list[Any] = []
         for name, file in FILES.items():
@@ -75,7 +75,7 @@ def schema() -> Iterator[Any]:
         return asyncio.run_coroutine_threadsafe(work, loop).result(60)
 
     stack = contextlib.AsyncExitStack()
-    url = run(stack.enter_async_context(_house()))
+    url = run(stack.enter_async_context(_system()))
     yield schemathesis.openapi.from_url(f"{url}/openapi.json")
     run(stack.aclose())
     loop.call_soon_threadsafe(loop.stop)

@@ -23,7 +23,7 @@ def environment(service: str, listen: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    "listen", ["0.0.0.0:50051", "[::]:50051", ":50051", "10.0.0.7:50051", "house.example:1"]
+    "listen", ["0.0.0.0:50051", "[::]:50051", ":50051", "10.0.0.7:50051", "sonic.example:1"]
 )
 @pytest.mark.parametrize("service", SERVICES)
 def test_an_address_that_others_reach_is_refused_with_the_fix(

@@ -1,4 +1,4 @@
-"""Holds the house to its plan: rooms, ceilings, names, who may know whom. Reads source, runs none
+"""Holds the source to its plan: rooms, ceilings, names, who may know whom. Reads source, runs none
 of it.
 """
 
@@ -324,7 +324,7 @@ def own_domains(path: Path) -> set[str]:
 
 @cache
 def foreign_roots() -> frozenset[str]:
-    """Top packages outside the standard library, found by looking at what the whole house
+    """Top packages outside the standard library, found by looking at what the whole source
     imports."""
     names = {
         name.split(".")[0] for path in modules("services", "shared") for name in imported(path)

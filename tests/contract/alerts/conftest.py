@@ -32,7 +32,7 @@ NOBODY = "127.0.0.1:1"
 
 
 @dataclass
-class House:
+class Servers:
     """Three servers and the words of a test: hold, mark, cycle."""
 
     databases: Databases
@@ -193,22 +193,22 @@ class House:
 
 
 @pytest.fixture
-async def bare_house(databases: Databases, tmp_path: Path) -> AsyncIterator[House]:
+async def not_started(databases: Databases, tmp_path: Path) -> AsyncIterator[Servers]:
     async with AsyncExitStack() as stack:
-        yield House(databases, tmp_path / "state", stack)
+        yield Servers(databases, tmp_path / "state", stack)
 
 
 @pytest.fixture
-async def house(bare_house: House) -> House:
-    await bare_house.start_positions()
-    await bare_house.start_xcom()
-    await bare_house.start_alerts()
-    return bare_house
+async def servers(not_started: Servers) -> Servers:
+    await not_started.start_positions()
+    await not_started.start_xcom()
+    await not_started.start_alerts()
+    return not_started
 
 
 @pytest.fixture
-async def deaf_house(bare_house: House) -> House:
+async def without_xcom(not_started: Servers) -> Servers:
     """Nobody takes messages: the outbox keeps them."""
-    await bare_house.start_positions()
-    await bare_house.start_alerts()
-    return bare_house
+    await not_started.start_positions()
+    await not_started.start_alerts()
+    return not_started

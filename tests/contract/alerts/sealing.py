@@ -11,7 +11,7 @@ from sonic.alerts.v1 import alerts_pb2 as pb
 
 from services.alerts.ledger.domain.chain import RECORD, Entry, Head, links
 from services.alerts.ledger.store.key import KeyFile
-from tests.contract.alerts.conftest import START, House
+from tests.contract.alerts.conftest import START, Servers
 
 EIGHT_DAYS = timedelta(days=8)
 
@@ -25,11 +25,11 @@ def entry_of(number: int, time: datetime) -> Entry:
     )  # fmt: skip
 
 
-async def past(house: House, count: int, *, days: float = 20.0) -> None:
+async def past(servers: Servers, count: int, *, days: float = 20.0) -> None:
     """So many rows of the ledger, the first so many days old and the last of now; before alerts is
     started.
     """
-    key = KeyFile(house.home).make()
+    key = KeyFile(servers.home).make()
     step = timedelta(days=days) / max(count - 1, 1)
     first = START - timedelta(days=days)
     entries = (entry_of(number, first + step * number) for number in range(count))
@@ -37,7 +37,7 @@ async def past(house: House, count: int, *, days: float = 20.0) -> None:
         (row.sequence, *_ordered(row.entry), row.previous_hash, row.hash)
         for row, _ in links(key, Head(), entries)
     ]
-    owner = await asyncpg.connect(house.databases.owner_url("alerts"))
+    owner = await asyncpg.connect(servers.databases.owner_url("alerts"))
     try:
         await owner.copy_records_to_table("ledger", records=records, columns=list(RECORD))
     finally:
@@ -48,30 +48,32 @@ def _ordered(entry: Entry) -> list[object]:
     return [getattr(entry, name) for name in RECORD if hasattr(entry, name)]
 
 
-async def start(house: House, name: str = "alerts", **settings: object) -> None:
+async def start(servers: Servers, name: str = "alerts", **settings: object) -> None:
     """With a folder for sealed files beside the key."""
-    folder = {"alerts_ledger_folder": house.home / "ledger"}
-    await house.start_alerts(name, **{**folder, **settings})  # type: ignore[arg-type]
+    folder = {"alerts_ledger_folder": servers.home / "ledger"}
+    await servers.start_alerts(name, **{**folder, **settings})  # type: ignore[arg-type]
 
 
-async def sealed(house: House, older_than: timedelta | None = EIGHT_DAYS) -> pb.SealLedgerResponse:
+async def sealed(
+    servers: Servers, older_than: timedelta | None = EIGHT_DAYS
+) -> pb.SealLedgerResponse:
     request = pb.SealLedgerRequest()
     if older_than is not None:
         request.older_than.FromTimedelta(older_than)
-    return await house.ledger.SealLedger(request, timeout=60)
+    return await servers.ledger.SealLedger(request, timeout=60)
 
 
-async def verified(house: House, **wanted: object) -> pb.VerifyLedgerResponse:
-    return await house.ledger.VerifyLedger(pb.VerifyLedgerRequest(**wanted), timeout=60)
+async def verified(servers: Servers, **wanted: object) -> pb.VerifyLedgerResponse:
+    return await servers.ledger.VerifyLedger(pb.VerifyLedgerRequest(**wanted), timeout=60)
 
 
-async def age(house: House) -> pb.LedgerAge:
-    return await house.ledger.GetLedgerAge(pb.GetLedgerAgeRequest())
+async def age(servers: Servers) -> pb.LedgerAge:
+    return await servers.ledger.GetLedgerAge(pb.GetLedgerAgeRequest())
 
 
-async def as_owner(house: House, *statements: str) -> None:
+async def as_owner(servers: Servers, *statements: str) -> None:
     """What somebody with every right does."""
-    owner = await asyncpg.connect(house.databases.owner_url("alerts"))
+    owner = await asyncpg.connect(servers.databases.owner_url("alerts"))
     try:
         for statement in statements:
             await owner.execute(statement)
@@ -79,17 +81,17 @@ async def as_owner(house: House, *statements: str) -> None:
         await owner.close()
 
 
-async def sequences(house: House) -> list[int]:
+async def sequences(servers: Servers) -> list[int]:
     """Of the rows in the database."""
-    owner = await asyncpg.connect(house.databases.owner_url("alerts"))
+    owner = await asyncpg.connect(servers.databases.owner_url("alerts"))
     try:
         return [row[0] for row in await owner.fetch("select sequence from ledger order by 1")]
     finally:
         await owner.close()
 
 
-def files(house: House, pattern: str = "ledger-*.jsonl.gz") -> list[Path]:
-    return sorted((house.home / "ledger").glob(pattern))
+def files(servers: Servers, pattern: str = "ledger-*.jsonl.gz") -> list[Path]:
+    return sorted((servers.home / "ledger").glob(pattern))
 
 
 def content(path: Path) -> list[bytes]:
@@ -101,7 +103,7 @@ def rewrite(path: Path, lines: list[bytes]) -> None:
     path.write_bytes(gzip.compress(b"".join(lines)))
 
 
-async def segments(house: House) -> list[pb.Segment]:
+async def segments(servers: Servers) -> list[pb.Segment]:
     """Newest first."""
-    listed = await house.ledger.ListSegments(pb.ListSegmentsRequest())
+    listed = await servers.ledger.ListSegments(pb.ListSegmentsRequest())
     return list(listed.segments)

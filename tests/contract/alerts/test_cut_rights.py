@@ -14,28 +14,28 @@ from services.alerts.ledger.domain.chain import Head, chain
 from services.alerts.ledger.domain.segments import Seal, cut_pads, cut_proof, seal_entry, seal_of
 from services.alerts.ledger.store.entries import sealed_row
 from tests.contract.alerts import sealing
-from tests.contract.alerts.conftest import House
+from tests.contract.alerts.conftest import Servers
 from tests.contract.alerts.sealing import as_owner, past, sealed, start
 
 _CUT = "select cut_ledger($1, $2, $3, $4, $5, $6, 100000)"
 
 
 @pytest.fixture
-async def stuck_house(bare_house: House) -> House:
+async def stuck_system(not_started: Servers) -> Servers:
     """Rows 1 to 24 are sealed, and none has left."""
-    await bare_house.start_positions()
-    await past(bare_house, 41)
-    await start(bare_house)
-    await as_owner(bare_house, "create rule no_delete as on delete to ledger do instead nothing")
-    await sealed(bare_house)
-    await as_owner(bare_house, "drop rule no_delete on ledger")
-    return bare_house
+    await not_started.start_positions()
+    await past(not_started, 41)
+    await start(not_started)
+    await as_owner(not_started, "create rule no_delete as on delete to ledger do instead nothing")
+    await sealed(not_started)
+    await as_owner(not_started, "drop rule no_delete on ledger")
+    return not_started
 
 
 @pytest.fixture
-async def thief(stuck_house: House) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
+async def thief(stuck_system: Servers) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
     """On the running role's login."""
-    connection = await asyncpg.connect(stuck_house.databases.url("alerts"))
+    connection = await asyncpg.connect(stuck_system.databases.url("alerts"))
     yield connection
     await connection.close()
 
@@ -55,18 +55,18 @@ def _arguments(seal: Seal, proof: bytes) -> list[object]:
 
 
 async def test_without_a_proof_nothing_is_deleted(
-    stuck_house: House, thief: asyncpg.Connection[asyncpg.Record]
+    stuck_system: Servers, thief: asyncpg.Connection[asyncpg.Record]
 ) -> None:
     seal = await _seal(thief)
     for proof in (b"", b"\0" * 32, seal.row.hash, cut_proof(b"another key", seal)):
         with pytest.raises(asyncpg.InsufficientPrivilegeError, match="no proof"):
             await thief.execute(_CUT, *_arguments(seal, proof))
-    assert len(await sealing.sequences(stuck_house)) == 42
+    assert len(await sealing.sequences(stuck_system)) == 42
 
 
 @pytest.mark.parametrize("absent", range(5))
 async def test_of_nothing_nothing_is_proven(
-    stuck_house: House, thief: asyncpg.Connection[asyncpg.Record], absent: int
+    stuck_system: Servers, thief: asyncpg.Connection[asyncpg.Record], absent: int
 ) -> None:
     seal = await _seal(thief)
     arguments = _arguments(seal, b"")
@@ -75,13 +75,13 @@ async def test_of_nothing_nothing_is_proven(
     for proof in (None, b""):
         with pytest.raises(asyncpg.InsufficientPrivilegeError, match="no proof"):
             await thief.execute(_CUT, *arguments[:-1], proof)
-    assert len(await sealing.sequences(stuck_house)) == 42
+    assert len(await sealing.sequences(stuck_system)) == 42
 
 
 async def test_a_proof_is_good_for_the_rows_of_its_seal_alone(
-    stuck_house: House, thief: asyncpg.Connection[asyncpg.Record]
+    stuck_system: Servers, thief: asyncpg.Connection[asyncpg.Record]
 ) -> None:
-    key = (stuck_house.home / "ledger.key").read_bytes()
+    key = (stuck_system.home / "ledger.key").read_bytes()
     seal = await _seal(thief)
     good = _arguments(seal, cut_proof(key, seal))
     for place, other in enumerate((41, b"\1" * 32, 2, 40, b"\1" * 32)):
@@ -90,11 +90,11 @@ async def test_a_proof_is_good_for_the_rows_of_its_seal_alone(
             await thief.execute(_CUT, *arguments)
     assert await thief.fetchval(_CUT, *good) == 24
     assert await thief.fetchval(_CUT, *good) == 0
-    assert await sealing.sequences(stuck_house) == list(range(25, 43))
+    assert await sealing.sequences(stuck_system) == list(range(25, 43))
 
 
 async def test_a_seal_made_with_another_key_opens_nothing(
-    stuck_house: House, thief: asyncpg.Connection[asyncpg.Record]
+    stuck_system: Servers, thief: asyncpg.Connection[asyncpg.Record]
 ) -> None:
     """Who may insert can write what looks like a seal; the database knows only one key."""
     key = b"of a thief"
@@ -114,22 +114,22 @@ async def test_a_seal_made_with_another_key_opens_nothing(
     assert not await thief.fetchval("select admit_cuts($1, $2)", *cut_pads(key))
     with pytest.raises(asyncpg.InsufficientPrivilegeError, match="no proof"):
         await thief.execute(_CUT, *_arguments(seal, cut_proof(key, seal)))
-    assert len(await sealing.sequences(stuck_house)) == 43
-    found = await sealing.verified(stuck_house)
+    assert len(await sealing.sequences(stuck_system)) == 43
+    found = await sealing.verified(stuck_system)
     assert not found.intact
 
 
 async def test_a_seal_counts_when_it_is_committed_and_has_left_the_database(
-    stuck_house: House, thief: asyncpg.Connection[asyncpg.Record]
+    stuck_system: Servers, thief: asyncpg.Connection[asyncpg.Record]
 ) -> None:
-    key = (stuck_house.home / "ledger.key").read_bytes()
+    key = (stuck_system.home / "ledger.key").read_bytes()
     seal = await _seal(thief)
     good = _arguments(seal, cut_proof(key, seal))
-    await as_owner(stuck_house, "update anchor set sequence = 41")
+    await as_owner(stuck_system, "update anchor set sequence = 41")
     with pytest.raises(asyncpg.InsufficientPrivilegeError, match="not anchored"):
         await thief.execute(_CUT, *good)
-    await as_owner(stuck_house, "update anchor set sequence = 42")
-    owner = await asyncpg.connect(stuck_house.databases.owner_url("alerts"))
+    await as_owner(stuck_system, "update anchor set sequence = 42")
+    owner = await asyncpg.connect(stuck_system.databases.owner_url("alerts"))
     try:
         async with owner.transaction():
             # The row as a transaction sees it that has just written it.
@@ -140,17 +140,17 @@ async def test_a_seal_counts_when_it_is_committed_and_has_left_the_database(
     finally:
         await owner.close()
     waiting = "insert into outbox values (7, now(), now(), null, null, 0, 4, false)"
-    await as_owner(stuck_house, waiting)
+    await as_owner(stuck_system, waiting)
     with pytest.raises(asyncpg.InsufficientPrivilegeError, match="waits to be told"):
         await thief.execute(_CUT, *good)
-    await as_owner(stuck_house, "delete from outbox")
+    await as_owner(stuck_system, "delete from outbox")
     assert await thief.fetchval(_CUT, *good) == 24
 
 
 async def test_only_the_beginning_is_cut(
-    stuck_house: House, thief: asyncpg.Connection[asyncpg.Record]
+    stuck_system: Servers, thief: asyncpg.Connection[asyncpg.Record]
 ) -> None:
-    key = (stuck_house.home / "ledger.key").read_bytes()
+    key = (stuck_system.home / "ledger.key").read_bytes()
     seal = await _seal(thief)
     later = Seal(seal.segment._replace(first_sequence=5), seal.row)
     with pytest.raises(asyncpg.InsufficientPrivilegeError, match="not the beginning"):
@@ -158,7 +158,7 @@ async def test_only_the_beginning_is_cut(
 
 
 async def test_tables_of_the_thief_do_not_stand_in_for_those_of_the_owner(
-    stuck_house: House, thief: asyncpg.Connection[asyncpg.Record]
+    stuck_system: Servers, thief: asyncpg.Connection[asyncpg.Record]
 ) -> None:
     key = b"of a thief"
     inner, outer = cut_pads(key)
@@ -168,17 +168,19 @@ async def test_tables_of_the_thief_do_not_stand_in_for_those_of_the_owner(
     seal = await _seal(thief)
     with pytest.raises(asyncpg.InsufficientPrivilegeError, match="no proof"):
         await thief.execute(_CUT, *_arguments(seal, cut_proof(key, seal)))
-    assert len(await sealing.sequences(stuck_house)) == 42
+    assert len(await sealing.sequences(stuck_system)) == 42
 
 
-async def test_where_another_key_was_first_nothing_leaves_and_it_is_said(bare_house: House) -> None:
-    await bare_house.start_positions()
-    await past(bare_house, 41)
-    thief = await asyncpg.connect(bare_house.databases.url("alerts"))
+async def test_where_another_key_was_first_nothing_leaves_and_it_is_said(
+    not_started: Servers,
+) -> None:
+    await not_started.start_positions()
+    await past(not_started, 41)
+    thief = await asyncpg.connect(not_started.databases.url("alerts"))
     await thief.execute("select admit_cuts($1, $2)", *cut_pads(b"of a thief"))
     await thief.close()
-    await start(bare_house)
+    await start(not_started)
     with pytest.raises(Exception, match="LEDGER_CUT_REFUSED"):
-        await sealed(bare_house)
-    await as_owner(bare_house, "delete from cut_key")
-    assert (await sealed(bare_house, timedelta(days=8))).left_count == 24
+        await sealed(not_started)
+    await as_owner(not_started, "delete from cut_key")
+    assert (await sealed(not_started, timedelta(days=8))).left_count == 24

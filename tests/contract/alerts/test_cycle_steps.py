@@ -7,7 +7,7 @@ from sonic.alerts.v1 import alerts_pb2 as pb
 from sonic.positions.v1 import positions_pb2 as positions_pb
 
 from shared.errors import Conflict, InvalidArgument, Unavailable
-from tests.contract.alerts.conftest import House
+from tests.contract.alerts.conftest import Servers
 
 TRAVEL = pb.ALERT_TYPE_TRAVEL_PERCENT
 SAFE, HIGH_MARK = 101.0, 89.0
@@ -20,87 +20,99 @@ OPPORTUNITIES = {
 
 
 @pytest.fixture
-def house(deaf_house: House) -> House:
-    return deaf_house
+def servers(without_xcom: Servers) -> Servers:
+    return without_xcom
 
 
-async def _high(house: House) -> str:
-    id = await house.hold(HIGH_MARK)
-    await house.create()
-    await house.evaluate()
+async def _high(servers: Servers) -> str:
+    id = await servers.hold(HIGH_MARK)
+    await servers.create()
+    await servers.evaluate()
     return id
 
 
-async def test_a_step_done_before_answers_from_its_record(house: House) -> None:
-    await house.hold(HIGH_MARK)
-    created = await house.create("cycle-1", 1)
-    assert await house.create("cycle-1", 1) == created
-    evaluated = await house.evaluate("cycle-1", 1)
-    entries = await house.entries()
+async def test_a_step_done_before_answers_from_its_record(servers: Servers) -> None:
+    await servers.hold(HIGH_MARK)
+    created = await servers.create("cycle-1", 1)
+    assert await servers.create("cycle-1", 1) == created
+    evaluated = await servers.evaluate("cycle-1", 1)
+    entries = await servers.entries()
     assert evaluated.raised_count > 0
-    assert await house.evaluate("cycle-1", 1) == evaluated
-    assert await house.entries() == entries
+    assert await servers.evaluate("cycle-1", 1) == evaluated
+    assert await servers.entries() == entries
 
 
-async def test_a_paused_caller_is_refused_everywhere(house: House) -> None:
-    await _high(house)
-    await house.evaluate("cycle-2", 5)
-    before = await house.entries()
-    cleared = house.alerts.ClearStaleAlerts(pb.ClearStaleAlertsRequest(cycle_id="cycle-1", epoch=4))
-    flushed = house.alerts.FlushOutbox(pb.FlushOutboxRequest(cycle_id="cycle-1", epoch=4))
-    died = house.alerts.RaiseDeath(
+async def test_a_paused_caller_is_refused_everywhere(servers: Servers) -> None:
+    await _high(servers)
+    await servers.evaluate("cycle-2", 5)
+    before = await servers.entries()
+    cleared = servers.alerts.ClearStaleAlerts(
+        pb.ClearStaleAlertsRequest(cycle_id="cycle-1", epoch=4)
+    )
+    flushed = servers.alerts.FlushOutbox(pb.FlushOutboxRequest(cycle_id="cycle-1", epoch=4))
+    died = servers.alerts.RaiseDeath(
         pb.RaiseDeathRequest(incident="cycle", summary="late", cycle_id="cycle-1", epoch=4)
     )
-    for call in (house.create("cycle-1", 4), house.evaluate("cycle-1", 4), cleared, flushed, died):
+    for call in (
+        servers.create("cycle-1", 4),
+        servers.evaluate("cycle-1", 4),
+        cleared,
+        flushed,
+        died,
+    ):
         with pytest.raises(Conflict) as caught:
             await call
         assert caught.value.reason == "STALE_EPOCH"
-    assert await house.entries() == before
+    assert await servers.entries() == before
 
 
-async def test_without_positions_no_level_falls_and_no_alert_goes(house: House) -> None:
-    id = await _high(house)
-    before = await house.entries()
-    await house.stop("positions")
-    evaluated = await house.evaluate("cycle-1", 1)
+async def test_without_positions_no_level_falls_and_no_alert_goes(servers: Servers) -> None:
+    id = await _high(servers)
+    before = await servers.entries()
+    await servers.stop("positions")
+    evaluated = await servers.evaluate("cycle-1", 1)
     assert (evaluated.evaluated_count, evaluated.unjudged_count, evaluated.lowered_count) == (
         0,
         11,
         0,
     )
-    assert (await house.create("cycle-1", 1)).positions_unavailable
+    assert (await servers.create("cycle-1", 1)).positions_unavailable
     with pytest.raises(Unavailable) as caught:
-        await house.alerts.ClearStaleAlerts(pb.ClearStaleAlertsRequest(cycle_id="cycle-1", epoch=1))
+        await servers.alerts.ClearStaleAlerts(
+            pb.ClearStaleAlertsRequest(cycle_id="cycle-1", epoch=1)
+        )
     assert caught.value.reason == "POSITIONS_UNAVAILABLE"
     assert caught.value.retry_after is not None
-    assert await house.entries() == before
-    alert = await house.alert(TRAVEL, id)
+    assert await servers.entries() == before
+    alert = await servers.alert(TRAVEL, id)
     assert (alert.level, alert.reading_state) == (pb.LEVEL_HIGH, pb.READING_STATE_STALE)
     assert alert.evaluated_value == pytest.approx(-55)
 
 
-async def test_prices_are_judged_while_positions_is_away(house: House) -> None:
-    id = await _high(house)
-    mean = await house.alert(pb.ALERT_TYPE_AVG_TRAVEL_PERCENT)
-    await house.stop("positions")
+async def test_prices_are_judged_while_positions_is_away(servers: Servers) -> None:
+    id = await _high(servers)
+    mean = await servers.alert(pb.ALERT_TYPE_AVG_TRAVEL_PERCENT)
+    await servers.stop("positions")
     limit = pb.Threshold(
         type=pb.ALERT_TYPE_PRICE_THRESHOLD, condition=pb.CONDITION_ABOVE, asset="BTC", high=110.0
     )
-    await house.thresholds.CreateThreshold(pb.CreateThresholdRequest(threshold=limit))
+    await servers.thresholds.CreateThreshold(pb.CreateThresholdRequest(threshold=limit))
     rule = pb.Rule(
         asset="BTC",
         metric=pb.RULE_METRIC_MOVE_PERCENT,
         direction=pb.RULE_DIRECTION_UP,
         threshold=5.0,
     )
-    await house.rules.CreateRule(pb.CreateRuleRequest(rule=rule))
-    assert (await house.create("cycle-1", 1)).created_count == 1
+    await servers.rules.CreateRule(pb.CreateRuleRequest(rule=rule))
+    assert (await servers.create("cycle-1", 1)).created_count == 1
 
     async def at(number: int, price: float) -> pb.EvaluateAlertsResponse:
-        house.clock.advance(60)
+        servers.clock.advance(60)
         request = pb.EvaluateAlertsRequest(cycle_id=f"cycle-{number}", epoch=1)
-        request.prices.add(asset="BTC", price_usd=price).price_time.FromDatetime(house.clock.now())
-        return await house.alerts.EvaluateAlerts(request)
+        request.prices.add(asset="BTC", price_usd=price).price_time.FromDatetime(
+            servers.clock.now()
+        )
+        return await servers.alerts.EvaluateAlerts(request)
 
     await at(1, 100.0)
     answer = await at(2, 112.0)
@@ -108,38 +120,40 @@ async def test_prices_are_judged_while_positions_is_away(house: House) -> None:
     assert (answer.evaluated_count, answer.unjudged_count) == (1, 11)
     for number in (3, 4):
         answer = await at(number, 100.0)
-    assert (await house.alert(pb.ALERT_TYPE_PRICE_THRESHOLD)).level == pb.LEVEL_NORMAL
+    assert (await servers.alert(pb.ALERT_TYPE_PRICE_THRESHOLD)).level == pb.LEVEL_NORMAL
     # A sum given by the cycle may raise, and lowers nothing.
     for leverage, level in ((12.0, pb.LEVEL_HIGH), (1.0, pb.LEVEL_HIGH), (1.0, pb.LEVEL_HIGH)):
-        house.clock.advance(60)
+        servers.clock.advance(60)
         totals = pb.TotalsReading(
             avg_leverage_ratio=leverage, avg_travel_percent=0.0, position_count=1
         )
-        totals.observed_time.FromDatetime(house.clock.now())
-        await house.alerts.EvaluateAlerts(pb.EvaluateAlertsRequest(totals=totals))
-        assert (await house.alert(pb.ALERT_TYPE_AVG_LEVERAGE)).level == level
-    assert (await house.alert(TRAVEL, id)).level == pb.LEVEL_HIGH
-    assert (await house.alert(pb.ALERT_TYPE_AVG_TRAVEL_PERCENT)).level == mean.level
+        totals.observed_time.FromDatetime(servers.clock.now())
+        await servers.alerts.EvaluateAlerts(pb.EvaluateAlertsRequest(totals=totals))
+        assert (await servers.alert(pb.ALERT_TYPE_AVG_LEVERAGE)).level == level
+    assert (await servers.alert(TRAVEL, id)).level == pb.LEVEL_HIGH
+    assert (await servers.alert(pb.ALERT_TYPE_AVG_TRAVEL_PERCENT)).level == mean.level
 
 
-async def test_what_opened_while_positions_was_away_gets_its_alerts_then(bare_house: House) -> None:
-    house = bare_house
-    await house.start_positions()
-    address = house.apps["positions"].address
-    await house.start_alerts()
-    await house.stop("positions")
-    assert (await house.create()).created_count == 7
-    await house.start_positions(address)
-    await house.hold(SAFE)
-    made = await house.create()
+async def test_what_opened_while_positions_was_away_gets_its_alerts_then(
+    not_started: Servers,
+) -> None:
+    servers = not_started
+    await servers.start_positions()
+    address = servers.apps["positions"].address
+    await servers.start_alerts()
+    await servers.stop("positions")
+    assert (await servers.create()).created_count == 7
+    await servers.start_positions(address)
+    await servers.hold(SAFE)
+    made = await servers.create()
     assert (made.created_count, made.alert_count, made.positions_unavailable) == (4, 11, False)
 
 
-async def test_a_hint_of_the_caller_saves_asking_positions(house: House) -> None:
-    await house.hold(SAFE)
-    positions = await house.positions.EnrichPositions(positions_pb.EnrichPositionsRequest())
+async def test_a_hint_of_the_caller_saves_asking_positions(servers: Servers) -> None:
+    await servers.hold(SAFE)
+    positions = await servers.positions.EnrichPositions(positions_pb.EnrichPositionsRequest())
     epoch = positions.membership_epoch
-    await house.thresholds.UpdateThreshold(
+    await servers.thresholds.UpdateThreshold(
         pb.UpdateThresholdRequest(
             threshold=pb.Threshold(id="LIQUIDATION_PROBABILITY-POSITION-ABOVE"),
             update_mask={"paths": ["enabled"]},
@@ -147,90 +161,92 @@ async def test_a_hint_of_the_caller_saves_asking_positions(house: House) -> None
     )
     create = pb.CreateAlertsRequest(membership_epoch=epoch)
     clear = pb.ClearStaleAlertsRequest(membership_epoch=epoch)
-    assert (await house.alerts.CreateAlerts(create)).created_count == 11
-    assert (await house.alerts.ClearStaleAlerts(clear)).cleared_count == 0
-    await house.stop("positions")
-    assert await house.alerts.CreateAlerts(create) == pb.CreateAlertsResponse(
+    assert (await servers.alerts.CreateAlerts(create)).created_count == 11
+    assert (await servers.alerts.ClearStaleAlerts(clear)).cleared_count == 0
+    await servers.stop("positions")
+    assert await servers.alerts.CreateAlerts(create) == pb.CreateAlertsResponse(
         created_count=0, alert_count=11
     )
-    assert (await house.alerts.ClearStaleAlerts(clear)).cleared_count == 0
-    asked = await house.alerts.CreateAlerts(pb.CreateAlertsRequest(membership_epoch=epoch + 1))
+    assert (await servers.alerts.ClearStaleAlerts(clear)).cleared_count == 0
+    asked = await servers.alerts.CreateAlerts(pb.CreateAlertsRequest(membership_epoch=epoch + 1))
     assert (asked.created_count, asked.positions_unavailable) == (0, True)
 
 
-async def test_the_first_of_two_readings_is_remembered_over_a_restart(house: House) -> None:
-    id = await _high(house)
-    await house.mark(id, SAFE)
-    await house.evaluate()
-    await house.stop("alerts")
-    await house.start_alerts()
-    assert (await house.alert(TRAVEL, id)).level == pb.LEVEL_HIGH
-    await house.mark(id, SAFE)
-    await house.evaluate()
-    assert (await house.alert(TRAVEL, id)).level == pb.LEVEL_NORMAL
+async def test_the_first_of_two_readings_is_remembered_over_a_restart(servers: Servers) -> None:
+    id = await _high(servers)
+    await servers.mark(id, SAFE)
+    await servers.evaluate()
+    await servers.stop("alerts")
+    await servers.start_alerts()
+    assert (await servers.alert(TRAVEL, id)).level == pb.LEVEL_HIGH
+    await servers.mark(id, SAFE)
+    await servers.evaluate()
+    assert (await servers.alert(TRAVEL, id)).level == pb.LEVEL_NORMAL
 
 
-async def test_replicas_see_and_continue_each_other(house: House) -> None:
-    id = await _high(house)
-    first = house.alerts
-    await house.start_alerts("second")
-    assert (await house.alert(TRAVEL, id)).level == pb.LEVEL_HIGH
-    await house.mark(id, SAFE)
-    await house.evaluate()
-    await house.mark(id, SAFE)
+async def test_replicas_see_and_continue_each_other(servers: Servers) -> None:
+    id = await _high(servers)
+    first = servers.alerts
+    await servers.start_alerts("second")
+    assert (await servers.alert(TRAVEL, id)).level == pb.LEVEL_HIGH
+    await servers.mark(id, SAFE)
+    await servers.evaluate()
+    await servers.mark(id, SAFE)
     await first.EvaluateAlerts(pb.EvaluateAlertsRequest())
-    assert (await house.alert(TRAVEL, id)).level == pb.LEVEL_NORMAL
+    assert (await servers.alert(TRAVEL, id)).level == pb.LEVEL_NORMAL
     threshold = pb.Threshold(id="TRAVEL_PERCENT-POSITION-BELOW", low=50.0)
-    await house.thresholds.UpdateThreshold(pb.UpdateThresholdRequest(threshold=threshold))
+    await servers.thresholds.UpdateThreshold(pb.UpdateThresholdRequest(threshold=threshold))
     await first.EvaluateAlerts(pb.EvaluateAlertsRequest())
-    assert (await house.alert(TRAVEL, id)).level == pb.LEVEL_LOW
+    assert (await servers.alert(TRAVEL, id)).level == pb.LEVEL_LOW
 
 
-async def test_an_absent_metric_holds_its_level_and_is_unknown(house: House) -> None:
-    id = await _high(house)
+async def test_an_absent_metric_holds_its_level_and_is_unknown(servers: Servers) -> None:
+    id = await _high(servers)
     # Fees have eaten the collateral: liquidation on the winning side, travel is absent, heat is
     # not.
     position = positions_pb.Position(id=id, liquidation_price_usd=102.0)
-    await house.positions.UpdatePosition(positions_pb.UpdatePositionRequest(position=position))
-    house.clock.advance(10)
-    answer = await house.evaluate()
-    travel = await house.alert(TRAVEL, id)
+    await servers.positions.UpdatePosition(positions_pb.UpdatePositionRequest(position=position))
+    servers.clock.advance(10)
+    answer = await servers.evaluate()
+    travel = await servers.alert(TRAVEL, id)
     assert (travel.level, travel.reading_state) == (pb.LEVEL_HIGH, pb.READING_STATE_UNKNOWN)
     assert travel.evaluated_value == pytest.approx(-55)
     assert "not known" in travel.why
     assert answer.unknown_count >= 1
-    heat = await house.alert(pb.ALERT_TYPE_HEAT_INDEX, id)
+    heat = await servers.alert(pb.ALERT_TYPE_HEAT_INDEX, id)
     assert (heat.level, heat.evaluated_value) == (pb.LEVEL_HIGH, 100)
 
 
 async def test_alerts_of_a_position_that_is_gone_hold_until_cleared_and_are_not_unknown(
-    house: House,
+    servers: Servers,
 ) -> None:
-    id, other = await _high(house), await house.hold(SAFE)
-    await house.create()
-    await house.evaluate()
-    before = await house.entries()
-    await house.lets_go(id)
-    house.clock.advance(10)
-    answer = await house.evaluate()
+    id, other = await _high(servers), await servers.hold(SAFE)
+    await servers.create()
+    await servers.evaluate()
+    before = await servers.entries()
+    await servers.lets_go(id)
+    servers.clock.advance(10)
+    answer = await servers.evaluate()
     assert (answer.unknown_count, answer.unjudged_count, answer.lowered_count) == (0, 0, 0)
-    assert (await house.alert(TRAVEL, id)).level == pb.LEVEL_HIGH
-    assert await house.entries() == before
-    cleared = await house.alerts.ClearStaleAlerts(pb.ClearStaleAlertsRequest())
+    assert (await servers.alert(TRAVEL, id)).level == pb.LEVEL_HIGH
+    assert await servers.entries() == before
+    cleared = await servers.alerts.ClearStaleAlerts(pb.ClearStaleAlertsRequest())
     assert cleared.cleared_count
-    assert (await house.alert(TRAVEL, other)).level == pb.LEVEL_NORMAL
+    assert (await servers.alert(TRAVEL, other)).level == pb.LEVEL_NORMAL
 
 
-async def test_totals_of_the_request_are_judged_and_stale_ones_lower_nothing(house: House) -> None:
-    await house.hold(SAFE)
-    await house.create()
+async def test_totals_of_the_request_are_judged_and_stale_ones_lower_nothing(
+    servers: Servers,
+) -> None:
+    await servers.hold(SAFE)
+    await servers.create()
 
     async def level(leverage: float | None, stale: bool = False) -> int:
-        house.clock.advance(10)
+        servers.clock.advance(10)
         totals = pb.TotalsReading(avg_leverage_ratio=leverage, position_count=1, stale=stale)
-        totals.observed_time.FromDatetime(house.clock.now())
-        await house.alerts.EvaluateAlerts(pb.EvaluateAlertsRequest(totals=totals))
-        return (await house.alert(pb.ALERT_TYPE_AVG_LEVERAGE)).level
+        totals.observed_time.FromDatetime(servers.clock.now())
+        await servers.alerts.EvaluateAlerts(pb.EvaluateAlertsRequest(totals=totals))
+        return (await servers.alert(pb.ALERT_TYPE_AVG_LEVERAGE)).level
 
     levels = [
         await level(12), await level(1, stale=True), await level(1, stale=True), await level(None),
@@ -239,25 +255,25 @@ async def test_totals_of_the_request_are_judged_and_stale_ones_lower_nothing(hou
     assert levels == [pb.LEVEL_HIGH] * 6 + [pb.LEVEL_NORMAL]
 
 
-async def test_a_portfolio_that_is_empty_is_known_to_be_safe(house: House) -> None:
-    id = await _high(house)
-    assert (await house.alert(pb.ALERT_TYPE_AVG_TRAVEL_PERCENT)).level == pb.LEVEL_HIGH
-    await house.positions.DeletePosition(positions_pb.DeletePositionRequest(id=id))
+async def test_a_portfolio_that_is_empty_is_known_to_be_safe(servers: Servers) -> None:
+    id = await _high(servers)
+    assert (await servers.alert(pb.ALERT_TYPE_AVG_TRAVEL_PERCENT)).level == pb.LEVEL_HIGH
+    await servers.positions.DeletePosition(positions_pb.DeletePositionRequest(id=id))
     for _ in range(2):
-        house.clock.advance(10)
-        await house.evaluate()
-    alert = await house.alert(pb.ALERT_TYPE_AVG_TRAVEL_PERCENT)
+        servers.clock.advance(10)
+        await servers.evaluate()
+    alert = await servers.alert(pb.ALERT_TYPE_AVG_TRAVEL_PERCENT)
     assert alert.level == pb.LEVEL_NORMAL
     assert not alert.HasField("evaluated_value")
 
 
-async def test_the_list_is_worst_first_in_pages_and_filtered(house: House) -> None:
-    await house.hold(150.0, asset="BTC")
-    id = await _high(house)
+async def test_the_list_is_worst_first_in_pages_and_filtered(servers: Servers) -> None:
+    await servers.hold(150.0, asset="BTC")
+    id = await _high(servers)
     seen: list[pb.Alert] = []
     token = ""
     while True:
-        page = await house.alerts.ListAlerts(pb.ListAlertsRequest(page_size=4, page_token=token))
+        page = await servers.alerts.ListAlerts(pb.ListAlertsRequest(page_size=4, page_token=token))
         seen += page.alerts
         token = page.next_page_token
         if not token:
@@ -276,7 +292,7 @@ async def test_the_list_is_worst_first_in_pages_and_filtered(house: House) -> No
     assert min(news) > max(place for place in range(len(raised)) if place not in news)
 
     async def ids(**wanted: object) -> set[str]:
-        answer = await house.alerts.ListAlerts(pb.ListAlertsRequest(page_size=500, **wanted))
+        answer = await servers.alerts.ListAlerts(pb.ListAlertsRequest(page_size=500, **wanted))
         return {alert.id for alert in answer.alerts}
 
     assert await ids(position_id=id) == {alert.id for alert in seen if alert.position_id == id}
@@ -288,7 +304,7 @@ async def test_the_list_is_worst_first_in_pages_and_filtered(house: House) -> No
         a.id for a in seen if not a.position_id
     }
     assert await ids(status=pb.ALERT_STATUS_INACTIVE) == set()
-    first = await house.alerts.ListAlerts(pb.ListAlertsRequest(page_size=4))
+    first = await servers.alerts.ListAlerts(pb.ListAlertsRequest(page_size=4))
     for request, reason in (
         (
             pb.ListAlertsRequest(page_token=first.next_page_token, asset="BTC"),
@@ -298,14 +314,14 @@ async def test_the_list_is_worst_first_in_pages_and_filtered(house: House) -> No
         (pb.ListAlertsRequest(type=99), "UNKNOWN_NAME"),
     ):
         with pytest.raises(InvalidArgument) as caught:
-            await house.alerts.ListAlerts(request)
+            await servers.alerts.ListAlerts(request)
         assert caught.value.reason == reason
 
 
-async def test_the_summary_names_the_worst(house: House) -> None:
-    await house.hold(SAFE, asset="BTC")
-    id = await _high(house)
-    summary = await house.alerts.GetSummary(pb.GetSummaryRequest())
+async def test_the_summary_names_the_worst(servers: Servers) -> None:
+    await servers.hold(SAFE, asset="BTC")
+    id = await _high(servers)
+    summary = await servers.alerts.GetSummary(pb.GetSummaryRequest())
     travel = next(metric for metric in summary.metrics if metric.type == TRAVEL)
     assert summary.level == travel.level == pb.LEVEL_HIGH
     assert (travel.worst_subject, travel.worst_asset, travel.alert_count) == (id, "SOL", 2)
@@ -325,7 +341,7 @@ async def test_the_summary_names_the_worst(house: House) -> None:
 
 
 @pytest.mark.slow
-async def test_twenty_thousand_positions_are_judged_and_cleared(house: House) -> None:
+async def test_twenty_thousand_positions_are_judged_and_cleared(servers: Servers) -> None:
     rows = "".join(
         f"SOL,{side},100,{liquidation},1000,210,{mark}\n" for side, liquidation, mark in _MANY
     )
@@ -333,69 +349,69 @@ async def test_twenty_thousand_positions_are_judged_and_cleared(house: House) ->
         "asset,side,entry_price_usd,liquidation_price_usd,size_usd,collateral_usd,mark_price_usd\n"
         + rows
     )
-    await house.positions.ImportPositions(
+    await servers.positions.ImportPositions(
         positions_pb.ImportPositionsRequest(
             format=positions_pb.FILE_FORMAT_CSV, content=content.encode()
         ),
         timeout=50,
     )
-    await house.positions.EnrichPositions(positions_pb.EnrichPositionsRequest(), timeout=50)
-    created = await house.alerts.CreateAlerts(pb.CreateAlertsRequest(), timeout=50)
+    await servers.positions.EnrichPositions(positions_pb.EnrichPositionsRequest(), timeout=50)
+    created = await servers.alerts.CreateAlerts(pb.CreateAlertsRequest(), timeout=50)
     assert created.created_count == 80_007
-    evaluated = await house.alerts.EvaluateAlerts(pb.EvaluateAlertsRequest(), timeout=50)
+    evaluated = await servers.alerts.EvaluateAlerts(pb.EvaluateAlertsRequest(), timeout=50)
     assert evaluated.evaluated_count == 80_007
     assert len(evaluated.transitions) == 500
-    travel = (await house.alerts.GetSummary(pb.GetSummaryRequest())).metrics
+    travel = (await servers.alerts.GetSummary(pb.GetSummaryRequest())).metrics
     counts = next(dict(metric.level_count) for metric in travel if metric.type == TRAVEL)
     assert counts == {"NORMAL": 10_000, "LOW": 0, "MEDIUM": 0, "HIGH": 10_000}
-    assert (await house.ledger.VerifyLedger(pb.VerifyLedgerRequest(), timeout=50)).intact
+    assert (await servers.ledger.VerifyLedger(pb.VerifyLedgerRequest(), timeout=50)).intact
 
 
 _MANY = [("LONG", 80, SAFE), ("LONG", 80, HIGH_MARK)] * 10_000
 
 
 async def test_levels_that_come_by_copy_are_stored_like_others(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    servers: Servers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("services.alerts.store.commit._COPY_ROWS", 0)
-    id = await _high(house)
-    calm = await house.hold(SAFE)
-    await house.create()
+    id = await _high(servers)
+    calm = await servers.hold(SAFE)
+    await servers.create()
     # Twice on one connection: the table they come by is empty again.
-    await house.at(id, SAFE, SAFE)
-    await house.at(id, HIGH_MARK)
-    before = [await house.alert(TRAVEL, position) for position in (id, calm)]
+    await servers.at(id, SAFE, SAFE)
+    await servers.at(id, HIGH_MARK)
+    before = [await servers.alert(TRAVEL, position) for position in (id, calm)]
     assert [alert.level for alert in before] == [pb.LEVEL_HIGH, pb.LEVEL_NORMAL]
     assert before[0].trigger_count == 2
-    await house.stop("alerts")
-    await house.start_alerts()
-    assert [await house.alert(TRAVEL, position) for position in (id, calm)] == before
+    await servers.stop("alerts")
+    await servers.start_alerts()
+    assert [await servers.alert(TRAVEL, position) for position in (id, calm)] == before
 
 
-async def test_who_opens_gets_alerts_and_who_has_them_gets_no_more(house: House) -> None:
-    first = await house.hold(SAFE)
-    await house.create()
-    known = await house.alert(TRAVEL, first)
-    second = await house.hold(SAFE, asset="ETH")
-    assert (await house.create()).created_count == 4
-    assert (await house.alert(TRAVEL, second)).asset == "ETH"
-    assert await house.alert(TRAVEL, first) == known
+async def test_who_opens_gets_alerts_and_who_has_them_gets_no_more(servers: Servers) -> None:
+    first = await servers.hold(SAFE)
+    await servers.create()
+    known = await servers.alert(TRAVEL, first)
+    second = await servers.hold(SAFE, asset="ETH")
+    assert (await servers.create()).created_count == 4
+    assert (await servers.alert(TRAVEL, second)).asset == "ETH"
+    assert await servers.alert(TRAVEL, first) == known
     missing = pb.DeleteAlertRequest(id=known.id)
-    await house.alerts.DeleteAlert(missing)
-    await house.hold(SAFE)
-    assert (await house.create()).created_count == 4 + 1
-    await house.lets_go(second)
-    assert (await house.create()).created_count == 0
+    await servers.alerts.DeleteAlert(missing)
+    await servers.hold(SAFE)
+    assert (await servers.create()).created_count == 4 + 1
+    await servers.lets_go(second)
+    assert (await servers.create()).created_count == 0
 
 
-async def test_sums_come_with_the_positions_they_are_of(house: House) -> None:
-    await house.hold(SAFE, size_usd=60_000.0, collateral_usd=12_600.0)
-    await house.create()
-    await house.evaluate()
-    total = await house.alert(pb.ALERT_TYPE_TOTAL_SIZE)
+async def test_sums_come_with_the_positions_they_are_of(servers: Servers) -> None:
+    await servers.hold(SAFE, size_usd=60_000.0, collateral_usd=12_600.0)
+    await servers.create()
+    await servers.evaluate()
+    total = await servers.alert(pb.ALERT_TYPE_TOTAL_SIZE)
     assert (total.level, total.evaluated_value) == (pb.LEVEL_MEDIUM, 60_000.0)
     assert total.reading_state == pb.READING_STATE_FRESH
-    house.clock.advance(600)
-    await house.evaluate()
-    total = await house.alert(pb.ALERT_TYPE_TOTAL_SIZE)
+    servers.clock.advance(600)
+    await servers.evaluate()
+    total = await servers.alert(pb.ALERT_TYPE_TOTAL_SIZE)
     assert (total.level, total.reading_state) == (pb.LEVEL_MEDIUM, pb.READING_STATE_STALE)

@@ -10,7 +10,7 @@ from sonic.positions.v1 import positions_pb2 as positions_pb
 from sonic.price.v1 import price_pb2
 
 from shared.errors import Unavailable
-from tests.contract.alerts.conftest import House
+from tests.contract.alerts.conftest import Servers
 from tests.fakes.peers import refuses
 
 DISTANCE = pb.ALERT_TYPE_LIQUIDATION_DISTANCE
@@ -19,14 +19,14 @@ DISTANCE = pb.ALERT_TYPE_LIQUIDATION_DISTANCE
 class Candles:
     """The minutes of SOL as price shows them: flat at 95 but for those that a test sets."""
 
-    def __init__(self, house: House) -> None:
-        self._house = house
+    def __init__(self, servers: Servers) -> None:
+        self._system = servers
         self.lows: dict[int, float] = {}
         self.asked: list[int] = []
-        house.market.told["price.ReadMinutes"] = self
+        servers.market.told["price.ReadMinutes"] = self
 
     async def __call__(self, request, context) -> None:
-        first, now = request.start_time.seconds // 60, int(self._house.clock.now().timestamp())
+        first, now = request.start_time.seconds // 60, int(self._system.clock.now().timestamp())
         minutes = range(first, now // 60 + 1)
         self.asked.append(len(minutes))
         lows = [self.lows.get(minute, 95.0) for minute in minutes]
@@ -42,138 +42,138 @@ class Candles:
 
     def touch(self, low: float, minutes_ago: float) -> str:
         """A low so long ago; its minute as people read it."""
-        moment = self._house.clock.now() - timedelta(minutes=minutes_ago)
+        moment = self._system.clock.now() - timedelta(minutes=minutes_ago)
         self.lows[int(moment.timestamp()) // 60] = low
         return f"{moment:%H:%M}"
 
 
-async def cycle(house: House, seconds: float = 60) -> pb.EvaluateAlertsResponse:
+async def cycle(servers: Servers, seconds: float = 60) -> pb.EvaluateAlertsResponse:
     """As cyclone goes: sync, enrich, evaluate."""
-    house.clock.advance(seconds)
-    await house.positions.SyncPositions(positions_pb.SyncPositionsRequest(epoch=1))
-    await house.positions.EnrichPositions(positions_pb.EnrichPositionsRequest(epoch=1))
-    return await house.evaluate()
+    servers.clock.advance(seconds)
+    await servers.positions.SyncPositions(positions_pb.SyncPositionsRequest(epoch=1))
+    await servers.positions.EnrichPositions(positions_pb.EnrichPositionsRequest(epoch=1))
+    return await servers.evaluate()
 
 
-async def changes(house: House) -> list[pb.LedgerEntry]:
+async def changes(servers: Servers) -> list[pb.LedgerEntry]:
     """What the evaluation changed."""
-    return [entry for entry in await house.entries() if entry.actor == "evaluation"]
+    return [entry for entry in await servers.entries() if entry.actor == "evaluation"]
 
 
-async def ready(house: House) -> Candles:
+async def ready(servers: Servers) -> Candles:
     """One long of SOL at 95, liquidated at 80, watched for two cycles."""
-    candles = Candles(house)
-    await house.only(DISTANCE)
-    await house.hold(95.0)
-    await house.create()
-    await cycle(house)
-    await cycle(house)
-    assert (await house.alert(DISTANCE)).level == pb.LEVEL_NORMAL
+    candles = Candles(servers)
+    await servers.only(DISTANCE)
+    await servers.hold(95.0)
+    await servers.create()
+    await cycle(servers)
+    await cycle(servers)
+    assert (await servers.alert(DISTANCE)).level == pb.LEVEL_NORMAL
     return candles
 
 
 async def test_a_touch_between_two_cycles_is_told_with_its_minute_and_is_over_by_the_mark(
-    house: House,
+    servers: Servers,
 ) -> None:
-    candles = await ready(house)
-    house.clock.advance(60)
+    candles = await ready(servers)
+    servers.clock.advance(60)
     moment = candles.touch(82.5, 0.5)
-    answer = await cycle(house, 1)
+    answer = await cycle(servers, 1)
     assert answer.raised_count == 1 and not answer.unseen
-    alert = await house.alert(DISTANCE)
+    alert = await servers.alert(DISTANCE)
     assert alert.level == pb.LEVEL_HIGH
     assert round(alert.evaluated_value, 2) == 15.79, "the reading is the mark's"
-    (entry,) = await changes(house)
+    (entry,) = await changes(servers)
     inputs = json.loads(entry.inputs_json)
     assert inputs["extreme_price_usd"] == "82.5" and inputs["extreme_source"] == "binance"
     assert inputs["extreme_time"][11:16] == moment
-    (told,) = await house.messages()
+    (told,) = await servers.messages()
     assert f"touched 3.0303 % at {moment} UTC (binance, as from the market)" in told.body
     assert "now 15.7895 %" in told.body
     # The same minute again changes nothing, and two marks later it is over.
-    position = (await house.positions.ListPositions(positions_pb.ListPositionsRequest())).positions[
-        0
-    ]
+    position = (
+        await servers.positions.ListPositions(positions_pb.ListPositionsRequest())
+    ).positions[0]
     for mark in (95.1, 95.2, 95.3):
-        await house.mark(position.id, mark)
-        await cycle(house, 5)
-    assert (await house.alert(DISTANCE)).level == pb.LEVEL_NORMAL
-    assert [entry.level_after for entry in await changes(house)] == [
+        await servers.mark(position.id, mark)
+        await cycle(servers, 5)
+    assert (await servers.alert(DISTANCE)).level == pb.LEVEL_NORMAL
+    assert [entry.level_after for entry in await changes(servers)] == [
         pb.LEVEL_HIGH,
         pb.LEVEL_NORMAL,
     ]
 
 
 async def test_a_touch_in_an_outage_of_everything_is_found_by_the_first_cycle_after_it(
-    house: House,
+    servers: Servers,
 ) -> None:
-    candles = await ready(house)
-    listen = house.apps["positions"].address
-    await house.stop("alerts")
-    await house.stop("positions")
-    house.clock.advance(600)
+    candles = await ready(servers)
+    listen = servers.apps["positions"].address
+    await servers.stop("alerts")
+    await servers.stop("positions")
+    servers.clock.advance(600)
     moment = candles.touch(83.0, 5)
-    market = house.market
-    await house.start_positions(listen)
-    candles = Candles(house)
+    market = servers.market
+    await servers.start_positions(listen)
+    candles = Candles(servers)
     candles.lows = {**candles.lows}
     candles.touch(83.0, 5)
-    await house.start_alerts()
-    answer = await cycle(house, 1)
+    await servers.start_alerts()
+    answer = await cycle(servers, 1)
     assert answer.raised_count == 1 and not answer.unseen
-    (entry,) = await changes(house)
+    (entry,) = await changes(servers)
     assert json.loads(entry.inputs_json)["extreme_time"][11:16] == moment
-    assert market is not house.market and max(candles.asked) >= 10
+    assert market is not servers.market and max(candles.asked) >= 10
 
 
-async def test_what_was_not_looked_at_is_said_and_looked_at_later(house: House) -> None:
-    candles = await ready(house)
+async def test_what_was_not_looked_at_is_said_and_looked_at_later(servers: Servers) -> None:
+    candles = await ready(servers)
     down = refuses(Unavailable("DOWN", "down"))
-    house.market.told["price.ReadMinutes"] = down
-    answer = await cycle(house)
+    servers.market.told["price.ReadMinutes"] = down
+    answer = await cycle(servers)
     (unseen,) = answer.unseen
     assert (unseen.asset, unseen.reason) == ("SOL", "DOWN")
     assert 59 <= unseen.end_time.seconds - unseen.start_time.seconds <= 61
-    assert (await house.alert(DISTANCE)).level == pb.LEVEL_NORMAL
+    assert (await servers.alert(DISTANCE)).level == pb.LEVEL_NORMAL
     moment = candles.touch(82.5, 0.5)
-    answer = await cycle(house)
+    answer = await cycle(servers)
     assert answer.unseen[0].start_time == unseen.start_time and answer.raised_count == 0
-    house.market.told["price.ReadMinutes"] = candles
-    answer = await cycle(house)
+    servers.market.told["price.ReadMinutes"] = candles
+    answer = await cycle(servers)
     assert answer.raised_count == 1 and not answer.unseen
-    (entry,) = await changes(house)
+    (entry,) = await changes(servers)
     assert json.loads(entry.inputs_json)["extreme_time"][11:16] == moment
 
 
 async def test_a_low_before_collateral_was_taken_out_is_no_touch_of_the_new_liquidation_price(
-    house: House,
+    servers: Servers,
 ) -> None:
-    candles = await ready(house)
-    await house.stop("alerts")
-    house.clock.advance(600)
+    candles = await ready(servers)
+    await servers.stop("alerts")
+    servers.clock.advance(600)
     candles.touch(89.0, 5)
     (position,) = (
-        await house.positions.ListPositions(positions_pb.ListPositionsRequest())
+        await servers.positions.ListPositions(positions_pb.ListPositionsRequest())
     ).positions
     # At 89 it was 10.1 % from 80; it is 3.4 % from 86, which 95 is 9.5 % from.
-    await house.positions.UpdatePosition(
+    await servers.positions.UpdatePosition(
         positions_pb.UpdatePositionRequest(
             position=positions_pb.Position(id=position.id, liquidation_price_usd=86.0),
             update_mask={"paths": ["liquidation_price_usd"]},
         )
     )
-    await house.start_alerts()
-    await cycle(house, 1)
-    entries = await changes(house)
+    await servers.start_alerts()
+    await cycle(servers, 1)
+    entries = await changes(servers)
     assert all("extreme_price_usd" not in entry.inputs_json for entry in entries)
-    assert (await house.alert(DISTANCE)).level < pb.LEVEL_HIGH
+    assert (await servers.alert(DISTANCE)).level < pb.LEVEL_HIGH
 
 
-async def test_a_position_that_opens_after_a_touch_is_not_touched(house: House) -> None:
-    candles = await ready(house)
-    house.clock.advance(50)
+async def test_a_position_that_opens_after_a_touch_is_not_touched(servers: Servers) -> None:
+    candles = await ready(servers)
+    servers.clock.advance(50)
     candles.touch(82.5, 0.5)
-    await house.hold(95.0, wallet="other")
-    await house.create()
-    answer = await cycle(house, 10)
+    await servers.hold(95.0, wallet="other")
+    await servers.create()
+    answer = await cycle(servers, 10)
     assert answer.raised_count == 1, "the one that was held then"

@@ -10,7 +10,7 @@ from sonic.alerts.v1 import alerts_pb2 as pb
 from sonic.xcom.v1 import xcom_pb2 as xcom_pb
 
 from shared.errors import InvalidArgument
-from tests.contract.alerts.conftest import House
+from tests.contract.alerts.conftest import Servers
 from tests.fakes.peers import FakePeers, Gate, refuses
 
 TRAVEL = pb.ALERT_TYPE_TRAVEL_PERCENT
@@ -25,12 +25,12 @@ async def peers() -> AsyncIterator[FakePeers]:
     await peers.stop()
 
 
-async def _raised(house: House, count: int = 1) -> None:
-    await house.only(TRAVEL)
+async def _raised(servers: Servers, count: int = 1) -> None:
+    await servers.only(TRAVEL)
     for _ in range(count):
-        await house.hold(HIGH_MARK)
-    await house.create()
-    await house.evaluate()
+        await servers.hold(HIGH_MARK)
+    await servers.create()
+    await servers.evaluate()
 
 
 def _accepted(count: int) -> xcom_pb.SendBatchResponse:
@@ -39,79 +39,79 @@ def _accepted(count: int) -> xcom_pb.SendBatchResponse:
 
 
 async def test_a_flush_behind_a_turn_that_hangs_answers_within_one_bound(
-    bare_house: House, peers: FakePeers
+    not_started: Servers, peers: FakePeers
 ) -> None:
     gate = peers.told["xcom.SendBatch"] = Gate(_accepted(1))
-    await bare_house.start_positions()
-    await bare_house.start_alerts(xcom_address=peers.address)
-    await _raised(bare_house)
+    await not_started.start_positions()
+    await not_started.start_alerts(xcom_address=peers.address)
+    await _raised(not_started)
     async with asyncio.timeout(30):
         await gate.reached.wait()
-    flush = asyncio.ensure_future(bare_house.flush())
+    flush = asyncio.ensure_future(not_started.flush())
     async with asyncio.timeout(30):
         while not flush.done():
-            bare_house.clock.advance(0.5)
+            not_started.clock.advance(0.5)
             await asyncio.sleep(0.05)
     answer = await flush
     assert (answer.sent_count, answer.waiting_count) == (0, 1)
     assert len(peers.requests("xcom.SendBatch")) == 1
     gate.opened.set()
-    await bare_house.until(lambda: _is_empty(bare_house))
+    await not_started.until(lambda: _is_empty(not_started))
 
 
-async def _resting_count(house: House) -> int:
+async def _resting_count(servers: Servers) -> int:
     """Sleepers once every loop sleeps: nobody pushes the clock, so none wakes."""
     seen: list[int] = []
     async with asyncio.timeout(30):
-        while seen[-20:] != [house.clock.sleeping_count] * 20:
-            seen.append(house.clock.sleeping_count)
+        while seen[-20:] != [servers.clock.sleeping_count] * 20:
+            seen.append(servers.clock.sleeping_count)
             await asyncio.sleep(0.02)
     return seen[-1]
 
 
-async def _sleeps(house: House, more_than: int) -> bool:
-    return house.clock.sleeping_count > more_than
+async def _sleeps(servers: Servers, more_than: int) -> bool:
+    return servers.clock.sleeping_count > more_than
 
 
-async def _is_empty(house: House) -> bool:
-    return not await house.waiting()
+async def _is_empty(servers: Servers) -> bool:
+    return not await servers.waiting()
 
 
 async def test_a_flush_takes_over_from_a_turn_that_has_more_to_do(
-    bare_house: House, peers: FakePeers
+    not_started: Servers, peers: FakePeers
 ) -> None:
     gate = peers.told["xcom.SendBatch"] = Gate(_accepted(1))
-    await bare_house.start_positions()
-    await bare_house.start_alerts(xcom_address=peers.address)
-    await _raised(bare_house)
+    await not_started.start_positions()
+    await not_started.start_alerts(xcom_address=peers.address)
+    await _raised(not_started)
     async with asyncio.timeout(30):
         await gate.reached.wait()
-    id = await bare_house.hold(HIGH_MARK)
-    await bare_house.create()
-    await bare_house.at(id, HIGH_MARK)
-    resting = await _resting_count(bare_house)
-    flush = asyncio.ensure_future(bare_house.flush())
-    await bare_house.until(lambda: _sleeps(bare_house, resting))
+    id = await not_started.hold(HIGH_MARK)
+    await not_started.create()
+    await not_started.at(id, HIGH_MARK)
+    resting = await _resting_count(not_started)
+    flush = asyncio.ensure_future(not_started.flush())
+    await not_started.until(lambda: _sleeps(not_started, resting))
     gate.opened.set()
     async with asyncio.timeout(30):
         answer = await flush
     assert (answer.sent_count, answer.waiting_count) == (1, 0)
 
 
-async def test_many_rows_are_one_call_worst_first(bare_house: House, peers: FakePeers) -> None:
+async def test_many_rows_are_one_call_worst_first(not_started: Servers, peers: FakePeers) -> None:
     peers.told["xcom.SendBatch"] = Gate(_accepted(5))
     peers.told["xcom.SendBatch"].opened.set()
-    await bare_house.start_positions()
-    await bare_house.start_alerts(xcom_address=peers.address)
-    await _raised(bare_house, 5)
-    await bare_house.until(lambda: _is_empty(bare_house))
+    await not_started.start_positions()
+    await not_started.start_alerts(xcom_address=peers.address)
+    await _raised(not_started, 5)
+    await not_started.until(lambda: _is_empty(not_started))
     (batch,) = peers.requests("xcom.SendBatch")
     assert len(batch.requests) == 5
     assert not peers.requests("xcom.Send")
 
 
 async def test_one_message_that_breaks_a_rule_keeps_no_other_back(
-    bare_house: House, peers: FakePeers
+    not_started: Servers, peers: FakePeers
 ) -> None:
     refuse = refuses(InvalidArgument("INVALID_FIELD", "subject"))
 
@@ -121,9 +121,9 @@ async def test_one_message_that_breaks_a_rule_keeps_no_other_back(
         return _accepted(1)
 
     peers.told["xcom.SendBatch"] = only_alone
-    await bare_house.start_positions()
-    await bare_house.start_alerts(xcom_address=peers.address)
-    await _raised(bare_house, 3)
-    await bare_house.until(lambda: _is_empty(bare_house))
+    await not_started.start_positions()
+    await not_started.start_alerts(xcom_address=peers.address)
+    await _raised(not_started, 3)
+    await not_started.until(lambda: _is_empty(not_started))
     sizes = [len(one.requests) for one in peers.requests("xcom.SendBatch")]
     assert sizes == [3, 1, 1, 1]

@@ -12,29 +12,29 @@ import pytest
 from sonic.alerts.v1 import alerts_pb2 as pb
 
 from shared.errors import InvalidArgument
-from tests.contract.alerts.conftest import House
+from tests.contract.alerts.conftest import Servers
 
 
-async def _written(house: House) -> list[pb.LedgerEntry]:
-    await house.hold(89.0)
-    await house.hold(111.0, side=2, liquidation_price_usd=120.0)
-    await house.create()
-    await house.evaluate(cycle_id="cycle-1", epoch=1)
-    entries = await house.entries()
+async def _written(servers: Servers) -> list[pb.LedgerEntry]:
+    await servers.hold(89.0)
+    await servers.hold(111.0, side=2, liquidation_price_usd=120.0)
+    await servers.create()
+    await servers.evaluate(cycle_id="cycle-1", epoch=1)
+    entries = await servers.entries()
     assert len(entries) > 4
     return entries
 
 
-async def _verified(house: House, anchor: str = "") -> pb.VerifyLedgerResponse:
-    return await house.ledger.VerifyLedger(pb.VerifyLedgerRequest(anchor_hash=anchor))
+async def _verified(servers: Servers, anchor: str = "") -> pb.VerifyLedgerResponse:
+    return await servers.ledger.VerifyLedger(pb.VerifyLedgerRequest(anchor_hash=anchor))
 
 
-async def test_the_chain_holds_and_tells_what_changed(deaf_house: House) -> None:
-    entries = await _written(deaf_house)
-    verdict = await _verified(deaf_house)
+async def test_the_chain_holds_and_tells_what_changed(without_xcom: Servers) -> None:
+    entries = await _written(without_xcom)
+    verdict = await _verified(without_xcom)
     assert verdict.intact
     assert verdict.head_hash == entries[-1].hash
-    assert (await deaf_house.alerts.GetSummary(pb.GetSummaryRequest())).ledger_head == entries[
+    assert (await without_xcom.alerts.GetSummary(pb.GetSummaryRequest())).ledger_head == entries[
         -1
     ].hash
     assert [entry.sequence for entry in entries] == list(range(1, len(entries) + 1))
@@ -45,15 +45,15 @@ async def test_the_chain_holds_and_tells_what_changed(deaf_house: House) -> None
     assert '"source": "positions"' in raised.inputs_json
 
 
-async def test_the_ledger_is_listed_by_alert_and_by_cycle(deaf_house: House) -> None:
-    entries = await _written(deaf_house)
+async def test_the_ledger_is_listed_by_alert_and_by_cycle(without_xcom: Servers) -> None:
+    entries = await _written(without_xcom)
     alert_id = entries[-1].alert_id
-    by_alert = await deaf_house.ledger.ListLedger(pb.ListLedgerRequest(alert_id=alert_id))
+    by_alert = await without_xcom.ledger.ListLedger(pb.ListLedgerRequest(alert_id=alert_id))
     assert {entry.alert_id for entry in by_alert.entries} == {alert_id}
-    by_cycle = await deaf_house.ledger.ListLedger(
+    by_cycle = await without_xcom.ledger.ListLedger(
         pb.ListLedgerRequest(cycle_id="cycle-1", page_size=2)
     )
-    rest = await deaf_house.ledger.ListLedger(
+    rest = await without_xcom.ledger.ListLedger(
         pb.ListLedgerRequest(cycle_id="cycle-1", page_token=by_cycle.next_page_token)
     )
     sequences = [entry.sequence for entry in (*by_cycle.entries, *rest.entries)]
@@ -61,22 +61,22 @@ async def test_the_ledger_is_listed_by_alert_and_by_cycle(deaf_house: House) -> 
     assert len(sequences) == len(entries) - 1  # the row of CreateAlerts belongs to no cycle
 
 
-async def test_what_is_after_the_anchor_is_unanchored(deaf_house: House) -> None:
-    entries = await _written(deaf_house)
-    assert (await _verified(deaf_house, entries[1].hash)).unanchored_count == len(entries) - 2
-    assert not (await _verified(deaf_house, "ab" * 32)).intact
+async def test_what_is_after_the_anchor_is_unanchored(without_xcom: Servers) -> None:
+    entries = await _written(without_xcom)
+    assert (await _verified(without_xcom, entries[1].hash)).unanchored_count == len(entries) - 2
+    assert not (await _verified(without_xcom, "ab" * 32)).intact
     with pytest.raises(InvalidArgument):
-        await _verified(deaf_house, "no hash")
+        await _verified(without_xcom, "no hash")
 
 
-async def test_what_was_handed_over_anchors_the_chain(house: House) -> None:
-    entries = await _written(house)
-    await house.messages()
-    assert (await _verified(house)).unanchored_count < len(entries)
-    owner = await asyncpg.connect(house.databases.owner_url("alerts"))
+async def test_what_was_handed_over_anchors_the_chain(servers: Servers) -> None:
+    entries = await _written(servers)
+    await servers.messages()
+    assert (await _verified(servers)).unanchored_count < len(entries)
+    owner = await asyncpg.connect(servers.databases.owner_url("alerts"))
     await owner.execute("delete from ledger where sequence > 1")
     await owner.close()
-    verdict = await _verified(house)
+    verdict = await _verified(servers)
     assert not verdict.intact
     assert "anchored" in verdict.problem
 
@@ -104,12 +104,14 @@ _INSERT = """
         (_INSERT, 0),
     ],
 )  # fmt: skip
-async def test_tampering_by_the_owner_is_found(deaf_house: House, tampering: str, bad: int) -> None:
-    entries = await _written(deaf_house)
-    owner = await asyncpg.connect(deaf_house.databases.owner_url("alerts"))
+async def test_tampering_by_the_owner_is_found(
+    without_xcom: Servers, tampering: str, bad: int
+) -> None:
+    entries = await _written(without_xcom)
+    owner = await asyncpg.connect(without_xcom.databases.owner_url("alerts"))
     await owner.execute(tampering)
     await owner.close()
-    verdict = await _verified(deaf_house)
+    verdict = await _verified(without_xcom)
     assert not verdict.intact
     assert verdict.first_bad_sequence == (bad or len(entries) + 1)
 
@@ -131,9 +133,9 @@ _OTHER = {
 }
 
 
-async def test_an_edit_of_any_column_is_found(deaf_house: House) -> None:
-    await _written(deaf_house)
-    owner = await asyncpg.connect(deaf_house.databases.owner_url("alerts"))
+async def test_an_edit_of_any_column_is_found(without_xcom: Servers) -> None:
+    await _written(without_xcom)
+    owner = await asyncpg.connect(without_xcom.databases.owner_url("alerts"))
     names = await owner.fetch(
         "select attname from pg_attribute where attrelid = 'ledger'::regclass and attnum > 0"
     )
@@ -141,35 +143,37 @@ async def test_an_edit_of_any_column_is_found(deaf_house: House) -> None:
     kept = await owner.fetchrow("select * from ledger where sequence = 3")
     for name, other in _OTHER.items():
         await owner.execute(f"update ledger set {name} = {other} where sequence = 3")
-        assert (await _verified(deaf_house)).first_bad_sequence == 3, name
+        assert (await _verified(without_xcom)).first_bad_sequence == 3, name
         await owner.execute("delete from ledger where sequence = 3")
         await owner.copy_records_to_table(
             "ledger", records=[tuple(kept)], columns=list(kept.keys())
         )
-    assert (await _verified(deaf_house)).intact
+    assert (await _verified(without_xcom)).intact
     await owner.close()
 
 
 @pytest.mark.parametrize(
     "statement", ["update ledger set actor = 'x'", "delete from ledger", "truncate ledger"]
 )
-async def test_the_running_role_can_only_read_and_append(deaf_house: House, statement: str) -> None:
-    await _written(deaf_house)
-    running = await asyncpg.connect(deaf_house.databases.url("alerts"))
+async def test_the_running_role_can_only_read_and_append(
+    without_xcom: Servers, statement: str
+) -> None:
+    await _written(without_xcom)
+    running = await asyncpg.connect(without_xcom.databases.url("alerts"))
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         await running.execute(statement)
     await running.close()
 
 
-async def test_clearing_keeps_thresholds_and_ledger(deaf_house: House) -> None:
-    entries = await _written(deaf_house)
+async def test_clearing_keeps_thresholds_and_ledger(without_xcom: Servers) -> None:
+    entries = await _written(without_xcom)
     with pytest.raises(InvalidArgument) as caught:
-        await deaf_house.alerts.ClearData(pb.ClearDataRequest(confirm="yes"))
+        await without_xcom.alerts.ClearData(pb.ClearDataRequest(confirm="yes"))
     assert caught.value.reason == "NOT_CONFIRMED"
-    cleared = await deaf_house.alerts.ClearData(pb.ClearDataRequest(confirm="clear"))
+    cleared = await without_xcom.alerts.ClearData(pb.ClearDataRequest(confirm="clear"))
     assert cleared.deleted_count == 15
-    assert not (await deaf_house.alerts.ListAlerts(pb.ListAlertsRequest())).alerts
-    after = await deaf_house.entries()
+    assert not (await without_xcom.alerts.ListAlerts(pb.ListAlertsRequest())).alerts
+    after = await without_xcom.entries()
     assert after[: len(entries)] == entries
     counts = Counter(entry.reason for entry in after[len(entries) :])
     told = [entry for entry in entries if entry.level_after == pb.LEVEL_HIGH]
@@ -177,9 +181,9 @@ async def test_clearing_keeps_thresholds_and_ledger(deaf_house: House) -> None:
     assert counts["DELETED"] == len({entry.alert_id for entry in told}), (
         "what was told ends by name"
     )
-    assert (await _verified(deaf_house)).intact
+    assert (await _verified(without_xcom)).intact
     assert (
-        len((await deaf_house.thresholds.ListThresholds(pb.ListThresholdsRequest())).thresholds)
+        len((await without_xcom.thresholds.ListThresholds(pb.ListThresholdsRequest())).thresholds)
         == 14
     )
-    assert (await deaf_house.create()).created_count == 15
+    assert (await without_xcom.create()).created_count == 15

@@ -12,26 +12,26 @@ from sonic.alerts.v1 import alerts_pb2 as pb
 from services.alerts.server import Config, ledger_keys
 from shared.errors import FailedPrecondition
 from shared.rpc.health import Problem, problem_of
-from tests.contract.alerts.conftest import House
+from tests.contract.alerts.conftest import Servers
 
 
 def config(home: Path, **settings: str) -> Config:
     return Config(database_url="postgresql://x@localhost/x", sonic_home=home, **settings)
 
 
-async def health(house: House) -> tuple[int, Problem | None]:
-    channel = await house._channel("alerts")
+async def health(servers: Servers) -> tuple[int, Problem | None]:
+    channel = await servers._channel("alerts")
     check = channel.stub(health_pb2_grpc.HealthStub).Check(health_pb2.HealthCheckRequest())
     answer = await check
     return answer.status, problem_of(await check.trailing_metadata())
 
 
-async def written(house: House) -> None:
-    """A house whose ledger has rows."""
-    await house.hold(89.0)
-    await house.create()
-    await house.evaluate()
-    assert await house.entries()
+async def written(servers: Servers) -> None:
+    """A system whose ledger has rows."""
+    await servers.hold(89.0)
+    await servers.create()
+    await servers.evaluate()
+    assert await servers.entries()
 
 
 def test_the_key_is_made_once_and_only_its_owner_reads_it(tmp_path: Path) -> None:
@@ -55,53 +55,55 @@ def test_a_key_of_the_environment_wins(tmp_path: Path) -> None:
 
 
 async def test_a_new_home_on_an_old_database_makes_no_key_and_names_the_one_that_is_missing(
-    house: House, tmp_path: Path
+    servers: Servers, tmp_path: Path
 ) -> None:
-    await written(house)
-    await house.stop("alerts")
-    first, house.home = house.home, tmp_path / "second"
-    await house.start_alerts()
-    before = await house.entries()
-    status, problem = await health(house)
+    await written(servers)
+    await servers.stop("alerts")
+    first, servers.home = servers.home, tmp_path / "second"
+    await servers.start_alerts()
+    before = await servers.entries()
+    status, problem = await health(servers)
     assert status == health_pb2.HealthCheckResponse.NOT_SERVING
     assert problem is not None
     assert problem.reason == "LEDGER_KEY_MISSING"
-    assert f"{house.home / 'ledger.key'} is not there. Copy ledger.key of the home" in problem.words
+    assert (
+        f"{servers.home / 'ledger.key'} is not there. Copy ledger.key of the home" in problem.words
+    )
     with pytest.raises(FailedPrecondition) as refused:
-        await house.ledger.VerifyLedger(pb.VerifyLedgerRequest())
+        await servers.ledger.VerifyLedger(pb.VerifyLedgerRequest())
     assert refused.value.reason == "LEDGER_KEY_MISSING"
     with pytest.raises(FailedPrecondition, match="LEDGER_KEY_MISSING"):
-        await house.alerts.ClearData(pb.ClearDataRequest(confirm="clear"))
-    assert await house.entries() == before
-    assert not (house.home / "ledger.key").exists()
+        await servers.alerts.ClearData(pb.ClearDataRequest(confirm="clear"))
+    assert await servers.entries() == before
+    assert not (servers.home / "ledger.key").exists()
 
-    house.home.mkdir()
-    (house.home / "ledger.key").write_bytes((first / "ledger.key").read_bytes())
-    assert (await house.ledger.VerifyLedger(pb.VerifyLedgerRequest())).intact
-    await house.alerts.ClearData(pb.ClearDataRequest(confirm="clear"))
-    assert (await house.ledger.VerifyLedger(pb.VerifyLedgerRequest())).intact
+    servers.home.mkdir()
+    (servers.home / "ledger.key").write_bytes((first / "ledger.key").read_bytes())
+    assert (await servers.ledger.VerifyLedger(pb.VerifyLedgerRequest())).intact
+    await servers.alerts.ClearData(pb.ClearDataRequest(confirm="clear"))
+    assert (await servers.ledger.VerifyLedger(pb.VerifyLedgerRequest())).intact
 
 
-async def test_another_key_is_refused_and_writes_no_row(house: House) -> None:
-    await written(house)
-    await house.stop("alerts")
-    await house.start_alerts(alerts_ledger_key="of another house")
-    status, problem = await health(house)
+async def test_another_key_is_refused_and_writes_no_row(servers: Servers) -> None:
+    await written(servers)
+    await servers.stop("alerts")
+    await servers.start_alerts(alerts_ledger_key="of another home")
+    status, problem = await health(servers)
     assert status == health_pb2.HealthCheckResponse.NOT_SERVING
     assert problem is not None
     assert "ALERTS_LEDGER_KEY is another one" in problem.words
     with pytest.raises(FailedPrecondition, match="LEDGER_KEY_MISSING"):
-        await house.alerts.ClearData(pb.ClearDataRequest(confirm="clear"))
+        await servers.alerts.ClearData(pb.ClearDataRequest(confirm="clear"))
 
 
 async def test_of_two_homes_that_meet_on_an_empty_ledger_one_writes(
-    house: House, tmp_path: Path
+    servers: Servers, tmp_path: Path
 ) -> None:
-    await house.start_alerts("second", alerts_ledger_key="of another house")
-    second = house.alerts
-    await house.stop("alerts")
-    await house.start_alerts()
-    await written(house)
+    await servers.start_alerts("second", alerts_ledger_key="of another home")
+    second = servers.alerts
+    await servers.stop("alerts")
+    await servers.start_alerts()
+    await written(servers)
     with pytest.raises(FailedPrecondition, match="LEDGER_KEY_MISSING"):
         await second.ClearData(pb.ClearDataRequest(confirm="clear"))
-    assert (await house.ledger.VerifyLedger(pb.VerifyLedgerRequest())).intact
+    assert (await servers.ledger.VerifyLedger(pb.VerifyLedgerRequest())).intact

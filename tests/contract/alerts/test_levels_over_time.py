@@ -8,12 +8,12 @@ import pytest
 from sonic.alerts.v1 import alerts_pb2 as pb
 from sonic.positions.v1 import positions_pb2 as positions_pb
 
-from tests.contract.alerts.conftest import House
+from tests.contract.alerts.conftest import Servers
 
 
 @pytest.fixture
-def house(deaf_house: House) -> House:
-    return deaf_house
+def servers(without_xcom: Servers) -> Servers:
+    return without_xcom
 
 
 TRAVEL = pb.ALERT_TYPE_TRAVEL_PERCENT
@@ -21,25 +21,25 @@ TRAVEL = pb.ALERT_TYPE_TRAVEL_PERCENT
 SAFE, HIGH_MARK = 101.0, 89.0
 
 
-async def test_a_position_gets_its_alerts_once(house: House) -> None:
-    await house.hold(SAFE)
-    first, second = await house.create(), await house.create()
+async def test_a_position_gets_its_alerts_once(servers: Servers) -> None:
+    await servers.hold(SAFE)
+    first, second = await servers.create(), await servers.create()
     # Heat, travel, distance, profit and seven of the portfolio; no probability without volatility.
     assert (first.created_count, first.alert_count) == (11, 11)
     assert (second.created_count, second.alert_count) == (0, 11)
 
 
 async def test_danger_rises_at_once_holds_when_stale_and_falls_after_two_fresh_readings(
-    house: House,
+    servers: Servers,
 ) -> None:
-    id = await house.hold(SAFE)
-    await house.create()
-    await house.evaluate()
-    assert (await house.alert(TRAVEL, id)).level == pb.LEVEL_NORMAL
+    id = await servers.hold(SAFE)
+    await servers.create()
+    await servers.evaluate()
+    assert (await servers.alert(TRAVEL, id)).level == pb.LEVEL_NORMAL
 
-    await house.mark(id, HIGH_MARK)
-    answer = await house.evaluate()
-    alert = await house.alert(TRAVEL, id)
+    await servers.mark(id, HIGH_MARK)
+    answer = await servers.evaluate()
+    alert = await servers.alert(TRAVEL, id)
     assert (alert.level, alert.previous_level) == (pb.LEVEL_HIGH, pb.LEVEL_NORMAL)
     assert alert.evaluated_value == pytest.approx(-55)
     assert alert.flip_value == pytest.approx(-47.5)
@@ -47,57 +47,59 @@ async def test_danger_rises_at_once_holds_when_stale_and_falls_after_two_fresh_r
     assert answer.transitions[0].level_after == pb.LEVEL_HIGH
     assert answer.transitions[0].told
 
-    await house.mark(id, SAFE)
-    house.clock.advance(600)  # the mark is old now
-    await house.positions.EnrichPositions(positions_pb.EnrichPositionsRequest())
+    await servers.mark(id, SAFE)
+    servers.clock.advance(600)  # the mark is old now
+    await servers.positions.EnrichPositions(positions_pb.EnrichPositionsRequest())
     for _ in range(3):
-        await house.evaluate()
-        alert = await house.alert(TRAVEL, id)
+        await servers.evaluate()
+        alert = await servers.alert(TRAVEL, id)
         assert alert.level == pb.LEVEL_HIGH
         assert alert.reading_state == pb.READING_STATE_STALE
 
-    await house.mark(id, SAFE)
-    await house.evaluate()
-    assert (await house.alert(TRAVEL, id)).level == pb.LEVEL_HIGH
+    await servers.mark(id, SAFE)
+    await servers.evaluate()
+    assert (await servers.alert(TRAVEL, id)).level == pb.LEVEL_HIGH
     for _ in range(2):
-        await house.evaluate()  # the same observation again
-        alert = await house.alert(TRAVEL, id)
+        await servers.evaluate()  # the same observation again
+        alert = await servers.alert(TRAVEL, id)
         assert (alert.level, alert.reading_state) == (pb.LEVEL_HIGH, pb.READING_STATE_STALE)
-    await house.mark(id, SAFE)  # the same mark entered again is a new observation
-    await house.evaluate()
-    assert (await house.alert(TRAVEL, id)).level == pb.LEVEL_NORMAL
+    await servers.mark(id, SAFE)  # the same mark entered again is a new observation
+    await servers.evaluate()
+    assert (await servers.alert(TRAVEL, id)).level == pb.LEVEL_NORMAL
 
 
-async def test_a_sum_over_an_old_mark_lowers_nothing_whatever_the_cycle_says(house: House) -> None:
-    moving, old = await house.hold(SAFE, size_usd=60_000.0), await house.hold(SAFE)
-    await house.create()
-    await house.evaluate()
-    assert (await house.alert(pb.ALERT_TYPE_TOTAL_SIZE)).level == pb.LEVEL_MEDIUM
+async def test_a_sum_over_an_old_mark_lowers_nothing_whatever_the_cycle_says(
+    servers: Servers,
+) -> None:
+    moving, old = await servers.hold(SAFE, size_usd=60_000.0), await servers.hold(SAFE)
+    await servers.create()
+    await servers.evaluate()
+    assert (await servers.alert(pb.ALERT_TYPE_TOTAL_SIZE)).level == pb.LEVEL_MEDIUM
 
-    house.clock.advance(600)  # the other mark is old now
+    servers.clock.advance(600)  # the other mark is old now
     position = positions_pb.Position(id=moving, size_usd=1_000.0, mark_price_usd=SAFE)
-    await house.positions.UpdatePosition(positions_pb.UpdatePositionRequest(position=position))
-    await house.positions.EnrichPositions(positions_pb.EnrichPositionsRequest())
+    await servers.positions.UpdatePosition(positions_pb.UpdatePositionRequest(position=position))
+    await servers.positions.EnrichPositions(positions_pb.EnrichPositionsRequest())
     totals = pb.TotalsReading(total_size_usd=2_000.0, position_count=2)
-    totals.observed_time.FromDatetime(house.clock.now())
+    totals.observed_time.FromDatetime(servers.clock.now())
     for _ in range(3):
-        await house.alerts.EvaluateAlerts(pb.EvaluateAlertsRequest(totals=totals))
-        alert = await house.alert(pb.ALERT_TYPE_TOTAL_SIZE)
+        await servers.alerts.EvaluateAlerts(pb.EvaluateAlertsRequest(totals=totals))
+        alert = await servers.alert(pb.ALERT_TYPE_TOTAL_SIZE)
         assert (alert.level, alert.reading_state) == (pb.LEVEL_MEDIUM, pb.READING_STATE_STALE)
 
-    await house.mark(old, SAFE)
+    await servers.mark(old, SAFE)
     for level in (pb.LEVEL_MEDIUM, pb.LEVEL_NORMAL):
-        house.clock.advance(10)
-        totals.observed_time.FromDatetime(house.clock.now())
-        await house.alerts.EvaluateAlerts(pb.EvaluateAlertsRequest(totals=totals))
-        assert (await house.alert(pb.ALERT_TYPE_TOTAL_SIZE)).level == level
+        servers.clock.advance(10)
+        totals.observed_time.FromDatetime(servers.clock.now())
+        await servers.alerts.EvaluateAlerts(pb.EvaluateAlertsRequest(totals=totals))
+        assert (await servers.alert(pb.ALERT_TYPE_TOTAL_SIZE)).level == level
 
 
-async def test_a_second_evaluation_of_the_same_market_tells_nothing(house: House) -> None:
-    await house.hold(HIGH_MARK)
-    await house.create()
-    assert (await house.evaluate()).raised_count > 0
-    waiting = (await house.alerts.GetSummary(pb.GetSummaryRequest())).waiting_count
-    again = await house.evaluate()
+async def test_a_second_evaluation_of_the_same_market_tells_nothing(servers: Servers) -> None:
+    await servers.hold(HIGH_MARK)
+    await servers.create()
+    assert (await servers.evaluate()).raised_count > 0
+    waiting = (await servers.alerts.GetSummary(pb.GetSummaryRequest())).waiting_count
+    again = await servers.evaluate()
     assert (again.raised_count, again.lowered_count, len(again.transitions)) == (0, 0, 0)
-    assert (await house.alerts.GetSummary(pb.GetSummaryRequest())).waiting_count == waiting > 0
+    assert (await servers.alerts.GetSummary(pb.GetSummaryRequest())).waiting_count == waiting > 0

@@ -6,7 +6,7 @@ import pytest
 from sonic.alerts.v1 import alerts_pb2 as pb
 
 from shared.errors import Conflict, InvalidArgument, NotFound, SonicError
-from tests.contract.alerts.conftest import House
+from tests.contract.alerts.conftest import Servers
 
 DEFAULTS = {
     "HEAT_INDEX-POSITION-ABOVE": (30, 40, 50),
@@ -28,17 +28,17 @@ HEAT = "HEAT_INDEX-POSITION-ABOVE"
 
 
 async def _update(
-    house: House, *mask: str, allow_missing: bool = False, **fields: object
+    servers: Servers, *mask: str, allow_missing: bool = False, **fields: object
 ) -> pb.Threshold:
     request = pb.UpdateThresholdRequest(
         threshold=pb.Threshold(**fields), allow_missing=allow_missing
     )
     request.update_mask.paths.extend(mask)
-    return await house.thresholds.UpdateThreshold(request)
+    return await servers.thresholds.UpdateThreshold(request)
 
 
-async def test_a_new_house_has_the_defaults(deaf_house: House) -> None:
-    listed = (await deaf_house.thresholds.ListThresholds(pb.ListThresholdsRequest())).thresholds
+async def test_a_new_system_has_the_defaults(without_xcom: Servers) -> None:
+    listed = (await without_xcom.thresholds.ListThresholds(pb.ListThresholdsRequest())).thresholds
     assert {row.id: (row.low, row.medium, row.high) for row in listed} == DEFAULTS
     assert all(row.enabled for row in listed)
     for row in listed:
@@ -48,15 +48,15 @@ async def test_a_new_house_has_the_defaults(deaf_house: House) -> None:
         assert pb.Condition.Name(row.condition) == f"CONDITION_{words[2]}"
 
 
-async def test_only_named_fields_change_and_the_etag_moves(house: House) -> None:
-    first = await _update(house, "high", id=HEAT, high=90.0, low=1.0)
+async def test_only_named_fields_change_and_the_etag_moves(servers: Servers) -> None:
+    first = await _update(servers, "high", id=HEAT, high=90.0, low=1.0)
     assert (first.low, first.medium, first.high) == (30, 40, 90)
-    second = await _update(house, id=HEAT, low_channels=["Email", " email "], etag=first.etag)
+    second = await _update(servers, id=HEAT, low_channels=["Email", " email "], etag=first.etag)
     assert list(second.low_channels) == ["email"]
     with pytest.raises(Conflict) as caught:
-        await _update(house, id=HEAT, low=1.0, etag=first.etag)
+        await _update(servers, id=HEAT, low=1.0, etag=first.etag)
     assert caught.value.reason == "ETAG_MISMATCH"
-    last = (await house.entries())[-1]
+    last = (await servers.entries())[-1]
     assert (last.reason, last.subject) == ("THRESHOLD_CHANGED", HEAT)
 
 
@@ -71,74 +71,75 @@ async def test_only_named_fields_change_and_the_etag_moves(house: House) -> None
     ],
 )
 async def test_a_bad_edit_is_refused_by_name(
-    deaf_house: House, mask: list, fields: dict, reason: str
+    without_xcom: Servers, mask: list, fields: dict, reason: str
 ) -> None:
     with pytest.raises(SonicError) as caught:
-        await _update(deaf_house, *mask, **fields)
+        await _update(without_xcom, *mask, **fields)
     assert caught.value.reason == reason
-    listed = (await deaf_house.thresholds.ListThresholds(pb.ListThresholdsRequest())).thresholds
+    listed = (await without_xcom.thresholds.ListThresholds(pb.ListThresholdsRequest())).thresholds
     assert {row.id: (row.low, row.medium, row.high) for row in listed} == DEFAULTS
 
 
-async def test_a_new_one_is_made_by_id_or_by_its_words(deaf_house: House) -> None:
-    by_id = await _update(deaf_house, id=f"{HEAT}-SOL", high=10.0, allow_missing=True)
+async def test_a_new_one_is_made_by_id_or_by_its_words(without_xcom: Servers) -> None:
+    by_id = await _update(without_xcom, id=f"{HEAT}-SOL", high=10.0, allow_missing=True)
     assert (by_id.asset, by_id.enabled, by_id.HasField("low")) == ("SOL", True, False)
     by_words = await _update(
-        deaf_house, type=pb.ALERT_TYPE_HEAT_INDEX, condition=pb.CONDITION_ABOVE, asset="btc",
+        without_xcom, type=pb.ALERT_TYPE_HEAT_INDEX, condition=pb.CONDITION_ABOVE, asset="btc",
         high=10.0,
         allow_missing=True,
     )  # fmt: skip
     assert by_words.id == f"{HEAT}-BTC"
     with pytest.raises(InvalidArgument):
         await _update(
-            deaf_house, id=HEAT, type=pb.ALERT_TYPE_PROFIT, condition=pb.CONDITION_ABOVE, high=1.0
+            without_xcom, id=HEAT, type=pb.ALERT_TYPE_PROFIT, condition=pb.CONDITION_ABOVE, high=1.0
         )
 
 
-async def test_a_disabled_threshold_neither_judges_nor_tells(deaf_house: House) -> None:
-    id = await deaf_house.hold(89.0)
-    await deaf_house.create()
-    await _update(deaf_house, "enabled", id="TRAVEL_PERCENT-POSITION-BELOW", enabled=False)
-    await deaf_house.evaluate()
-    alert = await deaf_house.alert(pb.ALERT_TYPE_TRAVEL_PERCENT, id)
+async def test_a_disabled_threshold_neither_judges_nor_tells(without_xcom: Servers) -> None:
+    id = await without_xcom.hold(89.0)
+    await without_xcom.create()
+    await _update(without_xcom, "enabled", id="TRAVEL_PERCENT-POSITION-BELOW", enabled=False)
+    await without_xcom.evaluate()
+    alert = await without_xcom.alert(pb.ALERT_TYPE_TRAVEL_PERCENT, id)
     assert (alert.level, alert.status) == (pb.LEVEL_NORMAL, pb.ALERT_STATUS_INACTIVE)
-    summary = await deaf_house.alerts.GetSummary(pb.GetSummaryRequest())
+    summary = await without_xcom.alerts.GetSummary(pb.GetSummaryRequest())
     assert pb.ALERT_TYPE_TRAVEL_PERCENT not in {metric.type for metric in summary.metrics}
-    await _update(deaf_house, "enabled", id="TRAVEL_PERCENT-POSITION-BELOW", enabled=True)
-    await deaf_house.evaluate()
-    assert (await deaf_house.alert(pb.ALERT_TYPE_TRAVEL_PERCENT, id)).level == pb.LEVEL_HIGH
+    await _update(without_xcom, "enabled", id="TRAVEL_PERCENT-POSITION-BELOW", enabled=True)
+    await without_xcom.evaluate()
+    assert (await without_xcom.alert(pb.ALERT_TYPE_TRAVEL_PERCENT, id)).level == pb.LEVEL_HIGH
 
 
-async def test_the_limit_of_an_asset_wins(deaf_house: House) -> None:
+async def test_the_limit_of_an_asset_wins(without_xcom: Servers) -> None:
     # 11 percent from liquidation: LOW for SOL, nothing for BTC.
     terms = {"entry_price_usd": 100.0, "liquidation_price_usd": 89.0}
-    sol = await deaf_house.hold(100.0, **terms)
-    btc = await deaf_house.hold(100.0, asset="BTC", **terms)
-    await deaf_house.create()
-    await deaf_house.evaluate()
+    sol = await without_xcom.hold(100.0, **terms)
+    btc = await without_xcom.hold(100.0, asset="BTC", **terms)
+    await without_xcom.create()
+    await without_xcom.evaluate()
     levels = [
-        (await deaf_house.alert(pb.ALERT_TYPE_LIQUIDATION_DISTANCE, id)).level for id in (sol, btc)
+        (await without_xcom.alert(pb.ALERT_TYPE_LIQUIDATION_DISTANCE, id)).level
+        for id in (sol, btc)
     ]
     assert levels == [pb.LEVEL_LOW, pb.LEVEL_NORMAL]
 
 
-async def test_a_price_limit_watches_its_asset_on_both_sides(deaf_house: House) -> None:
+async def test_a_price_limit_watches_its_asset_on_both_sides(without_xcom: Servers) -> None:
     for condition, high in ((pb.CONDITION_ABOVE, 110.0), (pb.CONDITION_BELOW, 90.0)):
         await _update(
-            deaf_house, type=pb.ALERT_TYPE_PRICE_THRESHOLD, condition=condition, asset="BTC",
+            without_xcom, type=pb.ALERT_TYPE_PRICE_THRESHOLD, condition=condition, asset="BTC",
             high=high,
             allow_missing=True,
         )  # fmt: skip
-    await deaf_house.create()
-    assert (await deaf_house.create()).created_count == 0
+    await without_xcom.create()
+    assert (await without_xcom.create()).created_count == 0
 
     async def at(price: float | None, stale: bool = False) -> list[int]:
-        deaf_house.clock.advance(10)
+        without_xcom.clock.advance(10)
         reading = pb.PriceReading(asset="BTC", price_usd=price, stale=stale)
-        reading.price_time.FromDatetime(deaf_house.clock.now())
-        await deaf_house.alerts.EvaluateAlerts(pb.EvaluateAlertsRequest(prices=[reading]))
+        reading.price_time.FromDatetime(without_xcom.clock.now())
+        await without_xcom.alerts.EvaluateAlerts(pb.EvaluateAlertsRequest(prices=[reading]))
         request = pb.ListAlertsRequest(alert_class=pb.ALERT_CLASS_MARKET)
-        alerts = (await deaf_house.alerts.ListAlerts(request)).alerts
+        alerts = (await without_xcom.alerts.ListAlerts(request)).alerts
         return [alert.level for alert in sorted(alerts, key=lambda alert: alert.condition)]
 
     assert await at(100) == [pb.LEVEL_NORMAL, pb.LEVEL_NORMAL]
@@ -149,14 +150,14 @@ async def test_a_price_limit_watches_its_asset_on_both_sides(deaf_house: House) 
     assert await at(89) == [pb.LEVEL_NORMAL, pb.LEVEL_HIGH]
 
 
-async def test_deleting_needs_an_alert_and_is_recorded(deaf_house: House) -> None:
-    id = await deaf_house.hold(100.0)
-    await deaf_house.create()
-    alert = await deaf_house.alert(pb.ALERT_TYPE_HEAT_INDEX, id)
-    await deaf_house.alerts.DeleteAlert(pb.DeleteAlertRequest(id=alert.id))
+async def test_deleting_needs_an_alert_and_is_recorded(without_xcom: Servers) -> None:
+    id = await without_xcom.hold(100.0)
+    await without_xcom.create()
+    alert = await without_xcom.alert(pb.ALERT_TYPE_HEAT_INDEX, id)
+    await without_xcom.alerts.DeleteAlert(pb.DeleteAlertRequest(id=alert.id))
     for gone in (alert.id, "alert-x", "nonsense"):
         with pytest.raises(NotFound) as caught:
-            await deaf_house.alerts.GetAlert(pb.GetAlertRequest(id=gone))
+            await without_xcom.alerts.GetAlert(pb.GetAlertRequest(id=gone))
         assert caught.value.reason == "ALERT_NOT_FOUND"
-    assert (await deaf_house.entries())[-1].reason == "DELETED"
-    assert (await deaf_house.create()).created_count == 1
+    assert (await without_xcom.entries())[-1].reason == "DELETED"
+    assert (await without_xcom.create()).created_count == 1

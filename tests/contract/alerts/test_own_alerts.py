@@ -12,77 +12,79 @@ import pytest
 from sonic.alerts.v1 import alerts_pb2 as pb
 
 from shared.errors import AlreadyExists, InvalidArgument, SonicError
-from tests.contract.alerts.conftest import House
+from tests.contract.alerts.conftest import Servers
 
 HEAT, TRAVEL = pb.ALERT_TYPE_HEAT_INDEX, pb.ALERT_TYPE_TRAVEL_PERCENT
 PRICE, DELTA, TIME = pb.ALERT_TYPE_PRICE_THRESHOLD, pb.ALERT_TYPE_DELTA_CHANGE, pb.ALERT_TYPE_TIME
 ABOVE, BELOW = pb.CONDITION_ABOVE, pb.CONDITION_BELOW
 
 
-async def _make(house: House, after: float = 0, **fields: object) -> pb.Alert:
+async def _make(servers: Servers, after: float = 0, **fields: object) -> pb.Alert:
     request = pb.CreateAlertRequest(alert=pb.Alert(**fields))
     if after:
         request.after.FromTimedelta(timedelta(seconds=after))
-    return await house.alerts.CreateAlert(request)
+    return await servers.alerts.CreateAlert(request)
 
 
-async def _get(house: House, id: str) -> pb.Alert:
-    return await house.alerts.GetAlert(pb.GetAlertRequest(id=id))
+async def _get(servers: Servers, id: str) -> pb.Alert:
+    return await servers.alerts.GetAlert(pb.GetAlertRequest(id=id))
 
 
 async def _cycle(
-    house: House, number: int, seconds: int = 60, **prices: float
+    servers: Servers, number: int, seconds: int = 60, **prices: float
 ) -> pb.EvaluateAlertsResponse:
     """A minute later a cycle judges by these prices."""
-    house.clock.advance(seconds)
+    servers.clock.advance(seconds)
     request = pb.EvaluateAlertsRequest(cycle_id=f"cycle-{number}", epoch=1)
     for asset, price in prices.items():
-        request.prices.add(asset=asset, price_usd=price).price_time.FromDatetime(house.clock.now())
-    return await house.alerts.EvaluateAlerts(request)
+        request.prices.add(asset=asset, price_usd=price).price_time.FromDatetime(
+            servers.clock.now()
+        )
+    return await servers.alerts.EvaluateAlerts(request)
 
 
-async def test_creation_never_rewrites_what_the_thresholds_judge(deaf_house: House) -> None:
-    house = deaf_house
-    id = await house.hold(101.0)
-    await house.create()
-    automatic = await house.alert(HEAT, id)
-    made = await _make(house, type=HEAT, condition=ABOVE, position_id=id, trigger_value=99.0)
+async def test_creation_never_rewrites_what_the_thresholds_judge(without_xcom: Servers) -> None:
+    servers = without_xcom
+    id = await servers.hold(101.0)
+    await servers.create()
+    automatic = await servers.alert(HEAT, id)
+    made = await _make(servers, type=HEAT, condition=ABOVE, position_id=id, trigger_value=99.0)
     assert made.id != automatic.id
-    assert await _get(house, automatic.id) == automatic
-    await house.mark(id, 81.0)
-    await house.evaluate()
-    assert (await _get(house, automatic.id)).level == pb.LEVEL_HIGH
-    assert (await _get(house, made.id)).level == pb.LEVEL_NORMAL
+    assert await _get(servers, automatic.id) == automatic
+    await servers.mark(id, 81.0)
+    await servers.evaluate()
+    assert (await _get(servers, automatic.id)).level == pb.LEVEL_HIGH
+    assert (await _get(servers, made.id)).level == pb.LEVEL_NORMAL
     # Another limit is another alert; the same one is there.
-    other = await _make(house, type=HEAT, condition=ABOVE, position_id=id, trigger_value=60.0)
+    other = await _make(servers, type=HEAT, condition=ABOVE, position_id=id, trigger_value=60.0)
     with pytest.raises(AlreadyExists) as caught:
-        await _make(house, type=HEAT, condition=ABOVE, position_id=id, trigger_value=60.0)
+        await _make(servers, type=HEAT, condition=ABOVE, position_id=id, trigger_value=60.0)
     assert (caught.value.reason, caught.value.metadata["alert_id"]) == ("ALREADY_THERE", other.id)
     assert other.id in caught.value.message
-    assert (await house.create()).created_count == 0
+    assert (await servers.create()).created_count == 0
 
 
 async def test_an_alert_by_hand_comes_first_and_the_thresholds_still_get_theirs(
-    deaf_house: House,
+    without_xcom: Servers,
 ) -> None:
-    id = await deaf_house.hold(101.0)
-    made = await _make(deaf_house, type=HEAT, condition=ABOVE, position_id=id, trigger_value=99.0)
-    assert (await deaf_house.create()).created_count == 11
+    id = await without_xcom.hold(101.0)
+    made = await _make(without_xcom, type=HEAT, condition=ABOVE, position_id=id, trigger_value=99.0)
+    assert (await without_xcom.create()).created_count == 11
     request = pb.UpdateAlertRequest(
         alert=pb.Alert(id=made.id), update_mask={"paths": ["trigger_value"]}
     )
     with pytest.raises(InvalidArgument) as caught:
-        await deaf_house.alerts.UpdateAlert(request)
+        await without_xcom.alerts.UpdateAlert(request)
     assert "of its own" in caught.value.message
 
 
-async def test_a_home_disarmed_before_is_armed_again(deaf_house: House) -> None:
-    house = deaf_house
-    id = await house.hold(101.0)
-    await house.create()
-    automatic = await house.alert(HEAT, id)
-    await house.stop("alerts")
-    owner = await asyncpg.connect(house.databases.owner_url("alerts"))
+async def test_a_home_disarmed_before_is_armed_again(without_xcom: Servers) -> None:
+    servers = without_xcom
+    id = await servers.hold(101.0)
+    await servers.create()
+    automatic = await servers.alert(HEAT, id)
+    await servers.stop("alerts")
+    owner = await asyncpg.connect(servers.databases.owner_url("alerts"))
     # As the creation of old left it, and what the migration makes of it.
     await owner.execute(
         "update alert set trigger_value = 150 where alert_key = $1", int(automatic.id[6:])
@@ -92,11 +94,13 @@ async def test_a_home_disarmed_before_is_armed_again(deaf_house: House) -> None:
         "update service_state set complete = false, alert_version = alert_version + 1"
     )
     await owner.close()
-    await house.start_alerts()
-    assert (await house.create()).created_count == 1
-    await house.mark(id, 81.0)
-    await house.evaluate()
-    alerts = (await house.alerts.ListAlerts(pb.ListAlertsRequest(type=HEAT, position_id=id))).alerts
+    await servers.start_alerts()
+    assert (await servers.create()).created_count == 1
+    await servers.mark(id, 81.0)
+    await servers.evaluate()
+    alerts = (
+        await servers.alerts.ListAlerts(pb.ListAlertsRequest(type=HEAT, position_id=id))
+    ).alerts
     assert [alert.level for alert in alerts] == [pb.LEVEL_HIGH, pb.LEVEL_NORMAL]
 
 
@@ -112,17 +116,17 @@ NO_LIMITS = [
 
 @pytest.mark.parametrize(("kind", "condition", "limit"), NO_LIMITS)
 async def test_a_limit_its_metric_never_reaches_is_refused_everywhere(
-    deaf_house: House, kind: int, condition: int, limit: float
+    without_xcom: Servers, kind: int, condition: int, limit: float
 ) -> None:
-    house = deaf_house
-    id = await house.hold(101.0)
-    await house.create()
+    servers = without_xcom
+    id = await servers.hold(101.0)
+    await servers.create()
     is_position = kind in (HEAT, TRAVEL) or "LIQUIDATION" in pb.AlertType.Name(kind)
     about = (
         {"position_id": id} if is_position else {"asset": "BTC"} if kind in (PRICE, DELTA) else {}
     )
-    before = await house.entries()
-    refused = [_make(house, type=kind, condition=condition, trigger_value=limit, **about)]
+    before = await servers.entries()
+    refused = [_make(servers, type=kind, condition=condition, trigger_value=limit, **about)]
     if kind != DELTA:
         wish = pb.Threshold(
             type=kind, condition=condition, high=limit, asset=about.get("asset", "")
@@ -134,50 +138,50 @@ async def test_a_limit_its_metric_never_reaches_is_refused_everywhere(
         )
         change = pb.UpdateThresholdRequest(threshold=wish, allow_missing=True)
         refused += [
-            house.thresholds.UpdateThreshold(change),
-            house.thresholds.ImportThresholds(pb.ImportThresholdsRequest(json=text)),
+            servers.thresholds.UpdateThreshold(change),
+            servers.thresholds.ImportThresholds(pb.ImportThresholdsRequest(json=text)),
         ]
     if is_position and condition == (ABOVE if kind == HEAT else BELOW):
-        alert = await house.alert(kind, id)
+        alert = await servers.alert(kind, id)
         edit = pb.Alert(id=alert.id, trigger_value=limit)
-        refused.append(house.alerts.UpdateAlert(pb.UpdateAlertRequest(alert=edit)))
+        refused.append(servers.alerts.UpdateAlert(pb.UpdateAlertRequest(alert=edit)))
     for call in refused:
         with pytest.raises(InvalidArgument) as caught:
             await call
         assert caught.value.reason in ("INVALID_FIELD", "BAD_IMPORT")
-    assert await house.entries() == before
+    assert await servers.entries() == before
 
 
-async def test_channels_nobody_has_are_refused_with_those_there_are(house: House) -> None:
-    id = await house.hold(101.0)
-    await house.create()
-    alert = await house.alert(HEAT, id)
+async def test_channels_nobody_has_are_refused_with_those_there_are(servers: Servers) -> None:
+    id = await servers.hold(101.0)
+    await servers.create()
+    alert = await servers.alert(HEAT, id)
     threshold = pb.Threshold(id="HEAT_INDEX-POSITION-ABOVE", low_channels=["Email", "pigeon"])
     rule = pb.Rule(asset="BTC", metric=1, direction=1, threshold=5.0, channels=["pigeon"])
     text = json.dumps({"thresholds": [{"type": "HEAT_INDEX", "high_channels": ["pigeon"]}]})
     own = {"type": HEAT, "condition": ABOVE, "position_id": id, "trigger_value": 60.0}
     for call in (
-        _make(house, **own, channels=["pigeon"]),
-        house.alerts.UpdateAlert(
+        _make(servers, **own, channels=["pigeon"]),
+        servers.alerts.UpdateAlert(
             pb.UpdateAlertRequest(alert=pb.Alert(id=alert.id, channels=["pigeon"]))
         ),
-        house.thresholds.UpdateThreshold(pb.UpdateThresholdRequest(threshold=threshold)),
-        house.thresholds.ImportThresholds(pb.ImportThresholdsRequest(json=text)),
-        house.rules.CreateRule(pb.CreateRuleRequest(rule=rule)),
+        servers.thresholds.UpdateThreshold(pb.UpdateThresholdRequest(threshold=threshold)),
+        servers.thresholds.ImportThresholds(pb.ImportThresholdsRequest(json=text)),
+        servers.rules.CreateRule(pb.CreateRuleRequest(rule=rule)),
     ):
         with pytest.raises(InvalidArgument) as caught:
             await call
         assert caught.value.reason in ("UNKNOWN_NAME", "BAD_IMPORT")
         assert "pigeon" in caught.value.message
         assert "telegram" in caught.value.message
-    made = await _make(house, **own, channels=["Telegram", "email"])
+    made = await _make(servers, **own, channels=["Telegram", "email"])
     assert list(made.channels) == ["telegram", "email"]
 
 
-async def test_channels_that_nobody_can_check_are_not_taken_on_trust(deaf_house: House) -> None:
+async def test_channels_that_nobody_can_check_are_not_taken_on_trust(without_xcom: Servers) -> None:
     with pytest.raises(SonicError) as caught:
         await _make(
-            deaf_house,
+            without_xcom,
             type=PRICE,
             condition=ABOVE,
             asset="BTC",
@@ -188,21 +192,21 @@ async def test_channels_that_nobody_can_check_are_not_taken_on_trust(deaf_house:
 
 
 async def test_assets_that_no_cycle_brings_are_refused_with_those_it_does(
-    deaf_house: House,
+    without_xcom: Servers,
 ) -> None:
-    house = deaf_house
-    await house.hold(101.0, asset="DOGE")
-    await house.create()
-    await _cycle(house, 1, BTC=100.0, SPX=5000.0)
+    servers = without_xcom
+    await servers.hold(101.0, asset="DOGE")
+    await servers.create()
+    await _cycle(servers, 1, BTC=100.0, SPX=5000.0)
     text = json.dumps({"thresholds": [{"type": "price", "asset": "PEPE", "high": 1}]})
     rule = pb.Rule(asset="PEPE", metric=1, direction=1, threshold=5.0)
     limit = pb.Threshold(type=PRICE, condition=ABOVE, asset="DOGE", high=1.0)
     for call in (
-        _make(house, type=PRICE, condition=ABOVE, asset="PEPE", trigger_value=1.0),
-        _make(house, type=DELTA, condition=ABOVE, asset="PEPE", trigger_value=1.0),
-        house.rules.CreateRule(pb.CreateRuleRequest(rule=rule)),
-        house.thresholds.CreateThreshold(pb.CreateThresholdRequest(threshold=limit)),
-        house.thresholds.ImportThresholds(pb.ImportThresholdsRequest(json=text)),
+        _make(servers, type=PRICE, condition=ABOVE, asset="PEPE", trigger_value=1.0),
+        _make(servers, type=DELTA, condition=ABOVE, asset="PEPE", trigger_value=1.0),
+        servers.rules.CreateRule(pb.CreateRuleRequest(rule=rule)),
+        servers.thresholds.CreateThreshold(pb.CreateThresholdRequest(threshold=limit)),
+        servers.thresholds.ImportThresholds(pb.ImportThresholdsRequest(json=text)),
     ):
         with pytest.raises(InvalidArgument) as caught:
             await call
@@ -210,115 +214,117 @@ async def test_assets_that_no_cycle_brings_are_refused_with_those_it_does(
     # Positions in it are held: their limits may differ by it.
     limit = pb.Threshold(type=HEAT, condition=ABOVE, asset="DOGE", high=60.0)
     assert (
-        await house.thresholds.CreateThreshold(pb.CreateThresholdRequest(threshold=limit))
+        await servers.thresholds.CreateThreshold(pb.CreateThresholdRequest(threshold=limit))
     ).enabled
     # Known over a restart, and asked anew by every cycle.
-    await house.stop("alerts")
-    await house.start_alerts()
-    await _cycle(house, 2, BTC=100.0, PEPE=1.0)
+    await servers.stop("alerts")
+    await servers.start_alerts()
+    await _cycle(servers, 2, BTC=100.0, PEPE=1.0)
     assert (
-        await _make(house, type=PRICE, condition=ABOVE, asset="PEPE", trigger_value=1.0)
+        await _make(servers, type=PRICE, condition=ABOVE, asset="PEPE", trigger_value=1.0)
     ).asset == "PEPE"
 
 
-async def test_the_ledger_of_an_edit_says_what_was_and_what_is(house: House) -> None:
-    id = await house.hold(101.0)
-    await house.create()
-    alert = await house.alert(HEAT, id)
+async def test_the_ledger_of_an_edit_says_what_was_and_what_is(servers: Servers) -> None:
+    id = await servers.hold(101.0)
+    await servers.create()
+    alert = await servers.alert(HEAT, id)
     edit = pb.Alert(
         id=alert.id, notes="look twice", channels=["email"], status=pb.ALERT_STATUS_INACTIVE
     )
-    await house.alerts.UpdateAlert(pb.UpdateAlertRequest(alert=edit))
-    inputs = json.loads((await house.entries())[-1].inputs_json)
+    await servers.alerts.UpdateAlert(pb.UpdateAlertRequest(alert=edit))
+    inputs = json.loads((await servers.entries())[-1].inputs_json)
     assert inputs == {
         "before": {"notes": "", "channels": [], "status": "ACTIVE"},
         "after": {"notes": "look twice", "channels": ["email"], "status": "INACTIVE"},
     }
     rule = pb.Rule(asset="BTC", metric=1, direction=1, threshold=5.0, notes="first")
-    made = await house.rules.CreateRule(pb.CreateRuleRequest(rule=rule))
-    assert json.loads((await house.entries())[-1].inputs_json)["after"]["metric"] == "MOVE_PERCENT"
+    made = await servers.rules.CreateRule(pb.CreateRuleRequest(rule=rule))
+    assert (
+        json.loads((await servers.entries())[-1].inputs_json)["after"]["metric"] == "MOVE_PERCENT"
+    )
     change = pb.Rule(id=made.id, notes="second", level=pb.LEVEL_HIGH)
-    await house.rules.UpdateRule(pb.UpdateRuleRequest(rule=change))
-    inputs = json.loads((await house.entries())[-1].inputs_json)
+    await servers.rules.UpdateRule(pb.UpdateRuleRequest(rule=change))
+    inputs = json.loads((await servers.entries())[-1].inputs_json)
     assert inputs["before"] == {"level": "MEDIUM", "notes": "first"}
     assert inputs["after"] == {"level": "HIGH", "notes": "second"}
 
 
-async def test_a_price_change_is_measured_from_its_start(house: House) -> None:
-    made = await _make(house, type=DELTA, condition=BELOW, asset="btc", trigger_value=-5.0)
+async def test_a_price_change_is_measured_from_its_start(servers: Servers) -> None:
+    made = await _make(servers, type=DELTA, condition=BELOW, asset="btc", trigger_value=-5.0)
     assert not made.HasField("starting_value")
-    await _cycle(house, 1, BTC=200.0)
-    started = await _get(house, made.id)
+    await _cycle(servers, 1, BTC=200.0)
+    started = await _get(servers, made.id)
     assert (started.starting_value, started.evaluated_value, started.level) == (
         200.0,
         0.0,
         pb.LEVEL_NORMAL,
     )
     assert "NORMAL until price change <= -5 %" in started.why
-    await house.stop("alerts")
-    await house.start_alerts()
-    answer = await _cycle(house, 2, BTC=189.0)
+    await servers.stop("alerts")
+    await servers.start_alerts()
+    answer = await _cycle(servers, 2, BTC=189.0)
     assert [(one.alert_id, one.told) for one in answer.transitions] == [(made.id, True)]
-    (message,) = await house.messages()
+    (message,) = await servers.messages()
     assert message.subject == "HIGH: BTC price change -5.5 %"
     assert (message.facts["starting_price_usd"], message.facts["price_usd"]) == ("200", "189")
-    entry = (await house.entries())[-1]
+    entry = (await servers.entries())[-1]
     assert (entry.reason, entry.value, entry.flip_value) == ("RAISED", -5.5, -4.75)
     # Above the flip twice: over; an own start moves it.
     for number, price in ((3, 199.0), (4, 199.0)):
-        await _cycle(house, number, BTC=price)
-    assert (await _get(house, made.id)).level == pb.LEVEL_NORMAL
+        await _cycle(servers, number, BTC=price)
+    assert (await _get(servers, made.id)).level == pb.LEVEL_NORMAL
     edit = pb.Alert(id=made.id, starting_value=300.0)
-    await house.alerts.UpdateAlert(pb.UpdateAlertRequest(alert=edit))
-    await _cycle(house, 5, BTC=199.0)
-    assert (await _get(house, made.id)).level == pb.LEVEL_HIGH
-    listed = await house.alerts.ListAlerts(pb.ListAlertsRequest(type=DELTA))
+    await servers.alerts.UpdateAlert(pb.UpdateAlertRequest(alert=edit))
+    await _cycle(servers, 5, BTC=199.0)
+    assert (await _get(servers, made.id)).level == pb.LEVEL_HIGH
+    listed = await servers.alerts.ListAlerts(pb.ListAlertsRequest(type=DELTA))
     assert [alert.id for alert in listed.alerts] == [made.id]
-    await house.alerts.DeleteAlert(pb.DeleteAlertRequest(id=made.id))
-    assert not (await house.alerts.ListAlerts(pb.ListAlertsRequest(type=DELTA))).alerts
+    await servers.alerts.DeleteAlert(pb.DeleteAlertRequest(id=made.id))
+    assert not (await servers.alerts.ListAlerts(pb.ListAlertsRequest(type=DELTA))).alerts
 
 
-async def test_a_moment_is_told_once_stands_an_hour_and_is_over(house: House) -> None:
-    await house.only()
-    made = await _make(house, after=600, type=TIME, notes="look at the funding")
-    assert made.trigger_time.ToDatetime() == (house.clock.now() + timedelta(seconds=600)).replace(
+async def test_a_moment_is_told_once_stands_an_hour_and_is_over(servers: Servers) -> None:
+    await servers.only()
+    made = await _make(servers, after=600, type=TIME, notes="look at the funding")
+    assert made.trigger_time.ToDatetime() == (servers.clock.now() + timedelta(seconds=600)).replace(
         tzinfo=None
     )
     assert not made.HasField("trigger_value")
     assert made.why == "NORMAL: its moment is 2026-03-01 12:10 UTC"
-    assert not (await _cycle(house, 1, 540)).transitions
-    assert (await _cycle(house, 2, 60)).transitions[0].told
-    standing = await _get(house, made.id)
+    assert not (await _cycle(servers, 1, 540)).transitions
+    assert (await _cycle(servers, 2, 60)).transitions[0].told
+    standing = await _get(servers, made.id)
     assert standing.level == pb.LEVEL_HIGH
     assert standing.why == "HIGH until 2026-03-01 13:10 UTC, then it is over"
-    (message,) = await house.messages()
+    (message,) = await servers.messages()
     assert message.subject == "HIGH: look at the funding (2026-03-01T12:10:00.000Z)"
-    entry = (await house.entries())[-1]
+    entry = (await servers.entries())[-1]
     assert (entry.reason, entry.flip_value) == (
         "RAISED",
-        (house.clock.now() + timedelta(hours=1)).timestamp(),
+        (servers.clock.now() + timedelta(hours=1)).timestamp(),
     )
     for number, seconds in ((3, 3000), (4, 700), (5, 60)):
-        await _cycle(house, number, seconds)
-    assert (await _get(house, made.id)).level == pb.LEVEL_NORMAL
-    await _cycle(house, 6, 86400)
-    assert (await _get(house, made.id)).level == pb.LEVEL_NORMAL
-    assert len(await house.messages()) == 1
+        await _cycle(servers, number, seconds)
+    assert (await _get(servers, made.id)).level == pb.LEVEL_NORMAL
+    await _cycle(servers, 6, 86400)
+    assert (await _get(servers, made.id)).level == pb.LEVEL_NORMAL
+    assert len(await servers.messages()) == 1
     # A later moment arms it again.
     later = pb.Alert(id=made.id)
-    later.trigger_time.FromDatetime(house.clock.now() + timedelta(hours=1))
-    await house.alerts.UpdateAlert(pb.UpdateAlertRequest(alert=later))
-    assert not (await _cycle(house, 7)).transitions
-    assert (await _cycle(house, 8, 3600)).transitions[0].told
-    await house.alerts.DeleteAlert(pb.DeleteAlertRequest(id=made.id))
+    later.trigger_time.FromDatetime(servers.clock.now() + timedelta(hours=1))
+    await servers.alerts.UpdateAlert(pb.UpdateAlertRequest(alert=later))
+    assert not (await _cycle(servers, 7)).transitions
+    assert (await _cycle(servers, 8, 3600)).transitions[0].told
+    await servers.alerts.DeleteAlert(pb.DeleteAlertRequest(id=made.id))
 
 
-async def test_a_moment_that_passed_while_nobody_judged_is_told_late(house: House) -> None:
-    made = await _make(house, after=60, type=TIME)
-    await house.stop("alerts")
-    house.clock.advance(6 * 3600)
-    await house.start_alerts()
-    answer = await _cycle(house, 1)
+async def test_a_moment_that_passed_while_nobody_judged_is_told_late(servers: Servers) -> None:
+    made = await _make(servers, after=60, type=TIME)
+    await servers.stop("alerts")
+    servers.clock.advance(6 * 3600)
+    await servers.start_alerts()
+    answer = await _cycle(servers, 1)
     assert [(one.alert_id, one.told) for one in answer.transitions] == [(made.id, True)]
 
 
@@ -346,28 +352,32 @@ async def test_a_moment_that_passed_while_nobody_judged_is_told_late(house: Hous
         {"type": pb.ALERT_TYPE_DEATH_NAIL, "condition": ABOVE, "trigger_value": 1.0},
     ],
 )
-async def test_what_is_no_moment_and_no_change_is_refused(deaf_house: House, fields: dict) -> None:
+async def test_what_is_no_moment_and_no_change_is_refused(
+    without_xcom: Servers, fields: dict
+) -> None:
     with pytest.raises(InvalidArgument):
-        await _make(deaf_house, **fields)
-    assert not (await deaf_house.alerts.ListAlerts(pb.ListAlertsRequest())).alerts
+        await _make(without_xcom, **fields)
+    assert not (await without_xcom.alerts.ListAlerts(pb.ListAlertsRequest())).alerts
 
 
 async def test_no_threshold_judges_a_change_or_a_moment_and_says_who_does(
-    deaf_house: House,
+    without_xcom: Servers,
 ) -> None:
     wish = pb.Threshold(type=DELTA, condition=ABOVE, asset="BTC", high=5.0)
     with pytest.raises(InvalidArgument) as caught:
-        await deaf_house.thresholds.CreateThreshold(pb.CreateThresholdRequest(threshold=wish))
+        await without_xcom.thresholds.CreateThreshold(pb.CreateThresholdRequest(threshold=wish))
     assert "CreateAlert" in caught.value.message
 
 
-async def test_a_range_changes_what_it_mentions_and_nothing_else(deaf_house: House) -> None:
+async def test_a_range_changes_what_it_mentions_and_nothing_else(without_xcom: Servers) -> None:
     async def take(content: object, dry_run: bool = False) -> pb.ImportThresholdsResponse:
         request = pb.ImportThresholdsRequest(json=json.dumps(content), dry_run=dry_run)
-        return await deaf_house.thresholds.ImportThresholds(request)
+        return await without_xcom.thresholds.ImportThresholds(request)
 
     async def limits() -> tuple[float, ...]:
-        listed = (await deaf_house.thresholds.ListThresholds(pb.ListThresholdsRequest())).thresholds
+        listed = (
+            await without_xcom.thresholds.ListThresholds(pb.ListThresholdsRequest())
+        ).thresholds
         (heat,) = [row for row in listed if row.id == "HEAT_INDEX-POSITION-ABOVE"]
         return heat.low, heat.medium, heat.high
 

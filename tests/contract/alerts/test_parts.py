@@ -12,7 +12,7 @@ import pytest
 from sonic.alerts.v1 import alerts_pb2 as pb
 
 from services.alerts.store.commit import Commit, Writes
-from tests.contract.alerts.conftest import House
+from tests.contract.alerts.conftest import Servers
 
 SAFE, HIGH_MARK = 100.0, 81.0
 POSITIONS = 5
@@ -26,103 +26,103 @@ def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def house(deaf_house: House) -> House:
-    return deaf_house
+def servers(without_xcom: Servers) -> Servers:
+    return without_xcom
 
 
 @pytest.fixture
-def _slow(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def _slow(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each commit takes twenty seconds by the clock: a call of half a minute holds one."""
     write = Commit.write
 
     async def written(self: Commit, *values: Any, **more: Any) -> Any:
-        house.clock.advance(20)
+        servers.clock.advance(20)
         return await write(self, *values, **more)
 
     monkeypatch.setattr(Commit, "write", written)
 
 
-async def _held(house: House, *kinds: int) -> list[str]:
-    await house.only(*(kinds or (TRAVEL,)))
-    return [await house.hold(SAFE) for _ in range(POSITIONS)]
+async def _held(servers: Servers, *kinds: int) -> list[str]:
+    await servers.only(*(kinds or (TRAVEL,)))
+    return [await servers.hold(SAFE) for _ in range(POSITIONS)]
 
 
-async def _is_intact(house: House) -> bool:
-    return (await house.ledger.VerifyLedger(pb.VerifyLedgerRequest())).intact
+async def _is_intact(servers: Servers) -> bool:
+    return (await servers.ledger.VerifyLedger(pb.VerifyLedgerRequest())).intact
 
 
-async def test_all_alerts_are_made_in_parts(house: House) -> None:
-    await _held(house, TRAVEL, pb.ALERT_TYPE_HEAT_INDEX)
-    created = await house.create("cycle-1", 1)
+async def test_all_alerts_are_made_in_parts(servers: Servers) -> None:
+    await _held(servers, TRAVEL, pb.ALERT_TYPE_HEAT_INDEX)
+    created = await servers.create("cycle-1", 1)
     assert (created.created_count, created.alert_count, created.unfinished) == (10, 10, False)
-    listed = await house.alerts.ListAlerts(pb.ListAlertsRequest(page_size=500))
+    listed = await servers.alerts.ListAlerts(pb.ListAlertsRequest(page_size=500))
     assert len({(alert.type, alert.position_id) for alert in listed.alerts}) == 10
-    reasons = Counter(entry.reason for entry in await house.entries())
+    reasons = Counter(entry.reason for entry in await servers.entries())
     assert reasons["CREATED"] == 5
-    assert await house.create("cycle-1", 1) == created, "the step is answered from its record"
-    assert not (await house.create("cycle-2", 1)).created_count
+    assert await servers.create("cycle-1", 1) == created, "the step is answered from its record"
+    assert not (await servers.create("cycle-2", 1)).created_count
 
 
-async def test_every_change_of_level_is_recorded_once_the_worst_first(house: House) -> None:
-    ids = await _held(house)
-    await house.create()
-    await house.evaluate()
+async def test_every_change_of_level_is_recorded_once_the_worst_first(servers: Servers) -> None:
+    ids = await _held(servers)
+    await servers.create()
+    await servers.evaluate()
     for place, id in enumerate(ids):
-        await house.mark(id, HIGH_MARK if place > 2 else 88.0)
-    evaluated = await house.evaluate("cycle-1", 1)
+        await servers.mark(id, HIGH_MARK if place > 2 else 88.0)
+    evaluated = await servers.evaluate("cycle-1", 1)
     assert (evaluated.raised_count, evaluated.unfinished) == (POSITIONS, False)
     assert [one.level_after for one in evaluated.transitions][:2] == [pb.LEVEL_HIGH] * 2
     assert sum(evaluated.level_count.values()) == POSITIONS
-    entries = [entry for entry in await house.entries() if entry.reason == "RAISED"]
+    entries = [entry for entry in await servers.entries() if entry.reason == "RAISED"]
     assert [entry.level_after for entry in entries][:2] == [pb.LEVEL_HIGH] * 2
     assert sorted(entry.subject for entry in entries) == sorted(ids)
-    assert await house.waiting() == POSITIONS
-    alert = await house.alert(TRAVEL, ids[-1])
+    assert await servers.waiting() == POSITIONS
+    alert = await servers.alert(TRAVEL, ids[-1])
     assert alert.evaluated_value == pytest.approx(-95.0)
-    assert await house.evaluate("cycle-1", 1) == evaluated
-    assert not (await house.evaluate("cycle-2", 1)).raised_count
-    assert await _is_intact(house)
+    assert await servers.evaluate("cycle-1", 1) == evaluated
+    assert not (await servers.evaluate("cycle-2", 1)).raised_count
+    assert await _is_intact(servers)
 
 
-async def test_levels_that_fall_in_parts_fall_once(house: House) -> None:
-    ids = await _held(house)
-    await house.create()
+async def test_levels_that_fall_in_parts_fall_once(servers: Servers) -> None:
+    ids = await _held(servers)
+    await servers.create()
     for mark in (HIGH_MARK, SAFE, SAFE + 1):
         for id in ids:
-            await house.mark(id, mark)
-        evaluated = await house.evaluate()
+            await servers.mark(id, mark)
+        evaluated = await servers.evaluate()
     assert evaluated.lowered_count == POSITIONS
     assert dict(evaluated.level_count)["NORMAL"] == POSITIONS
-    assert await _is_intact(house)
+    assert await _is_intact(servers)
 
 
 async def test_positions_that_end_are_told_one_by_one_whatever_part_they_are_in(
-    house: House,
+    servers: Servers,
 ) -> None:
-    ids = await _held(house, TRAVEL, pb.ALERT_TYPE_HEAT_INDEX, pb.ALERT_TYPE_LIQUIDATION_DISTANCE)
-    await house.create()
-    await house.evaluate()
+    ids = await _held(servers, TRAVEL, pb.ALERT_TYPE_HEAT_INDEX, pb.ALERT_TYPE_LIQUIDATION_DISTANCE)
+    await servers.create()
+    await servers.evaluate()
     for id in ids:
-        await house.lets_go(id)
-    before = await house.waiting()
+        await servers.lets_go(id)
+    before = await servers.waiting()
     request = pb.ClearStaleAlertsRequest(cycle_id="cycle-1", epoch=1)
-    cleared = await house.alerts.ClearStaleAlerts(request)
+    cleared = await servers.alerts.ClearStaleAlerts(request)
     assert (cleared.cleared_count, cleared.unfinished) == (3 * POSITIONS, False)
-    assert await house.waiting() == before + POSITIONS
-    assert not (await house.alerts.ListAlerts(pb.ListAlertsRequest())).alerts
-    assert await house.alerts.ClearStaleAlerts(request) == cleared
-    assert await _is_intact(house)
+    assert await servers.waiting() == before + POSITIONS
+    assert not (await servers.alerts.ListAlerts(pb.ListAlertsRequest())).alerts
+    assert await servers.alerts.ClearStaleAlerts(request) == cleared
+    assert await _is_intact(servers)
 
 
 async def test_after_a_part_that_was_too_large_to_end_in_time_the_next_is_half_of_it(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    servers: Servers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("services.alerts.service.part_size._LEAST_ROWS", 1)
-    ids = await _held(house)
-    await house.create()
-    await house.evaluate()
+    ids = await _held(servers)
+    await servers.create()
+    await servers.evaluate()
     for id in ids:
-        await house.mark(id, HIGH_MARK)
+        await servers.mark(id, HIGH_MARK)
     write, reached = Commit.write, asyncio.Event()
 
     async def written(
@@ -142,42 +142,42 @@ async def test_after_a_part_that_was_too_large_to_end_in_time_the_next_is_half_o
 
     monkeypatch.setattr(Commit, "write", written)
     request = pb.EvaluateAlertsRequest(cycle_id="cycle-1", epoch=1)
-    given_up = house.alerts.EvaluateAlerts(request)
+    given_up = servers.alerts.EvaluateAlerts(request)
     await asyncio.wait_for(reached.wait(), 30)
     given_up.cancel()
-    assert (await house.alerts.EvaluateAlerts(request)).raised_count == POSITIONS
-    assert await house.waiting() == POSITIONS
-    assert await _is_intact(house)
+    assert (await servers.alerts.EvaluateAlerts(request)).raised_count == POSITIONS
+    assert await servers.waiting() == POSITIONS
+    assert await _is_intact(servers)
 
 
 @pytest.mark.usefixtures("_slow")
 async def test_when_the_time_of_a_call_runs_out_the_next_goes_on_even_after_a_restart(
-    house: House,
+    servers: Servers,
 ) -> None:
-    ids = await _held(house)
+    ids = await _held(servers)
     created = []
     while not created or created[-1].unfinished:
         request = pb.CreateAlertsRequest(cycle_id="cycle-1", epoch=1)
-        created.append(await house.alerts.CreateAlerts(request, timeout=30))
-        await house.stop("alerts")
-        await house.start_alerts()
+        created.append(await servers.alerts.CreateAlerts(request, timeout=30))
+        await servers.stop("alerts")
+        await servers.start_alerts()
     assert [answer.created_count for answer in created] == [2, 2, 1]
-    assert await house.create("cycle-1", 1) == created[-1]
+    assert await servers.create("cycle-1", 1) == created[-1]
     for id in ids:
-        await house.mark(id, HIGH_MARK)
+        await servers.mark(id, HIGH_MARK)
     raised = []
     while not raised or raised[-1].unfinished:
         evaluate = pb.EvaluateAlertsRequest(cycle_id="cycle-1", epoch=1)
-        raised.append(await house.alerts.EvaluateAlerts(evaluate, timeout=30))
-        await house.stop("alerts")
-        await house.start_alerts()
+        raised.append(await servers.alerts.EvaluateAlerts(evaluate, timeout=30))
+        await servers.stop("alerts")
+        await servers.start_alerts()
     assert [answer.raised_count for answer in raised] == [2, 2, 1]
-    assert await house.waiting() == POSITIONS
+    assert await servers.waiting() == POSITIONS
     for id in ids:
-        await house.lets_go(id)
+        await servers.lets_go(id)
     cleared = []
     while not cleared or cleared[-1].unfinished:
         clear = pb.ClearStaleAlertsRequest(cycle_id="cycle-1", epoch=1)
-        cleared.append(await house.alerts.ClearStaleAlerts(clear, timeout=30))
+        cleared.append(await servers.alerts.ClearStaleAlerts(clear, timeout=30))
     assert [answer.cleared_count for answer in cleared] == [2, 2, 1]
-    assert await _is_intact(house)
+    assert await _is_intact(servers)

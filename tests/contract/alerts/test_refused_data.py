@@ -15,7 +15,7 @@ from sonic.alerts.v1 import alerts_pb2 as pb
 from sonic.positions.v1 import positions_pb2 as positions_pb
 from sonic.price.v1 import price_pb2 as price_pb
 
-from tests.contract.alerts.conftest import House
+from tests.contract.alerts.conftest import Servers
 from tests.fakes.http_provider import HttpProvider
 from tests.fakes.peers import answers
 
@@ -33,14 +33,14 @@ async def stand() -> AsyncIterator[HttpProvider]:
 
 
 @pytest.fixture
-async def house(bare_house: House, stand: HttpProvider) -> House:
-    await bare_house.start_positions(jupiter_api_base=stand.url, jupiter_api_version="v1")
-    await bare_house.start_alerts()
+async def servers(not_started: Servers, stand: HttpProvider) -> Servers:
+    await not_started.start_positions(jupiter_api_base=stand.url, jupiter_api_version="v1")
+    await not_started.start_alerts()
     wallet = positions_pb.Wallet(
         name="main", chain=positions_pb.CHAIN_SOLANA, public_address=ADDRESS, active=True
     )
-    await bare_house.wallets.CreateWallet(positions_pb.CreateWalletRequest(wallet=wallet))
-    return bare_house
+    await not_started.wallets.CreateWallet(positions_pb.CreateWalletRequest(wallet=wallet))
+    return not_started
 
 
 def _rows(mark: str) -> list[dict[str, Any]]:
@@ -75,71 +75,71 @@ SPOILT = {
 
 
 async def _look(
-    house: House, stand: HttpProvider, answer: dict[str, Any]
+    servers: Servers, stand: HttpProvider, answer: dict[str, Any]
 ) -> pb.EvaluateAlertsResponse:
     """A minute later: what the venue says now, stored and judged."""
-    house.clock.advance(60)
+    servers.clock.advance(60)
     price = price_pb.Price(asset="BTC", price_usd=97412.5, quality=price_pb.QUALITY_GOOD)
-    price.price_time.FromDatetime(house.clock.now())
-    house.market.told["price.ListPrices"] = answers(price_pb.ListPricesResponse(prices=[price]))
+    price.price_time.FromDatetime(servers.clock.now())
+    servers.market.told["price.ListPrices"] = answers(price_pb.ListPricesResponse(prices=[price]))
     stand.answer("GET /v1/positions", **answer)
     sync = asyncio.ensure_future(
-        house.positions.SyncPositions(positions_pb.SyncPositionsRequest(), timeout=50)
+        servers.positions.SyncPositions(positions_pb.SyncPositionsRequest(), timeout=50)
     )
     while not sync.done():
         # A venue that does not answer is asked again after a while.
         await asyncio.wait({sync}, timeout=0.1)
-        house.clock.advance(0 if sync.done() else 1)
+        servers.clock.advance(0 if sync.done() else 1)
     await sync
-    return await house.evaluate()
+    return await servers.evaluate()
 
 
-async def _alerts(house: House) -> tuple[pb.Alert, pb.Alert]:
+async def _alerts(servers: Servers) -> tuple[pb.Alert, pb.Alert]:
     """Of the position in danger, and of the portfolio."""
-    answer = await house.alerts.ListAlerts(pb.ListAlertsRequest(type=TRAVEL, page_size=500))
+    answer = await servers.alerts.ListAlerts(pb.ListAlertsRequest(type=TRAVEL, page_size=500))
     (own,) = [alert for alert in answer.alerts if alert.side == "LONG"]
-    return own, await house.alert(MEAN_TRAVEL)
+    return own, await servers.alert(MEAN_TRAVEL)
 
 
 @pytest.mark.parametrize("spoilt", SPOILT.values(), ids=SPOILT.keys())
 async def test_one_good_answer_and_then_spoilt_ones_lower_nothing(
-    house: House, stand: HttpProvider, spoilt: dict[str, Any]
+    servers: Servers, stand: HttpProvider, spoilt: dict[str, Any]
 ) -> None:
-    await house.only(TRAVEL, MEAN_TRAVEL)
+    await servers.only(TRAVEL, MEAN_TRAVEL)
     stand.answer("GET /v1/positions", **_whole(DANGER))
-    await house.positions.SyncPositions(positions_pb.SyncPositionsRequest(), timeout=50)
-    await house.create()
-    await house.evaluate()
-    levels = [alert.level for alert in await _alerts(house)]
+    await servers.positions.SyncPositions(positions_pb.SyncPositionsRequest(), timeout=50)
+    await servers.create()
+    await servers.evaluate()
+    levels = [alert.level for alert in await _alerts(servers)]
     assert levels[0] == pb.LEVEL_HIGH
     assert levels[1] > pb.LEVEL_NORMAL
 
-    assert not (await _look(house, stand, _whole(SAFE))).lowered_count
+    assert not (await _look(servers, stand, _whole(SAFE))).lowered_count
     for _ in range(3):
-        answer = await _look(house, stand, spoilt)
+        answer = await _look(servers, stand, spoilt)
         assert not answer.lowered_count
-        assert not (await house.evaluate()).lowered_count
-        own, mean = await _alerts(house)
+        assert not (await servers.evaluate()).lowered_count
+        own, mean = await _alerts(servers)
         assert (own.level, own.reading_state) == (pb.LEVEL_HIGH, pb.READING_STATE_STALE)
         assert [own.level, mean.level] == levels
-    waiting = await house.waiting()
+    waiting = await servers.waiting()
 
     # Believed again, and that takes two different answers.
-    assert not (await _look(house, stand, _whole(SAFE))).lowered_count
-    await _look(house, stand, _whole(SAFE))
-    assert (await _alerts(house))[0].level == pb.LEVEL_NORMAL
-    assert await house.waiting() > waiting
+    assert not (await _look(servers, stand, _whole(SAFE))).lowered_count
+    await _look(servers, stand, _whole(SAFE))
+    assert (await _alerts(servers))[0].level == pb.LEVEL_NORMAL
+    assert await servers.waiting() > waiting
 
 
 async def test_one_answer_evaluated_again_by_hand_lowers_nothing(
-    house: House, stand: HttpProvider
+    servers: Servers, stand: HttpProvider
 ) -> None:
     stand.answer("GET /v1/positions", **_whole(DANGER))
-    await house.positions.SyncPositions(positions_pb.SyncPositionsRequest(), timeout=50)
-    await house.create()
-    await house.evaluate()
-    await _look(house, stand, _whole(SAFE))
+    await servers.positions.SyncPositions(positions_pb.SyncPositionsRequest(), timeout=50)
+    await servers.create()
+    await servers.evaluate()
+    await _look(servers, stand, _whole(SAFE))
     for _ in range(3):
-        await house.positions.EnrichPositions(positions_pb.EnrichPositionsRequest())
-        assert not (await house.evaluate()).lowered_count
-    assert (await _look(house, stand, _whole(SAFE))).lowered_count
+        await servers.positions.EnrichPositions(positions_pb.EnrichPositionsRequest())
+        assert not (await servers.evaluate()).lowered_count
+    assert (await _look(servers, stand, _whole(SAFE))).lowered_count

@@ -9,27 +9,27 @@ import pytest
 from sonic.alerts.v1 import alerts_pb2 as pb
 
 from shared.errors import InvalidArgument
-from tests.contract.alerts.conftest import House
+from tests.contract.alerts.conftest import Servers
 
 KEY = "0x" + "9f3c" * 16
 PHRASE = "legal winner thank year wave sausage worth useful legal winner thank yellow"
 RULE = {"asset": "BTC", "metric": pb.RULE_METRIC_MOVE_PERCENT, "threshold": 5.0}
 
-Ask = Callable[[House, str], Awaitable[object]]
+Ask = Callable[[Servers, str], Awaitable[object]]
 ASKED: dict[str, Ask] = {
-    "alert.notes": lambda house, text: house.alerts.CreateAlert(
+    "alert.notes": lambda servers, text: servers.alerts.CreateAlert(
         pb.CreateAlertRequest(alert=pb.Alert(asset="BTC", notes=text))
     ),
-    "rule.notes": lambda house, text: house.rules.CreateRule(
+    "rule.notes": lambda servers, text: servers.rules.CreateRule(
         pb.CreateRuleRequest(rule=pb.Rule(notes=text, direction=pb.RULE_DIRECTION_UP, **RULE))
     ),
-    "summary": lambda house, text: house.alerts.RaiseDeath(
+    "summary": lambda servers, text: servers.alerts.RaiseDeath(
         pb.RaiseDeathRequest(incident="service:price", summary=text)
     ),
-    "incident": lambda house, text: house.alerts.RaiseDeath(
+    "incident": lambda servers, text: servers.alerts.RaiseDeath(
         pb.RaiseDeathRequest(incident=text, summary="price does not answer")
     ),
-    "json": lambda house, text: house.thresholds.ImportThresholds(
+    "json": lambda servers, text: servers.thresholds.ImportThresholds(
         pb.ImportThresholdsRequest(json=json.dumps({"thresholds": [], "note": text}))
     ),
 }
@@ -38,11 +38,11 @@ ASKED: dict[str, Ask] = {
 @pytest.mark.parametrize("secret", [KEY, f"my words are {PHRASE}, keep them"])
 @pytest.mark.parametrize(("field", "ask"), ASKED.items(), ids=ASKED.keys())
 async def test_a_secret_is_refused_and_nothing_of_it_is_recorded(
-    deaf_house: House, field: str, ask: Ask, secret: str, caplog: pytest.LogCaptureFixture
+    without_xcom: Servers, field: str, ask: Ask, secret: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with pytest.raises(InvalidArgument) as refused:
-        await ask(deaf_house, secret)
+        await ask(without_xcom, secret)
     assert (refused.value.reason, list(refused.value.fields)) == ("PRIVATE_KEY_REFUSED", [field])
     assert secret not in str(refused.value) + caplog.text
-    entries = (await deaf_house.ledger.ListLedger(pb.ListLedgerRequest(page_size=500))).entries
+    entries = (await without_xcom.ledger.ListLedger(pb.ListLedgerRequest(page_size=500))).entries
     assert not any(secret in str(entry) for entry in entries)

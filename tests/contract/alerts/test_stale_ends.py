@@ -9,7 +9,7 @@ import pytest
 from sonic.alerts.v1 import alerts_pb2 as pb
 from sonic.xcom.v1 import xcom_pb2 as xcom_pb
 
-from tests.contract.alerts.conftest import House
+from tests.contract.alerts.conftest import Servers
 from tests.contract.alerts.test_digests import (
     HIGH_MARK,
     MOST,
@@ -57,33 +57,33 @@ async def hook() -> AsyncIterator[FakeWebhook]:
 
 
 @pytest.fixture
-async def house(bare_house: House, hook: FakeWebhook) -> House:
-    await bare_house.start_positions()
-    await bare_house.start_xcom(webhook_url=hook.url, webhook_secret="s" * 32)
-    await bare_house.start_alerts(alerts_burst_count=MOST)
-    return bare_house
+async def servers(not_started: Servers, hook: FakeWebhook) -> Servers:
+    await not_started.start_positions()
+    await not_started.start_xcom(webhook_url=hook.url, webhook_secret="s" * 32)
+    await not_started.start_alerts(alerts_burst_count=MOST)
+    return not_started
 
 
-async def rise(house: House, ids: Sequence[str], those: Sequence[Together]) -> None:
+async def rise(servers: Servers, ids: Sequence[str], those: Sequence[Together]) -> None:
     for together in those:
         for number in together:
-            await house.mark(ids[number], HIGH_MARK)
-        await house.evaluate()
-        await house.messages()
+            await servers.mark(ids[number], HIGH_MARK)
+        await servers.evaluate()
+        await servers.messages()
 
 
-async def fall(house: House, ids: Sequence[str], those: Sequence[Together]) -> None:
+async def fall(servers: Servers, ids: Sequence[str], those: Sequence[Together]) -> None:
     for together in those:
-        await recover(house, *(ids[number] for number in together))
-        await house.messages()
+        await recover(servers, *(ids[number] for number in together))
+        await servers.messages()
 
 
-async def nothing_waits(house: House) -> bool:
+async def nothing_waits(servers: Servers) -> bool:
     request = xcom_pb.ListDeliveriesRequest(state=xcom_pb.DELIVERY_STATE_QUEUED)
-    return not (await house.xcom.ListDeliveries(request)).deliveries
+    return not (await servers.xcom.ListDeliveries(request)).deliveries
 
 
-async def told_when_mended(house: House, hook: FakeWebhook) -> list[str]:
+async def told_when_mended(servers: Servers, hook: FakeWebhook) -> list[str]:
     """First words of what arrives from now on, each once, until nothing waits any more."""
     told: dict[str, str] = {}
 
@@ -94,7 +94,7 @@ async def told_when_mended(house: House, hook: FakeWebhook) -> list[str]:
 
     hook.answer = answer
     # Pauses between tries are minutes.
-    await pushed_until(house, lambda: nothing_waits(house), step_seconds=3)
+    await pushed_until(servers, lambda: nothing_waits(servers), step_seconds=3)
     return list(told.values())
 
 
@@ -104,60 +104,60 @@ def fail(hook: FakeWebhook) -> None:
 
 @pytest.mark.parametrize("course", COURSES.values(), ids=COURSES.keys())
 async def test_an_end_that_waits_for_a_channel_is_not_told_after_danger_stands_again(
-    house: House, hook: FakeWebhook, course: Course
+    servers: Servers, hook: FakeWebhook, course: Course
 ) -> None:
-    ids = await held(house, *[SAFE] * 5)
-    await house.evaluate()
-    await rise(house, ids, course.raised)
-    await pushed_until(house, lambda: nothing_waits(house))
+    ids = await held(servers, *[SAFE] * 5)
+    await servers.evaluate()
+    await rise(servers, ids, course.raised)
+    await pushed_until(servers, lambda: nothing_waits(servers))
     fail(hook)
-    await fall(house, ids, course.over)
-    await rise(house, ids, course.again)
-    told = await told_when_mended(house, hook)
+    await fall(servers, ids, course.over)
+    await rise(servers, ids, course.again)
+    told = await told_when_mended(servers, hook)
     assert set(told) - {"RESOLVED"} == {"HIGH"}
     assert told.count("RESOLVED") == course.true_count
 
 
 async def test_a_channel_that_was_down_all_the_while_hears_of_a_digest_only_that_it_stands(
-    house: House, hook: FakeWebhook
+    servers: Servers, hook: FakeWebhook
 ) -> None:
-    ids = await held(house, *[SAFE] * 4)
-    await house.evaluate()
+    ids = await held(servers, *[SAFE] * 4)
+    await servers.evaluate()
     fail(hook)
     for _ in range(2):
-        await rise(house, ids, ALL)
-        await fall(house, ids, ALL)
-    await rise(house, ids, ALL)
-    assert set(await told_when_mended(house, hook)) == {"HIGH"}
+        await rise(servers, ids, ALL)
+        await fall(servers, ids, ALL)
+    await rise(servers, ids, ALL)
+    assert set(await told_when_mended(servers, hook)) == {"HIGH"}
 
 
 async def test_an_end_is_not_told_either_when_a_rise_between_was_silenced(
-    house: House, hook: FakeWebhook
+    servers: Servers, hook: FakeWebhook
 ) -> None:
-    ids = await held(house, SAFE)
-    await house.evaluate()
-    await rise(house, ids, [(0,)])
-    await pushed_until(house, lambda: nothing_waits(house))
+    ids = await held(servers, SAFE)
+    await servers.evaluate()
+    await rise(servers, ids, [(0,)])
+    await pushed_until(servers, lambda: nothing_waits(servers))
     fail(hook)
-    await fall(house, ids, [(0,)])
-    alert = await house.alert(TRAVEL, ids[0])
-    await house.attention.SilenceAlert(pb.SilenceAlertRequest(id=alert.id, level=pb.LEVEL_HIGH))
-    await rise(house, ids, [(0,)])
-    await fall(house, ids, [(0,)])
-    await house.attention.UnsilenceAlert(pb.UnsilenceAlertRequest(id=alert.id))
-    await rise(house, ids, [(0,)])
-    assert set(await told_when_mended(house, hook)) == {"HIGH"}
+    await fall(servers, ids, [(0,)])
+    alert = await servers.alert(TRAVEL, ids[0])
+    await servers.attention.SilenceAlert(pb.SilenceAlertRequest(id=alert.id, level=pb.LEVEL_HIGH))
+    await rise(servers, ids, [(0,)])
+    await fall(servers, ids, [(0,)])
+    await servers.attention.UnsilenceAlert(pb.UnsilenceAlertRequest(id=alert.id))
+    await rise(servers, ids, [(0,)])
+    assert set(await told_when_mended(servers, hook)) == {"HIGH"}
 
 
 async def test_an_end_of_the_present_is_told_when_the_channel_is_back(
-    house: House, hook: FakeWebhook
+    servers: Servers, hook: FakeWebhook
 ) -> None:
-    ids = await held(house, *[SAFE] * 4)
-    await house.evaluate()
-    await rise(house, ids, ALL)
-    await pushed_until(house, lambda: nothing_waits(house))
+    ids = await held(servers, *[SAFE] * 4)
+    await servers.evaluate()
+    await rise(servers, ids, ALL)
+    await pushed_until(servers, lambda: nothing_waits(servers))
     fail(hook)
-    await fall(house, ids, ALL)
-    await rise(house, ids, ALL)
-    await fall(house, ids, ALL)
-    assert (await told_when_mended(house, hook))[-1].startswith(("RESOLVED", "OVER BEFORE"))
+    await fall(servers, ids, ALL)
+    await rise(servers, ids, ALL)
+    await fall(servers, ids, ALL)
+    assert (await told_when_mended(servers, hook))[-1].startswith(("RESOLVED", "OVER BEFORE"))

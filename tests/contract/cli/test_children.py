@@ -17,7 +17,7 @@ import pytest
 
 from services.cli import system
 from services.cli.children import Child, Children, Health, last_words
-from services.cli.cycle import _some_house
+from services.cli.cycle import _some_system
 from services.cli.plan import SERVICES, Plan
 from shared.clock import PushedClock
 from shared.rpc.server import GrpcServer
@@ -198,10 +198,10 @@ async def test_a_server_that_is_not_ready_lives_and_one_that_hangs_does_not(
     await server.start()
     assert not await system.is_serving(server.address)
     assert await system.answers(server.address, 2.0)
-    # `sonic cycle` asks that house, which says why, and starts none beside it.
+    # `sonic cycle` asks that system, which says why, and starts none beside it.
     monkeypatch.setenv("CYCLONE_ADDRESS", server.address)
     monkeypatch.setenv("SONIC_HOME", str(tmp_path))
-    async with _some_house(quiet=True) as addresses:
+    async with _some_system(quiet=True) as addresses:
         assert addresses["cyclone"] == server.address
     await server.stop()
     assert not await system.answers(server.address, 0.5)

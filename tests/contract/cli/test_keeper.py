@@ -1,4 +1,4 @@
-"""The embedded database killed, hung or broken while the house runs: restarted, said, told to
+"""The embedded database killed, hung or broken while the system runs: restarted, said, told to
 people once.
 """
 

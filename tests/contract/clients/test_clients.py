@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.positions.conftest import clock, open_house, price  # noqa: F401  # the server, as its own tests start it
+from tests.contract.positions.conftest import clock, open_system, price  # noqa: F401  # the server, as its own tests start it
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "clients.md").read_text()
@@ -33,14 +33,14 @@ async def output_of(*command: str, folder: Path, **variables: str) -> str:
 
 
 @pytest.fixture
-async def address(open_house) -> str:  # noqa: F811  # the fixture above
+async def address(open_system) -> str:  # noqa: F811  # the fixture above
     """A server with one position whose distance is known, and one whose side, and so all else, is
     not.
     """
-    house = await open_house()
-    await house.create()
-    await house.create(asset="ETH", liquidation_price_usd=None)
-    return house.address
+    servers = await open_system()
+    await servers.create()
+    await servers.create(asset="ETH", liquidation_price_usd=None)
+    return servers.address
 
 
 def told(lines: str) -> list[str]:

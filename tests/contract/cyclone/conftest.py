@@ -44,7 +44,7 @@ async def until(holds: Callable[[], Awaitable[Any] | Any], seconds: float = 8.0)
         await asyncio.sleep(0.01)
 
 
-class House:
+class Servers:
     """A cyclone (or several on one database), its peers and its rows."""
 
     def __init__(self, databases: Databases, peers: FakePeers, stack: AsyncExitStack) -> None:
@@ -130,9 +130,9 @@ async def peers() -> AsyncIterator[FakePeers]:
 
 
 @pytest.fixture
-async def house(databases: Databases, peers: FakePeers) -> AsyncIterator[House]:
+async def servers(databases: Databases, peers: FakePeers) -> AsyncIterator[Servers]:
     async with AsyncExitStack() as stack:
-        yield House(databases, peers, stack)
+        yield Servers(databases, peers, stack)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 from sonic.cyclone.v1 import cyclone_pb2 as pb
 from sonic.withdrawals.v1 import withdrawals_pb2
 
-from tests.contract.cyclone.conftest import House
+from tests.contract.cyclone.conftest import Servers
 from tests.fakes.peers import answers
 
 PARTIAL, SKIPPED = pb.STEP_STATE_PARTIAL, pb.STEP_STATE_SKIPPED
@@ -17,7 +17,7 @@ def _step(cycle: pb.Cycle, name: str) -> pb.Step:
 
 
 async def test_supply_is_judged_once_a_cycle_and_one_without_a_decision_is_named(
-    house: House,
+    servers: Servers,
 ) -> None:
     ok, error = (
         withdrawals_pb2.DECISION_VALUE_WITHDRAW_OK,
@@ -27,27 +27,27 @@ async def test_supply_is_judged_once_a_cycle_and_one_without_a_decision_is_named
         withdrawals_pb2.Decision(asset="djed", value=ok),
         withdrawals_pb2.Decision(asset="usdm", value=error),
     ]
-    house.peers.told["withdrawals.Evaluate"] = answers(
+    servers.peers.told["withdrawals.Evaluate"] = answers(
         withdrawals_pb2.EvaluateResponse(decisions=decisions)
     )
-    cycle = await house.run(await house.start())
+    cycle = await servers.run(await servers.start())
     step = _step(cycle, "ADVISE_WITHDRAWALS")
     assert (step.state, step.reason) == (PARTIAL, "NO_DECISION")
     assert dict(step.counts) == {"assets": 2, "withdraw": 1, "failed": 1}
     assert "usdm" in step.message
-    (request,) = house.peers.requests("withdrawals.Evaluate")
+    (request,) = servers.peers.requests("withdrawals.Evaluate")
     assert (request.cycle_id, request.epoch) == (cycle.id, cycle.epoch)
 
 
 @pytest.mark.parametrize("is_on", [True, False], ids=["nothing watched", "no service"])
 async def test_without_supply_its_step_is_skipped_with_a_word_and_the_cycle_is_whole(
-    house: House, is_on: bool
+    servers: Servers, is_on: bool
 ) -> None:
-    house.peers.told["withdrawals.Evaluate"] = answers(
+    servers.peers.told["withdrawals.Evaluate"] = answers(
         withdrawals_pb2.EvaluateResponse(not_configured=True)
     )
     settings = {} if is_on else {"withdrawals_address": ""}
-    cycle = await house.run(await house.start(**settings))
+    cycle = await servers.run(await servers.start(**settings))
     assert cycle.state == pb.CYCLE_STATE_SUCCEEDED
     step = _step(cycle, "ADVISE_WITHDRAWALS")
     assert (step.state, step.reason) == (SKIPPED, "NOT_CONFIGURED")

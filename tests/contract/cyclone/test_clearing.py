@@ -15,7 +15,7 @@ from sonic.price.v1 import price_pb2
 
 from services import cyclone
 from shared.errors import InvalidArgument, Unavailable
-from tests.contract.cyclone.conftest import House
+from tests.contract.cyclone.conftest import Servers
 from tests.fakes.peers import aborts, answers
 
 # Raised for us by the plumbing: names, pages, masks, and the rules in the proto.
@@ -41,16 +41,16 @@ _OF_CALLS = {"OUTSIDE_UNAVAILABLE"}
 
 
 @pytest.mark.parametrize("word", ["", "yes", "CLEAR"])
-async def test_nothing_is_cleared_without_the_word(house: House, word: str) -> None:
-    stub = await house.start()
+async def test_nothing_is_cleared_without_the_word(servers: Servers, word: str) -> None:
+    stub = await servers.start()
     with pytest.raises(InvalidArgument) as caught:
         await stub.ClearAllData(pb.ClearAllDataRequest(confirm=word))
     assert caught.value.reason == "NOT_CONFIRMED"
-    assert house.peers.calls == []
+    assert servers.peers.calls == []
 
 
-async def test_clearing_asks_every_service_and_keeps_the_schedule(house: House) -> None:
-    told = house.peers.told
+async def test_clearing_asks_every_service_and_keeps_the_schedule(servers: Servers) -> None:
+    told = servers.peers.told
     told["price.ClearData"] = answers(price_pb2.ClearDataResponse(deleted_count=5))
     told["positions.DeleteAllPositions"] = answers(
         positions_pb2.DeleteAllPositionsResponse(deleted_count=7)
@@ -58,8 +58,8 @@ async def test_clearing_asks_every_service_and_keeps_the_schedule(house: House) 
     told["positions.ClearData"] = answers(positions_pb2.ClearDataResponse(deleted_count=2))
     told["hedges.UnlinkHedges"] = answers(hedges_pb2.UnlinkHedgesResponse(unlinked_count=1))
     told["alerts.ClearData"] = answers(alerts_pb2.ClearDataResponse(deleted_count=9))
-    stub = await house.start()
-    await house.run(stub, "NOTIFY")
+    stub = await servers.start()
+    await servers.run(stub, "NOTIFY")
     answer = await stub.ClearAllData(pb.ClearAllDataRequest(confirm="clear"))
     assert dict(answer.deleted_count) == {
         "prices": 5,
@@ -71,43 +71,44 @@ async def test_clearing_asks_every_service_and_keeps_the_schedule(house: House) 
         "withdrawals": 0,
         "cycles": 1,
     }
-    assert {request.confirm for request in house.peers.requests("price.ClearData")} == {"clear"}
+    assert {request.confirm for request in servers.peers.requests("price.ClearData")} == {"clear"}
     assert {
-        request.confirm for request in house.peers.requests("positions.DeleteAllPositions")
+        request.confirm for request in servers.peers.requests("positions.DeleteAllPositions")
     } == {"delete"}
     assert (
-        await house.value("select (select count(*) from cycle) + (select count(*) from step)") == 0
+        await servers.value("select (select count(*) from cycle) + (select count(*) from step)")
+        == 0
     )
-    assert await house.value("select count(*) from setting") == 1
-    assert await house.value("select message from event") != ""
+    assert await servers.value("select count(*) from setting") == 1
+    assert await servers.value("select message from event") != ""
 
 
-async def test_one_kind_clears_that_kind_only(house: House) -> None:
-    stub = await house.start()
-    await house.run(stub, "NOTIFY")
+async def test_one_kind_clears_that_kind_only(servers: Servers) -> None:
+    stub = await servers.start()
+    await servers.run(stub, "NOTIFY")
     answer = await stub.ClearAllData(pb.ClearAllDataRequest(confirm="clear", kinds=["Cycles"]))
     assert dict(answer.deleted_count) == {"cycles": 1}
     # What a report reads beside the cycle may still be asked for; nobody is told to clear.
-    assert [call for call in house.peers.calls if "Clear" in call[0] or "Delete" in call[0]] == []
+    assert [call for call in servers.peers.calls if "Clear" in call[0] or "Delete" in call[0]] == []
 
 
-async def test_what_could_not_be_cleared_is_named_and_the_rest_is_cleared(house: House) -> None:
-    house.peers.told["alerts.ClearData"] = aborts(grpc.StatusCode.UNAVAILABLE)
-    stub = await house.start()
+async def test_what_could_not_be_cleared_is_named_and_the_rest_is_cleared(servers: Servers) -> None:
+    servers.peers.told["alerts.ClearData"] = aborts(grpc.StatusCode.UNAVAILABLE)
+    stub = await servers.start()
     with pytest.raises(Unavailable) as caught:
         await stub.ClearAllData(pb.ClearAllDataRequest(confirm="clear"))
     assert caught.value.reason == "CLEAR_INCOMPLETE"
     assert set(caught.value.metadata) == {"alerts"}
-    assert len(house.peers.requests("price.ClearData")) == 1
+    assert len(servers.peers.requests("price.ClearData")) == 1
 
 
-async def test_an_unknown_kind_is_refused_before_anything_is_deleted(house: House) -> None:
-    stub = await house.start()
+async def test_an_unknown_kind_is_refused_before_anything_is_deleted(servers: Servers) -> None:
+    stub = await servers.start()
     with pytest.raises(InvalidArgument, match="cycles"):
         await stub.ClearAllData(
             pb.ClearAllDataRequest(confirm="clear", kinds=["prices", "wallets"])
         )
-    assert house.peers.calls == []
+    assert servers.peers.calls == []
 
 
 def test_every_reason_raised_is_in_the_schema_and_the_reverse() -> None:

@@ -11,7 +11,6 @@ from itertools import pairwise
 import asyncpg
 import grpc
 import pytest
-from google.protobuf.field_mask_pb2 import FieldMask
 from sonic.alerts.v1 import alerts_pb2
 from sonic.cyclone.v1 import cyclone_pb2 as pb
 from sonic.monitor.v1 import monitor_pb2
@@ -19,8 +18,8 @@ from sonic.positions.v1 import positions_pb2
 from sonic.price.v1 import price_pb2
 
 from services.cyclone.domain.steps import NAMES
-from shared.errors import Conflict, FailedPrecondition, InvalidArgument, NotFound
-from tests.contract.cyclone.conftest import House, until
+from shared.errors import FailedPrecondition, InvalidArgument, NotFound
+from tests.contract.cyclone.conftest import Servers, until
 from tests.fakes.peers import Gate, aborts, answers
 
 SUCCEEDED, PARTIAL, FAILED, SKIPPED = (
@@ -39,13 +38,13 @@ def _step(cycle: pb.Cycle, name: str) -> pb.Step:
     return next(step for step in cycle.steps if step.name == name)
 
 
-async def test_a_whole_cycle_succeeds_and_calls_each_service_in_order(house: House) -> None:
-    stub = await house.start()
-    cycle = await house.run(stub)
+async def test_a_whole_cycle_succeeds_and_calls_each_service_in_order(servers: Servers) -> None:
+    stub = await servers.start()
+    cycle = await servers.run(stub)
     assert cycle.state == pb.CYCLE_STATE_SUCCEEDED
     assert [step.name for step in cycle.steps] == list(NAMES)
     assert {step.state for step in cycle.steps} == {SUCCEEDED}
-    called = house.peers.names()
+    called = servers.peers.names()
     assert called[:4] == [
         "positions.GetMode",
         "price.RefreshPrices",
@@ -59,9 +58,9 @@ async def test_a_whole_cycle_succeeds_and_calls_each_service_in_order(house: Hou
 
 
 async def test_a_stream_begins_with_the_present_state_and_shows_each_step_start_and_end(
-    house: House,
+    servers: Servers,
 ) -> None:
-    stub = await house.start()
+    stub = await servers.start()
     messages = [message async for message in stub.RunCycle(pb.RunCycleRequest())]
     assert messages[0].changed_step == ""
     assert [message.done for message in messages] == [False] * (len(messages) - 1) + [True]
@@ -74,29 +73,31 @@ async def test_a_stream_begins_with_the_present_state_and_shows_each_step_start_
     assert all(message.cycle.state != pb.CYCLE_STATE_SUCCEEDED for message in messages[:-1])
 
 
-async def test_no_step_waits_until_the_progress_of_those_before_it_is_written(house: House) -> None:
-    stub = await house.start()
-    gate = house.peers.told["price.RefreshPrices"] = Gate(price_pb2.RefreshPricesResponse())
+async def test_no_step_waits_until_the_progress_of_those_before_it_is_written(
+    servers: Servers,
+) -> None:
+    stub = await servers.start()
+    gate = servers.peers.told["price.RefreshPrices"] = Gate(price_pb2.RefreshPricesResponse())
     started = await stub.StartCycle(pb.StartCycleRequest())
     await gate.reached.wait()
-    connection = await asyncpg.connect(house.url)
+    connection = await asyncpg.connect(servers.url)
     try:
         async with connection.transaction():
             await connection.execute("lock table step in share row exclusive mode")
             gate.opened.set()
-            await until(lambda: "alerts.FlushOutbox" in house.peers.names(), seconds=30)
+            await until(lambda: "alerts.FlushOutbox" in servers.peers.names(), seconds=30)
     finally:
         await connection.close()
-    cycle = await house.ended(stub, started.id)
+    cycle = await servers.ended(stub, started.id)
     assert {step.state for step in cycle.steps} == {SUCCEEDED}
     assert {step.attempt for step in cycle.steps} == {1}
 
 
-async def test_counts_and_milliseconds_are_kept_with_the_step(house: House) -> None:
+async def test_counts_and_milliseconds_are_kept_with_the_step(servers: Servers) -> None:
     absent = {"reasons": {"MARK_MISSING": 1}, "absent": ["main BTC LONG: MARK_MISSING"]}
     enriched = positions_pb2.EnrichPositionsResponse(enriched_count=3, absent_count=1, **absent)
-    house.peers.told["positions.EnrichPositions"] = answers(enriched)
-    cycle = await house.run(await house.start())
+    servers.peers.told["positions.EnrichPositions"] = answers(enriched)
+    cycle = await servers.run(await servers.start())
     enrich = _step(cycle, "ENRICH_POSITIONS")
     assert dict(enrich.counts) == {"enriched": 3, "absent": 1, "absent_mark_missing": 1}
     assert (enrich.state, cycle.state) == (pb.STEP_STATE_PARTIAL, pb.CYCLE_STATE_PARTIAL)
@@ -109,10 +110,10 @@ async def test_counts_and_milliseconds_are_kept_with_the_step(house: House) -> N
 
 
 async def test_prices_reach_the_alerts_which_read_positions_and_totals_themselves(
-    house: House,
+    servers: Servers,
 ) -> None:
-    cycle = await house.run(await house.start())
-    (request,) = house.peers.requests("alerts.EvaluateAlerts")
+    cycle = await servers.run(await servers.start())
+    (request,) = servers.peers.requests("alerts.EvaluateAlerts")
     assert (request.cycle_id, request.epoch) == (cycle.id, cycle.epoch)
     assert [(price.asset, price.price_usd, price.stale) for price in request.prices] == [
         ("BTC", 100_000.0, False)
@@ -120,13 +121,13 @@ async def test_prices_reach_the_alerts_which_read_positions_and_totals_themselve
     assert not request.HasField("totals")
 
 
-async def test_what_the_cycle_read_reaches_the_monitors(house: House) -> None:
+async def test_what_the_cycle_read_reaches_the_monitors(servers: Servers) -> None:
     sync = positions_pb2.WalletSync
     failed, complete = (
         positions_pb2.WALLET_SYNC_STATE_FAILED,
         positions_pb2.WALLET_SYNC_STATE_COMPLETE,
     )
-    house.peers.told["positions.SyncPositions"] = answers(
+    servers.peers.told["positions.SyncPositions"] = answers(
         positions_pb2.SyncPositionsResponse(
             failed_count=1,
             wallets=[
@@ -136,8 +137,8 @@ async def test_what_the_cycle_read_reaches_the_monitors(house: House) -> None:
             ],
         )
     )
-    await house.run(await house.start())
-    (request,) = house.peers.requests("monitor.RunMonitors")
+    await servers.run(await servers.start())
+    (request,) = servers.peers.requests("monitor.RunMonitors")
     assert [(price.asset, price.price_usd, price.quality) for price in request.prices.prices] == [
         ("BTC", 100_000.0, "GOOD")
     ]
@@ -149,24 +150,24 @@ async def test_what_the_cycle_read_reaches_the_monitors(house: House) -> None:
     ]
 
 
-async def test_what_the_cycle_could_not_read_is_left_to_the_monitors(house: House) -> None:
+async def test_what_the_cycle_could_not_read_is_left_to_the_monitors(servers: Servers) -> None:
     for name in ("price.RefreshPrices", "positions.SyncPositions"):
-        house.peers.told[name] = aborts(grpc.StatusCode.UNAVAILABLE)
-    await house.run(await house.start())
-    (request,) = house.peers.requests("monitor.RunMonitors")
+        servers.peers.told[name] = aborts(grpc.StatusCode.UNAVAILABLE)
+    await servers.run(await servers.start())
+    (request,) = servers.peers.requests("monitor.RunMonitors")
     assert not request.HasField("prices")
     assert not request.HasField("holdings")
 
 
-async def test_alerts_asked_for_alone_get_the_last_known_prices(house: House) -> None:
-    cycle = await house.run(await house.start(), "evaluate-alerts")
+async def test_alerts_asked_for_alone_get_the_last_known_prices(servers: Servers) -> None:
+    cycle = await servers.run(await servers.start(), "evaluate-alerts")
     assert cycle.state == pb.CYCLE_STATE_SUCCEEDED
-    assert set(house.peers.names()) == {
+    assert set(servers.peers.names()) == {
         "positions.GetMode",
         "price.ListPrices",
         "alerts.EvaluateAlerts",
     }
-    (request,) = house.peers.requests("alerts.EvaluateAlerts")
+    (request,) = servers.peers.requests("alerts.EvaluateAlerts")
     assert [(price.asset, price.stale) for price in request.prices] == [("ETH", True)]
     assert not request.HasField("totals")
 
@@ -179,27 +180,27 @@ async def test_alerts_asked_for_alone_get_the_last_known_prices(house: House) ->
     ],
 )
 async def test_the_mode_of_positions_chooses_the_market(
-    house: House, mode: int, market: int, demo: bool
+    servers: Servers, mode: int, market: int, demo: bool
 ) -> None:
-    house.peers.told["positions.GetMode"] = answers(positions_pb2.GetModeResponse(mode=mode))
-    cycle = await house.run(await house.start())
-    (request,) = house.peers.requests("price.RefreshPrices")
+    servers.peers.told["positions.GetMode"] = answers(positions_pb2.GetModeResponse(mode=mode))
+    cycle = await servers.run(await servers.start())
+    (request,) = servers.peers.requests("price.RefreshPrices")
     assert (request.market, request.force) == (market, True)
     assert cycle.demo is demo
 
 
-async def test_without_a_mode_no_market_is_guessed(house: House) -> None:
-    house.peers.told["positions.GetMode"] = aborts(grpc.StatusCode.INTERNAL)
-    cycle = await house.run(await house.start())
-    assert house.peers.requests("price.RefreshPrices")[0].market == price_pb2.MARKET_UNSPECIFIED
+async def test_without_a_mode_no_market_is_guessed(servers: Servers) -> None:
+    servers.peers.told["positions.GetMode"] = aborts(grpc.StatusCode.INTERNAL)
+    cycle = await servers.run(await servers.start())
+    assert servers.peers.requests("price.RefreshPrices")[0].market == price_pb2.MARKET_UNSPECIFIED
     assert cycle.state == pb.CYCLE_STATE_SUCCEEDED
 
 
 async def test_a_service_that_is_down_fails_its_step_and_alerts_are_still_evaluated(
-    house: House,
+    servers: Servers,
 ) -> None:
-    house.peers.told["price.RefreshPrices"] = aborts(grpc.StatusCode.UNAVAILABLE)
-    cycle = await house.run(await house.start())
+    servers.peers.told["price.RefreshPrices"] = aborts(grpc.StatusCode.UNAVAILABLE)
+    cycle = await servers.run(await servers.start())
     assert cycle.state == pb.CYCLE_STATE_PARTIAL
     price = _step(cycle, "UPDATE_PRICES")
     assert (price.state, price.reason) == (FAILED, "PEER_UNAVAILABLE")
@@ -208,10 +209,10 @@ async def test_a_service_that_is_down_fails_its_step_and_alerts_are_still_evalua
 
 
 async def test_a_failed_enrichment_skips_what_needs_it_and_the_market_is_still_judged(
-    house: House,
+    servers: Servers,
 ) -> None:
-    house.peers.told["positions.EnrichPositions"] = aborts(grpc.StatusCode.INTERNAL)
-    cycle = await house.run(await house.start())
+    servers.peers.told["positions.EnrichPositions"] = aborts(grpc.StatusCode.INTERNAL)
+    cycle = await servers.run(await servers.start())
     assert cycle.state == pb.CYCLE_STATE_PARTIAL
     assert _states(cycle) == {
         "UPDATE_PRICES": SUCCEEDED,
@@ -227,23 +228,23 @@ async def test_a_failed_enrichment_skips_what_needs_it_and_the_market_is_still_j
         "NOTIFY": SUCCEEDED,
     }
     assert _step(cycle, "EVALUATE_ALERTS").reason == "POSITIONS_NOT_READ"
-    (request,) = house.peers.requests("alerts.EvaluateAlerts")
+    (request,) = servers.peers.requests("alerts.EvaluateAlerts")
     assert [price.asset for price in request.prices] == ["BTC"]
     assert not request.HasField("totals")
     assert _step(cycle, "LINK_HEDGES").reason == "NEED_FAILED"
 
 
-async def test_alerts_that_cannot_be_created_are_still_evaluated(house: House) -> None:
-    house.peers.told["alerts.CreateAlerts"] = aborts(grpc.StatusCode.INTERNAL)
-    cycle = await house.run(await house.start())
+async def test_alerts_that_cannot_be_created_are_still_evaluated(servers: Servers) -> None:
+    servers.peers.told["alerts.CreateAlerts"] = aborts(grpc.StatusCode.INTERNAL)
+    cycle = await servers.run(await servers.start())
     assert cycle.state == pb.CYCLE_STATE_PARTIAL
     assert _step(cycle, "EVALUATE_ALERTS").state == SUCCEEDED
     assert _step(cycle, "CLEAR_STALE_ALERTS").state == SKIPPED
 
 
-async def test_partial_answers_leave_their_steps_partial(house: House) -> None:
+async def test_partial_answers_leave_their_steps_partial(servers: Servers) -> None:
     wallet = positions_pb2.WalletSync
-    told = house.peers.told
+    told = servers.peers.told
     told["price.RefreshPrices"] = answers(
         price_pb2.RefreshPricesResponse(fresh_count=6, missing_count=1)
     )
@@ -264,64 +265,72 @@ async def test_partial_answers_leave_their_steps_partial(house: House) -> None:
     told["alerts.FlushOutbox"] = answers(
         alerts_pb2.FlushOutboxResponse(sent_count=1, waiting_count=2)
     )
-    cycle = await house.run(await house.start())
+    cycle = await servers.run(await servers.start())
     partial = {name for name, state in _states(cycle).items() if state == PARTIAL}
     assert partial == {"UPDATE_PRICES", "SYNC_POSITIONS", "RUN_MONITORS", "NOTIFY"}
     assert cycle.state == pb.CYCLE_STATE_PARTIAL
     assert "bot (TIMEOUT)" in _step(cycle, "SYNC_POSITIONS").message
 
 
-async def test_an_answer_that_cannot_be_read_fails_its_step_only(house: House) -> None:
+async def test_an_answer_that_cannot_be_read_fails_its_step_only(servers: Servers) -> None:
     told = price_pb2.RefreshPricesResponse(
         fresh_count=1, prices=[price_pb2.Price(asset="BTC", price_usd=float("nan"))]
     )
-    house.peers.told["price.RefreshPrices"] = answers(told)
-    cycle = await house.run(await house.start())
+    servers.peers.told["price.RefreshPrices"] = answers(told)
+    cycle = await servers.run(await servers.start())
     assert _step(cycle, "UPDATE_PRICES").state == FAILED
     assert cycle.state == pb.CYCLE_STATE_PARTIAL
 
 
-async def test_an_unknown_step_is_refused_with_the_known_ones(house: House) -> None:
-    stub = await house.start()
+async def test_an_unknown_step_is_refused_with_the_known_ones(servers: Servers) -> None:
+    stub = await servers.start()
     with pytest.raises(InvalidArgument, match="UPDATE_PRICES") as caught:
         await stub.StartCycle(pb.StartCycleRequest(steps=["make_coffee"]))
     assert caught.value.reason == "UNKNOWN_NAME"
 
 
-async def test_the_order_is_the_cycles_whatever_was_asked(house: House) -> None:
-    cycle = await house.run(await house.start(), "notify", "Update Prices", "NOTIFY")
+async def test_the_order_is_the_cycles_whatever_was_asked(servers: Servers) -> None:
+    cycle = await servers.run(await servers.start(), "notify", "Update Prices", "NOTIFY")
     assert [step.name for step in cycle.steps] == ["UPDATE_PRICES", "NOTIFY"]
-    assert house.peers.names() == ["positions.GetMode", "price.RefreshPrices", "alerts.FlushOutbox"]
+    assert servers.peers.names() == [
+        "positions.GetMode",
+        "price.RefreshPrices",
+        "alerts.FlushOutbox",
+    ]
 
 
-async def test_the_same_request_id_follows_the_same_cycle(house: House) -> None:
-    stub = await house.start()
+async def test_the_same_request_id_follows_the_same_cycle(servers: Servers) -> None:
+    stub = await servers.start()
     first = await stub.StartCycle(pb.StartCycleRequest(request_id="again", steps=["NOTIFY"]))
     second = await stub.StartCycle(pb.StartCycleRequest(request_id="again", steps=["NOTIFY"]))
     messages = [m async for m in stub.RunCycle(pb.RunCycleRequest(request_id="again"))]
     assert first.id == second.id == messages[-1].cycle.id
-    assert await house.value("select count(*) from cycle") == 1
+    assert await servers.value("select count(*) from cycle") == 1
 
 
-async def test_a_reader_that_leaves_does_not_stop_the_cycle(house: House) -> None:
-    gate = house.peers.told["positions.SyncPositions"] = Gate(positions_pb2.SyncPositionsResponse())
-    stub = await house.start()
+async def test_a_reader_that_leaves_does_not_stop_the_cycle(servers: Servers) -> None:
+    gate = servers.peers.told["positions.SyncPositions"] = Gate(
+        positions_pb2.SyncPositionsResponse()
+    )
+    stub = await servers.start()
     call = stub.RunCycle(pb.RunCycleRequest())
     first = await call.read()
     await gate.reached.wait()
     call.cancel()
     gate.opened.set()
-    assert (await house.ended(stub, first.cycle.id)).state == pb.CYCLE_STATE_SUCCEEDED
+    assert (await servers.ended(stub, first.cycle.id)).state == pb.CYCLE_STATE_SUCCEEDED
 
 
-async def test_a_cancel_stops_the_call_in_flight_within_300_ms(house: House) -> None:
-    gate = house.peers.told["positions.SyncPositions"] = Gate(positions_pb2.SyncPositionsResponse())
-    stub = await house.start()
+async def test_a_cancel_stops_the_call_in_flight_within_300_ms(servers: Servers) -> None:
+    gate = servers.peers.told["positions.SyncPositions"] = Gate(
+        positions_pb2.SyncPositionsResponse()
+    )
+    stub = await servers.start()
     started = await stub.StartCycle(pb.StartCycleRequest())
     await gate.reached.wait()
     asked = time.monotonic()
     await stub.CancelCycle(pb.CancelCycleRequest(id=started.id))
-    cycle = await house.ended(stub, started.id)
+    cycle = await servers.ended(stub, started.id)
     assert time.monotonic() - asked < 0.3
     assert cycle.state == pb.CYCLE_STATE_CANCELLED
     assert _states(cycle)["UPDATE_PRICES"] == SUCCEEDED
@@ -332,9 +341,11 @@ async def test_a_cancel_stops_the_call_in_flight_within_300_ms(house: House) -> 
     assert caught.value.reason == "CYCLE_ENDED"
 
 
-async def test_a_waiting_cycle_is_cancelled_at_once_and_never_runs(house: House) -> None:
-    gate = house.peers.told["positions.SyncPositions"] = Gate(positions_pb2.SyncPositionsResponse())
-    stub = await house.start()
+async def test_a_waiting_cycle_is_cancelled_at_once_and_never_runs(servers: Servers) -> None:
+    gate = servers.peers.told["positions.SyncPositions"] = Gate(
+        positions_pb2.SyncPositionsResponse()
+    )
+    stub = await servers.start()
     running = await stub.StartCycle(pb.StartCycleRequest())
     await gate.reached.wait()
     waiting = await stub.StartCycle(pb.StartCycleRequest())
@@ -342,12 +353,12 @@ async def test_a_waiting_cycle_is_cancelled_at_once_and_never_runs(house: House)
     cancelled = await stub.CancelCycle(pb.CancelCycleRequest(id=waiting.id))
     assert cancelled.state == pb.CYCLE_STATE_CANCELLED
     gate.opened.set()
-    assert (await house.ended(stub, running.id)).state == pb.CYCLE_STATE_SUCCEEDED
-    assert len(house.peers.requests("price.RefreshPrices")) == 1
+    assert (await servers.ended(stub, running.id)).state == pb.CYCLE_STATE_SUCCEEDED
+    assert len(servers.peers.requests("price.RefreshPrices")) == 1
 
 
-async def test_an_unknown_cycle_is_not_found(house: House) -> None:
-    stub = await house.start()
+async def test_an_unknown_cycle_is_not_found(servers: Servers) -> None:
+    stub = await servers.start()
     for call in (
         stub.GetCycle(pb.GetCycleRequest(id="x")),
         stub.CancelCycle(pb.CancelCycleRequest(id="x")),
@@ -357,9 +368,9 @@ async def test_an_unknown_cycle_is_not_found(house: House) -> None:
         assert caught.value.reason == "CYCLE_NOT_FOUND"
 
 
-async def test_cycles_and_events_are_listed_newest_first_in_pages(house: House) -> None:
-    stub = await house.start()
-    ids = [(await house.run(stub, "NOTIFY")).id for _ in range(3)]
+async def test_cycles_and_events_are_listed_newest_first_in_pages(servers: Servers) -> None:
+    stub = await servers.start()
+    ids = [(await servers.run(stub, "NOTIFY")).id for _ in range(3)]
     first = await stub.ListCycles(pb.ListCyclesRequest(page_size=2))
     second = await stub.ListCycles(
         pb.ListCyclesRequest(page_size=2, page_token=first.next_page_token)
@@ -381,9 +392,11 @@ async def test_cycles_and_events_are_listed_newest_first_in_pages(house: House) 
         await stub.ListEvents(pb.ListEventsRequest(cycle_id="nope"))
 
 
-async def test_events_are_found_by_source_by_text_and_since_the_last_one_seen(house: House) -> None:
-    stub = await house.start()
-    await house.run(stub, "NOTIFY")
+async def test_events_are_found_by_source_by_text_and_since_the_last_one_seen(
+    servers: Servers,
+) -> None:
+    stub = await servers.start()
+    await servers.run(stub, "NOTIFY")
 
     async def found(**wanted: object) -> list[pb.Event]:
         return list((await stub.ListEvents(pb.ListEventsRequest(**wanted))).events)
@@ -396,47 +409,14 @@ async def test_events_are_found_by_source_by_text_and_since_the_last_one_seen(ho
     assert await found(text="100%_") == []
     newest = everything[0].id
     assert await found(after_id=newest) == []
-    await house.run(stub, "NOTIFY")
+    await servers.run(stub, "NOTIFY")
     assert {event.id for event in await found(after_id=newest)} == {
         event.id for event in await found() if event.id > newest
     }
 
 
-async def test_requests_made_together_run_one_after_the_other(house: House) -> None:
-    stub = await house.start()
-    cycles = await asyncio.gather(*(house.run(stub, "NOTIFY") for _ in range(5)))
+async def test_requests_made_together_run_one_after_the_other(servers: Servers) -> None:
+    stub = await servers.start()
+    cycles = await asyncio.gather(*(servers.run(stub, "NOTIFY") for _ in range(5)))
     spans = sorted((c.started_time.ToDatetime(), c.ended_time.ToDatetime()) for c in cycles)
     assert all(earlier[1] <= later[0] for earlier, later in pairwise(spans))
-
-
-async def test_a_schedule_that_is_off_has_no_next_slot(house: House) -> None:
-    stub = await house.start(sonic_schedule=True)
-    assert (await stub.GetSchedule(pb.GetScheduleRequest())).HasField("next_time")
-    off = pb.UpdateScheduleRequest(schedule=pb.Schedule(), update_mask=FieldMask(paths=["enabled"]))
-    assert not (await stub.UpdateSchedule(off)).HasField("next_time")
-    assert not (await stub.GetSchedule(pb.GetScheduleRequest())).HasField("next_time")
-
-
-async def test_an_edit_of_a_schedule_somebody_else_changed_is_refused(house: House) -> None:
-    stub = await house.start()
-    read = await stub.GetSchedule(pb.GetScheduleRequest())
-    read.interval.FromSeconds(30)
-    mask = FieldMask(paths=["interval"])
-    changed = await stub.UpdateSchedule(pb.UpdateScheduleRequest(schedule=read, update_mask=mask))
-    assert changed.interval.ToSeconds() == 30
-    assert changed.etag != read.etag
-    with pytest.raises(Conflict) as caught:
-        await stub.UpdateSchedule(pb.UpdateScheduleRequest(schedule=read, update_mask=mask))
-    assert caught.value.reason == "ETAG_MISMATCH"
-
-
-@pytest.mark.parametrize("seconds", [0, 4, 86_401])
-async def test_an_interval_outside_5_seconds_to_1_day_is_refused(
-    house: House, seconds: int
-) -> None:
-    stub = await house.start()
-    schedule = pb.Schedule()
-    schedule.interval.FromSeconds(seconds)
-    with pytest.raises(InvalidArgument) as caught:
-        await stub.UpdateSchedule(pb.UpdateScheduleRequest(schedule=schedule))
-    assert caught.value.reason == "INVALID_FIELD"

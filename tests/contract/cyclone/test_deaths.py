@@ -21,7 +21,7 @@ from shared.clock import PushedClock
 from shared.codec import to_timestamp
 from shared.errors import AlreadyExists
 from shared.rpc.client import Channel
-from tests.contract.cyclone.conftest import START, House, until
+from tests.contract.cyclone.conftest import START, Servers, until
 from tests.fakes import pushing
 from tests.fakes.databases import Template
 from tests.fakes.http_provider import HttpProvider
@@ -41,97 +41,97 @@ _ALERTS = (
 )
 
 
-def _raised(house: House) -> list[str]:
-    return [request.incident for request in house.peers.requests("alerts.RaiseDeath")]
+def _raised(servers: Servers) -> list[str]:
+    return [request.incident for request in servers.peers.requests("alerts.RaiseDeath")]
 
 
-def _resolved(house: House) -> list[str]:
-    return [request.incident for request in house.peers.requests("alerts.ResolveDeath")]
+def _resolved(servers: Servers) -> list[str]:
+    return [request.incident for request in servers.peers.requests("alerts.ResolveDeath")]
 
 
-def _sent(house: House) -> dict[str, xcom_pb2.SendRequest]:
+def _sent(servers: Servers) -> dict[str, xcom_pb2.SendRequest]:
     """The retries of one message are one message."""
-    return {request.request_id: request for request in house.peers.requests("xcom.Send")}
+    return {request.request_id: request for request in servers.peers.requests("xcom.Send")}
 
 
 async def test_a_cycle_without_the_positions_is_told_once_and_its_recovery_once(
-    house: House,
+    servers: Servers,
 ) -> None:
-    stub = await house.start()
-    house.peers.told["positions.EnrichPositions"] = BROKEN
+    stub = await servers.start()
+    servers.peers.told["positions.EnrichPositions"] = BROKEN
     for _ in range(3):
-        assert (await house.run(stub)).state == pb.CYCLE_STATE_PARTIAL
-    del house.peers.told["positions.EnrichPositions"]
+        assert (await servers.run(stub)).state == pb.CYCLE_STATE_PARTIAL
+    del servers.peers.told["positions.EnrichPositions"]
     for _ in range(2):
-        assert (await house.run(stub)).state == pb.CYCLE_STATE_SUCCEEDED
-    await until(lambda: _resolved(house) == ["cycle"])
-    assert _raised(house) == ["cycle"]
-    assert "ENRICH_POSITIONS" in house.peers.requests("alerts.RaiseDeath")[0].summary
-    house.peers.told["alerts.EvaluateAlerts"] = BROKEN
-    assert (await house.run(stub)).state == pb.CYCLE_STATE_FAILED
-    await until(lambda: _raised(house) == ["cycle", "cycle"])
+        assert (await servers.run(stub)).state == pb.CYCLE_STATE_SUCCEEDED
+    await until(lambda: _resolved(servers) == ["cycle"])
+    assert _raised(servers) == ["cycle"]
+    assert "ENRICH_POSITIONS" in servers.peers.requests("alerts.RaiseDeath")[0].summary
+    servers.peers.told["alerts.EvaluateAlerts"] = BROKEN
+    assert (await servers.run(stub)).state == pb.CYCLE_STATE_FAILED
+    await until(lambda: _raised(servers) == ["cycle", "cycle"])
 
 
 async def test_a_service_down_in_two_cycles_in_a_row_is_a_death_and_in_one_is_not(
-    house: House,
+    servers: Servers,
 ) -> None:
-    stub = await house.start()
-    house.peers.told["hedges.LinkHedges"] = DOWN
-    await house.run(stub)
-    del house.peers.told["hedges.LinkHedges"]
-    await house.run(stub)
-    house.peers.told["hedges.LinkHedges"] = DOWN
-    await house.run(stub)
-    assert _raised(house) == []
-    await house.run(stub)
-    await until(lambda: _raised(house) == ["service:hedges"])
-    await house.run(stub)
-    del house.peers.told["hedges.LinkHedges"]
-    await house.run(stub)
-    await until(lambda: _resolved(house) == ["service:hedges"])
-    assert _raised(house) == ["service:hedges"]
+    stub = await servers.start()
+    servers.peers.told["hedges.LinkHedges"] = DOWN
+    await servers.run(stub)
+    del servers.peers.told["hedges.LinkHedges"]
+    await servers.run(stub)
+    servers.peers.told["hedges.LinkHedges"] = DOWN
+    await servers.run(stub)
+    assert _raised(servers) == []
+    await servers.run(stub)
+    await until(lambda: _raised(servers) == ["service:hedges"])
+    await servers.run(stub)
+    del servers.peers.told["hedges.LinkHedges"]
+    await servers.run(stub)
+    await until(lambda: _resolved(servers) == ["service:hedges"])
+    assert _raised(servers) == ["service:hedges"]
 
 
-async def test_a_refusal_is_not_a_death(house: House) -> None:
-    stub = await house.start()
-    house.peers.told["hedges.LinkHedges"] = BROKEN
+async def test_a_refusal_is_not_a_death(servers: Servers) -> None:
+    stub = await servers.start()
+    servers.peers.told["hedges.LinkHedges"] = BROKEN
     for _ in range(3):
-        await house.run(stub)
-    await house.run(stub, "NOTIFY")
-    assert _raised(house) == []
+        await servers.run(stub)
+    await servers.run(stub, "NOTIFY")
+    assert _raised(servers) == []
 
 
 async def test_when_alerts_itself_is_down_xcom_is_told_directly_once_an_incident(
-    house: House,
+    servers: Servers,
 ) -> None:
-    stub = await house.start()
-    house.peers.told |= dict.fromkeys(_ALERTS, DOWN)
+    stub = await servers.start()
+    servers.peers.told |= dict.fromkeys(_ALERTS, DOWN)
     for _ in range(3):
-        assert (await house.run(stub)).state == pb.CYCLE_STATE_FAILED
-    await until(lambda: len(_sent(house)) == 2)
-    messages = _sent(house).values()
+        assert (await servers.run(stub)).state == pb.CYCLE_STATE_FAILED
+    await until(lambda: len(_sent(servers)) == 2)
+    messages = _sent(servers).values()
     assert {message.facts["incident"] for message in messages} == {"cycle", "service:alerts"}
     assert {message.level for message in messages} == {xcom_pb2.LEVEL_HIGH}
     assert {message.facts["demo"] for message in messages} == {"true"}
     for name in _ALERTS:
-        del house.peers.told[name]
-    await house.run(stub)
-    await until(lambda: len(_sent(house)) == 4)
-    over = [message for id, message in _sent(house).items() if id.endswith("-over")]
+        del servers.peers.told[name]
+    await servers.run(stub)
+    await until(lambda: len(_sent(servers)) == 4)
+    over = [message for id, message in _sent(servers).items() if id.endswith("-over")]
     assert {message.level for message in over} == {xcom_pb2.LEVEL_LOW}
-    await house.run(stub)
-    assert len(_sent(house)) == 4
+    await servers.run(stub)
+    assert len(_sent(servers)) == 4
     # Alerts may have taken the death and not said so in time.
-    assert sorted(set(_resolved(house))) == ["cycle", "service:alerts"]
+    assert sorted(set(_resolved(servers))) == ["cycle", "service:alerts"]
 
 
 async def test_a_death_sent_to_xcom_escalates_until_its_end_which_goes_to_those_who_heard(
-    house: House, house_template: Template
+    servers: Servers, system_template: Template
 ) -> None:
     """Xcom is real: one webhook for HIGH, one contact by mail, and the owner's mail for LOW."""
     async with FakeWebhook() as hook, FakeMailServer() as mail, AsyncExitStack() as stack:
         clock = PushedClock(START)
-        databases = await stack.enter_async_context(house_template.copy())
+        databases = await stack.enter_async_context(system_template.copy())
         config = xcom_server.Config(
             listen_address="127.0.0.1:0",
             database_url=SecretStr(databases.url("xcom")),
@@ -155,11 +155,11 @@ async def test_a_death_sent_to_xcom_escalates_until_its_end_which_goes_to_those_
         await escalation.UpdateEscalationChain(
             xcom_pb2.UpdateEscalationChainRequest(escalation_chain=chain)
         )
-        stub = await house.start(xcom_address=xcom.address)
-        house.peers.told |= dict.fromkeys(_ALERTS, DOWN)
-        await house.run(stub)
+        stub = await servers.start(xcom_address=xcom.address)
+        servers.peers.told |= dict.fromkeys(_ALERTS, DOWN)
+        await servers.run(stub)
         await until(
-            lambda: house.value("select notified_by = 'XCOM' from incident where name = 'cycle'")
+            lambda: servers.value("select notified_by = 'XCOM' from incident where name = 'cycle'")
         )
         await hook.wait_for(1)
         for _ in range(20):
@@ -168,13 +168,13 @@ async def test_a_death_sent_to_xcom_escalates_until_its_end_which_goes_to_those_
             await pushing.push(clock, 10)
         assert [one.recipients for one in mail.mails] == [["jane@example.org"]]
         # The next owner ends what this one told.
-        await house.rows(
+        await servers.rows(
             "update lease set expires_time = '-infinity', owner = '', epoch = epoch + 1 returning 1"
         )
         for name in _ALERTS:
-            del house.peers.told[name]
-        stub = await house.start(xcom_address=xcom.address)
-        await house.run(stub)
+            del servers.peers.told[name]
+        stub = await servers.start(xcom_address=xcom.address)
+        await servers.run(stub)
         await hook.wait_for(2)
         await mail.wait_for(2)
         listed = await channel.stub(xcom_pb2_grpc.XComServiceStub).ListMessages(
@@ -190,59 +190,59 @@ async def test_a_death_sent_to_xcom_escalates_until_its_end_which_goes_to_those_
         assert not begin.HasField("escalation_due_time")
 
 
-async def test_a_death_whose_answer_was_lost_is_told_all_the_same(house: House) -> None:
-    stub = await house.start()
-    house.peers.told |= dict.fromkeys(_ALERTS, DOWN)
-    house.peers.told["xcom.Send"] = refuses(AlreadyExists("REQUEST_ID_REUSED", "used before"))
-    await house.run(stub)
+async def test_a_death_whose_answer_was_lost_is_told_all_the_same(servers: Servers) -> None:
+    stub = await servers.start()
+    servers.peers.told |= dict.fromkeys(_ALERTS, DOWN)
+    servers.peers.told["xcom.Send"] = refuses(AlreadyExists("REQUEST_ID_REUSED", "used before"))
+    await servers.run(stub)
     await until(
-        lambda: house.value("select notified_by = 'XCOM' from incident where name = 'cycle'")
+        lambda: servers.value("select notified_by = 'XCOM' from incident where name = 'cycle'")
     )
 
 
-async def test_what_alerts_told_ends_for_xcom_too(house: House) -> None:
-    stub = await house.start()
-    house.peers.told["alerts.EvaluateAlerts"] = BROKEN
-    await house.run(stub)
-    await until(lambda: _raised(house) == ["cycle"])
-    id = await house.value("select id from incident where name = 'cycle'")
-    del house.peers.told["alerts.EvaluateAlerts"]
-    await house.run(stub)
-    (settled,) = await until(lambda: house.peers.requests("xcom.SettleIncident"))
+async def test_what_alerts_told_ends_for_xcom_too(servers: Servers) -> None:
+    stub = await servers.start()
+    servers.peers.told["alerts.EvaluateAlerts"] = BROKEN
+    await servers.run(stub)
+    await until(lambda: _raised(servers) == ["cycle"])
+    id = await servers.value("select id from incident where name = 'cycle'")
+    del servers.peers.told["alerts.EvaluateAlerts"]
+    await servers.run(stub)
+    (settled,) = await until(lambda: servers.peers.requests("xcom.SettleIncident"))
     assert settled.incident_key == f"cyclone-{id}"
     assert settled.action == xcom_pb2.INCIDENT_ACTION_END
 
 
-async def test_a_death_nobody_could_be_told_is_told_by_the_next_owner(house: House) -> None:
-    stub = await house.start()
-    house.peers.told |= dict.fromkeys(_ALERTS, DOWN) | {"xcom.Send": DOWN}
-    await house.run(stub)
+async def test_a_death_nobody_could_be_told_is_told_by_the_next_owner(servers: Servers) -> None:
+    stub = await servers.start()
+    servers.peers.told |= dict.fromkeys(_ALERTS, DOWN) | {"xcom.Send": DOWN}
+    await servers.run(stub)
     await until(
-        lambda: house.value(
+        lambda: servers.value(
             "select count(*) = 1 from incident where open and notified_by = 'NOBODY'"
         )
     )
-    await until(lambda: _sent(house))
-    house.peers.told.clear()
-    await house.rows(
+    await until(lambda: _sent(servers))
+    servers.peers.told.clear()
+    await servers.rows(
         "update lease set expires_time = '-infinity', owner = '', epoch = epoch + 1 returning 1"
     )
-    await house.start()
+    await servers.start()
     await until(
-        lambda: house.value("select notified_by = 'ALERTS' from incident where name = 'cycle'")
+        lambda: servers.value("select notified_by = 'ALERTS' from incident where name = 'cycle'")
     )
-    assert "cycle" in _raised(house)
+    assert "cycle" in _raised(servers)
 
 
-async def test_a_cancelled_cycle_says_nothing_of_deaths(house: House) -> None:
-    stub = await house.start()
-    house.peers.told["positions.EnrichPositions"] = BROKEN
-    await house.run(stub)
-    await until(lambda: _raised(house) == ["cycle"])
-    assert await house.value("select open from incident where name = 'cycle'")
-    await house.run(stub, "NOTIFY")
-    assert await house.value("select open from incident where name = 'cycle'")
-    assert _resolved(house) == []
+async def test_a_cancelled_cycle_says_nothing_of_deaths(servers: Servers) -> None:
+    stub = await servers.start()
+    servers.peers.told["positions.EnrichPositions"] = BROKEN
+    await servers.run(stub)
+    await until(lambda: _raised(servers) == ["cycle"])
+    assert await servers.value("select open from incident where name = 'cycle'")
+    await servers.run(stub, "NOTIFY")
+    assert await servers.value("select open from incident where name = 'cycle'")
+    assert _resolved(servers) == []
 
 
 @pytest.fixture
@@ -257,27 +257,27 @@ def _url(outside: HttpProvider) -> SecretStr:
 
 
 async def test_after_a_good_cycle_the_outside_hears_its_id_the_oldest_mark_and_the_ledger_head(
-    house: House, outside: HttpProvider, clock: PushedClock
+    servers: Servers, outside: HttpProvider, clock: PushedClock
 ) -> None:
     totals = positions_pb2.Totals(oldest_mark_time=to_timestamp(START - timedelta(seconds=42)))
-    house.peers.told["positions.EnrichPositions"] = answers(
+    servers.peers.told["positions.EnrichPositions"] = answers(
         positions_pb2.EnrichPositionsResponse(totals=totals)
     )
-    cycle = await house.run(await house.start(clock, heartbeat_url=_url(outside)))
+    cycle = await servers.run(await servers.start(clock, heartbeat_url=_url(outside)))
     await until(lambda: len(outside.requests) == 1)
     expected = {"cycle_id": cycle.id, "oldest_mark_age_seconds": 42.0, "ledger_head": "ab12"}
     assert json.loads(outside.requests[0].body) == expected
 
 
 async def test_no_ping_goes_out_after_a_cycle_that_was_not_wholly_good(
-    house: House, outside: HttpProvider
+    servers: Servers, outside: HttpProvider
 ) -> None:
-    stub = await house.start(heartbeat_url=_url(outside))
-    house.peers.told["hedges.LinkHedges"] = BROKEN
-    assert (await house.run(stub)).state == pb.CYCLE_STATE_PARTIAL
-    assert (await house.run(stub, "UPDATE_PRICES")).state == pb.CYCLE_STATE_SUCCEEDED
-    del house.peers.told["hedges.LinkHedges"]
-    good = await house.run(stub)
+    stub = await servers.start(heartbeat_url=_url(outside))
+    servers.peers.told["hedges.LinkHedges"] = BROKEN
+    assert (await servers.run(stub)).state == pb.CYCLE_STATE_PARTIAL
+    assert (await servers.run(stub, "UPDATE_PRICES")).state == pb.CYCLE_STATE_SUCCEEDED
+    del servers.peers.told["hedges.LinkHedges"]
+    good = await servers.run(stub)
     await until(lambda: outside.requests)
     assert [json.loads(request.body)["cycle_id"] for request in outside.requests] == [good.id]
 
@@ -286,59 +286,61 @@ async def test_no_ping_goes_out_after_a_cycle_that_was_not_wholly_good(
     ("reason", "ping_count"), [("LIQUIDATION_PRICE_MISSING", 2), ("MARK_MISSING", 1)], ids=str
 )
 async def test_positions_not_judged_keep_the_ping_back_unless_their_venue_states_no_price(
-    house: House, outside: HttpProvider, reason: str, ping_count: int
+    servers: Servers, outside: HttpProvider, reason: str, ping_count: int
 ) -> None:
-    stub = await house.start(heartbeat_url=_url(outside))
-    house.peers.told["positions.EnrichPositions"] = answers(
+    stub = await servers.start(heartbeat_url=_url(outside))
+    servers.peers.told["positions.EnrichPositions"] = answers(
         positions_pb2.EnrichPositionsResponse(enriched_count=1, absent_count=1, reasons={reason: 1})
     )
-    assert (await house.run(stub)).state == pb.CYCLE_STATE_PARTIAL
-    del house.peers.told["positions.EnrichPositions"]
-    await house.run(stub)
+    assert (await servers.run(stub)).state == pb.CYCLE_STATE_PARTIAL
+    del servers.peers.told["positions.EnrichPositions"]
+    await servers.run(stub)
     await until(lambda: len(outside.requests) >= ping_count)
     assert len(outside.requests) == ping_count
 
 
 async def test_no_ping_goes_out_after_a_cycle_that_held_positions_and_judged_nothing(
-    house: House, outside: HttpProvider
+    servers: Servers, outside: HttpProvider
 ) -> None:
-    stub = await house.start(heartbeat_url=_url(outside))
-    house.peers.told["alerts.EvaluateAlerts"] = answers(alerts_pb2.EvaluateAlertsResponse())
-    assert (await house.run(stub)).state == pb.CYCLE_STATE_SUCCEEDED
-    house.peers.told["positions.EnrichPositions"] = answers(positions_pb2.EnrichPositionsResponse())
-    empty = await house.run(stub)
+    stub = await servers.start(heartbeat_url=_url(outside))
+    servers.peers.told["alerts.EvaluateAlerts"] = answers(alerts_pb2.EvaluateAlertsResponse())
+    assert (await servers.run(stub)).state == pb.CYCLE_STATE_SUCCEEDED
+    servers.peers.told["positions.EnrichPositions"] = answers(
+        positions_pb2.EnrichPositionsResponse()
+    )
+    empty = await servers.run(stub)
     await until(lambda: outside.requests)
     assert [json.loads(request.body)["cycle_id"] for request in outside.requests] == [empty.id]
 
 
 async def test_a_failed_ping_is_a_line_in_the_log_without_the_url(
-    house: House, outside: HttpProvider
+    servers: Servers, outside: HttpProvider
 ) -> None:
     outside.answer("POST /ping/secret", status=503, json={})
-    house.peers.told["alerts.GetSummary"] = BROKEN
-    cycle = await house.run(await house.start(heartbeat_url=_url(outside)))
-    await until(lambda: house.value("select count(*) = 1 from event where source = 'heartbeat'"))
-    message = await house.value("select message from event where source = 'heartbeat'")
+    servers.peers.told["alerts.GetSummary"] = BROKEN
+    cycle = await servers.run(await servers.start(heartbeat_url=_url(outside)))
+    await until(lambda: servers.value("select count(*) = 1 from event where source = 'heartbeat'"))
+    message = await servers.value("select message from event where source = 'heartbeat'")
     assert "503" in message
     assert "secret" not in message
     assert json.loads(outside.requests[0].body)["ledger_head"] == ""
     assert cycle.state == pb.CYCLE_STATE_SUCCEEDED
 
 
-async def test_while_nobody_can_say_the_mode_what_was_known_of_it_counts(house: House) -> None:
-    stub = await house.start()
-    assert (await house.run(stub)).demo
-    house.peers.told["positions.GetMode"] = DOWN
-    assert (await house.run(stub)).demo
-    await house.rows(
+async def test_while_nobody_can_say_the_mode_what_was_known_of_it_counts(servers: Servers) -> None:
+    stub = await servers.start()
+    assert (await servers.run(stub)).demo
+    servers.peers.told["positions.GetMode"] = DOWN
+    assert (await servers.run(stub)).demo
+    await servers.rows(
         "update lease set expires_time = '-infinity', owner = '', epoch = epoch + 1 returning 1"
     )
-    assert (await house.run(await house.start())).demo
+    assert (await servers.run(await servers.start())).demo
 
 
-async def test_death_requests_carry_cycle_and_epoch(house: House) -> None:
-    house.peers.told["alerts.EvaluateAlerts"] = BROKEN
-    cycle = await house.run(await house.start())
-    request = (await until(lambda: house.peers.requests("alerts.RaiseDeath")))[0]
+async def test_death_requests_carry_cycle_and_epoch(servers: Servers) -> None:
+    servers.peers.told["alerts.EvaluateAlerts"] = BROKEN
+    cycle = await servers.run(await servers.start())
+    request = (await until(lambda: servers.peers.requests("alerts.RaiseDeath")))[0]
     assert isinstance(request, alerts_pb2.RaiseDeathRequest)
     assert (request.cycle_id, request.epoch) == (cycle.id, cycle.epoch)

@@ -15,7 +15,7 @@ from sonic.cyclone.v1 import cyclone_pb2_grpc as rpc
 from shared.clock import PushedClock
 from shared.codec import to_timestamp
 from shared.errors import FailedPrecondition, InvalidArgument, NotFound
-from tests.contract.cyclone.conftest import START, House, until
+from tests.contract.cyclone.conftest import START, Servers, until
 from tests.fakes.http_provider import HttpProvider
 from tests.fakes.peers import answers, hangs
 
@@ -34,18 +34,18 @@ async def outside() -> AsyncIterator[HttpProvider]:
 class Drills:
     """A cyclone with its drills, and how often the outside heard of it."""
 
-    def __init__(self, house: House, outside: HttpProvider, clock: PushedClock) -> None:
-        self.house, self.outside, self.clock = house, outside, clock
+    def __init__(self, servers: Servers, outside: HttpProvider, clock: PushedClock) -> None:
+        self.servers, self.outside, self.clock = servers, outside, clock
 
     async def start(self, *, heartbeat: bool = True) -> Drills:
         url = SecretStr(f"{self.outside.url}/ping/secret") if heartbeat else None
-        self.cycles: Any = await self.house.start(self.clock, heartbeat_url=url)
+        self.cycles: Any = await self.servers.start(self.clock, heartbeat_url=url)
         return self
 
     @property
     def asked_count(self) -> int:
         """How often alerts was asked how it stands: before each ping, kept back or not."""
-        return len(self.house.peers.requests("alerts.GetSummary"))
+        return len(self.servers.peers.requests("alerts.GetSummary"))
 
     async def pings(self, minutes: int, expected: int) -> None:
         """So many cycles, one a minute, make so many pings."""
@@ -53,7 +53,7 @@ class Drills:
         for _ in range(minutes):
             self.clock.advance(60)
             asked_count = self.asked_count
-            await self.house.run(self.cycles)
+            await self.servers.run(self.cycles)
             await self._asked_more_than(asked_count)
         await until(lambda: len(self.outside.requests) - before >= expected, 30)
         assert len(self.outside.requests) - before == expected
@@ -63,9 +63,11 @@ class Drills:
 
 
 @pytest.fixture
-async def drilled(house: House, outside: HttpProvider, clock: PushedClock) -> tuple[Drills, Any]:
-    made = await Drills(house, outside, clock).start()
-    return made, house.channel.stub(rpc.DrillsServiceStub)
+async def drilled(
+    servers: Servers, outside: HttpProvider, clock: PushedClock
+) -> tuple[Drills, Any]:
+    made = await Drills(servers, outside, clock).start()
+    return made, servers.channel.stub(rpc.DrillsServiceStub)
 
 
 async def test_no_ping_goes_out_until_it_is_answered_and_everything_else_goes_on(
@@ -76,7 +78,7 @@ async def test_no_ping_goes_out_until_it_is_answered_and_everything_else_goes_on
     drill = await stub.PlanDrill(pb.PlanDrillRequest(limit=Duration(seconds=1800)))
     assert (drill.state, len(drill.code)) == (pb.DRILL_STATE_PLANNED, 8)
     await made.pings(3, 0)
-    assert len(made.house.peers.requests("alerts.EvaluateAlerts")) == 4
+    assert len(made.servers.peers.requests("alerts.EvaluateAlerts")) == 4
     with pytest.raises(InvalidArgument, match="WRONG_CODE"):
         await stub.AnswerDrill(pb.AnswerDrillRequest(code="00000000"))
     made.clock.advance(240)
@@ -110,10 +112,10 @@ async def test_it_ends_as_soon_as_anything_stands_at_high_or_may(
     made, stub = drilled
     await stub.PlanDrill(pb.PlanDrillRequest())
     await made.pings(2, 0)
-    made.house.peers.told["alerts.GetSummary"] = standing
-    await made.house.run(made.cycles)
+    made.servers.peers.told["alerts.GetSummary"] = standing
+    await made.servers.run(made.cycles)
     await until(lambda: _state_is(stub, pb.DRILL_STATE_HIGH_STANDS), 30)
-    del made.house.peers.told["alerts.GetSummary"]
+    del made.servers.peers.told["alerts.GetSummary"]
     await until(lambda: len(made.outside.requests) >= 1, 30)
 
 
@@ -138,8 +140,8 @@ async def test_a_planned_day_changes_nothing_before_and_can_be_taken_back(
 
 
 async def test_without_an_outside_there_is_no_drill(
-    house: House, outside: HttpProvider, clock: PushedClock
+    servers: Servers, outside: HttpProvider, clock: PushedClock
 ) -> None:
-    await Drills(house, outside, clock).start(heartbeat=False)
+    await Drills(servers, outside, clock).start(heartbeat=False)
     with pytest.raises(FailedPrecondition, match="NO_HEARTBEAT"):
-        await house.channel.stub(rpc.DrillsServiceStub).PlanDrill(pb.PlanDrillRequest())
+        await servers.channel.stub(rpc.DrillsServiceStub).PlanDrill(pb.PlanDrillRequest())

@@ -20,7 +20,7 @@ from services.cyclone.store.progress import Fenced, ProgressStore
 from services.cyclone.store.requests import RequestStore
 from shared.database import migrations
 from shared.database.pool import Database
-from tests.contract.cyclone.conftest import REPOSITORY, START, House
+from tests.contract.cyclone.conftest import REPOSITORY, START, Servers
 from tests.fakes.databases import Databases
 
 MINUTE = timedelta(minutes=1)
@@ -90,24 +90,24 @@ select (select jsonb_agg(to_jsonb(c)) from cycle c),
 
 
 @pytest.mark.parametrize("name", WRITES)
-async def test_a_stale_epoch_writes_nothing(name: str, stores: Stores, house: House) -> None:
+async def test_a_stale_epoch_writes_nothing(name: str, stores: Stores, servers: Servers) -> None:
     old = await stores.taken("first")
     await stores.asked()
     await stores.progress.take(old, START)
     await stores.lost(old)
     new = await stores.taken("second")
-    before = await house.rows(_EVERYTHING)
+    before = await servers.rows(_EVERYTHING)
     with pytest.raises(Fenced):
         await WRITES[name](stores.progress, old)
-    assert await house.rows(_EVERYTHING) == before
+    assert await servers.rows(_EVERYTHING) == before
     if name == "open_slot":
         await stores.progress.end(new, _ended("cycle-1"), [], [], [])
     await WRITES[name](stores.progress, new)
-    assert await house.rows(_EVERYTHING) != before
+    assert await servers.rows(_EVERYTHING) != before
 
 
 async def test_a_stale_owner_neither_forgets_nor_shifts_nor_renews(
-    stores: Stores, house: House
+    stores: Stores, servers: Servers
 ) -> None:
     old = await stores.taken("first")
     await stores.progress.note(old, [EVENT])
@@ -117,15 +117,15 @@ async def test_a_stale_owner_neither_forgets_nor_shifts_nor_renews(
         assert await lease.renew(old, "first") is None
         assert not await lease.shift(old, MINUTE)
         await stores.progress.forget(old, START + MINUTE, START + MINUTE)
-    assert await house.value("select count(*) from event") == 1
+    assert await servers.value("select count(*) from event") == 1
 
 
 async def test_drills_are_forgotten_a_year_after_the_cycles_of_their_day(
-    stores: Stores, house: House
+    stores: Stores, servers: Servers
 ) -> None:
     epoch = await stores.taken("first")
     year = timedelta(days=366)
-    connection = await asyncpg.connect(house.url)
+    connection = await asyncpg.connect(servers.url)
     for id, state, ended_time in (
         ("old", 3, START - year),
         ("young", 3, START),
@@ -138,12 +138,14 @@ async def test_drills_are_forgotten_a_year_after_the_cycles_of_their_day(
         )
     await connection.close()
     await stores.progress.forget(epoch, START, START)
-    assert await house.value("select array_agg(id order by id) from drill") == ["open", "young"]
+    assert await servers.value("select array_agg(id order by id) from drill") == ["open", "young"]
 
 
-async def test_a_write_that_waits_for_a_take_over_is_refused(stores: Stores, house: House) -> None:
+async def test_a_write_that_waits_for_a_take_over_is_refused(
+    stores: Stores, servers: Servers
+) -> None:
     old = await stores.taken("first")
-    connection = await asyncpg.connect(house.url)
+    connection = await asyncpg.connect(servers.url)
     try:
         transaction = connection.transaction()
         await transaction.start()
@@ -159,7 +161,7 @@ async def test_a_write_that_waits_for_a_take_over_is_refused(stores: Stores, hou
             await writing
     finally:
         await connection.close()
-    assert await house.value("select count(*) from event") == 0
+    assert await servers.value("select count(*) from event") == 0
 
 
 async def test_two_running_cycles_cannot_be(stores: Stores) -> None:
@@ -197,15 +199,15 @@ async def test_the_lease_lives_a_third_of_the_interval_and_ten_seconds_at_most(
 
 
 async def test_a_slot_is_not_opened_on_a_schedule_that_was_edited_meanwhile(
-    stores: Stores, house: House
+    stores: Stores, servers: Servers
 ) -> None:
     epoch = await stores.taken("first")
     async with stores.lease() as store:
         setting = await store.setting()
-    await house.rows("update setting set next_time = next_time + interval '1 hour' returning 1")
+    await servers.rows("update setting set next_time = next_time + interval '1 hour' returning 1")
     due = Due(START, 0, START + MINUTE)
     assert not await stores.progress.open_slot(epoch, setting, due, "cycle-2", ["NOTIFY"], START)
-    assert await house.value("select count(*) from cycle") == 0
+    assert await servers.value("select count(*) from cycle") == 0
 
 
 async def test_the_tables_equal_the_migrated_schema(databases: Databases) -> None:

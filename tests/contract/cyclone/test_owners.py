@@ -17,7 +17,7 @@ from sonic.cyclone.v1 import cyclone_pb2 as pb
 from sonic.positions.v1 import positions_pb2
 
 from shared.clock import PushedClock
-from tests.contract.cyclone.conftest import SERVICES, START, House, until
+from tests.contract.cyclone.conftest import SERVICES, START, Servers, until
 from tests.fakes.peers import Gate
 
 _OWNER = "select owner from lease where expires_time > clock_timestamp()"
@@ -41,13 +41,13 @@ class Replica:
 
 
 @pytest.fixture
-async def replica(house: House) -> AsyncIterator[Replica]:
+async def replica(servers: Servers) -> AsyncIterator[Replica]:
     """Holds the lease of a schedule of 5 s (so the lease lives 1.7 s), and runs requested cycles
     only.
     """
-    peers = {f"{name.upper()}_ADDRESS": house.peers.address for name in SERVICES}
+    peers = {f"{name.upper()}_ADDRESS": servers.peers.address for name in SERVICES}
     environ = os.environ | peers | {
-        "CYCLONE_DATABASE_URL": house.url,
+        "CYCLONE_DATABASE_URL": servers.url,
         "LISTEN_ADDRESS": "127.0.0.1:0",
         "SONIC_SCHEDULE": "0",
         "SONIC_CYCLE_INTERVAL_SECONDS": "5",
@@ -55,88 +55,94 @@ async def replica(house: House) -> AsyncIterator[Replica]:
     }  # fmt: skip
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", _RUN, env=environ)
     made = Replica(process)
-    await until(lambda: _owned_by(house, made.pid), seconds=20)
+    await until(lambda: _owned_by(servers, made.pid), seconds=20)
     yield made
     await made.stop()
 
 
-async def _owned_by(house: House, pid: int) -> bool:
-    return f":{pid}:" in (await house.value(_OWNER) or "")
+async def _owned_by(servers: Servers, pid: int) -> bool:
+    return f":{pid}:" in (await servers.value(_OWNER) or "")
 
 
-async def _interrupted(house: House, stub: Any) -> tuple[str, Gate]:
+async def _interrupted(servers: Servers, stub: Any) -> tuple[str, Gate]:
     """A cycle of the replica that hangs in its second step."""
-    gate = house.peers.told["positions.SyncPositions"] = Gate(positions_pb2.SyncPositionsResponse())
+    gate = servers.peers.told["positions.SyncPositions"] = Gate(
+        positions_pb2.SyncPositionsResponse()
+    )
     started = await stub.StartCycle(pb.StartCycleRequest())
     await asyncio.wait_for(gate.reached.wait(), 5)
-    await until(lambda: house.value("select state = 2 from step where name = 'SYNC_POSITIONS'"))
+    await until(lambda: servers.value("select state = 2 from step where name = 'SYNC_POSITIONS'"))
     return started.id, gate
 
 
 async def test_a_killed_owner_is_replaced_within_an_interval_and_only_the_interrupted_step_repeats(
-    house: House, replica: Replica
+    servers: Servers, replica: Replica
 ) -> None:
-    stub = await house.start()
-    id, gate = await _interrupted(house, stub)
+    stub = await servers.start()
+    id, gate = await _interrupted(servers, stub)
     killed = time.monotonic()
     replica.signal(signal.SIGKILL)
     gate.opened.set()
-    cycle = await house.ended(stub, id)
+    cycle = await servers.ended(stub, id)
     assert time.monotonic() - killed < 5
     assert cycle.state == pb.CYCLE_STATE_SUCCEEDED
     assert {step.name: step.attempt for step in cycle.steps if step.attempt != 1} == {
         "SYNC_POSITIONS": 2
     }
-    (before,) = {request.epoch for request in house.peers.requests("price.RefreshPrices")}
-    synced = [request.epoch for request in house.peers.requests("positions.SyncPositions")]
+    (before,) = {request.epoch for request in servers.peers.requests("price.RefreshPrices")}
+    synced = [request.epoch for request in servers.peers.requests("positions.SyncPositions")]
     assert synced == [before, cycle.epoch]
     assert before < cycle.epoch
-    assert {request.cycle_id for request in house.peers.requests("positions.SyncPositions")} == {id}
+    assert {request.cycle_id for request in servers.peers.requests("positions.SyncPositions")} == {
+        id
+    }
     # Alerts get the prices that the owner before had asked for.
-    assert house.peers.requests("alerts.EvaluateAlerts")[0].prices
+    assert servers.peers.requests("alerts.EvaluateAlerts")[0].prices
 
 
-async def test_a_paused_owner_is_fenced_when_it_wakes(house: House, replica: Replica) -> None:
-    stub = await house.start()
-    id, gate = await _interrupted(house, stub)
-    paused = await house.value("select epoch from lease")
+async def test_a_paused_owner_is_fenced_when_it_wakes(servers: Servers, replica: Replica) -> None:
+    stub = await servers.start()
+    id, gate = await _interrupted(servers, stub)
+    paused = await servers.value("select epoch from lease")
     replica.signal(signal.SIGSTOP)
     try:
         gate.opened.set()
-        assert (await house.ended(stub, id)).state == pb.CYCLE_STATE_SUCCEEDED
-        before = await house.rows("select * from step where cycle_id = $1 order by place", id)
-        calls = len(house.peers.calls)
+        assert (await servers.ended(stub, id)).state == pb.CYCLE_STATE_SUCCEEDED
+        before = await servers.rows("select * from step where cycle_id = $1 order by place", id)
+        calls = len(servers.peers.calls)
     finally:
         replica.signal(signal.SIGCONT)
     # What it wrote late, if anything, it wrote by now: the next cycle has come and gone.
-    assert (await house.run(stub, "NOTIFY")).epoch > paused
-    assert not await _owned_by(house, replica.pid)
-    assert await house.rows("select * from step where cycle_id = $1 order by place", id) == before
+    assert (await servers.run(stub, "NOTIFY")).epoch > paused
+    assert not await _owned_by(servers, replica.pid)
+    assert await servers.rows("select * from step where cycle_id = $1 order by place", id) == before
     late = [
         name
-        for name, request in house.peers.calls[calls:]
+        for name, request in servers.peers.calls[calls:]
         if getattr(request, "cycle_id", "") == id
     ]
     assert late == []
 
 
-async def test_an_owner_that_leaves_hands_over_at_once(house: House, replica: Replica) -> None:
-    stub = await house.start()
-    id, gate = await _interrupted(house, stub)
+async def test_an_owner_that_leaves_hands_over_at_once(servers: Servers, replica: Replica) -> None:
+    stub = await servers.start()
+    id, gate = await _interrupted(servers, stub)
     left = time.monotonic()
-    before = await house.value("select epoch from lease")
+    before = await servers.value("select epoch from lease")
     replica.signal(signal.SIGTERM)
-    await until(lambda: house.value(f"{_OWNER} and epoch > $1", before))
+    await until(lambda: servers.value(f"{_OWNER} and epoch > $1", before))
     assert time.monotonic() - left < 1.5
     gate.opened.set()
-    assert (await house.ended(stub, id)).state == pb.CYCLE_STATE_SUCCEEDED
+    assert (await servers.ended(stub, id)).state == pb.CYCLE_STATE_SUCCEEDED
 
 
 async def test_a_cycle_owned_by_another_replica_is_streamed_and_cancelled(
-    house: House, replica: Replica
+    servers: Servers, replica: Replica
 ) -> None:
-    stub = await house.start()
-    gate = house.peers.told["positions.SyncPositions"] = Gate(positions_pb2.SyncPositionsResponse())
+    stub = await servers.start()
+    gate = servers.peers.told["positions.SyncPositions"] = Gate(
+        positions_pb2.SyncPositionsResponse()
+    )
     messages: list[pb.RunCycleResponse] = []
     async for message in stub.RunCycle(pb.RunCycleRequest()):
         messages.append(message)
@@ -148,39 +154,41 @@ async def test_a_cycle_owned_by_another_replica_is_streamed_and_cancelled(
             await stub.CancelCycle(pb.CancelCycleRequest(id=message.cycle.id))
     assert messages[-1].changed_step == ""
     assert messages[-1].cycle.state == pb.CYCLE_STATE_CANCELLED
-    assert await _owned_by(house, replica.pid)
+    assert await _owned_by(servers, replica.pid)
 
 
 async def test_the_first_slot_is_now_and_the_next_one_interval_later(
-    house: House, clock: PushedClock
+    servers: Servers, clock: PushedClock
 ) -> None:
-    stub = await house.start(clock, sonic_schedule=True)
-    await until(lambda: house.value("select count(*) = 1 from cycle where state = 3"))
+    stub = await servers.start(clock, sonic_schedule=True)
+    await until(lambda: servers.value("select count(*) = 1 from cycle where state = 3"))
     cycle = (await stub.ListCycles(pb.ListCyclesRequest())).cycles[0]
     assert cycle.cause == pb.CAUSE_SCHEDULE
     assert cycle.slot_time.ToDatetime() == START.replace(tzinfo=None)
-    assert house.peers.requests("price.RefreshPrices")[0].force is False
-    assert await house.value("select next_time from setting") == START + timedelta(seconds=60)
+    assert servers.peers.requests("price.RefreshPrices")[0].force is False
+    assert await servers.value("select next_time from setting") == START + timedelta(seconds=60)
     await _until_asleep(clock)
     clock.advance(59.9)
     await asyncio.sleep(0)
-    assert await house.value("select count(*) from cycle") == 1
+    assert await servers.value("select count(*) from cycle") == 1
     clock.advance(0.1)
-    await until(lambda: house.value("select count(*) = 2 from cycle where state = 3"))
-    assert await house.value("select missed_count from setting") == 0
+    await until(lambda: servers.value("select count(*) = 2 from cycle where state = 3"))
+    assert await servers.value("select missed_count from setting") == 0
 
 
 async def test_slots_that_pass_during_a_long_cycle_are_counted_and_never_overlap(
-    house: House, clock: PushedClock
+    servers: Servers, clock: PushedClock
 ) -> None:
-    gate = house.peers.told["positions.SyncPositions"] = Gate(positions_pb2.SyncPositionsResponse())
-    stub = await house.start(clock, sonic_schedule=True)
+    gate = servers.peers.told["positions.SyncPositions"] = Gate(
+        positions_pb2.SyncPositionsResponse()
+    )
+    stub = await servers.start(clock, sonic_schedule=True)
     await asyncio.wait_for(gate.reached.wait(), 5)
     clock.advance(60 * 3 + 40)
-    assert await house.value("select count(*) from cycle") == 1
+    assert await servers.value("select count(*) from cycle") == 1
     gate.opened.set()
-    await until(lambda: house.value("select missed_count = 3 from setting"))
-    assert await house.value("select count(*) from cycle") == 1
+    await until(lambda: servers.value("select missed_count = 3 from setting"))
+    assert await servers.value("select count(*) from cycle") == 1
     schedule = await stub.GetSchedule(pb.GetScheduleRequest())
     assert schedule.next_time.ToDatetime() == START.replace(tzinfo=None) + timedelta(seconds=240)
     events = await stub.ListEvents(pb.ListEventsRequest(severity="WARNING"))
@@ -188,69 +196,71 @@ async def test_slots_that_pass_during_a_long_cycle_are_counted_and_never_overlap
 
 
 async def test_after_standing_still_the_past_is_counted_and_one_cycle_runs_now(
-    house: House, clock: PushedClock
+    servers: Servers, clock: PushedClock
 ) -> None:
-    await house.rows(
+    await servers.rows(
         "insert into setting values (1, 60, true, $1, 0, 1) returning 1",
         START - timedelta(minutes=10, seconds=40),
     )
-    await house.start(clock, sonic_schedule=True)
-    await until(lambda: house.value("select count(*) = 1 from cycle where state = 3"))
-    assert await house.value("select missed_count from setting") == 11
-    assert await house.value("select slot_time from cycle") == START
+    await servers.start(clock, sonic_schedule=True)
+    await until(lambda: servers.value("select count(*) = 1 from cycle where state = 3"))
+    assert await servers.value("select missed_count from setting") == 11
+    assert await servers.value("select slot_time from cycle") == START
 
 
 async def test_a_shorter_interval_counts_from_now_and_off_is_off(
-    house: House, clock: PushedClock
+    servers: Servers, clock: PushedClock
 ) -> None:
-    stub = await house.start(clock, sonic_schedule=True)
-    await until(lambda: house.value("select count(*) = 1 from cycle where state = 3"))
+    stub = await servers.start(clock, sonic_schedule=True)
+    await until(lambda: servers.value("select count(*) = 1 from cycle where state = 3"))
     schedule = pb.Schedule()
     schedule.interval.FromSeconds(7)
     changed = await stub.UpdateSchedule(pb.UpdateScheduleRequest(schedule=schedule))
     assert changed.next_time.ToDatetime() == START.replace(tzinfo=None) + timedelta(seconds=7)
     await _until_asleep(clock)
     clock.advance(7)
-    await until(lambda: house.value("select count(*) = 2 from cycle where state = 3"))
+    await until(lambda: servers.value("select count(*) = 2 from cycle where state = 3"))
     off = pb.UpdateScheduleRequest(
         schedule=pb.Schedule(enabled=False), update_mask={"paths": ["enabled"]}
     )
     assert not (await stub.UpdateSchedule(off)).enabled
     await _until_asleep(clock)
     clock.advance(3_600)
-    assert (await house.run(stub, "NOTIFY")).state == pb.CYCLE_STATE_SUCCEEDED
-    assert await house.value("select count(*) from cycle where cause = 1") == 2
+    assert (await servers.run(stub, "NOTIFY")).state == pb.CYCLE_STATE_SUCCEEDED
+    assert await servers.value("select count(*) from cycle where cause = 1") == 2
     on = pb.UpdateScheduleRequest(
         schedule=pb.Schedule(enabled=True), update_mask={"paths": ["enabled"]}
     )
     assert (await stub.UpdateSchedule(on)).enabled
-    await until(lambda: house.value("select count(*) = 3 from cycle where cause = 1 and state = 3"))
-    assert await house.value("select missed_count from setting") == 0
+    await until(
+        lambda: servers.value("select count(*) = 3 from cycle where cause = 1 and state = 3")
+    )
+    assert await servers.value("select missed_count from setting") == 0
 
 
 @pytest.mark.parametrize("step", [timedelta(hours=1), timedelta(hours=-1)])
 async def test_a_wall_clock_that_is_set_moves_no_slot(
-    house: House, clock: PushedClock, step: timedelta
+    servers: Servers, clock: PushedClock, step: timedelta
 ) -> None:
-    await house.start(clock, sonic_schedule=True)
-    await until(lambda: house.value("select count(*) = 1 from cycle where state = 3"))
+    await servers.start(clock, sonic_schedule=True)
+    await until(lambda: servers.value("select count(*) = 1 from cycle where state = 3"))
     await _until_asleep(clock)
     clock.set_time(clock.now() + step)
     clock.advance(60)
-    await until(lambda: house.value("select count(*) = 2 from cycle where state = 3"))
-    assert await house.value("select missed_count from setting") == 0
-    assert await house.value(
+    await until(lambda: servers.value("select count(*) = 2 from cycle where state = 3"))
+    assert await servers.value("select missed_count from setting") == 0
+    assert await servers.value(
         "select slot_time from cycle order by id desc limit 1"
     ) == START + step + timedelta(seconds=60)
 
 
 async def test_without_a_schedule_a_process_runs_requests_only(
-    house: House, clock: PushedClock
+    servers: Servers, clock: PushedClock
 ) -> None:
-    stub = await house.start(clock)
+    stub = await servers.start(clock)
     assert not (await stub.GetSchedule(pb.GetScheduleRequest())).enabled
-    await house.run(stub, "NOTIFY")
-    assert await house.value("select count(*) from cycle where cause = 1") == 0
+    await servers.run(stub, "NOTIFY")
+    assert await servers.value("select count(*) from cycle where cause = 1") == 0
 
 
 async def _until_asleep(clock: PushedClock) -> None:
@@ -259,23 +269,25 @@ async def _until_asleep(clock: PushedClock) -> None:
 
 
 async def test_a_database_that_drops_every_connection_in_a_cycle_leaves_it_whole(
-    house: House,
+    servers: Servers,
 ) -> None:
-    gate = house.peers.told["positions.SyncPositions"] = Gate(positions_pb2.SyncPositionsResponse())
-    stub = await house.start()
+    gate = servers.peers.told["positions.SyncPositions"] = Gate(
+        positions_pb2.SyncPositionsResponse()
+    )
+    stub = await servers.start()
     started = await stub.StartCycle(pb.StartCycleRequest())
     await asyncio.wait_for(gate.reached.wait(), 5)
-    dropped = await house.rows(
+    dropped = await servers.rows(
         "select pg_terminate_backend(pid) from pg_stat_activity"
         " where datname = current_database() and usename = current_user and pid <> pg_backend_pid()"
     )
     assert dropped
     gate.opened.set()
-    cycle = await house.ended(stub, started.id)
+    cycle = await servers.ended(stub, started.id)
     assert cycle.state == pb.CYCLE_STATE_SUCCEEDED
     assert (
         len(
-            await house.rows(
+            await servers.rows(
                 "select 1 from event where source = 'cycle' and message like 'SUCCEEDED%'"
             )
         )
@@ -283,5 +295,5 @@ async def test_a_database_that_drops_every_connection_in_a_cycle_leaves_it_whole
     )
     asked = time.monotonic()
     again = await stub.StartCycle(pb.StartCycleRequest(steps=["NOTIFY"]))
-    assert (await house.ended(stub, again.id)).state == pb.CYCLE_STATE_SUCCEEDED
+    assert (await servers.ended(stub, again.id)).state == pb.CYCLE_STATE_SUCCEEDED
     assert time.monotonic() - asked < 3

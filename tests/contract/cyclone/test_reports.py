@@ -18,7 +18,7 @@ from sonic.positions.v1 import positions_pb2
 
 from shared.errors import NotFound
 from tests.contract.cyclone import bad_cycle
-from tests.contract.cyclone.conftest import House, until
+from tests.contract.cyclone.conftest import Servers, until
 from tests.fakes.http_provider import HttpProvider
 from tests.fakes.peers import aborts, answers
 
@@ -84,14 +84,14 @@ async def _report(stub: Any, id: str = "latest") -> pb.Report:
     return found
 
 
-async def _bad_report(house: House, **settings: Any) -> pb.Report:
-    stub = await house.start(**settings)
-    bad_cycle.speak(house.peers)
-    house.peers.told["hedges.LinkHedges"] = BROKEN
-    house.peers.told["positions.SyncPositions"] = answers(
+async def _bad_report(servers: Servers, **settings: Any) -> pb.Report:
+    stub = await servers.start(**settings)
+    bad_cycle.speak(servers.peers)
+    servers.peers.told["hedges.LinkHedges"] = BROKEN
+    servers.peers.told["positions.SyncPositions"] = answers(
         positions_pb2.SyncPositionsResponse(refused_count=1)
     )
-    await house.run(stub)
+    await servers.run(stub)
     return await _report(stub)
 
 
@@ -99,8 +99,8 @@ def _parts(report: pb.Report) -> dict[str, pb.ReportSection]:
     return {part.name: part for part in report.sections}
 
 
-async def test_a_report_of_a_bad_cycle_asks_for_nothing_and_runs_nothing(house: House) -> None:
-    report = await _bad_report(house)
+async def test_a_report_of_a_bad_cycle_asks_for_nothing_and_runs_nothing(servers: Servers) -> None:
+    report = await _bad_report(servers)
     page = Page(report.html)
     assert page.asking == []
     # What a stranger wrote is there, as text.
@@ -112,8 +112,8 @@ async def test_a_report_of_a_bad_cycle_asks_for_nothing_and_runs_nothing(house: 
     assert "@media print" in report.html
 
 
-async def test_the_file_and_the_data_say_the_same(house: House) -> None:
-    report = await _bad_report(house)
+async def test_the_file_and_the_data_say_the_same(servers: Servers) -> None:
+    report = await _bad_report(servers)
     page = Page(report.html)
     told = json.loads(json_format.MessageToJson(report, preserving_proto_field_name=True))
     told.pop("html")
@@ -137,12 +137,12 @@ async def test_the_file_and_the_data_say_the_same(house: House) -> None:
     assert report.headline in page.text
 
 
-async def test_what_changed_comes_first_and_the_steps_have_their_times(house: House) -> None:
-    stub = await house.start()
-    await house.run(stub)
-    bad_cycle.speak(house.peers)
-    house.peers.told["hedges.LinkHedges"] = BROKEN
-    second = await house.run(stub)
+async def test_what_changed_comes_first_and_the_steps_have_their_times(servers: Servers) -> None:
+    stub = await servers.start()
+    await servers.run(stub)
+    bad_cycle.speak(servers.peers)
+    servers.peers.told["hedges.LinkHedges"] = BROKEN
+    second = await servers.run(stub)
     report = await _report(stub)
     assert report.cycle_id == second.id
     parts = _parts(report)
@@ -157,9 +157,9 @@ async def test_what_changed_comes_first_and_the_steps_have_their_times(house: Ho
     assert [row["source"] for row in parts["log"].rows].count("LINK_HEDGES") == 1
 
 
-async def test_a_hundred_thousand_positions_are_a_small_report(house: House) -> None:
-    report = await _bad_report(house)
-    asked = house.peers.requests("positions.ListPositions")[-1]
+async def test_a_hundred_thousand_positions_are_a_small_report(servers: Servers) -> None:
+    report = await _bad_report(servers)
+    asked = servers.peers.requests("positions.ListPositions")[-1]
     assert (asked.page_size, asked.order_by) == (100, "liquidation_distance_percent")
     positions = _parts(report)["positions"]
     assert (positions.total_count, positions.more) == (100_000, True)
@@ -169,21 +169,21 @@ async def test_a_hundred_thousand_positions_are_a_small_report(house: House) -> 
         alerts_pb2.LedgerEntry(sequence=n, subject="x" * 5_000, reason="RAISED", level_after=2)
         for n in range(1, 501)
     ]
-    house.peers.told["alerts.ListLedger"] = answers(
+    servers.peers.told["alerts.ListLedger"] = answers(
         alerts_pb2.ListLedgerResponse(entries=entries, next_page_token="more")
     )
-    stub = await house.start()
+    stub = await servers.start()
     long = await _report(stub, report.cycle_id)
     assert len(_parts(long)["ledger"].rows) == 100
     assert len(long.html) < 300_000
 
 
-async def test_a_service_that_does_not_answer_leaves_its_part_not_read(house: House) -> None:
-    stub = await house.start()
+async def test_a_service_that_does_not_answer_leaves_its_part_not_read(servers: Servers) -> None:
+    stub = await servers.start()
     for method in ("ListAlerts", "ListLedger", "VerifyLedger"):
-        house.peers.told[f"alerts.{method}"] = DOWN
-    house.peers.told["xcom.ListMessages"] = BROKEN
-    await house.run(stub)
+        servers.peers.told[f"alerts.{method}"] = DOWN
+    servers.peers.told["xcom.ListMessages"] = BROKEN
+    await servers.run(stub)
     report = await _report(stub)
     parts = _parts(report)
     for name in ("alerts", "ledger", "chain", "deliveries"):
@@ -197,32 +197,32 @@ async def test_a_service_that_does_not_answer_leaves_its_part_not_read(house: Ho
 
 
 async def test_a_past_cycle_keeps_how_things_stood_when_something_happened_in_it(
-    house: House,
+    servers: Servers,
 ) -> None:
-    stub = await house.start()
-    bad_cycle.speak(house.peers)
-    house.peers.told["alerts.EvaluateAlerts"] = answers(
+    stub = await servers.start()
+    bad_cycle.speak(servers.peers)
+    servers.peers.told["alerts.EvaluateAlerts"] = answers(
         alerts_pb2.EvaluateAlertsResponse(evaluated_count=4, raised_count=1)
     )
-    eventful = await house.run(stub)
-    await until(lambda: house.value("select count(*) = 1 from report"))
-    house.peers.told["alerts.EvaluateAlerts"] = answers(
+    eventful = await servers.run(stub)
+    await until(lambda: servers.value("select count(*) = 1 from report"))
+    servers.peers.told["alerts.EvaluateAlerts"] = answers(
         alerts_pb2.EvaluateAlertsResponse(evaluated_count=4)
     )
-    calls = house.peers.names().count("positions.ListPositions")
-    quiet = await house.run(stub)
-    house.peers.told["positions.ListPositions"] = answers(positions_pb2.ListPositionsResponse())
+    calls = servers.peers.names().count("positions.ListPositions")
+    quiet = await servers.run(stub)
+    servers.peers.told["positions.ListPositions"] = answers(positions_pb2.ListPositionsResponse())
     then = _parts(await _report(stub, eventful.id))
     assert then["positions"].rows[0]["asset"] == "SOL"
     assert "after the cycle's end" in then["positions"].note
     # Nothing was read of the quiet one before somebody asked.
-    assert house.peers.names().count("positions.ListPositions") == calls
+    assert servers.peers.names().count("positions.ListPositions") == calls
     assert not _parts(await _report(stub, quiet.id))["positions"].rows
-    assert await house.value("select count(*) from report") == 1
+    assert await servers.value("select count(*) from report") == 1
 
 
-async def test_nothing_is_reported_of_a_cycle_that_never_was(house: House) -> None:
-    stub = await house.start()
+async def test_nothing_is_reported_of_a_cycle_that_never_was(servers: Servers) -> None:
+    stub = await servers.start()
     with pytest.raises(NotFound, match="no cycle has ended yet"):
         await _report(stub)
     with pytest.raises(NotFound, match="no cycle 'cycle-x'"):
@@ -239,12 +239,12 @@ async def test_nothing_is_reported_of_a_cycle_that_never_was(house: House) -> No
     ],
 )
 async def test_a_light_line_is_plain_short_and_escaped(
-    house: House, body: str, kind: str, line: str
+    servers: Servers, body: str, kind: str, line: str
 ) -> None:
     async with HttpProvider() as outside:
         outside.answer("GET /line", text=body, headers={"content-type": kind})
-        stub = await house.start(report_light_url=f"{outside.url}/line")
-        await house.run(stub)
+        stub = await servers.start(report_light_url=f"{outside.url}/line")
+        await servers.run(stub)
         report = await _report(stub)
     assert report.light_line == line
     assert line in Page(report.html).text
@@ -254,9 +254,9 @@ async def test_a_light_line_is_plain_short_and_escaped(
 @pytest.mark.slow
 @pytest.mark.skipif(not CHROMIUM.exists(), reason=f"no {CHROMIUM}")
 async def test_a_browser_opens_the_file_shows_it_and_prints_it(
-    house: House, tmp_path: Path
+    servers: Servers, tmp_path: Path
 ) -> None:
-    report = await _bad_report(house)
+    report = await _bad_report(servers)
     file, printed = tmp_path / "report.html", tmp_path / "report.pdf"
     file.write_text(report.html)
     log = tmp_path / "net.json"

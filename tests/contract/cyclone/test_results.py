@@ -22,7 +22,7 @@ from shared.errors import FailedPrecondition, InvalidArgument, SonicError, Unava
 from shared.lifecycle import App
 from shared.postgres import EmbeddedPostgres
 from shared.rpc.client import Channel
-from tests.contract.cyclone.conftest import REPOSITORY, SERVICES, House, until
+from tests.contract.cyclone.conftest import REPOSITORY, SERVICES, Servers, until
 from tests.contract.xcom.processes import free_port
 from tests.fakes.databases import Template, template
 from tests.fakes.mail import FakeMailServer
@@ -46,8 +46,8 @@ class World:
         request = xcom_pb2.ListMessagesRequest(source="cyclone")
         return list((await self.stub.ListMessages(request)).messages)
 
-    def in_front(self, house: House) -> None:
-        """The peers of the house pass on to it what is asked of xcom."""
+    def in_front(self, servers: Servers) -> None:
+        """The peers of the system pass on to it what is asked of xcom."""
 
         async def send(request: Any, context: Any) -> Any:
             try:
@@ -58,7 +58,7 @@ class World:
         async def channels(request: Any, context: Any) -> Any:
             return await self.stub.ListChannels(request)
 
-        house.peers.told |= {"xcom.SendDocument": send, "xcom.ListChannels": channels}
+        servers.peers.told |= {"xcom.SendDocument": send, "xcom.ListChannels": channels}
 
 
 @pytest.fixture(scope="session")
@@ -103,9 +103,9 @@ async def _told(stub: Any, id: str) -> pb.Cycle:
 
 
 async def test_a_result_is_one_message_however_often_it_is_asked_for(
-    house: House, world: World
+    servers: Servers, world: World
 ) -> None:
-    stub = await house.start(xcom_address=world.address, public_url="https://sonic.example.org/")
+    stub = await servers.start(xcom_address=world.address, public_url="https://sonic.example.org/")
     ids = {(await _start(stub, "webhook", "Email", "webhook")).id for _ in range(3)}
     (id,) = ids
     assert (await _told(stub, id)).result_problem == ""
@@ -125,16 +125,16 @@ async def test_a_result_is_one_message_however_often_it_is_asked_for(
     assert id in file.get_content()
 
 
-async def test_a_cycle_without_recipients_tells_nobody(house: House, world: World) -> None:
-    stub = await house.start(xcom_address=world.address)
-    cycle = await house.run(stub)
+async def test_a_cycle_without_recipients_tells_nobody(servers: Servers, world: World) -> None:
+    stub = await servers.start(xcom_address=world.address)
+    cycle = await servers.run(stub)
     assert not cycle.HasField("result_time")
     assert await world.messages() == []
 
 
-async def test_an_allowed_address_hears_and_no_other(house: House, world: World) -> None:
+async def test_an_allowed_address_hears_and_no_other(servers: Servers, world: World) -> None:
     settings = {"xcom_address": world.address, "result_addresses": (ALLOWED,)}
-    stub = await house.start(**settings)
+    stub = await servers.start(**settings)
     for wrong in ("eve@example.org", "https://evil.example/hook"):
         with pytest.raises(InvalidArgument, match="ADDRESS_NOT_ALLOWED") as told:
             await _start(stub, wrong)
@@ -148,30 +148,32 @@ async def test_an_allowed_address_hears_and_no_other(house: House, world: World)
 
 
 async def test_a_channel_that_cannot_be_used_is_refused_before_a_cycle_is_asked_for(
-    house: House, world: World
+    servers: Servers, world: World
 ) -> None:
-    stub = await house.start(xcom_address=world.address)
+    stub = await servers.start(xcom_address=world.address)
     with pytest.raises(InvalidArgument, match="UNKNOWN_NAME") as unknown:
         await _start(stub, "pigeon")
     assert "deliver_to" in unknown.value.fields
     with pytest.raises(FailedPrecondition, match="CHANNEL_NOT_CONFIGURED") as missing:
         await _start(stub, "slack")
     assert "SLACK" in missing.value.fields["deliver_to"]
-    assert await house.value("select count(*) from cycle") == 0
+    assert await servers.value("select count(*) from cycle") == 0
 
 
-async def test_without_xcom_nothing_is_started_that_would_tell_nobody(house: House) -> None:
-    stub = await house.start()
-    house.peers.told["xcom.ListChannels"] = aborts(grpc.StatusCode.UNAVAILABLE)
+async def test_without_xcom_nothing_is_started_that_would_tell_nobody(servers: Servers) -> None:
+    stub = await servers.start()
+    servers.peers.told["xcom.ListChannels"] = aborts(grpc.StatusCode.UNAVAILABLE)
     with pytest.raises(Unavailable, match="PEER_UNAVAILABLE"):
         await _start(stub, "email")
-    assert await house.value("select count(*) from cycle") == 0
+    assert await servers.value("select count(*) from cycle") == 0
 
 
-async def test_a_cycle_cancelled_before_it_started_is_told_too(house: House, world: World) -> None:
+async def test_a_cycle_cancelled_before_it_started_is_told_too(
+    servers: Servers, world: World
+) -> None:
     gate = Gate(ANSWER)
-    house.peers.told["price.RefreshPrices"] = gate
-    stub = await house.start(xcom_address=world.address)
+    servers.peers.told["price.RefreshPrices"] = gate
+    stub = await servers.start(xcom_address=world.address)
     await _start(stub, request_id="first")
     await gate.reached.wait()
     id = (await _start(stub, "webhook")).id
@@ -183,8 +185,8 @@ async def test_a_cycle_cancelled_before_it_started_is_told_too(house: House, wor
 
 
 @asynccontextmanager
-async def _process(house: House) -> AsyncIterator[tuple[asyncio.subprocess.Process, Any]]:
-    """Cyclone as a process, in front of the peers of the house."""
+async def _process(servers: Servers) -> AsyncIterator[tuple[asyncio.subprocess.Process, Any]]:
+    """Cyclone as a process, in front of the peers of the system."""
     address = f"127.0.0.1:{free_port()}"
     path = os.pathsep.join((str(REPOSITORY), str(REPOSITORY / "protos" / "stubs")))
     process = await asyncio.create_subprocess_exec(
@@ -193,9 +195,9 @@ async def _process(house: House) -> AsyncIterator[tuple[asyncio.subprocess.Proce
             "PATH": os.environ["PATH"],
             "PYTHONPATH": path,
             "LISTEN_ADDRESS": address,
-            "CYCLONE_DATABASE_URL": house.url,
+            "CYCLONE_DATABASE_URL": servers.url,
             "SONIC_SCHEDULE": "0",
-            **{f"{name.upper()}_ADDRESS": house.peers.address for name in SERVICES},
+            **{f"{name.upper()}_ADDRESS": servers.peers.address for name in SERVICES},
         },
         stderr=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.DEVNULL,
@@ -225,10 +227,10 @@ async def _process(house: House) -> AsyncIterator[tuple[asyncio.subprocess.Proce
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("moment", ["asked", "ended", "accepted"])
 async def test_a_kill_at_any_moment_loses_no_result_and_doubles_none(
-    house: House, world: World, moment: str
+    servers: Servers, world: World, moment: str
 ) -> None:
-    world.in_front(house)
-    passing, reached = house.peers.told["xcom.SendDocument"], asyncio.Event()
+    world.in_front(servers)
+    passing, reached = servers.peers.told["xcom.SendDocument"], asyncio.Event()
     gate = Gate(ANSWER)
 
     async def hold(request: Any, context: Any) -> Any:
@@ -238,18 +240,18 @@ async def test_a_kill_at_any_moment_loses_no_result_and_doubles_none(
         return answer
 
     if moment == "asked":
-        house.peers.told["price.RefreshPrices"] = gate
+        servers.peers.told["price.RefreshPrices"] = gate
     else:
-        house.peers.told["xcom.SendDocument"] = hold
-    async with _process(house) as (process, stub):
+        servers.peers.told["xcom.SendDocument"] = hold
+    async with _process(servers) as (process, stub):
         id = (await _start(stub, "webhook")).id
         async with asyncio.timeout(45):
             await (gate.reached if moment == "asked" else reached).wait()
         process.kill()
         await process.wait()
-    house.peers.told["price.RefreshPrices"] = answers(ANSWER)
-    house.peers.told["xcom.SendDocument"] = passing
-    async with _process(house) as (_, stub):
+    servers.peers.told["price.RefreshPrices"] = answers(ANSWER)
+    servers.peers.told["xcom.SendDocument"] = passing
+    async with _process(servers) as (_, stub):
         # Whoever got no answer asks again.
         assert (await _start(stub, "webhook")).id == id
         assert (await _told(stub, id)).result_problem == ""

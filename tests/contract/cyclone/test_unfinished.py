@@ -10,7 +10,7 @@ from sonic.alerts.v1 import alerts_pb2
 from sonic.cyclone.v1 import cyclone_pb2 as pb
 from sonic.positions.v1 import positions_pb2
 
-from tests.contract.cyclone.conftest import House
+from tests.contract.cyclone.conftest import Servers
 from tests.fakes.peers import Behaviour, answers
 
 SUCCEEDED, PARTIAL = pb.STEP_STATE_SUCCEEDED, pb.STEP_STATE_PARTIAL
@@ -20,7 +20,7 @@ def _step(cycle: pb.Cycle, name: str) -> pb.Step:
     return next(step for step in cycle.steps if step.name == name)
 
 
-async def test_a_step_that_is_not_finished_is_called_until_it_is(house: House) -> None:
+async def test_a_step_that_is_not_finished_is_called_until_it_is(servers: Servers) -> None:
     left = {"alerts.CreateAlerts": 3, "alerts.EvaluateAlerts": 2, "alerts.ClearStaleAlerts": 1}
 
     def parts(name: str, kind: Any, **counts: int) -> Behaviour:
@@ -30,7 +30,7 @@ async def test_a_step_that_is_not_finished_is_called_until_it_is(house: House) -
 
         return behave
 
-    told = house.peers.told
+    told = servers.peers.told
     told["alerts.CreateAlerts"] = parts(
         "alerts.CreateAlerts", alerts_pb2.CreateAlertsResponse, created_count=10, alert_count=40
     )
@@ -43,7 +43,7 @@ async def test_a_step_that_is_not_finished_is_called_until_it_is(house: House) -
     told["alerts.ClearStaleAlerts"] = parts(
         "alerts.ClearStaleAlerts", alerts_pb2.ClearStaleAlertsResponse, cleared_count=1
     )
-    cycle = await house.run(await house.start())
+    cycle = await servers.run(await servers.start())
     assert cycle.state == pb.CYCLE_STATE_SUCCEEDED
     assert dict(_step(cycle, "CREATE_ALERTS").counts) == {"created": 40, "alerts": 40}
     counts = _step(cycle, "EVALUATE_ALERTS").counts
@@ -52,12 +52,12 @@ async def test_a_step_that_is_not_finished_is_called_until_it_is(house: House) -
 
 
 async def test_a_step_that_never_finishes_leaves_the_rest_to_the_next_cycle(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    servers: Servers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("services.cyclone.domain.bounds.MOST_CALLS", 3)
     made = alerts_pb2.CreateAlertsResponse(created_count=1, unfinished=True)
-    house.peers.told["alerts.CreateAlerts"] = answers(made)
-    cycle = await house.run(await house.start())
+    servers.peers.told["alerts.CreateAlerts"] = answers(made)
+    cycle = await servers.run(await servers.start())
     create = _step(cycle, "CREATE_ALERTS")
     assert (create.state, create.reason, dict(create.counts)["created"]) == (
         PARTIAL,
@@ -67,7 +67,7 @@ async def test_a_step_that_never_finishes_leaves_the_rest_to_the_next_cycle(
     assert _step(cycle, "EVALUATE_ALERTS").state == SUCCEEDED
 
 
-async def test_steps_of_many_positions_are_given_longer(house: House) -> None:
+async def test_steps_of_many_positions_are_given_longer(servers: Servers) -> None:
     bounds_seconds: dict[str, float] = {}
 
     def noting(name: str, message: Message) -> Behaviour:
@@ -78,13 +78,13 @@ async def test_steps_of_many_positions_are_given_longer(house: House) -> None:
         return behave
 
     synced = positions_pb2.SyncPositionsResponse(active_count=1_000_000, stale_count=20_000)
-    house.peers.told["positions.SyncPositions"] = answers(synced)
+    servers.peers.told["positions.SyncPositions"] = answers(synced)
     told = {
         "positions.EnrichPositions": positions_pb2.EnrichPositionsResponse(),
         "alerts.CreateAlerts": alerts_pb2.CreateAlertsResponse(),
     }
     for name, message in told.items():
-        house.peers.told[name] = noting(name, message)
-    await house.run(await house.start())
+        servers.peers.told[name] = noting(name, message)
+    await servers.run(await servers.start())
     assert all(30 < seconds < 60 for seconds in bounds_seconds.values()), bounds_seconds
     assert bounds_seconds.keys() == told.keys()

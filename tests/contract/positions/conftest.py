@@ -57,7 +57,7 @@ class PricePeer(price_pb2_grpc.PriceServiceServicer):
         return price_pb2.ListPricesResponse(prices=self._prices.values())
 
 
-class House:
+class Servers:
     """One positions server and typed stubs to it."""
 
     def __init__(
@@ -111,11 +111,11 @@ async def price(clock: PushedClock) -> AsyncIterator[PricePeer]:
 
 
 @pytest.fixture
-async def open_house(databases: Databases, clock: PushedClock, price: PricePeer):
-    """Starts positions servers on this test's database: `await open_house(sonic_live=True)`."""
+async def open_system(databases: Databases, clock: PushedClock, price: PricePeer):
+    """Starts positions servers on this test's database: `await open_system(sonic_live=True)`."""
     async with AsyncExitStack() as stack:
 
-        async def start(**settings: object) -> House:
+        async def start(**settings: object) -> Servers:
             config = Config.model_validate(
                 {
                     "listen_address": "127.0.0.1:0",
@@ -131,15 +131,15 @@ async def open_house(databases: Databases, clock: PushedClock, price: PricePeer)
             app = await stack.enter_async_context(build(config, clock))
             channel = Channel(app.address, max_message_bytes=_FILE_BYTES)
             await stack.enter_async_context(App("channel", [channel]))
-            return House(channel, clock, price, databases)
+            return Servers(channel, clock, price, databases)
 
         yield start
 
 
 @pytest.fixture
-async def house(open_house) -> House:
+async def servers(open_system) -> Servers:
     """One server in mode DEMO with no wallet and no price."""
-    return await open_house()
+    return await open_system()
 
 
 @pytest.fixture

@@ -72,15 +72,15 @@ async def outside() -> AsyncIterator[Outside]:
 
 
 @pytest.fixture
-async def live(open_house, outside: Outside):
-    house = await open_house(
+async def live(open_system, outside: Outside):
+    servers = await open_system(
         jupiter_api_base=outside.jupiter.url,
         jupiter_api_version="v1",
         dydx_indexer_url=outside.dydx.url,
         hyperliquid_url=outside.hyperliquid.url,
     )
     for asset, price in (("BTC", 97400.0), ("ETH", 3380.0), ("SOL", 182.0)):
-        house.price.set(asset, price)
+        servers.price.set(asset, price)
     chains = {
         "sol": (pb.CHAIN_SOLANA, SOLANA),
         "dydx": (pb.CHAIN_DYDX, DYDX),
@@ -88,23 +88,23 @@ async def live(open_house, outside: Outside):
     }
     for name, (chain, address) in chains.items():
         fresh = pb.Wallet(name=name, chain=chain, public_address=address)
-        await house.wallets.CreateWallet(pb.CreateWalletRequest(wallet=fresh))
-    return house
+        await servers.wallets.CreateWallet(pb.CreateWalletRequest(wallet=fresh))
+    return servers
 
 
-async def sync(house) -> dict[str, pb.WalletSync]:
-    house.clock.advance(60)
+async def sync(servers) -> dict[str, pb.WalletSync]:
+    servers.clock.advance(60)
     for asset, price in (("BTC", 97400.0), ("ETH", 3380.0), ("SOL", 182.0)):
-        house.price.set(asset, price)
+        servers.price.set(asset, price)
     return {
         one.wallet: one
-        for one in (await house.positions.SyncPositions(pb.SyncPositionsRequest())).wallets
+        for one in (await servers.positions.SyncPositions(pb.SyncPositionsRequest())).wallets
     }
 
 
-async def held(house, **wanted: object) -> dict[str, pb.Position]:
+async def held(servers, **wanted: object) -> dict[str, pb.Position]:
     request = pb.ListPositionsRequest(page_size=100, **wanted)
-    return {one.id: one for one in (await house.positions.ListPositions(request)).positions}
+    return {one.id: one for one in (await servers.positions.ListPositions(request)).positions}
 
 
 def figures(position: pb.Position) -> dict[str, object]:

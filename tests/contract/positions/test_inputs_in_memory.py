@@ -21,21 +21,23 @@ _MORE = (
 )
 
 
-async def enrich(house, cycle: str) -> pb.EnrichPositionsResponse:
-    return await house.positions.EnrichPositions(pb.EnrichPositionsRequest(cycle_id=cycle, epoch=1))
+async def enrich(servers, cycle: str) -> pb.EnrichPositionsResponse:
+    return await servers.positions.EnrichPositions(
+        pb.EnrichPositionsRequest(cycle_id=cycle, epoch=1)
+    )
 
 
-async def sizes(house) -> list[float]:
-    stream = house.columns.ReadColumns(pb.ReadColumnsRequest(columns=["size_usd"]))
+async def sizes(servers) -> list[float]:
+    stream = servers.columns.ReadColumns(pb.ReadColumnsRequest(columns=["size_usd"]))
     return [size async for part in stream for size in columns.decode(part)["size_usd"].tolist()]
 
 
 @pytest.fixture
-async def three(house):
+async def three(servers):
     for number in range(3):
-        await house.create(id=f"p{number}", size_usd=1000.0 + number)
-    await enrich(house, "c0")
-    return house
+        await servers.create(id=f"p{number}", size_usd=1000.0 + number)
+    await enrich(servers, "c0")
+    return servers
 
 
 @pytest.fixture
@@ -92,17 +94,17 @@ async def test_what_was_rolled_back_is_in_no_pass(three, connection) -> None:
     assert await sizes(three) == [1000.0, 1001.0, 1002.0]
 
 
-async def test_two_processes_take_turns_and_neither_misses_the_others_changes(open_house) -> None:
-    first = await open_house()
+async def test_two_processes_take_turns_and_neither_misses_the_others_changes(open_system) -> None:
+    first = await open_system()
     await first.create(id="p", size_usd=1000.0)
-    second = await open_house()
+    second = await open_system()
     for turn in range(1, 4):
-        for house, other in ((first, second), (second, first)):
-            size = float(turn * 10 + (house is first))
-            await house.positions.UpdatePosition(
+        for servers, other in ((first, second), (second, first)):
+            size = float(turn * 10 + (servers is first))
+            await servers.positions.UpdatePosition(
                 pb.UpdatePositionRequest(position=pb.Position(id="p", size_usd=size))
             )
-            await enrich(other, f"c{turn}{house is first}")
+            await enrich(other, f"c{turn}{servers is first}")
             assert await sizes(first) == await sizes(second) == [size]
 
 

@@ -1,4 +1,4 @@
-"""Lists: filters, orders with the absent last, pages that stay steady while the house changes."""
+"""Lists: filters, orders with the absent last, pages that stay steady while the system changes."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ from shared import columns
 from shared.errors import Conflict, InvalidArgument, NotFound
 
 
-async def listed(house, **filters) -> list[pb.Position]:
-    return list((await house.positions.ListPositions(pb.ListPositionsRequest(**filters))).positions)
+async def listed(servers, **filters) -> list[pb.Position]:
+    return list(
+        (await servers.positions.ListPositions(pb.ListPositionsRequest(**filters))).positions
+    )
 
 
-async def walk(house, **filters) -> list[str]:
+async def walk(servers, **filters) -> list[str]:
     ids, token = [], ""
     while True:
-        page = await house.positions.ListPositions(
+        page = await servers.positions.ListPositions(
             pb.ListPositionsRequest(page_token=token, **filters)
         )
         ids += [one.id for one in page.positions]
@@ -26,15 +28,15 @@ async def walk(house, **filters) -> list[str]:
 
 
 @pytest.fixture
-async def full(house):
+async def full(servers):
     for number, mark in enumerate((90.0, 60.0, None, 75.0, 99.0)):
-        await house.create(
+        await servers.create(
             id=f"p{number}",
             mark_price_usd=mark,
             asset="ETH" if number == 1 else "BTC",
             size_usd=100.0 + number,
         )
-    return house
+    return servers
 
 
 @pytest.mark.parametrize(
@@ -56,15 +58,15 @@ async def test_each_order_is_kept_over_pages_with_the_absent_last(full, order_by
 
 
 @pytest.mark.parametrize("order_by", ["heat_index", "heat_index desc"])
-async def test_many_that_share_a_place_are_each_listed_once(house, order_by: str) -> None:
+async def test_many_that_share_a_place_are_each_listed_once(servers, order_by: str) -> None:
     for number in range(14):
         mark, asset = 99.0 if number % 7 else 70.0 + number, "BTC" if number else "ETH"
-        await house.create(id=f"p{number:02}", mark_price_usd=mark, asset=asset)
-    at_once = [one.id for one in await listed(house, order_by=order_by)]
+        await servers.create(id=f"p{number:02}", mark_price_usd=mark, asset=asset)
+    at_once = [one.id for one in await listed(servers, order_by=order_by)]
     assert sorted(at_once) == [f"p{number:02}" for number in range(14)]
-    assert await walk(house, order_by=order_by, page_size=1) == at_once
+    assert await walk(servers, order_by=order_by, page_size=1) == at_once
     only = [one for one in at_once if one != "p00"]
-    assert await walk(house, order_by=order_by, page_size=2, asset="BTC") == only
+    assert await walk(servers, order_by=order_by, page_size=2, asset="BTC") == only
 
 
 async def test_filters_choose(full) -> None:
@@ -104,38 +106,38 @@ async def test_a_token_of_another_question_is_refused(full) -> None:
         assert refused.value.reason == reason
 
 
-async def test_snapshots_are_recorded_once_a_cycle_and_listed_newest_first(house, stamp) -> None:
-    await house.create()
-    first = await house.portfolio.RecordSnapshot(pb.RecordSnapshotRequest(cycle_id="c1", epoch=1))
+async def test_snapshots_are_recorded_once_a_cycle_and_listed_newest_first(servers, stamp) -> None:
+    await servers.create()
+    first = await servers.portfolio.RecordSnapshot(pb.RecordSnapshotRequest(cycle_id="c1", epoch=1))
     assert first.totals.total_size_usd == 1000.0 and first.totals.avg_travel_percent == -50.0
-    await house.create()
+    await servers.create()
     assert (
-        await house.portfolio.RecordSnapshot(pb.RecordSnapshotRequest(cycle_id="c1", epoch=1))
+        await servers.portfolio.RecordSnapshot(pb.RecordSnapshotRequest(cycle_id="c1", epoch=1))
         == first
     )
-    await house.portfolio.RecordSnapshot(pb.RecordSnapshotRequest(cycle_id="c2", epoch=2))
+    await servers.portfolio.RecordSnapshot(pb.RecordSnapshotRequest(cycle_id="c2", epoch=2))
     with pytest.raises(Conflict) as stale:
-        await house.portfolio.RecordSnapshot(pb.RecordSnapshotRequest(cycle_id="c3", epoch=1))
+        await servers.portfolio.RecordSnapshot(pb.RecordSnapshotRequest(cycle_id="c3", epoch=1))
     assert stale.value.reason == "STALE_EPOCH"
     for _ in range(2):
-        house.clock.advance(60)
-        await house.portfolio.RecordSnapshot(pb.RecordSnapshotRequest())
-    page = await house.portfolio.ListSnapshots(pb.ListSnapshotsRequest(page_size=3))
-    rest = await house.portfolio.ListSnapshots(
+        servers.clock.advance(60)
+        await servers.portfolio.RecordSnapshot(pb.RecordSnapshotRequest())
+    page = await servers.portfolio.ListSnapshots(pb.ListSnapshotsRequest(page_size=3))
+    rest = await servers.portfolio.ListSnapshots(
         pb.ListSnapshotsRequest(page_size=3, page_token=page.next_page_token)
     )
     times = [one.snapshot_time.seconds for one in [*page.snapshots, *rest.snapshots]]
     assert times == sorted(times, reverse=True) and rest.snapshots[0] == first
-    recent = pb.ListSnapshotsRequest(start_time=stamp(house.clock.now()))
-    assert len((await house.portfolio.ListSnapshots(recent)).snapshots) == 1
+    recent = pb.ListSnapshotsRequest(start_time=stamp(servers.clock.now()))
+    assert len((await servers.portfolio.ListSnapshots(recent)).snapshots) == 1
     with pytest.raises(InvalidArgument, match="NOT_CONFIRMED"):
-        await house.portfolio.ClearData(pb.ClearDataRequest())
+        await servers.portfolio.ClearData(pb.ClearDataRequest())
     assert (
-        await house.portfolio.ClearData(pb.ClearDataRequest(confirm="clear"))
+        await servers.portfolio.ClearData(pb.ClearDataRequest(confirm="clear"))
     ).deleted_count == 4
 
 
-async def test_an_import_reports_bad_rows_and_keeps_good_ones(house) -> None:
+async def test_an_import_reports_bad_rows_and_keeps_good_ones(servers) -> None:
     text = "asset,side,entry_price_usd,size_usd,collateral_usd,wallet\n"
     text += "BTC,long,100,1000,100,\nETH,long,-1,1,1,\n"
     request = pb.ImportPositionsRequest(
@@ -145,38 +147,42 @@ async def test_an_import_reports_bad_rows_and_keeps_good_ones(house) -> None:
         format=pb.FILE_FORMAT_CSV, content=text.encode(), wallet="9f3c" * 16
     )
     with pytest.raises(InvalidArgument, match="PRIVATE_KEY_REFUSED: wallet"):
-        await house.positions.ImportPositions(stolen)
+        await servers.positions.ImportPositions(stolen)
     request.dry_run = True
-    tried = await house.positions.ImportPositions(request)
+    tried = await servers.positions.ImportPositions(request)
     assert (tried.created_count, tried.refused_count) == (1, 1) and tried.refusals[0].line == 3
-    assert not await listed(house)
+    assert not await listed(servers)
     request.dry_run = False
-    assert (await house.positions.ImportPositions(request)).created_count == 1
-    (kept,) = await listed(house, wallet="paper")
+    assert (await servers.positions.ImportPositions(request)).created_count == 1
+    (kept,) = await listed(servers, wallet="paper")
     assert kept.venue == "manual" and kept.leverage_ratio == 10.0
     with pytest.raises(InvalidArgument, match="BAD_FILE"):
-        await house.positions.ImportPositions(
+        await servers.positions.ImportPositions(
             pb.ImportPositionsRequest(format=pb.FILE_FORMAT_JSON, content=b"not json")
         )
 
 
-async def test_a_wallet_or_venue_that_is_not_there_is_said_and_no_empty_list(house) -> None:
-    await house.create(id="a", wallet="cold")
+async def test_a_wallet_or_venue_that_is_not_there_is_said_and_no_empty_list(servers) -> None:
+    await servers.create(id="a", wallet="cold")
     with pytest.raises(NotFound, match="WALLET_NOT_FOUND"):
-        await house.positions.ListPositions(pb.ListPositionsRequest(wallet="cool"))
+        await servers.positions.ListPositions(pb.ListPositionsRequest(wallet="cool"))
     with pytest.raises(NotFound, match="WALLET_NOT_FOUND"):
-        await house.files.ExportPositions(
+        await servers.files.ExportPositions(
             pb.ExportPositionsRequest(wallet="cool", format=pb.FILE_FORMAT_CSV)
         )
     with pytest.raises(NotFound, match="WALLET_NOT_FOUND"):
-        await anext(aiter(house.positions.WatchPositions(pb.WatchPositionsRequest(wallet="cool"))))
+        await anext(
+            aiter(servers.positions.WatchPositions(pb.WatchPositionsRequest(wallet="cool")))
+        )
     with pytest.raises(InvalidArgument, match="UNKNOWN_NAME"):
-        await house.positions.ListPositions(pb.ListPositionsRequest(venue="pigeon"))
-    held = await house.positions.ListPositions(
+        await servers.positions.ListPositions(pb.ListPositionsRequest(venue="pigeon"))
+    held = await servers.positions.ListPositions(
         pb.ListPositionsRequest(wallet="cold", venue="Manual")
     )
     assert [one.id for one in held.positions] == ["a"]
-    none = await house.positions.ListPositions(pb.ListPositionsRequest(wallet="cold", asset="SOL"))
+    none = await servers.positions.ListPositions(
+        pb.ListPositionsRequest(wallet="cold", asset="SOL")
+    )
     assert not none.positions
 
 

@@ -13,7 +13,7 @@ _ROWS = 100_000
 
 @pytest.mark.slow
 @pytest.mark.timeout(120)
-async def test_a_hundred_thousand_positions_are_imported_enriched_and_read(house) -> None:
+async def test_a_hundred_thousand_positions_are_imported_enriched_and_read(servers) -> None:
     draw = np.random.default_rng(1)
     entries = draw.uniform(10, 100, _ROWS).round(4)
     sides = np.where(draw.random(_ROWS) < 0.5, 1, -1)
@@ -25,12 +25,12 @@ async def test_a_hundred_thousand_positions_are_imported_enriched_and_read(house
         f"{entry},{entry * (1 - side * 0.2)},{entry * (1 - side * 0.1)},1000,100"
         for row, (entry, side) in enumerate(zip(entries.tolist(), sides.tolist(), strict=True))
     ]
-    taken = await house.positions.ImportPositions(
+    taken = await servers.positions.ImportPositions(
         pb.ImportPositionsRequest(format=pb.FILE_FORMAT_CSV, content="\n".join(lines).encode()),
         timeout=60,
     )
     assert (taken.created_count, taken.refused_count) == (_ROWS, 0)
-    done = await house.positions.EnrichPositions(
+    done = await servers.positions.EnrichPositions(
         pb.EnrichPositionsRequest(cycle_id="c1", epoch=1), timeout=60
     )
     assert (done.enriched_count, done.absent_count) == (_ROWS, 0)
@@ -38,7 +38,7 @@ async def test_a_hundred_thousand_positions_are_imported_enriched_and_read(house
     assert done.totals.total_size_usd == 1000.0 * _ROWS
     parts = [
         part
-        async for part in house.columns.ReadColumns(
+        async for part in servers.columns.ReadColumns(
             pb.ReadColumnsRequest(columns=["travel_percent", "side_sign"])
         )
     ]
@@ -47,7 +47,7 @@ async def test_a_hundred_thousand_positions_are_imported_enriched_and_read(house
     assert np.allclose(np.concatenate([part["travel_percent"] for part in decoded]), -50.0)
     assert (np.concatenate([part["side_sign"] for part in decoded]) == sides).all()
     assert (np.diff(np.concatenate([part["position_key"] for part in decoded])) > 0).all()
-    again = await house.positions.ImportPositions(
+    again = await servers.positions.ImportPositions(
         pb.ImportPositionsRequest(
             format=pb.FILE_FORMAT_JSON,
             content=json.dumps(

@@ -11,19 +11,19 @@ from sonic.positions.v1 import positions_pb2 as pb
 from shared.errors import FailedPrecondition, InvalidArgument, NotFound
 
 
-async def mark(house, price_usd: float, *, seconds: float = 60) -> None:
+async def mark(servers, price_usd: float, *, seconds: float = 60) -> None:
     """The one position goes to a price; a snapshot is taken a minute later."""
-    house.clock.advance(seconds)
+    servers.clock.advance(seconds)
     changed = pb.Position(id="one", mark_price_usd=price_usd)
-    await house.positions.UpdatePosition(pb.UpdatePositionRequest(position=changed))
-    await house.portfolio.RecordSnapshot(pb.RecordSnapshotRequest())
+    await servers.positions.UpdatePosition(pb.UpdatePositionRequest(position=changed))
+    await servers.portfolio.RecordSnapshot(pb.RecordSnapshotRequest())
 
 
 @pytest.fixture
-async def held(house):
+async def held(servers):
     """One position worth 100 at 100 that gains 10 USD with each USD of price."""
-    await house.create(id="one", mark_price_usd=100.0)
-    return house
+    await servers.create(id="one", mark_price_usd=100.0)
+    return servers
 
 
 async def test_a_session_is_judged_by_value_and_keeps_its_figures_when_it_has_ended(held) -> None:
@@ -162,21 +162,21 @@ async def test_an_entry_by_hand_is_a_snapshot_that_can_be_taken_back(held, stamp
         ({"total_size_usd": 5}, "total_value_usd"),
     ],
 )
-async def test_an_entry_that_is_no_number_is_refused(house, fields, reason) -> None:
+async def test_an_entry_that_is_no_number_is_refused(servers, fields, reason) -> None:
     entry = pb.Snapshot(totals=pb.Totals(**fields))
     with pytest.raises(InvalidArgument) as refused:
-        await house.portfolio.CreateSnapshot(pb.CreateSnapshotRequest(snapshot=entry))
+        await servers.portfolio.CreateSnapshot(pb.CreateSnapshotRequest(snapshot=entry))
     assert reason in f"{refused.value.reason} {refused.value.fields}"
 
 
-async def test_an_entry_that_is_zero_by_its_own_word_is_taken(house) -> None:
+async def test_an_entry_that_is_zero_by_its_own_word_is_taken(servers) -> None:
     entry = pb.Snapshot(totals=pb.Totals(total_value_usd=0))
-    made = await house.portfolio.CreateSnapshot(pb.CreateSnapshotRequest(snapshot=entry))
+    made = await servers.portfolio.CreateSnapshot(pb.CreateSnapshotRequest(snapshot=entry))
     assert made.totals.HasField("total_value_usd")
 
 
-async def test_an_entry_of_tomorrow_is_refused(house, stamp) -> None:
-    tomorrow = stamp(house.clock.now() + timedelta(days=1))
+async def test_an_entry_of_tomorrow_is_refused(servers, stamp) -> None:
+    tomorrow = stamp(servers.clock.now() + timedelta(days=1))
     entry = pb.Snapshot(snapshot_time=tomorrow, totals=pb.Totals(total_value_usd=1))
     with pytest.raises(InvalidArgument, match="future"):
-        await house.portfolio.CreateSnapshot(pb.CreateSnapshotRequest(snapshot=entry))
+        await servers.portfolio.CreateSnapshot(pb.CreateSnapshotRequest(snapshot=entry))

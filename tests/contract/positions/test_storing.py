@@ -51,7 +51,7 @@ def answer(*ids: str, **changes: object) -> Answer:
 
 @pytest.fixture
 async def begin(databases) -> AsyncIterator:
-    """Transactions of a house with the wallets a, b and c."""
+    """Transactions of a system with the wallets a, b and c."""
     database = Database(databases.url("positions"))
     begin = database.open(Store)
     async with begin() as store:

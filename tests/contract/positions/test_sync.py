@@ -30,18 +30,18 @@ async def jupiter() -> AsyncIterator[HttpProvider]:
 
 
 @pytest.fixture
-async def live(open_house, jupiter: HttpProvider):
-    """A house with one real wallet, whose venue has not been told what to answer."""
-    house = await open_house(jupiter_api_base=jupiter.url, jupiter_api_version="v1")
+async def live(open_system, jupiter: HttpProvider):
+    """A system with one real wallet, whose venue has not been told what to answer."""
+    servers = await open_system(jupiter_api_base=jupiter.url, jupiter_api_version="v1")
     for asset, price in (("BTC", 97400.0), ("ETH", 3380.0), ("SOL", 182.0)):
-        house.price.set(asset, price)
-    await wallet(house, "main", ADDRESS)
-    return house
+        servers.price.set(asset, price)
+    await wallet(servers, "main", ADDRESS)
+    return servers
 
 
-async def wallet(house, name: str, address: str) -> None:
+async def wallet(servers, name: str, address: str) -> None:
     fresh = pb.Wallet(name=name, chain=pb.CHAIN_SOLANA, public_address=address)
-    await house.wallets.CreateWallet(pb.CreateWalletRequest(wallet=fresh))
+    await servers.wallets.CreateWallet(pb.CreateWalletRequest(wallet=fresh))
 
 
 def tell(jupiter: HttpProvider, rows, *, address: str = ADDRESS, count: int | None = None) -> None:
@@ -49,13 +49,13 @@ def tell(jupiter: HttpProvider, rows, *, address: str = ADDRESS, count: int | No
     jupiter.answer("GET /v1/positions", json=body, where={"walletAddress": address})
 
 
-async def sync(house, cycle_id: str = "", epoch: int = 1, wallets=()):
+async def sync(servers, cycle_id: str = "", epoch: int = 1, wallets=()):
     request = pb.SyncPositionsRequest(cycle_id=cycle_id, epoch=epoch, wallets=wallets)
-    return await house.positions.SyncPositions(request)
+    return await servers.positions.SyncPositions(request)
 
 
-async def position(house, id: str = FIRST) -> pb.Position:
-    return await house.positions.GetPosition(pb.GetPositionRequest(id=id))
+async def position(servers, id: str = FIRST) -> pb.Position:
+    return await servers.positions.GetPosition(pb.GetPositionRequest(id=id))
 
 
 async def test_a_complete_answer_opens_positions_and_they_are_judged(live, jupiter) -> None:
@@ -216,8 +216,8 @@ async def test_a_wallet_that_is_not_there_cannot_be_synced(live) -> None:
         await sync(live, wallets=["nobody"])
 
 
-async def test_a_wallet_whose_venue_is_turned_off_fails_by_name(open_house, jupiter) -> None:
-    live = await open_house(
+async def test_a_wallet_whose_venue_is_turned_off_fails_by_name(open_system, jupiter) -> None:
+    live = await open_system(
         jupiter_api_base=jupiter.url, jupiter_api_version="v1", hyperliquid_url=""
     )
     await wallet(live, "main", ADDRESS)
@@ -235,19 +235,19 @@ async def test_a_wallet_whose_venue_is_turned_off_fails_by_name(open_house, jupi
     )
 
 
-async def test_the_simulation_lives_until_a_real_wallet_comes(open_house, jupiter) -> None:
-    house = await open_house(jupiter_api_base=jupiter.url, jupiter_api_version="v1")
+async def test_the_simulation_lives_until_a_real_wallet_comes(open_system, jupiter) -> None:
+    servers = await open_system(jupiter_api_base=jupiter.url, jupiter_api_version="v1")
     for asset, price in (("BTC", 97400.0), ("ETH", 3380.0), ("SOL", 182.0)):
-        house.price.set(asset, price)
-    assert (await house.positions.GetMode(pb.GetModeRequest())).mode == pb.MODE_DEMO
-    synced = await sync(house, "c1")
+        servers.price.set(asset, price)
+    assert (await servers.positions.GetMode(pb.GetModeRequest())).mode == pb.MODE_DEMO
+    synced = await sync(servers, "c1")
     assert synced.mode == pb.MODE_DEMO and synced.active_count == 7
-    listed = (await house.positions.ListPositions(pb.ListPositionsRequest())).positions
+    listed = (await servers.positions.ListPositions(pb.ListPositionsRequest())).positions
     assert {one.wallet for one in listed} == {"demo-main", "demo-hedge"}
     assert all(pb.FLAG_DEMO in one.flags and one.HasField("heat_index") for one in listed)
     entries = {one.id: one.entry_price_usd for one in listed}
-    house.price.set("BTC", 90000.0)
-    again = await open_house(jupiter_api_base=jupiter.url, jupiter_api_version="v1")
+    servers.price.set("BTC", 90000.0)
+    again = await open_system(jupiter_api_base=jupiter.url, jupiter_api_version="v1")
     await sync(again)
     listed = (await again.positions.ListPositions(pb.ListPositionsRequest())).positions
     assert {one.id: one.entry_price_usd for one in listed} == entries, "a restart continues it"
@@ -260,20 +260,20 @@ async def test_the_simulation_lives_until_a_real_wallet_comes(open_house, jupite
     assert not (await again.wallets.GetWallet(pb.GetWalletRequest(name="demo-main"))).active
 
 
-async def test_the_simulation_keeps_its_last_marks_while_prices_are_away(open_house) -> None:
-    house = await open_house()
+async def test_the_simulation_keeps_its_last_marks_while_prices_are_away(open_system) -> None:
+    servers = await open_system()
     for asset, price in (("BTC", 97400.0), ("ETH", 3380.0), ("SOL", 182.0)):
-        house.price.set(asset, price)
-    await sync(house, "c1")
-    before = (await house.positions.ListPositions(pb.ListPositionsRequest())).positions[0]
-    house.price.down = True
-    synced = await sync(house, "c2")
+        servers.price.set(asset, price)
+    await sync(servers, "c1")
+    before = (await servers.positions.ListPositions(pb.ListPositionsRequest())).positions[0]
+    servers.price.down = True
+    synced = await sync(servers, "c2")
     assert synced.failed_count == 2 and synced.wallets[0].reason == "PRICES_UNAVAILABLE"
-    after = (await house.positions.ListPositions(pb.ListPositionsRequest())).positions[0]
+    after = (await servers.positions.ListPositions(pb.ListPositionsRequest())).positions[0]
     assert after.mark_price_usd == before.mark_price_usd and pb.FLAG_MARK_STALE in after.flags
 
 
-async def test_a_house_that_is_told_to_be_live_shows_no_simulation(open_house) -> None:
-    house = await open_house(sonic_live=True)
-    synced = await sync(house)
+async def test_a_system_that_is_told_to_be_live_shows_no_simulation(open_system) -> None:
+    servers = await open_system(sonic_live=True)
+    synced = await sync(servers)
     assert synced.mode == pb.MODE_LIVE and not synced.wallets and synced.active_count == 0

@@ -31,60 +31,60 @@ def past(asset: str, up: np.ndarray, down: np.ndarray, version: int = 7) -> pric
     )
 
 
-async def learned(house, position_id: str, model: int) -> pb.Position:
+async def learned(servers, position_id: str, model: int) -> pb.Position:
     """The position once a pass judges by this model."""
     async with asyncio.timeout(WAIT_SECONDS):
         while True:
-            await push(house.clock, 30)
-            await house.positions.EnrichPositions(pb.EnrichPositionsRequest(epoch=1))
-            found = await house.positions.GetPosition(pb.GetPositionRequest(id=position_id))
+            await push(servers.clock, 30)
+            await servers.positions.EnrichPositions(pb.EnrichPositionsRequest(epoch=1))
+            found = await servers.positions.GetPosition(pb.GetPositionRequest(id=position_id))
             if found.probability_model == model:
                 return found
 
 
-async def models(house) -> dict[str, int]:
+async def models(servers) -> dict[str, int]:
     """As services read them."""
     asked = pb.ReadColumnsRequest(columns=["liquidation_probability"])
-    first = await anext(aiter(house.columns.ReadColumns(asked)))
+    first = await anext(aiter(servers.columns.ReadColumns(asked)))
     assert len(columns.decode(first)["liquidation_probability"])
     return dict(zip(first.asset_names, first.asset_models, strict=True))
 
 
 @pytest.mark.parametrize("side", [pb.SIDE_LONG, pb.SIDE_SHORT])
-async def test_the_share_of_past_moves_on_its_own_side_is_its_probability(house, side) -> None:
+async def test_the_share_of_past_moves_on_its_own_side_is_its_probability(servers, side) -> None:
     chance = np.random.default_rng(1)
     up, down = chance.normal(DISTANCE + 1, 3, (2, 2000))
     sign = 1 if side == pb.SIDE_LONG else -1
     entry, liquidation = (100.0, 50.0) if side == pb.SIDE_LONG else (60.0, 75.0**2 / 50)
-    house.price.set("BTC", 75.0, volatility=SIGMA)
+    servers.price.set("BTC", 75.0, volatility=SIGMA)
     terms = {"entry_price_usd": entry, "liquidation_price_usd": liquidation}
-    made = await house.create(side=side, **terms)
+    made = await servers.create(side=side, **terms)
     assert made.probability_model == NORMAL
     assert made.liquidation_probability == pytest.approx(math.erfc(DISTANCE / math.sqrt(2)))
-    house.price.moves = [past("BTC", up, down)]
-    found = await learned(house, made.id, EMPIRICAL)
+    servers.price.moves = [past("BTC", up, down)]
+    found = await learned(servers, made.id, EMPIRICAL)
     reached = int(np.count_nonzero((down if sign > 0 else up) >= DISTANCE))
     assert 0 < reached < 2000
     assert found.liquidation_probability == pytest.approx((reached + 0.5) / 2001, rel=1e-9)
-    assert (await models(house)) == {"BTC": EMPIRICAL}
+    assert (await models(servers)) == {"BTC": EMPIRICAL}
     request = pb.EvaluateAtPriceRequest(position_id=made.id, prices_usd=[75.0])
-    (same,) = (await house.positions.EvaluateAtPrice(request)).evaluations
+    (same,) = (await servers.positions.EvaluateAtPrice(request)).evaluations
     assert same.liquidation_probability == found.liquidation_probability
     assert same.probability_model == EMPIRICAL
 
 
 async def test_less_than_30_days_of_starts_are_no_ground_and_other_assets_keep_their_law(
-    house,
+    servers,
 ) -> None:
     for asset in ("BTC", "ETH", "SOL"):
-        house.price.set(asset, 75.0, volatility=SIGMA)
-    house.price.set("XRP", 75.0)
+        servers.price.set(asset, 75.0, volatility=SIGMA)
+    servers.price.set("XRP", 75.0)
     many, few = np.full((2, LEAST_STARTS), 99.0), np.full((2, LEAST_STARTS - 1), 99.0)
-    house.price.moves = [past("BTC", *many, version=1), past("ETH", *few, version=2)]
-    made = {asset: await house.create(asset=asset) for asset in ("BTC", "ETH", "SOL", "XRP")}
-    await learned(house, made["BTC"].id, EMPIRICAL)
+    servers.price.moves = [past("BTC", *many, version=1), past("ETH", *few, version=2)]
+    made = {asset: await servers.create(asset=asset) for asset in ("BTC", "ETH", "SOL", "XRP")}
+    await learned(servers, made["BTC"].id, EMPIRICAL)
     found = {
-        asset: await house.positions.GetPosition(pb.GetPositionRequest(id=one.id))
+        asset: await servers.positions.GetPosition(pb.GetPositionRequest(id=one.id))
         for asset, one in made.items()
     }
     most = (LEAST_STARTS + 0.5) / (LEAST_STARTS + 1)
@@ -96,26 +96,26 @@ async def test_less_than_30_days_of_starts_are_no_ground_and_other_assets_keep_t
     assert found["XRP"].probability_model == pb.PROBABILITY_MODEL_UNSPECIFIED
 
 
-async def test_moves_travel_once_and_go_with_their_market(open_house, price) -> None:
-    house = await open_house()
+async def test_moves_travel_once_and_go_with_their_market(open_system, price) -> None:
+    servers = await open_system()
     price.set("BTC", 75.0, volatility=SIGMA)
     price.moves = [past("BTC", *np.full((2, 1000), 99.0))]
-    made = await house.create()
-    await learned(house, made.id, EMPIRICAL)
-    await push(house.clock, 601)
+    made = await servers.create()
+    await learned(servers, made.id, EMPIRICAL)
+    await push(servers.clock, 601)
     # Known already, so it came without columns; the held ones are still used.
-    await learned(house, made.id, EMPIRICAL)
+    await learned(servers, made.id, EMPIRICAL)
     # A process without the pass makes it again: from the prices that it stored, and the moves.
-    other = await open_house()
+    other = await open_system()
     again = await learned(other, made.id, EMPIRICAL)
     assert again.liquidation_probability == pytest.approx(1000.5 / 1001)
     # Live prices are not judged by what the demo market did.
     for known in price._prices.values():
         known.market = price_pb2.MARKET_LIVE
-    assert (await learned(house, made.id, NORMAL)).liquidation_probability < 0.01
+    assert (await learned(servers, made.id, NORMAL)).liquidation_probability < 0.01
     for known in price._prices.values():
         known.market = price_pb2.MARKET_UNSPECIFIED
-    await learned(house, made.id, EMPIRICAL)
+    await learned(servers, made.id, EMPIRICAL)
     price.moves = []
-    await push(house.clock, 601)
-    await learned(house, made.id, NORMAL)
+    await push(servers.clock, 601)
+    await learned(servers, made.id, NORMAL)

@@ -36,19 +36,19 @@ async def venue() -> AsyncIterator[InfoProvider]:
 
 
 @pytest.fixture
-async def live(open_house, venue: InfoProvider):
-    house = await open_house(hyperliquid_url=venue.url)
-    await wallet(house, "main", EVM)
-    return house
+async def live(open_system, venue: InfoProvider):
+    servers = await open_system(hyperliquid_url=venue.url)
+    await wallet(servers, "main", EVM)
+    return servers
 
 
-async def wallet(house, name: str, address: str) -> None:
+async def wallet(servers, name: str, address: str) -> None:
     fresh = pb.Wallet(name=name, chain=pb.CHAIN_ETHEREUM, public_address=address)
-    await house.wallets.CreateWallet(pb.CreateWalletRequest(wallet=fresh))
+    await servers.wallets.CreateWallet(pb.CreateWalletRequest(wallet=fresh))
 
 
-async def sync(house, name: str = "main") -> pb.WalletSync:
-    synced = await house.positions.SyncPositions(pb.SyncPositionsRequest())
+async def sync(servers, name: str = "main") -> pb.WalletSync:
+    synced = await servers.positions.SyncPositions(pb.SyncPositionsRequest())
     return {one.wallet: one for one in synced.wallets}[name]
 
 

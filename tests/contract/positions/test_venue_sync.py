@@ -82,9 +82,9 @@ async def outside() -> AsyncIterator[Outside]:
 
 
 @pytest.fixture
-async def live(open_house, outside: Outside):
-    """A house with four wallets on three chains."""
-    house = await open_house(
+async def live(open_system, outside: Outside):
+    """A system with four wallets on three chains."""
+    servers = await open_system(
         jupiter_api_base=outside.jupiter.url,
         jupiter_api_version="v1",
         dydx_indexer_url=outside.dydx.url,
@@ -93,25 +93,25 @@ async def live(open_house, outside: Outside):
         ethereum_rpc_url=outside.node.url + "/evm",
     )
     for asset, price in (("BTC", 97400.0), ("ETH", 3380.0), ("SOL", 182.0)):
-        house.price.set(asset, price)
+        servers.price.set(asset, price)
     for name, (chain, address) in WALLETS.items():
         fresh = pb.Wallet(name=name, chain=chain, public_address=address)
-        await house.wallets.CreateWallet(pb.CreateWalletRequest(wallet=fresh))
-    return house
+        await servers.wallets.CreateWallet(pb.CreateWalletRequest(wallet=fresh))
+    return servers
 
 
-async def sync(house, cycle_id: str = "") -> dict[str, pb.WalletSync]:
+async def sync(servers, cycle_id: str = "") -> dict[str, pb.WalletSync]:
     request = pb.SyncPositionsRequest(cycle_id=cycle_id, epoch=1)
-    return {one.wallet: one for one in (await house.positions.SyncPositions(request)).wallets}
+    return {one.wallet: one for one in (await servers.positions.SyncPositions(request)).wallets}
 
 
-async def listed(house, **wanted: str) -> list[pb.Position]:
+async def listed(servers, **wanted: str) -> list[pb.Position]:
     request = pb.ListPositionsRequest(page_size=100, **wanted)
-    return list((await house.positions.ListPositions(request)).positions)
+    return list((await servers.positions.ListPositions(request)).positions)
 
 
-async def position(house, id: str = KEY) -> pb.Position:
-    return await house.positions.GetPosition(pb.GetPositionRequest(id=id))
+async def position(servers, id: str = KEY) -> pb.Position:
+    return await servers.positions.GetPosition(pb.GetPositionRequest(id=id))
 
 
 async def test_every_chain_is_asked_where_its_positions_live(live) -> None:
@@ -157,9 +157,9 @@ async def test_one_failing_wallet_stops_no_other(live, outside, name, reply) -> 
         assert not any(address in one.message for _, address in WALLETS.values())
 
 
-async def told(house, **fields: object) -> dict[str, pb.WalletSync]:
+async def told(servers, **fields: object) -> dict[str, pb.WalletSync]:
     request = pb.SyncPositionsRequest(**fields)
-    return {one.wallet: one for one in (await house.positions.SyncPositions(request)).wallets}
+    return {one.wallet: one for one in (await servers.positions.SyncPositions(request)).wallets}
 
 
 @pytest.mark.parametrize("status", [401, 403, 451])
@@ -236,8 +236,8 @@ async def test_a_dydx_wallet_that_never_traded_is_complete_and_an_outage_closes_
     assert (outcome.state, outcome.stale_count) == (pb.WALLET_SYNC_STATE_COMPLETE, 2)
 
 
-def liquidation(house, *, seconds: int = 0, **fields: object) -> dict[str, object]:
-    second = int(house.clock.now().timestamp()) + seconds
+def liquidation(servers, *, seconds: int = 0, **fields: object) -> dict[str, object]:
+    second = int(servers.clock.now().timestamp()) + seconds
     return {**TRADE, "positionPubkey": KEY, "createdTime": second, **fields}
 
 
@@ -320,8 +320,8 @@ async def test_terms_of_the_venues_are_kept_and_a_lost_rate_is_absent(
         await database.stop()
 
 
-async def balance(house, name: str) -> float | None:
-    wallet = await house.wallets.GetWallet(pb.GetWalletRequest(name=name))
+async def balance(servers, name: str) -> float | None:
+    wallet = await servers.wallets.GetWallet(pb.GetWalletRequest(name=name))
     return wallet.balance_native if wallet.HasField("balance_native") else None
 
 

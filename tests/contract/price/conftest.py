@@ -19,7 +19,7 @@ from tests.fakes.http_provider import HttpProvider
 NOWHERE = "http://127.0.0.1:9"
 
 
-class House:
+class Servers:
     """Starts price servers on this test's database."""
 
     def __init__(self, database_url: str, clock: PushedClock, stack: AsyncExitStack) -> None:
@@ -56,9 +56,9 @@ def clock() -> PushedClock:
 
 
 @pytest.fixture
-async def house(databases: Databases, clock: PushedClock) -> AsyncIterator[House]:
+async def servers(databases: Databases, clock: PushedClock) -> AsyncIterator[Servers]:
     async with AsyncExitStack() as stack:
-        yield House(databases.url("price"), clock, stack)
+        yield Servers(databases.url("price"), clock, stack)
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from sonic.price.v1 import price_pb2_grpc as rpc
 
 from shared.errors import InvalidArgument, NotFound, Unavailable
 from tests.contract.price.bodies import NOW_SECOND
-from tests.contract.price.conftest import House
+from tests.contract.price.conftest import Servers
 from tests.fakes.databases import Databases
 from tests.fakes.http_provider import HttpProvider
 
@@ -66,8 +66,8 @@ async def provider() -> AsyncIterator[HttpProvider]:
 
 
 @pytest.fixture
-async def live(house: House, provider: HttpProvider) -> rpc.PriceServiceStub:
-    return await house.start(sonic_live=True, binance_url=provider.url + "/mirror")
+async def live(servers: Servers, provider: HttpProvider) -> rpc.PriceServiceStub:
+    return await servers.start(sonic_live=True, binance_url=provider.url + "/mirror")
 
 
 async def backfill(
@@ -176,7 +176,7 @@ async def test_the_recorded_candles_with_a_gap_and_out_of_order(
 
 
 async def test_more_than_a_thousand_candles_come_in_pages(
-    live: rpc.PriceServiceStub, house: House, provider: HttpProvider
+    live: rpc.PriceServiceStub, servers: Servers, provider: HttpProvider
 ) -> None:
     minute = [
         kline(WEEK + place * 60, "1.0", "1.0", "1.0", "1.0", span_seconds=60)
@@ -258,9 +258,9 @@ async def test_what_cannot_be_filled_is_refused_by_name(
 
 
 async def test_the_demo_market_is_not_touched_by_real_candles(
-    house: House, provider: HttpProvider
+    servers: Servers, provider: HttpProvider
 ) -> None:
-    demo = await house.start(binance_url=provider.url)
+    demo = await servers.start(binance_url=provider.url)
     provider.answer(KLINES, json=hours(0, 168))
     (message,) = await backfill(demo, WEEK, NOW_SECOND)
     assert message.inserted_count == 168
@@ -353,8 +353,8 @@ async def test_candles_without_a_start_are_the_last_ones_and_need_an_order(
     assert caught.value.reason == "INVALID_FIELD"
 
 
-async def test_the_sources_are_listed_enabled_or_not(house: House) -> None:
-    price = await house.start(price_sources=["pyth", "kraken"], kraken_url="http://127.0.0.1:9")
+async def test_the_sources_are_listed_enabled_or_not(servers: Servers) -> None:
+    price = await servers.start(price_sources=["pyth", "kraken"], kraken_url="http://127.0.0.1:9")
     found = {one.source: one for one in (await price.ListSources(pb.ListSourcesRequest())).sources}
     assert list(found) == ["binance", "coinbase", "coingecko", "jupiter", "kraken", "pyth", "yahoo"]
     assert [name for name, one in found.items() if one.enabled] == ["kraken", "pyth"]

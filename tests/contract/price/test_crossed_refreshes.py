@@ -13,7 +13,7 @@ from sonic.price.v1 import price_pb2_grpc as rpc
 from shared.codec import to_timestamp
 from shared.errors import Conflict
 from tests.contract.price.bodies import COINGECKO_PATH, NOW_SECOND, coins
-from tests.contract.price.conftest import House
+from tests.contract.price.conftest import Servers
 from tests.fakes.http_provider import HttpProvider
 
 LATE_SECONDS = 0.6
@@ -26,9 +26,9 @@ async def provider() -> AsyncIterator[HttpProvider]:
 
 
 @pytest.fixture
-async def live(house: House, provider: HttpProvider) -> rpc.PriceServiceStub:
+async def live(servers: Servers, provider: HttpProvider) -> rpc.PriceServiceStub:
     """Known since a minute ago; the next answer comes late."""
-    stub = await house.start(
+    stub = await servers.start(
         sonic_live=True,
         price_sources=("coingecko",),
         price_assets=("BTC",),
@@ -36,7 +36,7 @@ async def live(house: House, provider: HttpProvider) -> rpc.PriceServiceStub:
     )
     provider.answer(COINGECKO_PATH, json=coins(NOW_SECOND))
     await stub.RefreshPrices(pb.RefreshPricesRequest(cycle_id="first", epoch=1))
-    house.clock.advance(60)
+    servers.clock.advance(60)
     provider.answer(COINGECKO_PATH, json=coins(NOW_SECOND + 60), delay=LATE_SECONDS)
     return stub
 
@@ -59,11 +59,11 @@ async def crossed(
 
 
 async def test_a_row_by_hand_in_between_is_the_one_before(
-    live: rpc.PriceServiceStub, provider: HttpProvider, house: House
+    live: rpc.PriceServiceStub, provider: HttpProvider, servers: Servers
 ) -> None:
     refreshing = await crossed(live, provider)
     # Between the row that is known and the one that comes.
-    moment = to_timestamp(house.clock.now() - timedelta(seconds=30))
+    moment = to_timestamp(servers.clock.now() - timedelta(seconds=30))
     await live.InsertPrice(
         pb.InsertPriceRequest(asset="BTC", price_usd=97_000.0, price_time=moment)
     )
@@ -87,10 +87,12 @@ async def test_data_cleared_in_between_stays_cleared(
 
 
 async def test_an_owner_that_lost_its_lease_in_between_writes_nothing(
-    live: rpc.PriceServiceStub, provider: HttpProvider, house: House
+    live: rpc.PriceServiceStub, provider: HttpProvider, servers: Servers
 ) -> None:
     refreshing = await crossed(live, provider)
-    other = await house.start(sonic_live=True, price_sources=("coingecko",), price_assets=("BTC",))
+    other = await servers.start(
+        sonic_live=True, price_sources=("coingecko",), price_assets=("BTC",)
+    )
     await other.RefreshPrices(pb.RefreshPricesRequest(cycle_id="theirs", epoch=2, force=True))
     with pytest.raises(Conflict) as refused:
         await refreshing

@@ -16,7 +16,7 @@ from services.price.domain.volatility import hourly_volatility_ratio
 from shared.database import migrations
 from shared.errors import Conflict, InvalidArgument, NotFound
 from shared.lifecycle import App
-from tests.contract.price.conftest import House
+from tests.contract.price.conftest import Servers
 from tests.fakes.databases import Databases
 
 
@@ -30,9 +30,9 @@ async def test_the_migrated_schema_equals_the_tables(databases: Databases) -> No
 
 
 async def test_a_first_demo_refresh_gives_good_labelled_prices_with_volatility(
-    house: House,
+    servers: Servers,
 ) -> None:
-    price = await house.start()
+    price = await servers.start()
     answer = await price.RefreshPrices(pb.RefreshPricesRequest())
     assert [one.asset for one in answer.prices] == ["BTC", "ETH", "SOL"]
     assert (answer.fresh_count, answer.missing_count, answer.market) == (3, 0, pb.MARKET_DEMO)
@@ -47,8 +47,8 @@ async def test_a_first_demo_refresh_gives_good_labelled_prices_with_volatility(
     assert [source.ok for source in answer.sources] == [True] * 3
 
 
-async def test_what_was_refreshed_is_what_is_listed_and_got(house: House) -> None:
-    price = await house.start()
+async def test_what_was_refreshed_is_what_is_listed_and_got(servers: Servers) -> None:
+    price = await servers.start()
     refreshed = await price.RefreshPrices(pb.RefreshPricesRequest())
     listed = await price.ListPrices(pb.ListPricesRequest())
     assert list(listed.prices) == list(refreshed.prices)
@@ -59,24 +59,24 @@ async def test_what_was_refreshed_is_what_is_listed_and_got(house: House) -> Non
     assert ether == refreshed.prices[1]
 
 
-async def test_a_restart_continues_the_same_market(house: House) -> None:
-    first = await house.start(sonic_demo_seed="seven")
+async def test_a_restart_continues_the_same_market(servers: Servers) -> None:
+    first = await servers.start(sonic_demo_seed="seven")
     await first.RefreshPrices(forced())
-    house.clock.advance(100)
+    servers.clock.advance(100)
     before = await first.RefreshPrices(forced())
-    assert isinstance(house.app, App)
-    await house.app.stop()
-    again = await house.start(sonic_demo_seed="seven")
+    assert isinstance(servers.app, App)
+    await servers.app.stop()
+    again = await servers.start(sonic_demo_seed="seven")
     after = await again.RefreshPrices(forced())
     assert [one.price_usd for one in after.prices] == [one.price_usd for one in before.prices]
-    house.clock.advance(1)
+    servers.clock.advance(1)
     assert (await again.RefreshPrices(forced())).prices[0].price_usd != before.prices[0].price_usd
 
 
-async def test_the_demo_market_crashes_after_ten_minutes(house: House) -> None:
-    price = await house.start()
+async def test_the_demo_market_crashes_after_ten_minutes(servers: Servers) -> None:
+    price = await servers.start()
     calm = await price.RefreshPrices(forced())
-    house.clock.advance(14 * 60)
+    servers.clock.advance(14 * 60)
     crashed = await price.RefreshPrices(forced())
     for before, after in zip(calm.prices, crashed.prices, strict=True):
         assert after.price_usd < 0.86 * before.price_usd
@@ -84,38 +84,38 @@ async def test_the_demo_market_crashes_after_ten_minutes(house: House) -> None:
         assert after.previous_price_usd == before.price_usd
 
 
-async def test_a_young_refresh_answers_instead_unless_forced(house: House) -> None:
-    price = await house.start()
+async def test_a_young_refresh_answers_instead_unless_forced(servers: Servers) -> None:
+    price = await servers.start()
     first = await price.RefreshPrices(pb.RefreshPricesRequest())
-    house.clock.advance(29.9)
+    servers.clock.advance(29.9)
     skipped = await price.RefreshPrices(pb.RefreshPricesRequest())
     assert (skipped.skipped_reason, len(skipped.sources), skipped.fresh_count) == ("FRESH", 0, 3)
     assert [one.price_usd for one in skipped.prices] == [one.price_usd for one in first.prices]
     assert (await price.RefreshPrices(forced())).skipped_reason == ""
-    house.clock.advance(30)
+    servers.clock.advance(30)
     assert (await price.RefreshPrices(pb.RefreshPricesRequest())).skipped_reason == ""
 
 
-async def test_an_asset_that_was_not_refreshed_is_not_fresh(house: House) -> None:
-    price = await house.start()
+async def test_an_asset_that_was_not_refreshed_is_not_fresh(servers: Servers) -> None:
+    price = await servers.start()
     await price.RefreshPrices(pb.RefreshPricesRequest(assets=["BTC"]))
     answer = await price.RefreshPrices(pb.RefreshPricesRequest(assets=["btc", "SOL"]))
     assert (answer.skipped_reason, [one.asset for one in answer.prices]) == ("", ["BTC", "SOL"])
 
 
-async def test_a_clock_that_was_set_back_does_not_stop_refreshing(house: House) -> None:
-    price = await house.start()
+async def test_a_clock_that_was_set_back_does_not_stop_refreshing(servers: Servers) -> None:
+    price = await servers.start()
     await price.RefreshPrices(pb.RefreshPricesRequest())
-    house.clock.set_time(house.clock.now().replace(hour=20))
+    servers.clock.set_time(servers.clock.now().replace(hour=20))
     answer = await price.RefreshPrices(pb.RefreshPricesRequest())
     assert answer.skipped_reason == ""
 
 
-async def test_the_same_cycle_again_answers_from_its_record(house: House) -> None:
-    price = await house.start()
+async def test_the_same_cycle_again_answers_from_its_record(servers: Servers) -> None:
+    price = await servers.start()
     request = forced(cycle_id="cycle-1", epoch=4)
     first = await price.RefreshPrices(request)
-    house.clock.advance(60)
+    servers.clock.advance(60)
     again = await price.RefreshPrices(request)
     assert [one.price_usd for one in again.prices] == [one.price_usd for one in first.prices]
     assert list(again.sources) == list(first.sources)
@@ -123,40 +123,38 @@ async def test_the_same_cycle_again_answers_from_its_record(house: House) -> Non
     assert history.records[0].price_time == first.prices[0].price_time
 
 
-async def test_a_fresh_answer_of_a_cycle_is_repeated_too(house: House) -> None:
-    price = await house.start()
+async def test_a_fresh_answer_of_a_cycle_is_repeated_too(servers: Servers) -> None:
+    price = await servers.start()
     await price.RefreshPrices(pb.RefreshPricesRequest())
     request = pb.RefreshPricesRequest(cycle_id="cycle-1", epoch=1)
     assert (await price.RefreshPrices(request)).skipped_reason == "FRESH"
-    house.clock.advance(600)
+    servers.clock.advance(600)
     assert (await price.RefreshPrices(request)).skipped_reason == "FRESH"
 
 
-async def test_an_older_epoch_is_refused_and_writes_nothing(house: House) -> None:
-    price = await house.start()
+async def test_an_older_epoch_is_refused_and_writes_nothing(servers: Servers) -> None:
+    price = await servers.start()
     await price.RefreshPrices(forced(cycle_id="cycle-2", epoch=5))
-    house.clock.advance(60)
+    servers.clock.advance(60)
     with pytest.raises(Conflict) as caught:
         await price.RefreshPrices(forced(cycle_id="cycle-3", epoch=4))
     assert caught.value.reason == "STALE_EPOCH"
     assert (await price.GetPrice(pb.GetPriceRequest(asset="BTC"))).age.seconds == 60
 
 
-async def test_many_refreshes_at_once_over_two_servers_all_end_well(house: House) -> None:
-    servers = [await house.start(), await house.start()]
-    answers = await asyncio.gather(*(servers[i % 2].RefreshPrices(forced()) for i in range(10)))
+async def test_many_refreshes_at_once_over_two_servers_all_end_well(servers: Servers) -> None:
+    both = [await servers.start(), await servers.start()]
+    answers = await asyncio.gather(*(both[i % 2].RefreshPrices(forced()) for i in range(10)))
     assert {answer.prices[0].price_usd for answer in answers} == {answers[0].prices[0].price_usd}
-    history = await servers[0].ListPriceHistory(
-        pb.ListPriceHistoryRequest(asset="BTC", page_size=500)
-    )
+    history = await both[0].ListPriceHistory(pb.ListPriceHistoryRequest(asset="BTC", page_size=500))
     assert len(history.records) == 169
 
 
-async def test_history_pages_are_newest_first_and_miss_nothing(house: House) -> None:
-    price = await house.start()
+async def test_history_pages_are_newest_first_and_miss_nothing(servers: Servers) -> None:
+    price = await servers.start()
     for _ in range(3):
         await price.RefreshPrices(forced())
-        house.clock.advance(60)
+        servers.clock.advance(60)
     records: list[pb.PriceRecord] = []
     token = ""
     while True:
@@ -175,8 +173,8 @@ async def test_history_pages_are_newest_first_and_miss_nothing(house: House) -> 
     assert not records[-1].HasField("previous_price_usd")
 
 
-async def test_history_can_be_cut_by_time(house: House) -> None:
-    price = await house.start()
+async def test_history_can_be_cut_by_time(servers: Servers) -> None:
+    price = await servers.start()
     first = await price.RefreshPrices(forced())
     start = first.prices[0].price_time.ToSeconds() - 3 * 3600
     window = pb.ListPriceHistoryRequest(
@@ -194,8 +192,8 @@ async def test_history_can_be_cut_by_time(house: House) -> None:
         )
 
 
-async def test_a_page_token_of_another_list_is_refused(house: House) -> None:
-    price = await house.start()
+async def test_a_page_token_of_another_list_is_refused(servers: Servers) -> None:
+    price = await servers.start()
     await price.RefreshPrices(forced())
     token = (await price.ListPrices(pb.ListPricesRequest(page_size=1))).next_page_token
     with pytest.raises(InvalidArgument) as caught:
@@ -206,8 +204,8 @@ async def test_a_page_token_of_another_list_is_refused(house: House) -> None:
     assert caught.value.reason == "BAD_PAGE_TOKEN"
 
 
-async def test_prices_are_listed_in_pages_by_asset(house: House) -> None:
-    price = await house.start()
+async def test_prices_are_listed_in_pages_by_asset(servers: Servers) -> None:
+    price = await servers.start()
     await price.RefreshPrices(forced())
     first = await price.ListPrices(pb.ListPricesRequest(page_size=2))
     rest = await price.ListPrices(
@@ -218,27 +216,27 @@ async def test_prices_are_listed_in_pages_by_asset(house: House) -> None:
 
 
 async def test_the_stored_volatility_is_that_of_the_stored_closes(
-    house: House, databases: Databases
+    servers: Servers, databases: Databases
 ) -> None:
-    price = await house.start()
+    price = await servers.start()
     for _ in range(4):
         await price.RefreshPrices(forced())
-        house.clock.advance(1500)
+        servers.clock.advance(1500)
     last = (await price.RefreshPrices(forced())).prices[0]
     connection = await asyncpg.connect(databases.owner_url("price"))
     rows = await connection.fetch(
         "select price_usd, price_time from price_history where asset = 'BTC' order by price_time"
     )
     await connection.close()
-    present_hour = int(house.clock.now().timestamp() // 3600)
+    present_hour = int(servers.clock.now().timestamp() // 3600)
     closes = {int(row["price_time"].timestamp() // 3600): row["price_usd"] for row in rows}
     hours = [hour for hour in closes if hour < present_hour]
     expected = hourly_volatility_ratio(hours, [closes[hour] for hour in hours])
     assert last.hourly_volatility_ratio == pytest.approx(expected, rel=1e-12)
 
 
-async def test_clearing_needs_the_word_and_deletes_prices_and_history(house: House) -> None:
-    price = await house.start()
+async def test_clearing_needs_the_word_and_deletes_prices_and_history(servers: Servers) -> None:
+    price = await servers.start()
     await price.RefreshPrices(forced())
     with pytest.raises(InvalidArgument) as caught:
         await price.ClearData(pb.ClearDataRequest(confirm="yes"))
@@ -251,8 +249,8 @@ async def test_clearing_needs_the_word_and_deletes_prices_and_history(house: Hou
     assert (await price.RefreshPrices(pb.RefreshPricesRequest())).fresh_count == 3
 
 
-async def test_an_unknown_asset_is_refused_by_name(house: House) -> None:
-    price = await house.start()
+async def test_an_unknown_asset_is_refused_by_name(servers: Servers) -> None:
+    price = await servers.start()
     with pytest.raises(InvalidArgument, match="DOGE") as caught:
         await price.RefreshPrices(forced(assets=["BTC", "doge"]))
     assert caught.value.reason == "UNKNOWN_ASSET"
@@ -260,9 +258,9 @@ async def test_an_unknown_asset_is_refused_by_name(house: House) -> None:
 
 @pytest.mark.parametrize("change", ["asset = 'ETH'", "market = 2"])
 async def test_the_running_role_cannot_change_whose_row_it_is(
-    house: House, databases: Databases, change: str
+    servers: Servers, databases: Databases, change: str
 ) -> None:
-    price = await house.start()
+    price = await servers.start()
     await price.RefreshPrices(forced())
     connection = await asyncpg.connect(databases.url("price"))
     with pytest.raises(asyncpg.InsufficientPrivilegeError):

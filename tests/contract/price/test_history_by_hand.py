@@ -16,7 +16,7 @@ from sonic.price.v1 import price_pb2_grpc as rpc
 
 from shared.errors import AlreadyExists, InvalidArgument, NotFound, SonicError
 from tests.contract.price.bodies import NOW_SECOND
-from tests.contract.price.conftest import House
+from tests.contract.price.conftest import Servers
 from tests.fakes.databases import Databases
 
 
@@ -66,8 +66,8 @@ async def check_links(stub: rpc.PriceServiceStub) -> list[float]:
 
 
 @pytest.fixture
-async def live(house: House) -> rpc.PriceServiceStub:
-    return await house.start(sonic_live=True, price_assets=["BTC", "ETH"])
+async def live(servers: Servers) -> rpc.PriceServiceStub:
+    return await servers.start(sonic_live=True, price_assets=["BTC", "ETH"])
 
 
 async def test_rows_put_in_any_order_stand_in_the_order_of_time(live: rpc.PriceServiceStub) -> None:
@@ -205,8 +205,8 @@ async def test_a_change_by_hand_reaches_watchers(live: rpc.PriceServiceStub) -> 
     call.cancel()
 
 
-async def test_history_is_found_by_time_source_and_quality(house: House) -> None:
-    price = await house.start()
+async def test_history_is_found_by_time_source_and_quality(servers: Servers) -> None:
+    price = await servers.start()
     await price.RefreshPrices(pb.RefreshPricesRequest())
     await put(price, 5.0, 60)
     assert [row.price_usd for row in await rows(price, source="manual")] == [5.0]
@@ -223,8 +223,8 @@ async def test_history_is_found_by_time_source_and_quality(house: House) -> None
     assert [row.price_usd for row in await rows(price, **both)] == [5.0]
 
 
-async def test_a_page_token_is_for_its_own_filter(house: House) -> None:
-    price = await house.start()
+async def test_a_page_token_is_for_its_own_filter(servers: Servers) -> None:
+    price = await servers.start()
     await price.RefreshPrices(pb.RefreshPricesRequest())
     first = await price.ListPriceHistory(pb.ListPriceHistoryRequest(asset="BTC", page_size=5))
     request = pb.ListPriceHistoryRequest(
@@ -235,8 +235,8 @@ async def test_a_page_token_is_for_its_own_filter(house: House) -> None:
     assert caught.value.reason == "PAGE_TOKEN_MISMATCH"
 
 
-async def test_prices_are_found_by_the_quality_they_read_now(house: House) -> None:
-    price = await house.start()
+async def test_prices_are_found_by_the_quality_they_read_now(servers: Servers) -> None:
+    price = await servers.start()
 
     async def of(*qualities: pb.Quality.ValueType) -> list[str]:
         answer = await price.ListPrices(pb.ListPricesRequest(qualities=qualities))
@@ -244,16 +244,16 @@ async def test_prices_are_found_by_the_quality_they_read_now(house: House) -> No
 
     await price.RefreshPrices(pb.RefreshPricesRequest())
     assert (await of(pb.QUALITY_GOOD), await of(pb.QUALITY_STALE)) == (["BTC", "ETH", "SOL"], [])
-    house.clock.advance(15 * 60 + 1)
+    servers.clock.advance(15 * 60 + 1)
     await price.RefreshPrices(pb.RefreshPricesRequest(assets=["ETH"]))
     assert (await of(pb.QUALITY_GOOD), await of(pb.QUALITY_STALE)) == (["ETH"], ["BTC", "SOL"])
     assert await of(pb.QUALITY_GOOD, pb.QUALITY_STALE) == ["BTC", "ETH", "SOL"]
 
 
 async def test_rows_past_their_time_go_and_the_newest_stays(
-    house: House, databases: Databases
+    servers: Servers, databases: Databases
 ) -> None:
-    price = await house.start()
+    price = await servers.start()
     await price.RefreshPrices(pb.RefreshPricesRequest())
     connection = await asyncpg.connect(databases.url("price"))
     await connection.execute(
@@ -264,9 +264,9 @@ async def test_rows_past_their_time_go_and_the_newest_stays(
         "update price set price_time = price_time - interval '40 days',"
         " previous_price_time = previous_price_time - interval '40 days' where asset <> 'BTC'"
     )
-    assert house.app is not None
-    await house.app.stop()
-    await house.start(price_history_kept_days=31)
+    assert servers.app is not None
+    await servers.app.stop()
+    await servers.start(price_history_kept_days=31)
     counts: dict[str, int] = {}
     for _ in range(200):
         found = await connection.fetch("select asset, count(*) from price_history group by 1")

@@ -24,7 +24,7 @@ from tests.contract.price.bodies import (
     feed,
     feeds,
 )
-from tests.contract.price.conftest import House
+from tests.contract.price.conftest import Servers
 from tests.fakes.http_provider import HttpProvider
 
 
@@ -35,8 +35,8 @@ async def provider() -> AsyncIterator[HttpProvider]:
 
 
 @pytest.fixture
-async def live(house: House, provider: HttpProvider) -> rpc.PriceServiceStub:
-    return await house.start(
+async def live(servers: Servers, provider: HttpProvider) -> rpc.PriceServiceStub:
+    return await servers.start(
         sonic_live=True,
         coingecko_url=provider.url,
         pyth_hermes_url=provider.url,
@@ -104,12 +104,12 @@ async def test_nothing_is_known_before_any_source_answered(live: rpc.PriceServic
 
 
 async def test_with_all_sources_down_the_last_price_stays_and_is_stale(
-    live: rpc.PriceServiceStub, provider: HttpProvider, house: House
+    live: rpc.PriceServiceStub, provider: HttpProvider, servers: Servers
 ) -> None:
     both(provider, NOW_SECOND)
     good = await refresh(live)
     await provider.stop()
-    house.clock.advance(3600)
+    servers.clock.advance(3600)
     stale = await refresh(live)
     for asset, price in stale.items():
         assert price.quality == pb.QUALITY_STALE
@@ -121,16 +121,16 @@ async def test_with_all_sources_down_the_last_price_stays_and_is_stale(
 
 
 async def test_prices_recover_with_their_providers(
-    live: rpc.PriceServiceStub, provider: HttpProvider, house: House
+    live: rpc.PriceServiceStub, provider: HttpProvider, servers: Servers
 ) -> None:
     both(provider, NOW_SECOND)
     good = await refresh(live)
     await provider.stop()
     for _ in range(6):
-        house.clock.advance(60)
+        servers.clock.advance(60)
         await refresh(live)
     await provider.start()
-    house.clock.advance(60)
+    servers.clock.advance(60)
     both(provider, NOW_SECOND + 420, 1.05)
     back = await refresh(live)
     assert back["BTC"].quality == pb.QUALITY_GOOD
@@ -164,7 +164,7 @@ LIES: list[tuple[str, Callable[[HttpProvider], None]]] = [
 async def test_a_lie_alone_stores_nothing(
     live: rpc.PriceServiceStub,
     provider: HttpProvider,
-    house: House,
+    servers: Servers,
     lie: str,
     tell: Callable[[HttpProvider], None],
 ) -> None:
@@ -174,7 +174,7 @@ async def test_a_lie_alone_stores_nothing(
     provider.answer(COINGECKO_PATH, json={})
     provider.answer(PYTH_PATH, json={"parsed": []})
     tell(provider)
-    house.clock.advance(5)
+    servers.clock.advance(5)
     kept = (await refresh(live))["BTC"]
     assert (kept.price_usd, kept.price_time, kept.quality) == (
         good.price_usd,
@@ -186,11 +186,11 @@ async def test_a_lie_alone_stores_nothing(
 
 
 async def test_two_sources_that_contradict_each_other_leave_the_one_near_the_last_good_price(
-    live: rpc.PriceServiceStub, provider: HttpProvider, house: House
+    live: rpc.PriceServiceStub, provider: HttpProvider, servers: Servers
 ) -> None:
     both(provider, NOW_SECOND)
     await refresh(live)
-    house.clock.advance(60)
+    servers.clock.advance(60)
     provider.answer(COINGECKO_PATH, json=coins(NOW_SECOND + 55, 0.5))
     provider.answer(PYTH_PATH, json=feeds(NOW_SECOND + 55, 0.95))
     torn = (await refresh(live))["BTC"]
@@ -200,12 +200,12 @@ async def test_two_sources_that_contradict_each_other_leave_the_one_near_the_las
 
 
 async def test_disagreeing_prices_cannot_walk_away_from_the_last_good_one(
-    live: rpc.PriceServiceStub, provider: HttpProvider, house: House
+    live: rpc.PriceServiceStub, provider: HttpProvider, servers: Servers
 ) -> None:
     both(provider, NOW_SECOND)
     good = (await refresh(live))["BTC"].price_usd
     for step in range(1, 4):
-        house.clock.advance(60)
+        servers.clock.advance(60)
         provider.answer(COINGECKO_PATH, json=coins(NOW_SECOND + 60 * step, 3.0))
         provider.answer(PYTH_PATH, json=feeds(NOW_SECOND + 60 * step, 1 - 0.06 * step))
         torn = (await refresh(live))["BTC"]
@@ -214,11 +214,11 @@ async def test_disagreeing_prices_cannot_walk_away_from_the_last_good_one(
 
 
 async def test_a_late_answer_never_turns_time_back(
-    live: rpc.PriceServiceStub, provider: HttpProvider, house: House
+    live: rpc.PriceServiceStub, provider: HttpProvider, servers: Servers
 ) -> None:
     both(provider, NOW_SECOND)
     good = (await refresh(live))["BTC"]
-    house.clock.advance(30)
+    servers.clock.advance(30)
     provider.answer(COINGECKO_PATH, json=coins(NOW_SECOND - 60, 1.01))
     provider.answer(PYTH_PATH, status=404)
     late = (await refresh(live))["BTC"]
@@ -227,10 +227,10 @@ async def test_a_late_answer_never_turns_time_back(
 
 
 async def test_a_market_is_remembered_and_never_mixed_with_the_other(
-    house: House, provider: HttpProvider
+    servers: Servers, provider: HttpProvider
 ) -> None:
     both(provider, NOW_SECOND)
-    price = await house.start(coingecko_url=provider.url, pyth_hermes_url=provider.url)
+    price = await servers.start(coingecko_url=provider.url, pyth_hermes_url=provider.url)
     demo = await price.RefreshPrices(pb.RefreshPricesRequest(force=True))
     assert demo.market == pb.MARKET_DEMO
     live = await price.RefreshPrices(pb.RefreshPricesRequest(market=pb.MARKET_LIVE))
@@ -241,15 +241,15 @@ async def test_a_market_is_remembered_and_never_mixed_with_the_other(
     }
     records = (await price.ListPriceHistory(pb.ListPriceHistoryRequest(asset="BTC"))).records
     assert [record.market for record in records] == [pb.MARKET_LIVE]
-    restarted = await house.start(coingecko_url=provider.url, pyth_hermes_url=provider.url)
+    restarted = await servers.start(coingecko_url=provider.url, pyth_hermes_url=provider.url)
     again = await restarted.RefreshPrices(pb.RefreshPricesRequest(force=True))
     assert again.market == pb.MARKET_LIVE
 
 
-async def test_a_server_started_live_does_not_go_on_with_the_demo(house: House) -> None:
-    demo = await house.start()
+async def test_a_server_started_live_does_not_go_on_with_the_demo(servers: Servers) -> None:
+    demo = await servers.start()
     await demo.RefreshPrices(pb.RefreshPricesRequest(force=True))
-    live = await house.start(sonic_live=True, price_sources=("coingecko",))
+    live = await servers.start(sonic_live=True, price_sources=("coingecko",))
     assert not (await live.ListPrices(pb.ListPricesRequest())).prices
 
 
@@ -277,9 +277,9 @@ async def test_sources_are_asked_at_the_same_time(
 
 
 async def test_a_day_of_live_prices_makes_the_volatility_known(
-    house: House, provider: HttpProvider
+    servers: Servers, provider: HttpProvider
 ) -> None:
-    price = await house.start(
+    price = await servers.start(
         sonic_live=True,
         price_sources=("coingecko",),
         price_assets=("BTC",),
@@ -291,5 +291,5 @@ async def test_a_day_of_live_prices_makes_the_volatility_known(
         )
         bitcoin = (await refresh(price))["BTC"]
         assert bitcoin.HasField("hourly_volatility_ratio") == (hour >= 25)
-        house.clock.advance(3600)
+        servers.clock.advance(3600)
     assert bitcoin.hourly_volatility_ratio == pytest.approx(math.log(1.01), rel=1e-9)

@@ -15,7 +15,7 @@ from shared.clock import PushedClock
 from shared.codec import to_timestamp
 from shared.errors import InvalidArgument
 from tests.contract.price.bodies import NOW_SECOND
-from tests.contract.price.conftest import House
+from tests.contract.price.conftest import Servers
 from tests.fakes.http_provider import HttpProvider
 
 KLINES = "GET /api/v3/klines"
@@ -40,9 +40,9 @@ async def minutes(
 
 
 async def test_the_demo_markets_minutes_hold_every_price_of_theirs(
-    house: House, clock: PushedClock
+    servers: Servers, clock: PushedClock
 ) -> None:
-    stub = await house.start()
+    stub = await servers.start()
     await stub.RefreshPrices(pb.RefreshPricesRequest())
     start = clock.now()
     # Through a crash, which begins ten minutes after the start.
@@ -65,19 +65,21 @@ def klines(first: int, last: int, low: float = 90.0) -> list[list[Any]]:
     ]
 
 
-async def live(house: House, provider: HttpProvider, **settings: object) -> rpc.PriceServiceStub:
-    return await house.start(
+async def live(
+    servers: Servers, provider: HttpProvider, **settings: object
+) -> rpc.PriceServiceStub:
+    return await servers.start(
         sonic_live=True, price_assets=("SOL", "SPX"), binance_url=provider.url, **settings
     )
 
 
 async def test_live_minutes_are_candles_and_who_has_none_says_why(
-    house: House, provider: HttpProvider, clock: PushedClock
+    servers: Servers, provider: HttpProvider, clock: PushedClock
 ) -> None:
     clock.advance(30)
     rows = klines(NOW_MINUTE - 10, NOW_MINUTE + 1)
     provider.answer(KLINES, json=rows, where={"interval": "1m"})
-    stub = await live(house, provider)
+    stub = await live(servers, provider)
     found = await minutes(stub, clock, 10, "SOL", "SPX")
     assert found["SOL"].source == "binance"
     assert list(found["SOL"].minute) == list(range(NOW_MINUTE - 10, NOW_MINUTE + 1))
@@ -97,28 +99,28 @@ async def test_live_minutes_are_candles_and_who_has_none_says_why(
     ],
 )
 async def test_a_provider_that_fails_is_followed_by_the_next_and_the_last_one_is_named(
-    house: House,
+    servers: Servers,
     provider: HttpProvider,
     clock: PushedClock,
     answer: dict[str, Any],
     failure: str,
 ) -> None:
     provider.answer(KLINES, **answer)
-    stub = await live(house, provider, price_candle_sources=("binance",))
+    stub = await live(servers, provider, price_candle_sources=("binance",))
     assert (await minutes(stub, clock, 2, "SOL"))["SOL"].failure == failure
     rows = [[minute * 60, 91, 109, 100, 100, 1.5] for minute in (NOW_MINUTE - 1, NOW_MINUTE - 2)]
     provider.answer(COINBASE, json=rows)
     both = await live(
-        house, provider, price_candle_sources=("binance", "coinbase"), coinbase_url=provider.url
+        servers, provider, price_candle_sources=("binance", "coinbase"), coinbase_url=provider.url
     )
     found = (await minutes(both, clock, 2, "SOL"))["SOL"]
     assert found.source == "coinbase" and list(found.low_usd) == [91.0, 91.0]
 
 
 async def test_a_stretch_of_more_than_a_day_or_backwards_is_refused(
-    house: House, clock: PushedClock
+    servers: Servers, clock: PushedClock
 ) -> None:
-    stub = await house.start()
+    stub = await servers.start()
     for count in (1442, -2):
         with pytest.raises(InvalidArgument) as refused:
             await minutes(stub, clock, count, "BTC")
@@ -126,13 +128,13 @@ async def test_a_stretch_of_more_than_a_day_or_backwards_is_refused(
 
 
 async def test_a_source_that_hangs_leaves_time_for_the_next_and_is_not_asked_for_a_while(
-    house: House, provider: HttpProvider, clock: PushedClock
+    servers: Servers, provider: HttpProvider, clock: PushedClock
 ) -> None:
     provider.answer(KLINES, silent=True)
     rows = [[minute * 60, 91, 109, 100, 100, 1.5] for minute in (NOW_MINUTE - 1, NOW_MINUTE - 2)]
     provider.answer(COINBASE, json=rows)
     stub = await live(
-        house, provider, price_candle_sources=("binance", "coinbase"), coinbase_url=provider.url
+        servers, provider, price_candle_sources=("binance", "coinbase"), coinbase_url=provider.url
     )
     before = len(provider.asked(KLINES))
     for _ in range(2):

@@ -18,7 +18,7 @@ from services.price.domain.moves import demo_hours
 from shared.clock import PushedClock
 from shared.touch import KEPT_HOURS, START_WINDOW_HOURS, History, Hours, history
 from tests.contract.price.bodies import NOW_SECOND
-from tests.contract.price.conftest import House
+from tests.contract.price.conftest import Servers
 from tests.fakes.databases import Databases
 from tests.fakes.http_provider import HttpProvider
 from tests.fakes.pushing import push
@@ -84,36 +84,36 @@ def same(found: pb.Moves, expected: History) -> None:
 
 
 async def test_the_demo_market_has_a_year_of_its_own_that_says_so_and_travels_once(
-    house: House,
+    servers: Servers,
 ) -> None:
-    stub = await house.start()
+    stub = await servers.start()
     assert [one async for one in stub.ReadMoves(pb.ReadMovesRequest())] == []
     await stub.RefreshPrices(pb.RefreshPricesRequest())
-    found = await moves(stub, house.clock, 3)
+    found = await moves(stub, servers.clock, 3)
     assert set(found) == {"BTC", "ETH", "SOL"}
     for asset, one in found.items():
         assert (one.source, one.market, one.horizon_hours) == ("demo", pb.MARKET_DEMO, 24)
         same(one, history(demo_hours("sonic", asset)))
         assert list(one.up) == sorted(one.up) and one.ByteSize() < 160_000
-    again = await moves(stub, house.clock, 3, found["BTC"].version)
+    again = await moves(stub, servers.clock, 3, found["BTC"].version)
     assert not again["BTC"].up and again["BTC"].version == found["BTC"].version
     assert len(again["ETH"].up) == len(found["ETH"].up)
     assert again["ETH"].version != again["BTC"].version
 
 
 async def test_a_live_asset_learns_from_the_candles_of_a_provider_and_keeps_them(
-    house: House, provider: HttpProvider, clock: PushedClock
+    servers: Servers, provider: HttpProvider, clock: PushedClock
 ) -> None:
     script_binance(provider)
     asked = {"sonic_live": True, "price_assets": ("SOL",), "price_sources": ("pyth",)}
-    stub = await house.start(**asked, binance_url=provider.url)
+    stub = await servers.start(**asked, binance_url=provider.url)
     (found,) = (await moves(stub, clock)).values()
     assert (found.source, found.market) == ("binance", pb.MARKET_LIVE)
     same(found, history(whole(SINCE, NOW_HOUR)))
     assert found.newest_hour_time.ToDatetime(UTC) == datetime.fromtimestamp(NOW_SECOND - HOUR, UTC)
     pages = len(provider.asked(KLINES))
     provider.forget()
-    again = await house.start(**asked, binance_url=provider.url)
+    again = await servers.start(**asked, binance_url=provider.url)
     (kept,) = (await moves(again, clock)).values()
     assert kept.version == found.version and not provider.asked(KLINES) and pages >= 10
     # An hour later one more page, and other moves.
@@ -126,7 +126,7 @@ async def test_a_live_asset_learns_from_the_candles_of_a_provider_and_keeps_them
 
 
 async def test_who_refuses_is_followed_by_the_next_provider(
-    house: House, provider: HttpProvider, clock: PushedClock
+    servers: Servers, provider: HttpProvider, clock: PushedClock
 ) -> None:
     provider.answer(KLINES, status=451, json={"msg": "region"})
     start = (NOW_HOUR - 1) // 300 * 300
@@ -139,7 +139,7 @@ async def test_who_refuses_is_followed_by_the_next_provider(
         page = [row for row in rows if first <= row[0] // HOUR < first + 300]
         provider.answer(COINBASE, json=page[::-1], where={"start": moment})
     provider.answer(COINBASE, json=[])
-    stub = await house.start(
+    stub = await servers.start(
         sonic_live=True,
         price_assets=("SOL",),
         price_sources=("pyth",),
@@ -152,7 +152,7 @@ async def test_who_refuses_is_followed_by_the_next_provider(
 
 
 async def test_kraken_gives_its_month_and_a_broken_candle_refuses_the_page(
-    house: House, provider: HttpProvider, clock: PushedClock
+    servers: Servers, provider: HttpProvider, clock: PushedClock
 ) -> None:
     first = NOW_HOUR // 720 * 720
     rows = [
@@ -162,7 +162,7 @@ async def test_kraken_gives_its_month_and_a_broken_candle_refuses_the_page(
     provider.answer(KRAKEN, json={"error": [], "result": {"SOLUSD": rows, "last": 1}})
     broken = [[row[0] * 1000, "1", "0.5", "1", "1", "1", 0] for row in rows[-1:]]
     provider.answer(KLINES, json=broken)
-    stub = await house.start(
+    stub = await servers.start(
         sonic_live=True,
         price_assets=("SOL",),
         price_sources=("pyth",),
@@ -176,10 +176,10 @@ async def test_kraken_gives_its_month_and_a_broken_candle_refuses_the_page(
 
 
 async def test_own_hours_count_where_they_were_wholly_looked_at_and_outlive_the_history(
-    house: House, databases: Databases, clock: PushedClock
+    servers: Servers, databases: Databases, clock: PushedClock
 ) -> None:
     nothing: dict[str, Any] = {"price_candle_sources": (), "price_sources": ("pyth",)}
-    stub = await house.start(sonic_live=True, price_assets=("SOL",), **nothing)
+    stub = await servers.start(sonic_live=True, price_assets=("SOL",), **nothing)
     await stub.RefreshPrices(pb.RefreshPricesRequest())
     database = await asyncpg.connect(databases.url("price"))
     try:
@@ -215,6 +215,6 @@ async def test_own_hours_count_where_they_were_wholly_looked_at_and_outlive_the_
         await database.execute("delete from price_history")
     finally:
         await database.close()
-    again = await house.start(sonic_live=True, price_assets=("SOL",), **nothing)
+    again = await servers.start(sonic_live=True, price_assets=("SOL",), **nothing)
     (kept,) = (await moves(again, clock)).values()
     assert kept.version == found.version

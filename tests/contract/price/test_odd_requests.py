@@ -12,7 +12,7 @@ from sonic.price.v1 import price_pb2 as pb
 from sonic.price.v1 import price_pb2_grpc as rpc
 
 from shared.errors import InvalidArgument
-from tests.contract.price.conftest import House
+from tests.contract.price.conftest import Servers
 
 NUL = "B\0C"
 # What a client sends that leaves its time at the first moment it knows.
@@ -30,9 +30,9 @@ YEAR_1 = Timestamp(seconds=-62_135_596_800)
     ],
 )
 async def test_a_text_with_nul_is_refused_by_its_field(
-    house: House, method: str, request_: Message, field: str
+    servers: Servers, method: str, request_: Message, field: str
 ) -> None:
-    await _refused(await house.start(), method, request_, "INVALID_FIELD", field)
+    await _refused(await servers.start(), method, request_, "INVALID_FIELD", field)
 
 
 @pytest.mark.parametrize(
@@ -45,15 +45,15 @@ async def test_a_text_with_nul_is_refused_by_its_field(
     ],
 )
 async def test_an_asset_that_is_not_tracked_is_refused_by_its_field(
-    house: House, method: str, request_: Message, field: str
+    servers: Servers, method: str, request_: Message, field: str
 ) -> None:
-    await _refused(await house.start(), method, request_, "UNKNOWN_ASSET", field)
+    await _refused(await servers.start(), method, request_, "UNKNOWN_ASSET", field)
 
 
 @pytest.mark.parametrize("number", [3, 99, -1, 2**31 - 1])
-async def test_a_market_that_is_none_is_refused(house: House, number: Any) -> None:
+async def test_a_market_that_is_none_is_refused(servers: Servers, number: Any) -> None:
     request = pb.RefreshPricesRequest(market=number)
-    await _refused(await house.start(), "RefreshPrices", request, "INVALID_FIELD", "market")
+    await _refused(await servers.start(), "RefreshPrices", request, "INVALID_FIELD", "market")
 
 
 @pytest.mark.parametrize(
@@ -74,13 +74,13 @@ async def test_a_market_that_is_none_is_refused(house: House, number: Any) -> No
     ],
 )
 async def test_a_time_before_all_times_is_refused(
-    house: House, method: str, request_: Message, field: str
+    servers: Servers, method: str, request_: Message, field: str
 ) -> None:
-    await _refused(await house.start(), method, request_, "BAD_TIME", field)
+    await _refused(await servers.start(), method, request_, "BAD_TIME", field)
 
 
-async def test_a_refused_time_leaves_no_row_behind(house: House) -> None:
-    stub = await house.start()
+async def test_a_refused_time_leaves_no_row_behind(servers: Servers) -> None:
+    stub = await servers.start()
     request = pb.InsertPriceRequest(asset="BTC", price_usd=1.0, price_time=YEAR_1)
     await _refused(stub, "InsertPrice", request, "BAD_TIME", "price_time")
     assert not (await stub.ListPriceHistory(pb.ListPriceHistoryRequest(asset="BTC"))).records

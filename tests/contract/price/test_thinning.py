@@ -14,7 +14,7 @@ from sonic.price.v1 import price_pb2 as pb
 from sonic.price.v1 import price_pb2_grpc as rpc
 
 from services.price.domain.prices import MANUAL_SOURCE
-from tests.contract.price.conftest import House
+from tests.contract.price.conftest import Servers
 from tests.contract.price.source_bench import REFERENCE_TIME
 from tests.fakes.databases import Databases
 
@@ -84,31 +84,33 @@ async def _until_thinned(databases: Databases, hours_count: int) -> None:
         await asyncio.sleep(0.02)
 
 
-async def _filled(house: House, databases: Databases, **settings: object) -> rpc.PriceServiceStub:
+async def _filled(
+    servers: Servers, databases: Databases, **settings: object
+) -> rpc.PriceServiceStub:
     """A server that has a price of BTC, and starts again with these rows behind it."""
-    price = await house.start(price_assets=("BTC",))
+    price = await servers.start(price_assets=("BTC",))
     await price.RefreshPrices(pb.RefreshPricesRequest())
-    assert house.app is not None
-    await house.app.stop()
+    assert servers.app is not None
+    await servers.app.stop()
     await _seeded(databases)
-    return await house.start(price_assets=("BTC",), **settings)
+    return await servers.start(price_assets=("BTC",), **settings)
 
 
 async def test_old_prices_become_minutes_then_hours_then_nothing_with_the_same_candles(
-    house: House, databases: Databases
+    servers: Servers, databases: Databases
 ) -> None:
     kept_all = {
         f"price_history_{name}_days": 0 for name in ("minutes_after", "hours_after", "kept")
     }
-    price = await _filled(house, databases, **kept_all)
+    price = await _filled(servers, databases, **kept_all)
     whole = await _rows(databases)
     assert set(whole.values()) == {720}
     hours = {start: await _candles(price, pb.INTERVAL_HOUR, start) for start in whole}
     minutes = {start: await _candles(price, pb.INTERVAL_MINUTE, start) for start in whole}
     by_hand = await _rows(databases, MANUAL_SOURCE)
-    assert house.app is not None
-    await house.app.stop()
-    price = await house.start(price_assets=("BTC",))
+    assert servers.app is not None
+    await servers.app.stop()
+    price = await servers.start(price_assets=("BTC",))
     await _until_thinned(databases, 2 * 4 + by_hand[OF_HOURS])
     # The minutes come after the hours.
     end = time.monotonic() + 30
@@ -125,9 +127,9 @@ async def test_old_prices_become_minutes_then_hours_then_nothing_with_the_same_c
 
 
 async def test_rows_that_stay_name_the_row_that_is_before_them_now(
-    house: House, databases: Databases
+    servers: Servers, databases: Databases
 ) -> None:
-    price = await _filled(house, databases, price_history_minutes_after_days=0)
+    price = await _filled(servers, databases, price_history_minutes_after_days=0)
     by_hand = (await _rows(databases, MANUAL_SOURCE))[OF_HOURS]
     await _until_thinned(databases, 2 * 4 + by_hand)
     request = pb.ListPriceHistoryRequest(asset="BTC", page_size=500)
@@ -144,10 +146,10 @@ async def test_rows_that_stay_name_the_row_that_is_before_them_now(
 
 @pytest.mark.parametrize("days", [0, 3])
 async def test_the_age_from_which_hours_are_thinned_is_a_setting(
-    house: House, databases: Databases, days: int
+    servers: Servers, databases: Databases, days: int
 ) -> None:
     settings = {"price_history_minutes_after_days": 0, "price_history_hours_after_days": days}
-    price = await _filled(house, databases, **settings)
+    price = await _filled(servers, databases, **settings)
     by_hand = await _rows(databases, MANUAL_SOURCE)
     if days:
         await _until_thinned(databases, 2 * 4 + by_hand[OF_HOURS])

@@ -11,7 +11,7 @@ from sonic.price.v1 import price_pb2 as pb
 from sonic.price.v1 import price_pb2_grpc as rpc
 
 from shared.errors import Unavailable
-from tests.contract.price.conftest import House
+from tests.contract.price.conftest import Servers
 
 SOON_SECONDS = 5.0
 
@@ -27,7 +27,7 @@ class Watcher:
         async with asyncio.timeout(SOON_SECONDS):
             return await self._messages.__anext__()
 
-    async def next_while(self, push: House) -> pb.WatchPricesResponse:
+    async def next_while(self, push: Servers) -> pb.WatchPricesResponse:
         """The next message while the clock moves on: other servers are looked at once a second."""
         waiting = asyncio.ensure_future(self.next())
         while not waiting.done():
@@ -46,20 +46,20 @@ async def refresh(
     return await stub.RefreshPrices(request)
 
 
-async def test_an_empty_present_state_is_told_too(house: House) -> None:
-    watcher = Watcher(await house.start())
+async def test_an_empty_present_state_is_told_too(servers: Servers) -> None:
+    watcher = Watcher(await servers.start())
     first = await watcher.next()
     assert (len(first.prices), first.gap) == (0, False)
 
 
-async def test_the_present_state_comes_first_and_then_what_changed(house: House) -> None:
-    price = await house.start()
+async def test_the_present_state_comes_first_and_then_what_changed(servers: Servers) -> None:
+    price = await servers.start()
     known = await refresh(price)
     watcher = Watcher(price)
     assert [one.price_usd for one in (await watcher.next()).prices] == [
         one.price_usd for one in known.prices
     ]
-    house.clock.advance(60)
+    servers.clock.advance(60)
     changed = await refresh(price, "ETH")
     news = await watcher.next()
     assert [(one.asset, one.price_usd) for one in news.prices] == [
@@ -68,52 +68,52 @@ async def test_the_present_state_comes_first_and_then_what_changed(house: House)
     assert not news.gap
 
 
-async def test_a_refresh_that_changes_nothing_is_not_told(house: House) -> None:
-    price = await house.start()
+async def test_a_refresh_that_changes_nothing_is_not_told(servers: Servers) -> None:
+    price = await servers.start()
     await refresh(price)
     watcher = Watcher(price)
     await watcher.next()
     await refresh(price)  # the clock stands still: the same prices again
-    house.clock.advance(60)
+    servers.clock.advance(60)
     later = await refresh(price)
     assert (await watcher.next()).prices[0].price_time == later.prices[0].price_time
 
 
-async def test_only_the_watched_assets_are_told(house: House) -> None:
-    price = await house.start()
+async def test_only_the_watched_assets_are_told(servers: Servers) -> None:
+    price = await servers.start()
     watcher = Watcher(price, "sol")
     await watcher.next()
     await refresh(price, "BTC")
-    house.clock.advance(60)
+    servers.clock.advance(60)
     await refresh(price)
     assert [one.asset for one in (await watcher.next()).prices] == ["SOL"]
 
 
 async def test_changes_made_by_another_server_arrive_within_a_second_of_the_clock(
-    house: House,
+    servers: Servers,
 ) -> None:
-    here, there = await house.start(), await house.start()
+    here, there = await servers.start(), await servers.start()
     watcher = Watcher(here)
     await watcher.next()
     changed = await refresh(there)
-    news = await watcher.next_while(house)
+    news = await watcher.next_while(servers)
     assert [one.price_usd for one in news.prices] == [one.price_usd for one in changed.prices]
 
 
-async def test_two_watchers_both_see_every_change(house: House) -> None:
-    price = await house.start()
+async def test_two_watchers_both_see_every_change(servers: Servers) -> None:
+    price = await servers.start()
     watchers = [Watcher(price), Watcher(price)]
     for watcher in watchers:
         await watcher.next()
     for _ in range(3):
-        house.clock.advance(60)
+        servers.clock.advance(60)
         expected = (await refresh(price)).prices[0].price_usd
         for watcher in watchers:
             assert (await watcher.next()).prices[0].price_usd == expected
 
 
-async def test_clearing_is_told_as_a_gap_with_nothing_left(house: House) -> None:
-    price = await house.start()
+async def test_clearing_is_told_as_a_gap_with_nothing_left(servers: Servers) -> None:
+    price = await servers.start()
     await refresh(price)
     watcher = Watcher(price)
     await watcher.next()
@@ -122,8 +122,8 @@ async def test_clearing_is_told_as_a_gap_with_nothing_left(house: House) -> None
     assert (len(news.prices), news.gap) == (0, True)
 
 
-async def test_another_market_is_told_as_a_gap_with_its_whole_state(house: House) -> None:
-    price = await house.start()
+async def test_another_market_is_told_as_a_gap_with_its_whole_state(servers: Servers) -> None:
+    price = await servers.start()
     await refresh(price)
     watcher = Watcher(price)
     await watcher.next()
@@ -133,8 +133,8 @@ async def test_another_market_is_told_as_a_gap_with_its_whole_state(house: House
     assert [(one.asset, one.market) for one in news.prices] == [("BTC", pb.MARKET_LIVE)]
 
 
-async def test_a_watcher_that_leaves_is_forgotten_and_others_go_on(house: House) -> None:
-    price = await house.start()
+async def test_a_watcher_that_leaves_is_forgotten_and_others_go_on(servers: Servers) -> None:
+    price = await servers.start()
     leaving, staying = Watcher(price), Watcher(price)
     await leaving.next()
     await staying.next()
@@ -143,11 +143,11 @@ async def test_a_watcher_that_leaves_is_forgotten_and_others_go_on(house: House)
     assert (await staying.next()).prices[0].price_usd == changed.prices[0].price_usd
 
 
-async def test_a_stopping_server_ends_its_streams(house: House) -> None:
-    watcher = Watcher(await house.start())
+async def test_a_stopping_server_ends_its_streams(servers: Servers) -> None:
+    watcher = Watcher(await servers.start())
     await watcher.next()
-    assert house.app is not None
+    assert servers.app is not None
     async with asyncio.timeout(SOON_SECONDS):
-        await house.app.stop()
+        await servers.app.stop()
     with pytest.raises(Unavailable):
         await watcher.next()

@@ -144,7 +144,7 @@ def test_a_row_of_another_history_under_the_same_key_is_found(place: int) -> Non
     assert _verdict([*rows[:place], *others[place:]]).first_bad_sequence == place + 1
 
 
-def test_every_cut_of_the_tail_is_found_by_a_head_that_left_the_house() -> None:
+def test_every_cut_of_the_tail_is_found_by_a_head_that_left_the_system() -> None:
     rows = _rows()
     for kept, sent in itertools.product(range(COUNT), range(COUNT)):
         anchor = Anchor(rows[sent].hash)
@@ -154,7 +154,7 @@ def test_every_cut_of_the_tail_is_found_by_a_head_that_left_the_house() -> None:
             assert verdict.unanchored_count == kept - sent - 1
 
 
-def test_a_chain_by_another_key_does_not_hold_the_head_that_left_the_house() -> None:
+def test_a_chain_by_another_key_does_not_hold_the_head_that_left_the_system() -> None:
     sent = Anchor(_rows()[-1].hash)
     walk = Walk(OTHER_KEY, sent)
     walk.follow(_rows(OTHER_KEY))

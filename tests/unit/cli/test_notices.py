@@ -1,4 +1,4 @@
-"""What `sonic status` and `sonic up` warn of, by what the house itself says."""
+"""What `sonic status` and `sonic up` warn of, by what the system itself says."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ WELL: dict[str, Any] = {
 }
 
 
-def test_a_house_that_is_well_says_nothing() -> None:
+def test_a_system_that_is_well_says_nothing() -> None:
     assert notices(WELL, NOW) == []
     assert notices({}, NOW) == []
 

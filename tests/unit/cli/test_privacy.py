@@ -1,4 +1,4 @@
-"""What others can see of a house: its home, and what each server is handed."""
+"""What others can see of a system: its home, and what each server is handed."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_a_file_of_somebody_else_is_named_with_the_command_that_mends_it(home: P
     assert left.fix == f"sudo chown -R root {home}"
 
 
-def test_the_note_of_a_running_house_is_private_and_never_half_written(tmp_path: Path) -> None:
+def test_the_note_of_a_running_system_is_private_and_never_half_written(tmp_path: Path) -> None:
     write_running(tmp_path / "home", {"price": "127.0.0.1:1"}, "127.0.0.1:2")
     assert mode(running_file(tmp_path / "home")) == 0o600
     assert [path.name for path in (tmp_path / "home").iterdir()] == ["running.json"]

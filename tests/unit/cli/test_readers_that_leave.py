@@ -1,4 +1,4 @@
-"""A reader of the output that leaves ends a command quietly, and a house that runs not at all."""
+"""A reader of the output that leaves ends a command quietly, and a system that runs not at all."""
 
 from __future__ import annotations
 

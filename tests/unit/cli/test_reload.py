@@ -44,14 +44,14 @@ async def test_a_server_asked_to_start_again_does_so_in_its_own_time_and_no_othe
 
     children, said = [child("price"), child("positions")], list[str]()
     spawn = executed([sys.executable, "-c", "import time; time.sleep(60)"])
-    house = Children(children, said.append, spawn, health=Health(0.0))
-    await house.start()
+    servers = Children(children, said.append, spawn, health=Health(0.0))
+    await servers.start()
     before = [one.process.pid for one in children if one.process]
-    house.restart({"price"})
+    servers.restart({"price"})
     async with asyncio.timeout(20):
         while children[0].start_count < 2:
             await asyncio.sleep(0.01)
     after = [one.process.pid for one in children if one.process]
-    await house.stop()
+    await servers.stop()
     assert (before[0] != after[0], before[1] == after[1]) == (True, True)
     assert said == ["price starts again in 0.5 s"]

@@ -224,7 +224,7 @@ async def test_a_service_is_told_when_it_is_down_twice_in_a_row(
         (-50, 9999, None, RunStatus.SUCCESS, ""),
     ],
 )
-async def test_cyclone_is_silent_after_three_intervals_but_not_while_the_house_starts(
+async def test_cyclone_is_silent_after_three_intervals_but_not_while_the_system_starts(
     silent_seconds: float | None,
     up_seconds: float,
     interval: timedelta | None,

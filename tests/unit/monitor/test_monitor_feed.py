@@ -20,7 +20,7 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 NAMES = ("risk", "price")
 
 
-class House:
+class Servers:
     """What a feed looks at: one badge, whose value is a number that grows."""
 
     def __init__(self) -> None:
@@ -45,14 +45,14 @@ class House:
 
 
 @asynccontextmanager
-async def _watched(house: House) -> AsyncIterator[AsyncIterator[News]]:
-    await house.feed.start()
-    stream = house.feed.news(NAMES)
+async def _watched(servers: Servers) -> AsyncIterator[AsyncIterator[News]]:
+    await servers.feed.start()
+    stream = servers.feed.news(NAMES)
     try:
         yield stream
     finally:
         await stream.aclose()
-        await house.feed.stop()
+        await servers.feed.stop()
 
 
 def _value(news: News) -> tuple[str, bool]:
@@ -65,28 +65,28 @@ async def _next(stream: AsyncIterator[News]) -> News:
 
 
 async def test_who_reads_gets_every_change_without_a_mark() -> None:
-    house = House()
-    async with _watched(house) as stream:
+    servers = Servers()
+    async with _watched(servers) as stream:
         assert await _next(stream) == News((), ())
         for value in ("1", "2", "3"):
             reading = asyncio.ensure_future(_next(stream))
             await asyncio.sleep(0.01)
-            await house.shows(value)
+            await servers.shows(value)
             assert _value(await reading) == (value, False)
 
 
 async def test_who_did_not_read_gets_the_present_with_a_mark_and_then_goes_on() -> None:
-    house = House()
-    async with _watched(house) as stream:
+    servers = Servers()
+    async with _watched(servers) as stream:
         await _next(stream)
         reading = asyncio.ensure_future(_next(stream))
         await asyncio.sleep(0.01)
-        await house.shows("1")
+        await servers.shows("1")
         assert _value(await reading) == ("1", False)
         for value in ("2", "3", "4"):
-            await house.shows(value)
+            await servers.shows(value)
         assert _value(await _next(stream)) == ("4", True)
         reading = asyncio.ensure_future(_next(stream))
         await asyncio.sleep(0.01)
-        await house.shows("5")
+        await servers.shows("5")
         assert _value(await reading) == ("5", False)

@@ -84,7 +84,7 @@ def test_without_a_liquidation_price_nothing_is_liquidated() -> None:
     )
 
 
-def test_an_empty_house_has_points_of_nothing() -> None:
+def test_an_empty_system_has_points_of_nothing() -> None:
     found = walk(columns(), np.zeros(0), 4)
     assert [point.value_usd for point in found.points] == [0.0] * 5
 

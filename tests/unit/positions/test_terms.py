@@ -95,7 +95,7 @@ def test_a_clock_that_was_ahead_does_not_blind_the_looks() -> None:
     assert unseen.start_micros <= unseen.end_micros
 
 
-class House:
+class Servers:
     """A frame that a test sets, and minutes of the market flat at 95 but for its lows."""
 
     def __init__(self) -> None:
@@ -137,87 +137,87 @@ class _Frame(SimpleNamespace):
 
 
 async def test_an_old_low_is_not_compared_with_a_liquidation_price_that_came_after_it() -> None:
-    house = House()
-    before = house.hold((1, 1, 100.0, 50.0), (2, 1, 100.0, 80.0))
-    await house.service.look({})
-    evaluated = house.micros()
+    servers = Servers()
+    before = servers.hold((1, 1, 100.0, 50.0), (2, 1, 100.0, 80.0))
+    await servers.service.look({})
+    evaluated = servers.micros()
     # Down for twenty minutes: a low, and then collateral of the first is taken out.
-    house.clock.advance(1200)
-    house.lows = {5: 82.5}
-    await house.service.look({})
-    assert house.service.of(before, evaluated).price_usd.tolist() == [82.5, 82.5]
-    after = house.hold((1, 1, 100.0, 80.0), (2, 1, 100.0, 80.0), (3, 1, 100.0, 80.0))
-    found = house.service.of(after, evaluated)
+    servers.clock.advance(1200)
+    servers.lows = {5: 82.5}
+    await servers.service.look({})
+    assert servers.service.of(before, evaluated).price_usd.tolist() == [82.5, 82.5]
+    after = servers.hold((1, 1, 100.0, 80.0), (2, 1, 100.0, 80.0), (3, 1, 100.0, 80.0))
+    found = servers.service.of(after, evaluated)
     assert np.isnan(found.price_usd[[0, 2]]).all() and found.price_usd[1] == 82.5
     assert found.time_micros[0] == 0
     # What comes later is compared with it, also by one who did not ask in between.
-    house.clock.advance(120)
-    house.lows[21] = 83.0
-    await house.service.look({})
-    assert house.service.of(after, evaluated).price_usd.tolist() == [83.0, 82.5, 83.0]
+    servers.clock.advance(120)
+    servers.lows[21] = 83.0
+    await servers.service.look({})
+    assert servers.service.of(after, evaluated).price_usd.tolist() == [83.0, 82.5, 83.0]
 
 
 async def test_an_asset_that_was_opened_is_looked_at_from_the_pass_that_showed_it_on() -> None:
-    house = House()
-    house.hold((1, 1, 100.0, 80.0))
-    await house.service.look({})
-    house.hold((1, 1, 100.0, 80.0), (2, 1, 100.0, 80.0), assets=("BTC", "ETH"))
-    opened = house.micros()
-    house.clock.advance(150)
-    house.lows = {1: 82.5}
-    await house.service.look({})
-    house.service.of(house.shown, opened)
-    assert house.service._looks["ETH"][-1].low.price_usd == 82.5
+    servers = Servers()
+    servers.hold((1, 1, 100.0, 80.0))
+    await servers.service.look({})
+    servers.hold((1, 1, 100.0, 80.0), (2, 1, 100.0, 80.0), assets=("BTC", "ETH"))
+    opened = servers.micros()
+    servers.clock.advance(150)
+    servers.lows = {1: 82.5}
+    await servers.service.look({})
+    servers.service.of(servers.shown, opened)
+    assert servers.service._looks["ETH"][-1].low.price_usd == 82.5
 
 
 async def test_two_looks_at_once_of_different_holdings_do_not_break_each_other() -> None:
-    house = House()
-    house.gate = asyncio.Event()
-    house.hold((1, 1, 100.0, 80.0), (2, 1, 100.0, 80.0), assets=("BTC", "ETH"))
-    first = asyncio.create_task(house.service.look({}))
+    servers = Servers()
+    servers.gate = asyncio.Event()
+    servers.hold((1, 1, 100.0, 80.0), (2, 1, 100.0, 80.0), assets=("BTC", "ETH"))
+    first = asyncio.create_task(servers.service.look({}))
     await asyncio.sleep(0)
-    house.hold((1, 1, 100.0, 80.0))
-    second = asyncio.create_task(house.service.look({}))
+    servers.hold((1, 1, 100.0, 80.0))
+    second = asyncio.create_task(servers.service.look({}))
     await asyncio.sleep(0)
-    house.gate.set()
+    servers.gate.set()
     await asyncio.gather(first, second)
 
 
 async def test_looks_of_a_clock_that_was_ahead_are_not_told_again() -> None:
-    house = House()
-    frame = house.hold((1, 1, 100.0, 80.0))
-    house.clock.advance(3600)
-    house.lows = {60: 82.5}
-    await house.service.look({})
-    house.clock.set_time(house.clock.now() - timedelta(seconds=3000))
-    house.lows = {}
-    now = house.micros()
-    house.clock.advance(60)
-    await house.service.look({})
-    assert house.service.of(frame, now).price_usd.tolist() == [95.0]
+    servers = Servers()
+    frame = servers.hold((1, 1, 100.0, 80.0))
+    servers.clock.advance(3600)
+    servers.lows = {60: 82.5}
+    await servers.service.look({})
+    servers.clock.set_time(servers.clock.now() - timedelta(seconds=3000))
+    servers.lows = {}
+    now = servers.micros()
+    servers.clock.advance(60)
+    await servers.service.look({})
+    assert servers.service.of(frame, now).price_usd.tolist() == [95.0]
 
 
 async def test_candles_far_from_the_markets_price_are_not_looked_at_and_asked_for_again() -> None:
-    house = House()
-    frame = house.hold((1, -1, 90.0, 96.5))
-    evaluated = house.micros()
-    house.clock.advance(60)
+    servers = Servers()
+    frame = servers.hold((1, -1, 90.0, 96.5))
+    evaluated = servers.micros()
+    servers.clock.advance(60)
     # As in USDT when that is worth less: 3 % above the market.
-    await house.service.look({"BTC": 92.0})
-    found = house.service.of(frame, evaluated)
+    await servers.service.look({"BTC": 92.0})
+    found = servers.service.of(frame, evaluated)
     assert np.isnan(found.price_usd).all() and found.unseen[0].reason == "DISAGREES"
-    house.clock.advance(60)
-    await house.service.look({"BTC": 95.0})
-    found = house.service.of(frame, evaluated)
+    servers.clock.advance(60)
+    await servers.service.look({"BTC": 95.0})
+    found = servers.service.of(frame, evaluated)
     assert found.price_usd.tolist() == [96.0] and not found.unseen
-    assert house.asked[-1][1] == 3
+    assert servers.asked[-1][1] == 3
 
 
 async def test_an_asset_nobody_has_candles_of_does_not_have_a_day_of_the_others_asked_for() -> None:
-    house = House()
-    house.hold((1, 1, 100.0, 80.0), (2, 1, 100.0, 80.0), assets=("BTC", "SPX"))
-    house.blind = {"SPX"}
+    servers = Servers()
+    servers.hold((1, 1, 100.0, 80.0), (2, 1, 100.0, 80.0), assets=("BTC", "SPX"))
+    servers.blind = {"SPX"}
     for _ in range(5):
-        house.clock.advance(600)
-        await house.service.look({})
-    assert house.asked[-2:] == [(("BTC",), 11), (("SPX",), 51)]
+        servers.clock.advance(600)
+        await servers.service.look({})
+    assert servers.asked[-2:] == [(("BTC",), 11), (("SPX",), 51)]

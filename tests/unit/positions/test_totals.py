@@ -41,7 +41,7 @@ def test_the_oracle_holds() -> None:
         assert math.isclose(getattr(found, name), wanted, rel_tol=1e-12), name
 
 
-def test_an_empty_house_has_sums_of_zero_and_absent_means() -> None:
+def test_an_empty_system_has_sums_of_zero_and_absent_means() -> None:
     found = totals(columns([]), NOW)
     assert (found.position_count, found.total_size_usd, found.total_value_usd) == (0, 0.0, 0.0)
     assert (

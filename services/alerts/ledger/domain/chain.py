@@ -74,7 +74,7 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Anchor:
-    """A head that has left the house; sequence 0 when only its hash is known."""
+    """A head that has left the system; sequence 0 when only its hash is known."""
 
     hash: bytes
     sequence: int = 0

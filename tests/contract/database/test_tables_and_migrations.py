@@ -1,4 +1,4 @@
-"""The house as it is: every service's history leads to its tables, and each test has them to
+"""The system as it is: every service's history leads to its tables, and each test has them to
 itself.
 """
 
