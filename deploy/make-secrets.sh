@@ -35,3 +35,5 @@ for service in price positions hedges alerts monitor xcom cyclone withdrawals; d
     keep "init/${service}_database_url" "$(cat "$folder/$service/${service}_database_url")"
 done
 keep alerts/alerts_ledger_key "$(random)$(random)"
+# Tokens of people, made by `sonic token create`; without one the proxy in front says who may.
+mkdir -p "$folder/gateway"

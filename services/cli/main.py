@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import typer
 from rich.text import Text
 
-from services.cli import alerts, db, ledger, positions, wallet, withdrawals
+from services.cli import alerts, db, ledger, positions, token, wallet, withdrawals
 from services.cli.calibration.command import calibration
 from services.cli.cycle import cycle
 from services.cli.dashboard import dashboard
@@ -55,6 +55,7 @@ def assembled(wanted: str | None = None) -> typer.Typer:
     for made in (up, doctor, dashboard, console):
         app.command(rich_help_panel="Run")(made)
     app.add_typer(db.app, name="db", rich_help_panel="Run")
+    app.add_typer(token.app, name="token", rich_help_panel="Run")
     for noun in NOUNS:
         group = typer.Typer(no_args_is_help=True)
         if by_hand := _BY_HAND.get(noun.name):

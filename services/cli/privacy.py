@@ -11,11 +11,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from shared import tokens
+
 _OTHERS = 0o077
 # As root the database runs as another user, who must pass through the home, and may not look around
 # in it.
 _PASSABLE = 0o711
-_PRIVATE = ("roles.json", "ledger.key", "running.json", "logs", "ledger")
+_TOKENS = (tokens.FILE_NAME, "tokens.lock")
+_PRIVATE = ("roles.json", "ledger.key", "running.json", "logs", "ledger", *_TOKENS)
 # A folder that holds more than this was not made for us alone: its mode is its owner's business.
 _KNOWN = frozenset({*_PRIVATE, "postgres"})
 

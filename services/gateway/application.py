@@ -16,7 +16,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from services.gateway import calls, first_tool, reports, together
+from services.gateway import calls, first_tool, reports, sign_in, together
+from services.gateway.access import Access, Caller
 from services.gateway.conditions import place_if_match, tagged
 from services.gateway.encoding import encoded
 from services.gateway.events import Streams
@@ -27,9 +28,10 @@ from services.gateway.json_writer import written
 from services.gateway.limits import Limit
 from services.gateway.links import TEMPLATE as LINKS
 from services.gateway.links import LinkPages
-from services.gateway.pages import Pages
+from services.gateway.pages import FILES_BELOW, Pages
 from services.gateway.peers import Peers
 from services.gateway.reports import wants_html
+from services.gateway.scopes import scope_of
 from services.gateway.surface import Route, routes
 from services.gateway.transcode import request_message
 from shared.clock import Clock
@@ -63,6 +65,7 @@ class Application:
         peers: Peers,
         streams: Streams,
         guard: Guard,
+        access: Access,
         metrics: Metrics,
         hook_keys: Mapping[str, bytes],
         clock: Clock,
@@ -70,6 +73,7 @@ class Application:
         self._peers = peers
         self._streams = streams
         self._guard = guard
+        self._access = access
         described = routes()
         self._routes = (*described, *first_tool.named_routes(described))
         self._pages = Pages(described)
@@ -129,7 +133,7 @@ class Application:
             return LINKS
         if path in self._pages:
             return self._pages.label(path)
-        others = (first_tool.PAGE, together.PATH, calls.PATH)
+        others = (first_tool.PAGE, together.PATH, calls.PATH, sign_in.WHO_PATH, *sign_in.PATHS)
         is_ours = path in self._own or path in self._hook or path in others
         return path if is_ours else _REST
 
@@ -161,11 +165,32 @@ class Application:
             return failure_response(error, domain, incident_id)
 
     async def _answer(self, request: Request, path: str, found: Found) -> Response:
+        if path in _PROBES:
+            return await _read_only(request, self._own[path])
+        client = self._guard.client(request)
+        if path in sign_in.PATHS:
+            return await sign_in.serve(path, self._access, request, client)
+        if path == calls.PATH or path in self._links or path in self._hook:
+            with self._calls.held(client):
+                return await self._from_outside(path, request)
+        # Files that are the same for everybody say nothing of anybody.
+        if path.startswith(FILES_BELOW) and path in self._pages:
+            return await _read_only(request, lambda: self._pages.answer(path, request))
+        try:
+            caller = self._access.admit(request, client)
+        except Refused:
+            if request.method == "GET" and path in self._pages and wants_html(request):
+                return sign_in.redirect(request)
+            raise
+        return await self._answer_to(caller, request, path, found)
+
+    async def _answer_to(
+        self, caller: Caller, request: Request, path: str, found: Found
+    ) -> Response:
         if own := self._own.get(path):
             return await _read_only(request, own)
-        if path == calls.PATH or path in self._links or path in self._hook:
-            with self._calls.held(self._guard.client(request)):
-                return await self._from_outside(path, request)
+        if path == sign_in.WHO_PATH:
+            return await _read_only(request, lambda: _ready(sign_in.who(caller)))
         if path == first_tool.PAGE:
             return await _read_only(request, lambda: first_tool.to_page(request))
         # A name of the first tool is a page as well: programs get what they got there.
@@ -180,6 +205,9 @@ class Application:
         verb = "GET" if request.method == "HEAD" else request.method
         for route, at in found:
             if route.verb == verb:
+                caller.require(scope_of(route), route.method.name)
+                if caller.name and not route.reads:
+                    get_logger().info("asked for", caller=caller.name, method=route.full_name)
                 return await self._rpc(route, at, request)
         verbs = {route.verb for route, _ in found}
         raise _wrong_verb(request, verbs | {"HEAD"} if "GET" in verbs else verbs)
@@ -270,6 +298,10 @@ class Application:
 @lru_cache(maxsize=1)
 def _date(second: int) -> str:
     return formatdate(second, usegmt=True)
+
+
+async def _ready(response: Response) -> Response:
+    return response
 
 
 async def _read_only(request: Request, read: Read) -> Response:

@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from services.gateway.peers import Peers
+from services.gateway.simple_page import page
 from services.gateway.surface import Route
 from shared.clock import Clock
 from shared.errors import FailedPrecondition, InvalidArgument, NotFound, SonicError
@@ -28,25 +29,6 @@ _ACTIONS = {
     "acknowledge": pb.LINK_ACTION_ACKNOWLEDGE,
     "snooze": pb.LINK_ACTION_SNOOZE,
 }
-_HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; "
-        "frame-ancestors 'none'"
-    ),
-    # The form's answer must say that it comes from here; nobody else hears of the address.
-    "Referrer-Policy": "same-origin",
-    "X-Robots-Tag": "noindex, nofollow",
-}
-_STYLE = """
-:root { color-scheme: dark light; }
-body { margin: 0 auto; max-width: 34rem; padding: 1.5rem; background: #101418; color: #e6ebef;
-  font: 18px/1.5 system-ui, sans-serif; overflow-wrap: anywhere; }
-h1 { font-size: 1.3rem; } .quiet { color: #9aa7b2; } .HIGH { color: #ff6b6b; }
-.MEDIUM { color: #f5b544; } .LOW { color: #6cb6ff; }
-button { font: inherit; padding: .8rem 1.2rem; margin: .4rem .6rem .4rem 0; border-radius: .4rem;
-  border: 1px solid #9aa7b2; background: #181e24; color: inherit; min-height: 3rem; }
-button.first { background: #0b6b43; color: #fff; } button:focus { outline: 3px solid #6cb6ff; }
-"""
 _WORDS = {
     "LINK_NOT_FOUND": (404, "This link is not known", "It may be cut off: open the whole link."),
     "LINK_EXPIRED": (410, "This link is too old", "Nothing was changed."),
@@ -76,16 +58,16 @@ class LinkPages:
                 return await self._used(token, await _action(request))
             return await self._shown(token)
         except (NotFound, FailedPrecondition, InvalidArgument) as error:
-            return _page(*_WORDS.get(error.reason, _WORDS["LINK_NOT_FOUND"]))
+            return page(*_WORDS.get(error.reason, _WORDS["LINK_NOT_FOUND"]))
         except SonicError:
-            return _page(
+            return page(
                 503, "Sonic does not answer now", "Nothing is known to have changed. Try again."
             )
 
     async def _shown(self, token: str) -> Response:
         link: Any = await self._peers.ask(self._preview, pb.PreviewLinkRequest(token=token))
         if link.HasField("used_time"):
-            return _page(*_WORDS["LINK_USED"])
+            return page(*_WORDS["LINK_USED"])
         subject = _subject(link, self._clock.now())
         if link.HasField("acknowledged_time"):
             subject += '<p class="quiet">Somebody has acknowledged this already.</p>'
@@ -95,11 +77,11 @@ class LinkPages:
             '<button name="action" value="snooze">Remind me in 15 minutes</button></form>'
             '<p class="quiet">Until one of them is pressed the next contact is still told.</p>'
         )
-        return _page(200, "Acknowledge?", "", subject + form)
+        return page(200, "Acknowledge?", "", subject + form)
 
     async def _used(self, token: str, action: Any) -> Response:
         if action is None:
-            return _page(*_UNKNOWN_ACTION)
+            return page(*_UNKNOWN_ACTION)
         wanted = pb.UseLinkRequest(token=token, action=action)
         link: Any = await self._peers.ask(self._use, wanted)
         done = "Acknowledged" if action == pb.LINK_ACTION_ACKNOWLEDGE else "Snoozed"
@@ -108,7 +90,7 @@ class LinkPages:
             if action == pb.LINK_ACTION_ACKNOWLEDGE
             else "The next contact is told if nobody acknowledges within 15 minutes."
         )
-        return _page(200, done, words, _subject(link, self._clock.now()))
+        return page(200, done, words, _subject(link, self._clock.now()))
 
 
 async def _action(request: Request) -> Any:
@@ -137,14 +119,3 @@ def _ago(age: timedelta) -> str:
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit} ago"
     return f"{seconds:.0f} seconds ago"
-
-
-def _page(status: int, title: str, words: str, inside: str = "") -> Response:
-    """`inside` is markup already."""
-    text = (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)} - Sonic</title><style>{_STYLE}</style></head>"
-        f"<body><main><h1>{escape(title)}</h1><p>{escape(words)}</p>{inside}</main></body></html>\n"
-    )
-    return Response(text, status, media_type="text/html", headers=_HEADERS)

@@ -50,6 +50,7 @@ PAGES = (
 )
 _PATTERNS = [(page, re.compile(re.sub(r"\{\w+\}", "[^/]+", page))) for page in PAGES]
 _DOCUMENT = "/openapi.json"
+FILES_BELOW = "/web/"
 
 
 class Static:
@@ -83,7 +84,7 @@ class Pages:
         folder = resources.files("services.gateway") / "web"
         self._routes = routes
         self._files: dict[str, Static] = {
-            f"/web/{name}": Static(file.read_bytes(), kind)
+            f"{FILES_BELOW}{name}": Static(file.read_bytes(), kind)
             for name, file in _inside(folder)
             if (kind := _KINDS.get(file.name.rpartition(".")[2])) is not None
         }

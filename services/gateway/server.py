@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import ClassVar, Literal
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
+from services.gateway.access import Access, TrustedProxy
 from services.gateway.application import Application
 from services.gateway.connection import Room
 from services.gateway.events import Streams
@@ -14,11 +17,12 @@ from services.gateway.hooks import keys_of
 from services.gateway.listener import HttpServer, most_connections
 from services.gateway.peers import Peers
 from services.gateway.surface import FILES
-from shared import metrics
+from shared import metrics, tokens
 from shared.clock import Clock, SystemClock
 from shared.config import ProcessConfig
 from shared.lifecycle import App, run
 from shared.loopback import is_loopback
+from shared.tokens import Scope, TokenFile
 
 
 class Config(ProcessConfig):
@@ -44,6 +48,29 @@ class Config(ProcessConfig):
         description="names besides localhost under which a proxy asks",
         examples=["sonic.example"],
     )
+    sonic_home: Path | None = Field(
+        default=None, description="folder of the tokens' file when TOKENS_FILE does not name it"
+    )
+    tokens_file: Path | None = Field(
+        default=None,
+        description="file of `sonic token create`; by default tokens.json in SONIC_HOME",
+        examples=["/run/secrets/tokens.json"],
+    )
+    gateway_user_header: str = Field(
+        default="",
+        pattern=r"^[A-Za-z0-9-]{0,64}$",
+        description="header in which a proxy names the person it has signed in",
+        examples=["X-Forwarded-User"],
+    )
+    gateway_trusted_proxies: list[IPv4Network | IPv6Network] = Field(
+        default_factory=list,
+        validate_default=True,
+        description="networks from which that header is believed",
+        examples=["10.0.0.0/8"],
+    )
+    gateway_user_scope: Literal["read", "operate", "admin"] = Field(
+        default="operate", description="what people whom the proxy names may do"
+    )
     gateway_behind_proxy: bool = Field(
         default=False,
         validate_default=True,
@@ -64,17 +91,56 @@ class Config(ProcessConfig):
         keys_of(value.get_secret_value())
         return value
 
+    @field_validator("gateway_trusted_proxies")
+    @classmethod
+    def _is_believed_from_somewhere(
+        cls, networks: list[IPv4Network | IPv6Network], others: ValidationInfo
+    ) -> list[IPv4Network | IPv6Network]:
+        if others.data.get("gateway_user_header") and not networks:
+            raise ValueError("without them anybody could write GATEWAY_USER_HEADER")
+        return networks
+
     @field_validator("gateway_behind_proxy")
     @classmethod
     def _is_not_open_to_the_world(cls, behind_proxy: bool, others: ValidationInfo) -> bool:
+        asks = any(
+            others.data.get(field) for field in ("tokens_file", "sonic_home", "gateway_user_header")
+        )
         for field in ("listen_address", "gateway_second_address"):
             listen = str(others.data.get(field, ""))
-            if not behind_proxy and listen and not is_loopback(listen.rpartition(":")[0]):
+            if not (behind_proxy or asks) and listen and not _is_here(listen):
                 raise ValueError(
-                    f"{field.upper()} {listen} can be reached by others, and the gateway knows no "
-                    "users: listen on 127.0.0.1, or stand behind a proxy that authenticates"
+                    f"{field.upper()} {listen} can be reached by others, and nobody would be asked "
+                    "who they are: name TOKENS_FILE and make a token (`sonic token create`), listen"
+                    " on 127.0.0.1, or stand behind a proxy that authenticates"
                 )
         return behind_proxy
+
+    @property
+    def tokens_at(self) -> Path | None:
+        """The tokens' file, whether it is there or not."""
+        home = self.sonic_home
+        return self.tokens_file or (home / tokens.FILE_NAME if home is not None else None)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether whoever reaches us was let in by the machine or by a proxy, until there are
+        tokens.
+        """
+        ours = (self.listen_address, self.gateway_second_address)
+        return self.gateway_behind_proxy or all(_is_here(at) for at in ours if at)
+
+    @property
+    def proxy(self) -> TrustedProxy | None:
+        """Who names people to us."""
+        if not self.gateway_user_header:
+            return None
+        scope = Scope[self.gateway_user_scope.upper()]
+        return TrustedProxy(self.gateway_trusted_proxies, self.gateway_user_header, scope)
+
+
+def _is_here(listen: str) -> bool:
+    return is_loopback(listen.rpartition(":")[0])
 
 
 def build(config: Config, clock: Clock | None = None) -> App:
@@ -84,7 +150,9 @@ def build(config: Config, clock: Clock | None = None) -> App:
     streams = Streams()
     guard = Guard(config.gateway_hosts, behind_proxy=config.gateway_behind_proxy)
     keys = keys_of(config.gateway_hook_keys.get_secret_value())
-    application = Application(peers, streams, guard, metrics.process(), keys, clock)
+    file = TokenFile(config.tokens_at, clock) if config.tokens_at is not None else None
+    access = Access(file, clock, config.proxy, is_open=config.is_open)
+    application = Application(peers, streams, guard, access, metrics.process(), keys, clock)
     room = Room(most_connections())
     servers = [
         HttpServer(

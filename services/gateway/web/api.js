@@ -52,7 +52,9 @@ async function ask(method, path, body, limitMs) {
 
 async function sent(path, settings) {
   try {
-    return await fetch(path, settings);
+    const response = await fetch(path, settings);
+    if (response.status === 401) toSignIn();
+    return response;
   } catch (problem) {
     throw new Failure(problem.name === "TimeoutError" ? "no answer in time" : "Sonic does not answer");
   }
@@ -106,4 +108,9 @@ function take(event, each) {
   if (!text) return;
   if (lines.includes("event: error")) throw failure(JSON.parse(text), "the stream failed");
   each(JSON.parse(text));
+}
+
+/** Whoever is not signed in, or not any more, comes back to where they were. */
+export function toSignIn() {
+  location.assign(`/sign-in?next=${encodeURIComponent(location.pathname + location.search)}`);
 }
