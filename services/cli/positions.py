@@ -42,14 +42,12 @@ MAX_FILE_BYTES = 64 * 1024 * 1024
 async def list_positions(
     wallet: Annotated[str, typer.Option(help="Only this wallet.")] = "",
     asset: Annotated[str, typer.Option(help="Only this asset.")] = "",
-    order_by: Annotated[
-        str, typer.Option(help='For example "heat_index desc".')
-    ] = "liquidation_distance_percent",
+    order_by: Annotated[str, typer.Option(help='For example "heat_index desc".')] = "worst",
     limit: Annotated[int, typer.Option(min=1, help="Rows at the most.")] = 100,
     everything: Annotated[bool, typer.Option("--all", help="Closed ones too.")] = False,
     json: Json = False,
 ) -> None:
-    """Show positions, the nearest to liquidation first."""
+    """Show positions: first what cannot be judged, then the nearest to liquidation."""
     found: list[pb.Position] = []
     unwatched: list[str] = []
     request = pb.ListPositionsRequest(

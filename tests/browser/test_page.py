@@ -137,7 +137,7 @@ async def test_what_is_not_known_is_a_question_mark_and_comes_first(page: Browse
     assert rows[1][2] == "2.0 %" and rows[1][4] == "90"
     assert await page.run("document.querySelectorAll('.bar.unknown').length") == 1
     heading = await page.run("document.querySelector('#positions-panel .count').textContent")
-    assert heading == "3, 1 without a known distance"
+    assert heading == "3 held, 1 without a known distance"
     assert "STALE" in await page.run("document.querySelector('#alerts-panel').textContent")
 
 

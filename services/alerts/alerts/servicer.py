@@ -30,7 +30,7 @@ from services.alerts.servicer.mapping import (
     totals_of,
 )
 from shared.clock import Clock
-from shared.codec import read
+from shared.codec import check_mask, masked, read
 from shared.database.fence import Step
 
 _Judged = pb.EvaluateAlertsRequest | pb.EnrichAlertsRequest | pb.ProcessAlertsRequest
@@ -105,6 +105,7 @@ class AlertsServicer(rpc.AlertsServiceServicer):
     async def ListAlerts(
         self, request: pb.ListAlertsRequest, context: Context
     ) -> pb.ListAlertsResponse:
+        check_mask(pb.Alert, request.read_mask)
         wanted = Filter(
             alert_class=chosen(AlertClass, request.alert_class, "alert_class"),
             type=chosen(AlertType, request.type, "type"),
@@ -112,11 +113,12 @@ class AlertsServicer(rpc.AlertsServiceServicer):
             status=chosen(AlertStatus, request.status, "status"),
             position_id=request.position_id,
             asset=request.asset.strip().upper(),
+            position_ids=tuple(sorted(set(request.position_ids))),
         )
         page = await self._cases.queries.list(wanted, request.page_size, request.page_token)
         now = self._clock.now()
         return pb.ListAlertsResponse(
-            alerts=[alert_message(alert, now) for alert in page.rows],
+            alerts=masked((alert_message(alert, now) for alert in page.rows), request.read_mask),
             next_page_token=page.next_page_token,
         )
 

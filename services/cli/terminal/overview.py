@@ -62,8 +62,10 @@ def bar(distance_percent: float | None) -> Text:
 
 
 def _totals(totals: positions_pb2.Totals) -> Text:
+    blind = totals.absent_count.get("liquidation_distance_percent", 0)
     parts = [
         f"{totals.position_count} positions",
+        f"{blind} CANNOT BE JUDGED" if blind else "",
         f"value {totals.total_value_usd:,.2f} USD",
         f"profit {totals.total_pnl_usd:+,.2f} USD",
         f"leverage {number(totals, 'avg_leverage_ratio')}",

@@ -45,7 +45,7 @@ def _verb(noun: str, name: str) -> Verb:
 _POSITIONS = Verb(
     "list",
     "positions.PositionsService.ListPositions",
-    fixed={"order_by": "liquidation_distance_percent"},
+    fixed={"order_by": "worst"},
     columns=(
         "asset",
         "side",

@@ -8,13 +8,13 @@ import { fold, h, pill, show, unknown } from "/web/dom.js";
 import { confirm } from "/web/dialog.js";
 import { code, plain, present, reading, word } from "/web/format.js";
 import { busy, say } from "/web/toast.js";
-import { toldOf, toldWords } from "/web/told.js";
+import { aboutOf, toldOf, toldWords } from "/web/told.js";
 
 const HISTORY = 40;
 const WEEK = "604800s";
 const SPANS = [["900s", "15 min"], ["3600s", "1 h"], ["28800s", "8 h"]];
 
-/** `told`: the newest messages of alerts, to say by which way this incident was told. */
+/** `told`: messages of the alerts that are shown, to say by which way this incident was told. */
 export function alertItem(alert, refresh, told = []) {
   const level = code(alert.level, "LEVEL_");
   const state = code(alert.reading_state, "READING_STATE_");
@@ -22,7 +22,7 @@ export function alertItem(alert, refresh, told = []) {
   const news = isNews(alert);
   const blind = level === "NORMAL" && state === "UNKNOWN";
   const label = blind ? pill("NOT KNOWN", "level-UNKNOWN") : pill(level, news && level !== "NORMAL" ? "news" : `level-${level}`);
-  const own = told.filter(({ facts }) => facts.alert_id === alert.id && facts.incident_id === alert.incident_id);
+  const own = aboutOf(alert, told);
   const by = level !== "NORMAL" && own.length ? h("span", { class: "since" }, toldWords(own)) : null;
   const since = level !== "NORMAL" && alert.last_triggered_time ? h("span", { class: "since" }, "since ", age(alert.last_triggered_time)) : null;
   return h(
@@ -72,7 +72,7 @@ async function askDelete(button, alert, path, refresh) {
 function more(alert) {
   const place = h("div", { class: "more-of" }, h("p", { class: "why" }, "Loading …"));
   Promise.all([get(`/v1/ledger?page_size=${HISTORY}&alert_id=${encodeURIComponent(alert.id)}`), toldOf(alert)]).then(
-    ([{ entries }, told]) => show(place, why(alert, entries), strip(entries), history(entries), messages(told)),
+    ([{ entries }, told]) => show(place, why(alert, entries), strip(entries), history(entries), messages(alert, told)),
     (problem) => show(place, h("p", { class: "why" }, `Not read: ${problem.message}`)),
   );
   return place;
@@ -113,7 +113,7 @@ function strip(entries) {
 const history = (entries) =>
   h("ol", { class: "changes" }, entries.slice(0, 12).map((entry) => h("li", {}, age(entry.entry_time, { after: " ago" }), ` ${word(entry.reason)} by ${entry.actor}: ${code(entry.level_before, "LEVEL_")} → ${code(entry.level_after, "LEVEL_")}`)));
 
-function messages(told) {
-  if (!told.length) return h("p", { class: "why" }, "Of this incident nobody was told, as far as the newest 200 messages say.");
+function messages(alert, told) {
+  if (!told.length) return h("p", { class: "why" }, alert.level === "LEVEL_NORMAL" ? "There is nothing to tell now." : "Of this incident nobody was told.");
   return h("ul", { class: "changes" }, told.slice(0, 6).map((message) => h("li", {}, age(message.created_time, { after: " ago" }), ` ${toldWords([message])}: ${message.subject}`)));
 }

@@ -7,14 +7,12 @@ import { code, present, reading, word } from "/web/format.js";
 
 const SHOWN = 8;
 
-/** Raised ones, danger first; what is at NORMAL is on the page of alerts. */
+/** Raised ones, as the server orders them, danger first; what is at NORMAL is on the page of alerts. */
 export function showAlerts(place, part, answer) {
   const raised = answer.alerts.filter(isJudged);
-  const danger = raised.filter((alert) => !isNews(alert));
-  const sorted = [...danger, ...raised.filter(isNews)];
   part.setCount(`${raised.length} raised${answer.next_page_token ? ", there are more" : ""}`);
-  const more = sorted.length > SHOWN ? fold("more-alerts", `${sorted.length - SHOWN} more`, () => sorted.slice(SHOWN).map(alertRow)) : null;
-  show(place, sorted.length ? sorted.slice(0, SHOWN).map(alertRow) : empty("Nothing is raised."), more);
+  const more = raised.length > SHOWN ? fold("more-alerts", `${raised.length - SHOWN} more`, () => raised.slice(SHOWN).map(alertRow)) : null;
+  show(place, raised.length ? raised.slice(0, SHOWN).map(alertRow) : empty("Nothing is raised."), more);
 }
 
 export function alertRow(alert) {

@@ -10,7 +10,9 @@ import { setQuery } from "/web/router.js";
 import { query, table } from "/web/table.js";
 import { rank } from "/web/worst.js";
 
-export const NEAREST = "liquidation_distance_percent";
+// What cannot be judged may be the worst: the server puts it before what is nearest to liquidation.
+const WORST = "worst";
+const LEVEL_FIELDS = "position_id,level,type,status";
 const VENUES = ["jupiter", "dydx", "hyperliquid", "manual", "demo"];
 const any = ["", "any"];
 
@@ -30,19 +32,26 @@ export function positionsTable({ address, pageSize, withStatus = false, levels }
     name: "positions",
     columns: columns(levels),
     key: (position) => position.id,
-    order: address.get("order_by") || NEAREST,
+    order: address.get("order_by") || WORST,
     filters,
     filter,
     pageSize,
     none: "No position fits.",
-    chosen: ({ order_by, ...others }) => setQuery({ ...others, order_by: order_by === NEAREST ? "" : order_by }),
+    chosen: ({ order_by, ...others }) => setQuery({ ...others, order_by: order_by === WORST ? "" : order_by }),
     rowClass: (position) => (isPast(position) ? "level-HIGH past" : `level-${code(levels.get(position.id) ?? "", "LEVEL_")}`),
     fetch: async (asked) => {
       if (asked.asset) asked.asset = asked.asset.toUpperCase();
       const { positions, next_page_token: next } = await get(`/v1/positions${query(asked)}`).catch(noWallet);
-      return { rows: asked.order_by === NEAREST ? unknownFirst(positions) : positions, next };
+      const judged = await readLevels(levels, positions.map(({ id }) => id));
+      return { rows: positions, next, judged };
     },
   });
+}
+
+/** "5000 held, 3 without a known distance". */
+export function heldWords({ position_count: count, absent_count: absent }, { judged }) {
+  const unknown = Number(absent?.liquidation_distance_percent ?? 0);
+  return `${count} held${unknown ? `, ${unknown} without a known distance` : ""}${judged ? "" : "; levels cannot be read now"}`;
 }
 
 /** While a wallet's name is being typed there is none of that name. */
@@ -51,24 +60,32 @@ function noWallet(problem) {
   throw problem;
 }
 
-/** What is not known may be the worst. */
-const unknownFirst = (rows) => [...rows.filter((row) => !present(row[NEAREST])), ...rows.filter((row) => present(row[NEAREST]))];
-
-/** The worst danger of each position among the worst alerts; {levels, all}: whether these were all. */
-export async function readLevels(levels) {
-  const { alerts, next_page_token: next } = await get("/v1/alerts?min_level=LEVEL_LOW&alert_class=ALERT_CLASS_POSITION&page_size=500");
-  levels.clear();
-  for (const alert of alerts) {
-    if (!alert.position_id || !isJudged(alert) || isNews(alert)) continue;
-    if (rank(alert.level) > rank(levels.get(alert.position_id))) levels.set(alert.position_id, alert.level);
+/** The worst danger of each of these positions, into `levels`; false, and none, when that cannot be read now. */
+async function readLevels(levels, ids) {
+  const found = new Map();
+  let judged = true;
+  try {
+    for (let token = ""; ids.length && token !== null; ) {
+      const asked = new URLSearchParams([["min_level", "LEVEL_LOW"], ["page_size", "500"], ["read_mask", LEVEL_FIELDS], ["page_token", token], ...ids.map((id) => ["position_ids", id])]);
+      const { alerts, next_page_token: next } = await get(`/v1/alerts?${asked}`);
+      for (const alert of alerts) {
+        if (isJudged(alert) && !isNews(alert) && rank(alert.level) > rank(found.get(alert.position_id))) found.set(alert.position_id, alert.level);
+      }
+      token = next || null;
+    }
+  } catch {
+    found.clear();
+    judged = false;
   }
-  return { all: next === "" };
+  levels.clear();
+  for (const [id, level] of found) levels.set(id, level);
+  return judged;
 }
 
 const columns = (levels) => [
   { title: "Position", order: "asset", cell: (position) => identity(position, levels.get(position.id)) },
   { title: "Liquidation · entry", order: "travel_percent", kind: () => "path", cell: bar },
-  { title: "Distance", order: NEAREST, numeric: true, kind: (position) => (isPast(position) ? "strong loss" : "strong"), cell: distance },
+  { title: "Distance", order: WORST, numeric: true, kind: (position) => (isPast(position) ? "strong loss" : "strong"), cell: distance },
   number("Travel", "travel_percent", travelText, travelClass, "travel_percent"),
   { title: "Heat", order: "heat_index", numeric: true, cell: (position) => heat(position) },
   { title: "Mark", numeric: true, cell: mark },

@@ -6,7 +6,7 @@ What is a factor over 20 off has a wrong unit or a lost decimal sign.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,9 +33,16 @@ class Filter:
     statuses: Sequence[Status] = (Status.ACTIVE, Status.STALE)
 
 
+NEAREST = "liquidation_distance_percent"
+# By the same figure, but what cannot be judged stands before what can: it may be the worst.
+WORST = "worst"
+
+
 @dataclass(frozen=True, slots=True)
 class Ordered:
-    """By which field, and whether the largest comes first; absent figures are last either way."""
+    """By which field, and whether the largest comes first; absent figures are last either way, but
+    first of WORST.
+    """
 
     field: str = "id"
     descending: bool = False
@@ -48,6 +55,15 @@ class FigureOrder:
     position_keys: NDArray[np.int64]
     places: NDArray[np.float64]
     is_whole: bool = True
+
+    @classmethod
+    def of(cls, columns: Mapping[str, NDArray[Any]], order: Ordered) -> "FigureOrder":
+        """By the figures of a pass; those that are no longer judged at all have no place."""
+        values = columns[NEAREST if order.field == WORST else order.field]
+        places = -values if order.descending else values
+        if order.field == WORST and not order.descending:
+            places = np.where(np.isnan(values), -np.inf, values)
+        return cls(columns["position_key"], places)
 
     def next(self, after: object, count: int) -> "FigureOrder":
         """Those that stand at or behind the place `after` (None: at the start): so many, and all

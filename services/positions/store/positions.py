@@ -29,7 +29,13 @@ from services.positions.domain.position import Inputs
 from services.positions.domain.venue_answer import NUMBERS, Status
 from services.positions.enrichment.domain.enrichment import micros
 from services.positions.enrichment.domain.metrics import flags_of
-from services.positions.positions.domain import FigureOrder, Filter, Ordered
+from services.positions.positions.domain import (
+    NEAREST,
+    WORST,
+    FigureOrder,
+    Filter,
+    Ordered,
+)
 from services.positions.store.position_sql import KNOWN, MERGE, STAGE, WRITE, WRITE_BY_HAND
 from services.positions.tables import (
     asset,
@@ -56,11 +62,12 @@ BY_INPUT: Final[Mapping[str, ColumnElement[Any]]] = {
     "updated_time": position.c.updated_time,
 }
 BY_RESULT: Final = (
+    WORST,
     "value_usd",
     "pnl_usd",
     "leverage_ratio",
     "travel_percent",
-    "liquidation_distance_percent",
+    NEAREST,
     "heat_index",
 )
 

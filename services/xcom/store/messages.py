@@ -110,9 +110,14 @@ class MessageStore(IncidentStore):
         source: str,
         start_time: datetime | None,
         end_time: datetime | None,
+        incident_keys: Sequence[str],
     ) -> list[Message]:
         """Messages, newest first, one more than the page holds."""
         query = select(message)
+        if incident_keys:
+            # An index holds those that are not empty.
+            query = query.where(message.c.incident_key.in_(incident_keys))
+            query = query.where(message.c.incident_key != "")
         if start_time is not None:
             query = query.where(message.c.created_time >= start_time)
         if end_time is not None:

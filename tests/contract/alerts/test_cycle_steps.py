@@ -304,6 +304,14 @@ async def test_the_list_is_worst_first_in_pages_and_filtered(servers: Servers) -
         a.id for a in seen if not a.position_id
     }
     assert await ids(status=pb.ALERT_STATUS_INACTIVE) == set()
+    other = next(alert.position_id for alert in seen if alert.position_id not in ("", id))
+    of_both = {alert.id for alert in seen if alert.position_id in (id, other)}
+    assert await ids(position_ids=[other, id, "nope"]) == of_both
+    assert await ids(position_ids=["nope"]) == set()
+    assert await ids(position_ids=[other], position_id=id) == set()
+    few = pb.ListAlertsRequest(position_ids=[id], read_mask={"paths": ["id", "level"]})
+    for alert in (await servers.alerts.ListAlerts(few)).alerts:
+        assert {field.name for field, _ in alert.ListFields()} == {"id", "level"}
     first = await servers.alerts.ListAlerts(pb.ListAlertsRequest(page_size=4))
     for request, reason in (
         (
@@ -312,6 +320,7 @@ async def test_the_list_is_worst_first_in_pages_and_filtered(servers: Servers) -
         ),
         (pb.ListAlertsRequest(page_token="rubbish"), "BAD_PAGE_TOKEN"),
         (pb.ListAlertsRequest(type=99), "UNKNOWN_NAME"),
+        (pb.ListAlertsRequest(read_mask={"paths": ["colour"]}), "UNKNOWN_FIELD"),
     ):
         with pytest.raises(InvalidArgument) as caught:
             await servers.alerts.ListAlerts(request)

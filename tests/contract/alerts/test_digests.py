@@ -101,11 +101,14 @@ async def test_a_burst_is_one_message_that_names_the_worst_and_counts_the_rest(
     )
     assert (message.incident_key, message.source) == (id, "alerts")
     assert message.HasField("escalation_due_time")
+    told = [alert.digest_id for alert in await alerts(servers) if alert.level == pb.LEVEL_HIGH]
+    assert told and set(told) == {id}
 
 
 async def test_as_many_as_the_setting_are_told_one_by_one(servers: Servers) -> None:
     await crash(servers, *[HIGH_MARK] * MOST)
     assert len(await servers.messages()) == MOST
+    assert {alert.digest_id for alert in await alerts(servers)} == {""}
     assert not [one for one in await servers.entries() if one.reason == "DIGEST"]
 
 

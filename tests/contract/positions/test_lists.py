@@ -50,11 +50,25 @@ async def full(servers):
         ("travelPercent desc", ["p4", "p0", "p3", "p1", "p2"]),
         ("size_usd desc", ["p4", "p3", "p2", "p1", "p0"]),
         ("asset", ["p0", "p2", "p3", "p4", "p1"]),
+        ("liquidation_distance_percent", ["p1", "p3", "p0", "p4", "p2"]),
+        ("worst desc", ["p4", "p0", "p3", "p1", "p2"]),
     ],
 )
 async def test_each_order_is_kept_over_pages_with_the_absent_last(full, order_by, ids) -> None:
     assert [one.id for one in await listed(full, order_by=order_by)] == ids
     assert await walk(full, order_by=order_by, page_size=2) == ids
+
+
+async def test_what_cannot_be_judged_is_among_the_worst_first_and_what_is_over_is_not(full) -> None:
+    for number in (5, 6, 7):
+        await full.create(id=f"p{number}", mark_price_usd=None)
+    closing = pb.UpdatePositionRequest(position=pb.Position(id="p7", status=pb.STATUS_CLOSED))
+    await full.positions.UpdatePosition(closing)
+    held = ["p2", "p5", "p6", "p1", "p3", "p0", "p4"]
+    for size in (1, 2, 3, 500):
+        assert await walk(full, order_by="worst", page_size=size) == held
+        everything = await walk(full, order_by="worst", page_size=size, all_statuses=True)
+        assert everything == [*held, "p7"]
 
 
 @pytest.mark.parametrize("order_by", ["heat_index", "heat_index desc"])

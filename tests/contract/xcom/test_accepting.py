@@ -264,6 +264,28 @@ async def test_messages_and_deliveries_are_listed_newest_first_in_pages(xcom: Xc
         await xcom.stub.ListMessages(pb.ListMessagesRequest(page_token="none"))
 
 
+async def test_messages_of_these_incidents_are_listed_however_many_came_since(xcom: Xcom) -> None:
+    await xcom.start()
+    first = await xcom.send(incident_key="alert-1.1")
+    second = await xcom.send("LOW", incident_key="alert-2.1", subject="another")
+    await xcom.send(incident_key="alert-3.1")
+    await xcom.send()
+
+    async def ids(**wanted: object) -> list[str]:
+        listed = await xcom.stub.ListMessages(pb.ListMessagesRequest(**wanted))
+        return [one.id for one in listed.messages]
+
+    assert await ids(incident_keys=["alert-1.1", "alert-2.1", "alert-9.9"]) == [second.id, first.id]
+    assert await ids(incident_keys=["alert-9.9"]) == []
+    with pytest.raises(InvalidArgument, match="INVALID_FIELD"):
+        await ids(incident_keys=[""])
+    page = await xcom.stub.ListMessages(
+        pb.ListMessagesRequest(page_size=1, incident_keys=["alert-1.1", "alert-2.1"])
+    )
+    with pytest.raises(InvalidArgument, match="PAGE_TOKEN_MISMATCH"):
+        await ids(page_token=page.next_page_token, incident_keys=["alert-3.1"])
+
+
 async def test_clearing_keeps_what_waits_and_remembers_every_request(
     xcom: Xcom, hook: FakeWebhook, mail: FakeMailServer
 ) -> None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from services.alerts.alerts.domain.alert_columns import OFF_BIT, AlertColumns, Column
 from services.alerts.alerts.domain.change_payload import alert_id, incident_id, moment, side_name
+from services.alerts.alerts.domain.digests import digest_id
 from services.alerts.alerts.domain.evaluation import ThresholdTables, flip_values
 from services.alerts.alerts.domain.incidents import IS_OPPORTUNITY
 from services.alerts.alerts.domain.subjects import Subject
@@ -68,6 +69,7 @@ class Alert:
     held_until_micros: int
     etag: str
     trigger_micros: int
+    digest_id: str
 
 
 class Annotations(NamedTuple):
@@ -167,6 +169,7 @@ def _alert(
         held_until_micros=row["held_until_micros"],
         etag=etag(row["revision"]),
         trigger_micros=round(trigger * 1_000_000) if is_time and trigger is not None else 0,
+        digest_id=digest_id(row["digest_sequence"]) if row["digest_sequence"] else "",
     )
 
 
@@ -223,12 +226,20 @@ class Filter:
     status: AlertStatus | None = None
     position_id: str = ""
     asset: str = ""
+    position_ids: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Of the positions that fit; none are any."""
+        if self.position_id and self.position_ids:
+            return [self.position_id] if self.position_id in self.position_ids else [""]
+        return [self.position_id] if self.position_id else self.position_ids
 
 
 def choose(
     columns: AlertColumns, active: Column, wanted: Filter, subject_keys: list[int] | None
 ) -> NDArray[np.bool_]:
-    """Rows that fit; `subject_keys` are those of the position asked for."""
+    """Rows that fit; `subject_keys` are those of the positions asked for."""
     mask = np.ones(len(columns), bool)
     if wanted.alert_class is not None:
         mask &= columns.alert_class == wanted.alert_class
@@ -260,6 +271,7 @@ _SHOWN = (
     "held_until_micros",
     "kind",
     "revision",
+    "digest_sequence",
 )
 
 

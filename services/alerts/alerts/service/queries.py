@@ -64,7 +64,7 @@ class AlertQueries:
         after = _after(page.after)
         async with self._cache.begin_reading() as store:
             snapshot = await self._cache.read(store)
-            keys = await store.subjects.find(wanted.position_id) if wanted.position_id else None
+            keys = await store.subjects.find(wanted.names) if wanted.names else None
             active = self._cache.compiled_limits(snapshot).active
             mask = choose(snapshot.columns, active, wanted, keys)
             found = worst_first(snapshot.columns, mask, after, page.size)
@@ -80,7 +80,7 @@ class AlertQueries:
         if not id:
             return
         async with self._cache.begin_reading() as store:
-            known = bool(await store.subjects.find(id))
+            known = bool(await store.subjects.find([id]))
         if not known and not await self._positions.has(id):
             raise NotFound("POSITION_NOT_FOUND", f"no position has id {id[:80]!r}")
 

@@ -86,7 +86,7 @@ async def turn(
 
 async def find(store: Store, columns: AlertColumns, kind: int, name: str) -> Case | None:
     """The alert of this kind about `name`; None when there was never one."""
-    keys = await store.subjects.find(name)
+    keys = await store.subjects.find([name])
     rows = np.flatnonzero((columns.kind == kind) & np.isin(columns.subject_key, keys))
     if not len(rows):
         return None

@@ -84,9 +84,9 @@ class AlertWatch:
     ) -> tuple[Sequence[News], NDArray[np.int64]]:
         """The news between two states, and the keys of what fits the filter now."""
         columns, keys = snapshot.columns, None
-        if wanted.position_id:
+        if wanted.names:
             async with self._cache.begin_statement() as store:
-                keys = await store.subjects.find(wanted.position_id)
+                keys = await store.subjects.find(wanted.names)
         fresh = mask = choose(columns, self._cache.compiled_limits(snapshot).active, wanted, keys)
         shown, gone = columns.alert_key[mask], []
         if seen is not None:

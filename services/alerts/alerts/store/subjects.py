@@ -26,7 +26,7 @@ _READ = Statement(
 _NAMES = Statement(
     "select subject_key, name from subject where subject_key = any(cast(:keys as int8[]))"
 )
-_FIND = Statement("select subject_key from subject where name = :name")
+_FIND = Statement("select subject_key from subject where name = any(cast(:names as text[]))")
 _DESCRIBE = Statement("update subject set summary = :summary where subject_key = :subject_key")
 _DELETE = Statement(
     "delete from subject where subject_key <> 0 and subject_key = any(cast(:subject_keys as"
@@ -55,9 +55,10 @@ class SubjectStore:
         rows = await self._transaction.fetch(_NAMES, keys=list(subject_keys))
         return {row["subject_key"]: row["name"] for row in rows}
 
-    async def find(self, name: str) -> list[int]:
-        """Keys of the subjects of a name."""
-        return [row["subject_key"] for row in await self._transaction.fetch(_FIND, name=name)]
+    async def find(self, names: Sequence[str]) -> list[int]:
+        """Keys of the subjects of these names."""
+        found = await self._transaction.fetch(_FIND, names=list(names))
+        return [row["subject_key"] for row in found]
 
     async def describe(self, subject_key: int, summary: str) -> None:
         """Other words about one of them."""

@@ -6,12 +6,11 @@ import { alertItem } from "/web/alert_item.js";
 import { get } from "/web/api.js";
 import { empty, h, pill, show } from "/web/dom.js";
 import { code, reading, present, word } from "/web/format.js";
-import { isNews } from "/web/alert_parts.js";
 import { setQuery } from "/web/router.js";
 import { keep, panel } from "/web/states.js";
 import { keepTable, query as text, table } from "/web/table.js";
 import { busy } from "/web/toast.js";
-import { messages } from "/web/told.js";
+import { toldOf } from "/web/told.js";
 
 export const title = "Alerts";
 
@@ -45,11 +44,14 @@ export function mount(root, { query }) {
 
   const page = () => get(`/v1/alerts${text({ ...chosen, asset: chosen.asset.toUpperCase(), min_level: chosen.min_level === "ANY" ? "" : chosen.min_level || "LEVEL_LOW", page_size: PAGE, page_token: tokens.at(-1) })}`);
   // Who was told is worth showing, and no reason to show nothing.
-  const read = () => Promise.all([page(), messages().catch(() => [])]);
+  const read = async () => {
+    const answer = await page();
+    return [answer, await toldOf(...answer.alerts).catch(() => [])];
+  };
   const display = ([answer, told]) => {
     if (list.parentNode !== part.body) show(part.body, frame);
     next = answer.next_page_token;
-    const shown = [...answer.alerts.filter((alert) => !isNews(alert)), ...answer.alerts.filter(isNews)];
+    const shown = answer.alerts;
     part.setCount(`${shown.length}${next ? " shown, there are more" : ""}`);
     show(list, shown.length ? shown.map((alert) => alertItem(alert, kept.refresh, told)) : empty(chosen.min_level === "ANY" ? "No alert fits." : "Nothing of this is raised."));
     pages.hidden = tokens.length === 1 && next === "";

@@ -7,7 +7,7 @@ import { showCycles, showSchedule } from "/web/cycles.js";
 import { empty, h, show } from "/web/dom.js";
 import { present, signed, percent, usd } from "/web/format.js";
 import { showAlerts, showDeliveries } from "/web/lists.js";
-import { positionsTable, readLevels } from "/web/positions.js";
+import { heldWords, positionsTable } from "/web/positions.js";
 import { keep, panel } from "/web/states.js";
 import { keepTable } from "/web/table.js";
 import { showTotals } from "/web/totals.js";
@@ -67,11 +67,8 @@ function keepPositions(part, address) {
   const read = grid.fetch;
   let marked = "";
   grid.fetch = async () => {
-    const [page, totals, { all }] = await Promise.all([read(), get("/v1/totals"), readLevels(levels).catch(() => ({ all: true }))]);
-    const unknown = Number(totals.absent_count?.liquidation_distance_percent ?? 0);
-    const blind = unknown ? `, ${unknown} without a known distance` : "";
-    const some = all ? "" : ", levels marked of the worst 500 alerts";
-    part.setCount(`${totals.position_count}${blind}${some}`);
+    const [page, totals] = await Promise.all([read(), get("/v1/totals")]);
+    part.setCount(heldWords(totals, page));
     const now = JSON.stringify([...levels]);
     if (now !== marked) grid.forget();
     marked = now;

@@ -13,7 +13,7 @@ import { figures } from "/web/position_figures.js";
 import { identity } from "/web/positions.js";
 import { find } from "/web/router.js";
 import { keep, panel } from "/web/states.js";
-import { messages, toldWords } from "/web/told.js";
+import { toldOf, toldWords } from "/web/told.js";
 import { advice, whatIf } from "/web/what_if.js";
 import { rank } from "/web/worst.js";
 
@@ -61,7 +61,7 @@ export function mount(root, { params: { id } }) {
       slide.update(found, said.alerts, limits.thresholds);
     }),
     keep(parts.hedge, async () => (await get(`/v1/hedges?page_size=1&position_id=${coded}`)).hedges[0], (hedge) => show(parts.hedge.body, hedge ? hedgeOf(hedge) : empty("It is in no hedge: the wallet does not hold both sides of this asset."))),
-    keep(parts.told, messages, (all) => showTold(parts.told, all.filter(({ facts }) => facts.position_id === id))),
+    keep(parts.told, async () => toldOf(...(await alerts()).alerts), (found) => showTold(parts.told, found)),
     keep(parts.refused, () => Promise.all([position(), get("/v1/refusedRows?page_size=200")]), ([{ wallet }, { rows }]) => showRefused(parts.refused, rows.filter((row) => row.wallet === wallet))),
   ];
   show(parts.advice.body, advice(id));
@@ -104,8 +104,8 @@ function hedgeOf(hedge) {
 }
 
 function showTold(part, found) {
-  part.setCount(found.length ? `${found.length} of the newest 200 messages` : "");
-  show(part.body, found.length ? h("ul", { class: "changes pad" }, found.slice(0, 12).map((message) => h("li", {}, pill(code(message.level, "LEVEL_"), `level-${code(message.level, "LEVEL_")}`), " ", age(message.created_time, { after: " ago" }), ` ${toldWords([message])}: ${message.subject}`))) : empty("Nothing was told of this position alone."));
+  part.setCount(found.length ? `of what is raised now, ${found.length}` : "");
+  show(part.body, found.length ? h("ul", { class: "changes pad" }, found.slice(0, 12).map((message) => h("li", {}, pill(code(message.level, "LEVEL_"), `level-${code(message.level, "LEVEL_")}`), " ", age(message.created_time, { after: " ago" }), ` ${toldWords([message])}: ${message.subject}`))) : empty("Of what is raised now nothing was told, or nothing is raised."));
 }
 
 function showRefused(part, rows) {

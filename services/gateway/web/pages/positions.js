@@ -2,7 +2,7 @@
 
 import { get } from "/web/api.js";
 import { h } from "/web/dom.js";
-import { positionsTable, readLevels } from "/web/positions.js";
+import { heldWords, positionsTable } from "/web/positions.js";
 import { panel } from "/web/states.js";
 import { keepTable } from "/web/table.js";
 
@@ -14,8 +14,8 @@ export function mount(root, { query }) {
   const grid = positionsTable({ address: query, pageSize: 100, withStatus: true, levels });
   const read = grid.fetch;
   grid.fetch = async () => {
-    const [page, totals] = await Promise.all([read(), get("/v1/totals"), readLevels(levels).catch(() => {})]);
-    part.setCount(`${totals.position_count} held`);
+    const [page, totals] = await Promise.all([read(), get("/v1/totals")]);
+    part.setCount(heldWords(totals, page));
     grid.forget();
     return page;
   };

@@ -164,9 +164,7 @@ class PositionsService:
         """The places by a figure of the last pass; None when another field orders."""
         if order.field not in BY_RESULT:
             return None
-        columns = (await self._enrichment.frame()).columns
-        values = columns[order.field]
-        return FigureOrder(columns["position_key"], -values if order.descending else values)
+        return FigureOrder.of((await self._enrichment.frame()).columns, order)
 
     async def update(self, position_id: str, values: Mapping[str, object]) -> Position:
         """`values` by CHANGEABLE. Raises POSITION_NOT_FOUND, INVALID_FIELD, IMPLAUSIBLE."""

@@ -238,12 +238,14 @@ class MessageService:
         level: Level | None,
         source: str,
         times: tuple[datetime | None, datetime | None] = (None, None),
+        incident_keys: Sequence[str] = (),
     ) -> Page[Message]:
         """Messages, newest first; `times`: accepted from, and before."""
-        context = paging.context("messages", level, source, *(times if any(times) else ()))
+        keys = sorted(set(incident_keys))
+        context = paging.context("messages", level, source, *(times if any(times) else ()), *keys)
         page = paging.parse(page_size, page_token, context=context)
         async with self._look() as store:
-            rows = await store.list_messages(page, level, source, *times)
+            rows = await store.list_messages(page, level, source, *times, keys)
             settings = await store.settings()
         rows = [self.shown(one, settings) for one in rows]
         return paging.cut(rows, page, context, lambda message: (message.id,))

@@ -58,6 +58,7 @@ class XComServicer(rpc.XComServiceServicer):
             level,
             request.source,
             (from_timestamp(request, "start_time"), from_timestamp(request, "end_time")),
+            request.incident_keys,
         )
         return pb.ListMessagesResponse(
             messages=map(wire_message, page.rows), next_page_token=page.next_page_token

@@ -49,7 +49,7 @@ class AlertsServiceStub:
     INVALID_FIELD, NOT_FINITE.
     """
     ListAlerts: _aio.UnaryUnaryMultiCallable[_alerts_pb2.ListAlertsRequest, _alerts_pb2.ListAlertsResponse]
-    """Alerts by filter. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, UNKNOWN_NAME, POSITION_NOT_FOUND,
+    """Alerts by filter. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, UNKNOWN_NAME, UNKNOWN_FIELD, POSITION_NOT_FOUND,
     POSITIONS_UNAVAILABLE.
     """
     GetAlert: _aio.UnaryUnaryMultiCallable[_alerts_pb2.GetAlertRequest, _alerts_pb2.Alert]
@@ -154,7 +154,7 @@ class AlertsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _alerts_pb2.ListAlertsRequest,
         context: _aio.ServicerContext[_alerts_pb2.ListAlertsRequest, _abc.Awaitable[_alerts_pb2.ListAlertsResponse]],
     ) -> _abc.Awaitable[_alerts_pb2.ListAlertsResponse]:
-        """Alerts by filter. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, UNKNOWN_NAME, POSITION_NOT_FOUND,
+        """Alerts by filter. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, UNKNOWN_NAME, UNKNOWN_FIELD, POSITION_NOT_FOUND,
         POSITIONS_UNAVAILABLE.
         """
 

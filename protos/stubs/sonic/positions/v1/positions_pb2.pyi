@@ -2571,7 +2571,8 @@ class ListPositionsRequest(_message.Message):
     """Only this status; unspecified = ACTIVE and STALE."""
     order_by: _builtins.str
     """One field name, optionally followed by " desc": id, asset, size_usd, value_usd, pnl_usd, leverage_ratio,
-    travel_percent, liquidation_distance_percent, heat_index, updated_time. Default id.
+    travel_percent, liquidation_distance_percent, heat_index, updated_time. Default id. What has no such figure comes
+    last either way. "worst" is by liquidation_distance_percent with what has none first: it cannot be judged.
     """
     all_statuses: _builtins.bool
     """Every status, closed ones too."""

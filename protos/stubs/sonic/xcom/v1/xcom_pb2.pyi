@@ -1593,6 +1593,7 @@ class ListMessagesRequest(_message.Message):
     SOURCE_FIELD_NUMBER: _builtins.int
     START_TIME_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
+    INCIDENT_KEYS_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """Rows wanted: 0 = 50, more than 500 gives 500."""
     page_token: _builtins.str
@@ -1609,6 +1610,10 @@ class ListMessagesRequest(_message.Message):
     def end_time(self) -> _timestamp_pb2.Timestamp:
         """Only accepted before."""
 
+    @_builtins.property
+    def incident_keys(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only of these incidents, or digests of incidents; empty = any."""
+
     def __init__(
         self,
         *,
@@ -1618,10 +1623,11 @@ class ListMessagesRequest(_message.Message):
         source: _builtins.str = ...,
         start_time: _timestamp_pb2.Timestamp | None = ...,
         end_time: _timestamp_pb2.Timestamp | None = ...,
+        incident_keys: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "level", b"level", "page_size", b"page_size", "page_token", b"page_token", "source", b"source", "start_time", b"start_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "incident_keys", b"incident_keys", "level", b"level", "page_size", b"page_size", "page_token", b"page_token", "source", b"source", "start_time", b"start_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
