@@ -206,6 +206,19 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
+class MessageFilter:
+    """Which messages: of this level and source, accepted from and before, of these incidents or
+    digests; None and empty are any.
+    """
+
+    level: Level | None = None
+    source: str = ""
+    start_time: datetime | None = None
+    end_time: datetime | None = None
+    incident_keys: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class DeliveryAttempt:
     """What a channel gets to send, and which try it is, counted from 1 and anew after a resend.
 

@@ -11,7 +11,13 @@ import asyncpg
 from sqlalchemy import select
 
 from services.xcom.domain.documents import Attachment
-from services.xcom.domain.messages import Attempt, Delivery, DeliveryState, Level, Message
+from services.xcom.domain.messages import (
+    Attempt,
+    Delivery,
+    DeliveryState,
+    Message,
+    MessageFilter,
+)
 from services.xcom.store.enqueue import REQUEUE
 from services.xcom.store.incidents import IncidentStore
 from services.xcom.store.listener import NOTIFY_CHANNEL
@@ -103,29 +109,21 @@ class MessageStore(IncidentStore):
             found.setdefault(row["delivery_id"], []).append(rows.read(Attempt, row))
         return found
 
-    async def list_messages(
-        self,
-        page: PageRequest,
-        level: Level | None,
-        source: str,
-        start_time: datetime | None,
-        end_time: datetime | None,
-        incident_keys: Sequence[str],
-    ) -> list[Message]:
+    async def list_messages(self, page: PageRequest, wanted: MessageFilter) -> list[Message]:
         """Messages, newest first, one more than the page holds."""
         query = select(message)
-        if incident_keys:
+        if wanted.start_time is not None:
+            query = query.where(message.c.created_time >= wanted.start_time)
+        if wanted.end_time is not None:
+            query = query.where(message.c.created_time < wanted.end_time)
+        if wanted.level is not None:
+            query = query.where(message.c.level == wanted.level.value)
+        if wanted.source:
+            query = query.where(message.c.source == wanted.source)
+        if wanted.incident_keys:
             # An index holds those that are not empty.
-            query = query.where(message.c.incident_key.in_(incident_keys))
+            query = query.where(message.c.incident_key.in_(wanted.incident_keys))
             query = query.where(message.c.incident_key != "")
-        if start_time is not None:
-            query = query.where(message.c.created_time >= start_time)
-        if end_time is not None:
-            query = query.where(message.c.created_time < end_time)
-        if level is not None:
-            query = query.where(message.c.level == level.value)
-        if source:
-            query = query.where(message.c.source == source)
         query = apply(query, [(message.c.id, "desc")], page.after, page.size)
         return await self._with_deliveries(await self._transaction.fetch(query))
 

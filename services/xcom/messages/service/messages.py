@@ -24,6 +24,7 @@ from services.xcom.domain.messages import (
     Kind,
     Level,
     Message,
+    MessageFilter,
     choose_channels,
 )
 from services.xcom.domain.phrases import marked
@@ -232,20 +233,13 @@ class MessageService:
         )
 
     async def list_messages(
-        self,
-        page_size: int,
-        page_token: str,
-        level: Level | None,
-        source: str,
-        times: tuple[datetime | None, datetime | None] = (None, None),
-        incident_keys: Sequence[str] = (),
+        self, page_size: int, page_token: str, wanted: MessageFilter
     ) -> Page[Message]:
-        """Messages, newest first; `times`: accepted from, and before."""
-        keys = sorted(set(incident_keys))
-        context = paging.context("messages", level, source, *(times if any(times) else ()), *keys)
+        """Messages, newest first."""
+        context = paging.context("messages", wanted)
         page = paging.parse(page_size, page_token, context=context)
         async with self._look() as store:
-            rows = await store.list_messages(page, level, source, *times, keys)
+            rows = await store.list_messages(page, wanted)
             settings = await store.settings()
         rows = [self.shown(one, settings) for one in rows]
         return paging.cut(rows, page, context, lambda message: (message.id,))

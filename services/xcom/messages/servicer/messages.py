@@ -10,7 +10,14 @@ from sonic.xcom.v1 import xcom_pb2_grpc as rpc
 
 from services.xcom.channels.service.channels import ChannelService
 from services.xcom.domain.documents import Attachment, Destination
-from services.xcom.domain.messages import DeliveryState, Draft, Kind, Level, Message
+from services.xcom.domain.messages import (
+    DeliveryState,
+    Draft,
+    Kind,
+    Level,
+    Message,
+    MessageFilter,
+)
 from services.xcom.messages.service.documents import DocumentService
 from services.xcom.messages.service.messages import MessageService
 from services.xcom.servicer.mapping import to_channel, wire_delivery, wire_message
@@ -51,15 +58,14 @@ class XComServicer(rpc.XComServiceServicer):
     async def ListMessages(
         self, request: pb.ListMessagesRequest, context: Context
     ) -> pb.ListMessagesResponse:
-        level = Level(request.level) if request.level else None
-        page = await self._messages.list_messages(
-            request.page_size,
-            request.page_token,
-            level,
+        wanted = MessageFilter(
+            Level(request.level) if request.level else None,
             request.source,
-            (from_timestamp(request, "start_time"), from_timestamp(request, "end_time")),
-            request.incident_keys,
+            from_timestamp(request, "start_time"),
+            from_timestamp(request, "end_time"),
+            tuple(sorted(set(request.incident_keys))),
         )
+        page = await self._messages.list_messages(request.page_size, request.page_token, wanted)
         return pb.ListMessagesResponse(
             messages=map(wire_message, page.rows), next_page_token=page.next_page_token
         )
