@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from sonic.alerts.v1 import alerts_pb2_grpc as rpc
 
 from services.alerts.alerts.service.advice import Advice
@@ -21,7 +21,9 @@ from services.alerts.alerts.service.previews import Previews
 from services.alerts.alerts.service.queries import AlertQueries
 from services.alerts.alerts.service.watch import AlertWatch
 from services.alerts.alerts.servicer import AlertsServicer, ReportsServicer, UseCases
-from services.alerts.clients import POSITIONS_READS, PositionsClient, XComClient
+from services.alerts.clients.events import EventsClient
+from services.alerts.clients.notifications import XComClient
+from services.alerts.clients.positions import POSITIONS_READS, PositionsClient
 from services.alerts.ledger.domain.segments import Kept
 from services.alerts.ledger.service.overview import LedgerOverview
 from services.alerts.ledger.service.queries import LedgerQueries
@@ -33,6 +35,8 @@ from services.alerts.ledger.store.key import GivenKey, KeyFile
 from services.alerts.loop import AcknowledgementLoop, HoldLoop, RelayLoop, RetentionLoop
 from services.alerts.notifications.service.gathering import Gathering
 from services.alerts.notifications.service.relay import Relay
+from services.alerts.position_events.domain import SWITCHABLE, EventKind
+from services.alerts.position_events.service import PositionNews
 from services.alerts.price_rules.service import PriceRules
 from services.alerts.price_rules.servicer import RulesServicer
 from services.alerts.service.commits import Commits
@@ -79,6 +83,13 @@ class Config(ServiceConfig):
         le=1000,
         description="changes of one commit that are told one by one; more of one kind are a digest",
     )
+    alerts_position_news: tuple[str, ...] = Field(
+        tuple(kind.name.lower() for kind in SWITCHABLE),
+        description="what happens to positions is told as news of these kinds, of "
+        f"{', '.join(kind.name.lower() for kind in SWITCHABLE)}; empty: none; a liquidation is "
+        "always told",
+        examples=["opened,closed"],
+    )
     alerts_ledger_folder: Path | None = Field(
         None,
         description="folder for sealed files of the ledger; empty: no row ever leaves the database;"
@@ -97,6 +108,18 @@ class Config(ServiceConfig):
         "2 GB); 0 = any number stays",
     )
     sonic_home: Path = Field(Path(".sonic"), description="state directory")
+
+    @field_validator("alerts_position_news")
+    @classmethod
+    def _are_kinds(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        names = tuple(dict.fromkeys(name.strip().upper() for name in value))
+        known = [kind.name for kind in SWITCHABLE]
+        if unknown := [name for name in names if name not in known]:
+            raise ValueError(
+                f"unknown kind {', '.join(unknown)[:60].lower()}; known are "
+                f"{', '.join(known).lower()}"
+            )
+        return names
 
 
 def ledger_keys(config: Config) -> Keys:
@@ -125,6 +148,8 @@ def build(config: Config, clock: Clock | None = None) -> App:
     commits = Commits(cache, LedgerWriter(ledger_keys(config), cache.begin_reading))
     peer, notifier = PositionsClient(positions), XComClient(xcom)
     relay = Relay(cache, notifier)
+    told = [EventKind[name] for name in config.alerts_position_news]
+    news = PositionNews(cache, EventsClient(positions), told, config.alerts_burst_count)
     queries = AlertQueries(cache, peer)
     gathering = Gathering(config.alerts_burst_count)
     silences = Silences(cache, commits, peer, queries, gathering)
@@ -134,7 +159,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
     servicers: list[tuple[Callable[[Any, Any], None], object]] = [
         (rpc.add_AttentionServiceServicer_to_server, attention),
         (rpc.add_LedgerServiceServicer_to_server, LedgerServicer(ledger)),
-        *_servicers(cache, commits, peer, relay, queries, channels, gathering),
+        *_servicers(cache, commits, peer, relay, queries, channels, gathering, news),
     ]
     server = GrpcServer(
         config.listen_address,
@@ -193,13 +218,21 @@ def _servicers(
     queries: AlertQueries,
     channels: Channels,
     gathering: Gathering,
+    news: PositionNews,
 ) -> list[tuple[Callable[[Any, Any], None], object]]:
     price_rules = PriceRules(cache, commits, channels)
     edits = AlertEdits(cache, commits, channels, queries)
     cases = UseCases(
         EnsureAlerts(cache, commits, peer, gathering),
-        EvaluateAlerts(cache, commits, peer, price_rules, gathering),
-        DeleteAlerts(cache, commits, peer, gathering),
+        EvaluateAlerts(
+            cache,
+            commits,
+            peer,
+            price_rules,
+            gathering,
+            news,
+        ),
+        DeleteAlerts(cache, commits, peer, gathering, is_closing_told=news.tells(EventKind.CLOSED)),
         queries,
         Deaths(cache, commits, peer),
         relay,

@@ -55,6 +55,8 @@ service_state = Table(
     Column("acknowledged_sequence", BigInteger, nullable=False, server_default="0"),
     # Random like the others; moves with every edit of a price rule.
     Column("rule_version", BigInteger, nullable=False, server_default="0"),
+    # The last event of positions that was told.
+    Column("event_sequence", BigInteger, nullable=False, server_default="0"),
     # Assets whose prices the last cycle brought.
     Column("tracked_assets", ARRAY(Text), nullable=False, server_default="{}"),
     CheckConstraint("id = 1", name="one_row"),

@@ -10,6 +10,7 @@ from sonic.positions.v1 import positions_pb2_grpc as rpc
 from services.positions.clients import PriceClient, price_channel
 from services.positions.domain.venue_answer import Chain
 from services.positions.enrichment.service import EnrichmentService
+from services.positions.events.service import EventsService
 from services.positions.extremes.service import ExtremesService
 from services.positions.files.service.files import FilesService
 from services.positions.files.service.imports import ImportService
@@ -20,7 +21,7 @@ from services.positions.portfolio.service.portfolio import PortfolioService
 from services.positions.portfolio.servicer import PortfolioServicer
 from services.positions.positions.service.positions import PositionsService
 from services.positions.positions.service.watch import Watch
-from services.positions.positions.servicer import PositionsServicer
+from services.positions.positions.servicer import PositionsServicer, ReadingCases
 from services.positions.risk.service import RiskService
 from services.positions.risk.servicer import RiskServicer
 from services.positions.service.ports import Begin
@@ -97,6 +98,9 @@ class Config(ServiceConfig):
     )
     refused_retention_days: float = Field(
         30.0, ge=0, description="refused rows stay so long; 0 = ever"
+    )
+    event_retention_days: float = Field(
+        400.0, ge=0, description="what happened to positions stays so long; 0 = ever"
     )
     snapshot_retention_days: float = Field(
         400.0, ge=0, description="snapshots stay so long, but those of an open session; 0 = ever"
@@ -191,7 +195,8 @@ def _registrations(
     imports = ImportService(begin, enrichment, clock)
     by_hand = PositionsService(begin, read, enrichment, clock)
     wallets = WalletsService(begin, read, enrichment)
-    positions = PositionsServicer(by_hand, enrichment, extremes, sync, imports, watch, wallets)
+    reading = ReadingCases(enrichment, extremes, watch, wallets, EventsService(read))
+    positions = PositionsServicer(by_hand, reading, sync, imports)
     portfolio = PortfolioServicer(
         PortfolioService(begin, read, clock),
         enrichment,
@@ -222,6 +227,7 @@ def _kept_days(config: Config) -> dict[str, float]:
         "closed": config.closed_retention_days,
         "requests": config.request_retention_days,
         "refused_rows": config.refused_retention_days,
+        "events": config.event_retention_days,
         "snapshots": config.snapshot_retention_days,
         "old_snapshots": config.session_retention_days,
         "sessions": config.session_retention_days,

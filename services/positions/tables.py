@@ -194,6 +194,8 @@ service_state = Table(
     Column("state_key", SmallInteger, primary_key=True, autoincrement=False),
     Column("membership_epoch", BigInteger, nullable=False),
     Column("pass_number", BigInteger, nullable=False),
+    # The last event of positions; moves with each, so that readers see whether there are new ones.
+    Column("event_sequence", BigInteger, nullable=False, server_default=text("0")),
     _time("enriched_time", nullable=True),
     Column("inputs_version", BigInteger, nullable=False, server_default=text("0")),
     Column("market", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
@@ -218,6 +220,25 @@ snapshot = Table(
     Column("note", Text, nullable=False, server_default=""),
     Index("snapshot_newest", "snapshot_time", "id"),
     Index("snapshot_cycle", "cycle_id", unique=True, postgresql_where=text("cycle_id <> ''")),
+)
+
+# What happened to positions, numbered in the order of commits by service_state.event_sequence.
+position_event = Table(
+    "position_event",
+    metadata,
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    _time("event_time"),
+    Column("kind", SmallInteger, nullable=False),
+    Column("position_id", Text, nullable=False),
+    Column("wallet", Text, nullable=False),
+    Column("venue", Text, nullable=False),
+    Column("asset", Text, nullable=False),
+    Column("side", SmallInteger, nullable=False),
+    Column("size_before_usd", Float(53)),
+    Column("size_after_usd", Float(53)),
+    Column("position_count", Integer, nullable=False),
+    Column("cycle_id", Text, nullable=False),
+    Index("position_event_time", "event_time"),
 )
 
 refused_row = Table(

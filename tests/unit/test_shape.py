@@ -42,10 +42,19 @@ EXTRA_ROOMS = {
 }
 # The nouns of a service that has several: a folder each, with rooms of these names inside.
 NOUNS: dict[str, set[str]] = {
-    "alerts": {"alerts", "thresholds", "price_rules", "silences", "notifications", "ledger"},
+    "alerts": {
+        "alerts",
+        "thresholds",
+        "price_rules",
+        "silences",
+        "notifications",
+        "ledger",
+        "position_events",
+    },
     "positions": {
         "positions",
         "enrichment",
+        "events",
         "extremes",
         "sync",
         "wallets",

@@ -40,6 +40,7 @@ class AlertType(IntEnum):
     TOTAL_HEAT = 15
     DEATH_NAIL = 16
     WITHDRAWAL = 17
+    POSITION_EVENT = 18
 
 
 class Condition(IntEnum):
@@ -103,6 +104,7 @@ _POSITION, _PORTFOLIO, _MARKET, _SYSTEM = (partial(Metric, kind) for kind in Ale
 _INFORM = "For your information."
 _WATCH = "Look at the positions in this asset."
 _ADVICE = "Look at sonic withdrawals explain."
+_NOT_YOU = "If it was not you, look at the venue now: somebody else may hold the key."
 _ANSWER = "Look at the service and its log; levels are held until it is back."
 
 METRICS: Mapping[AlertType, Metric] = {
@@ -149,10 +151,13 @@ METRICS: Mapping[AlertType, Metric] = {
     ),
     AlertType.DEATH_NAIL: _SYSTEM("death", "death", "", _ANSWER),
     AlertType.WITHDRAWAL: _PORTFOLIO("withdrawal", "withdrawal", "", _ADVICE),
+    AlertType.POSITION_EVENT: _PORTFOLIO(
+        "position_event", "event of a position", "", _NOT_YOU, opportunity=True
+    ),
 }  # fmt: skip
 
 # Types that other services report: nothing here judges them.
-REPORTED = (AlertType.DEATH_NAIL, AlertType.WITHDRAWAL)
+REPORTED = (AlertType.DEATH_NAIL, AlertType.WITHDRAWAL, AlertType.POSITION_EVENT)
 # Types that a person can ask for.
 BY_HAND = tuple(kind for kind in METRICS if kind not in REPORTED)
 # Types that a threshold can judge: these two are of one alert, by its own start or moment.
@@ -196,6 +201,8 @@ DEATH_KIND = kind_of(AlertType.DEATH_NAIL, Condition.NONE)
 # Of an asset's supply: that it may be withdrawn, which is news, and that its peg is lost.
 WITHDRAW_KIND = kind_of(AlertType.WITHDRAWAL, Condition.ABOVE)
 DEPEG_KIND = kind_of(AlertType.WITHDRAWAL, Condition.BELOW)
+# Only in the ledger and in notifications, never of an alert.
+POSITION_EVENT_KIND = kind_of(AlertType.POSITION_EVENT, Condition.NONE)
 TIME_KIND = kind_of(AlertType.TIME, Condition.ABOVE)
 COOLDOWN_SECONDS = 300
 # No cooldown and no hold of a person lasts longer, also when the machine's clock was set back.

@@ -149,7 +149,8 @@ def compose(payload: Mapping[str, str]) -> Text:
 
 def head(payload: Mapping[str, str]) -> str:
     """The first word: how loud, or that it is over."""
-    return payload["level"] if payload["event"] in (RAISED, LIQUIDATED, GONE) else payload["event"]
+    event = payload["event"]
+    return payload["level"] if event in (RAISED, LIQUIDATED, GONE) else event.replace("_", " ")
 
 
 def matter(payload: Mapping[str, str]) -> str:

@@ -27,6 +27,7 @@ class ServiceState:
     demo: bool
     next_rule_key: int
     acknowledged_sequence: int
+    event_sequence: int
     tracked_assets: list[str]
 
 

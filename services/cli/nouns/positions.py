@@ -60,6 +60,22 @@ POSITIONS = Noun(
             columns=("refused_time", "wallet", "venue", "reason", "field", "masked_body"),
         ),
         Verb(
+            "events",
+            "positions.PositionsService.ListPositionEvents",
+            help="What happened to positions: opened, grew, shrank, closed, liquidated.",
+            columns=(
+                "event_time",
+                "kind",
+                "wallet",
+                "venue",
+                "asset",
+                "side",
+                "size_before_usd",
+                "size_after_usd",
+                "position_count",
+            ),
+        ),
+        Verb(
             "watch",
             "positions.PositionsService.WatchPositions",
             options=_FILTERS,

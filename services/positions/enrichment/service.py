@@ -269,6 +269,7 @@ async def _judged(
             context.assets,
             pass_number=state.pass_number,
             membership_epoch=state.membership_epoch,
+            event_sequence=state.event_sequence,
             enriched_time=state.enriched_time,
             inputs_version=state.inputs_version,
             known_totals=known_totals,

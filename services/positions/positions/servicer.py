@@ -1,6 +1,7 @@
 """PositionsService over gRPC; decides nothing."""
 
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Any
 
 from sonic.positions.v1 import positions_pb2 as pb
@@ -11,6 +12,7 @@ from services.positions.domain.venue_answer import Flag, Side, Status
 from services.positions.enrichment.domain.enrichment import places_of
 from services.positions.enrichment.domain.metrics import METRIC_NAMES, Metrics
 from services.positions.enrichment.service import EnrichmentService
+from services.positions.events.service import EventsService
 from services.positions.extremes.service import ExtremesService
 from services.positions.files.domain.imports import Format
 from services.positions.files.service.imports import ImportService
@@ -36,26 +38,35 @@ from shared.rpc.once import Once
 from shared.touch import TouchModel
 
 
+@dataclass(frozen=True, slots=True)
+class ReadingCases:
+    """What is read of positions beside their rows."""
+
+    enrichment: EnrichmentService
+    extremes: ExtremesService
+    watch: Watch
+    wallets: WalletsService
+    events: EventsService
+
+
 class PositionsServicer(rpc.PositionsServiceServicer):
     """Messages of positions."""
 
     def __init__(
         self,
         service: PositionsService,
-        enrichment: EnrichmentService,
-        extremes: ExtremesService,
+        reading: ReadingCases,
         sync: SyncService,
         imports: ImportService,
-        watch: Watch,
-        wallets: WalletsService,
     ) -> None:
         self._service = service
-        self._enrichment = enrichment
-        self._extremes = extremes
+        self._enrichment = reading.enrichment
+        self._extremes = reading.extremes
         self._sync = sync
         self._imports = imports
-        self._watch = watch
-        self._wallets = wallets
+        self._watch = reading.watch
+        self._wallets = reading.wallets
+        self._events = reading.events
         self._message = Once(_news_message)
 
     async def SyncPositions(
@@ -166,6 +177,7 @@ class PositionsServicer(rpc.PositionsServiceServicer):
             "venue_names": frame.venue_names,
             "asset_models": [model or 0 for model in frame.asset_models],
             "totals": totals_message(self._enrichment.aged(frame)),
+            "event_sequence": frame.event_sequence,
         }
         if extremes is not None:
             rows_of = (
@@ -194,6 +206,16 @@ class PositionsServicer(rpc.PositionsServiceServicer):
         page = await self._service.refused_rows(request.page_size, request.page_token)
         return pb.ListRefusedRowsResponse(
             rows=masked((fill(pb.RefusedRow, row) for row in page.rows), request.read_mask),
+            next_page_token=page.next_page_token,
+        )
+
+    async def ListPositionEvents(
+        self, request: pb.ListPositionEventsRequest, context: Context
+    ) -> pb.ListPositionEventsResponse:
+        after = request.after_sequence if request.HasField("after_sequence") else None
+        page = await self._events.list(after, request.page_size, request.page_token)
+        return pb.ListPositionEventsResponse(
+            events=[fill(pb.PositionEvent, event) for event in page.rows],
             next_page_token=page.next_page_token,
         )
 

@@ -40,8 +40,8 @@ _INPUTS = {
 }
 _READ_INPUTS = f"select {', '.join(_INPUTS)} from position where status in (1, 2)"
 _STATE = (
-    "select membership_epoch, pass_number, position_count, enriched_time, inputs_version,"
-    " heat_model, distance_weight, leverage_weight, collateral_weight, heat_version"
+    "select membership_epoch, event_sequence, pass_number, position_count, enriched_time,"
+    " inputs_version, heat_model, distance_weight, leverage_weight, collateral_weight, heat_version"
 )
 _CHANGED = (
     "exists (select from changed where position_keys is null) as all_changed,"
@@ -92,6 +92,7 @@ class ServiceState:
     """The one row: which pass is valid, how many rows it judged, and how heat is weighed."""
 
     membership_epoch: int
+    event_sequence: int
     pass_number: int
     position_count: int
     enriched_time: datetime | None

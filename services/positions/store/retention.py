@@ -34,6 +34,10 @@ _FORGET = {
     ),
     # Entered by hand, or of a session that nobody ends.
     "old_snapshots": _older("snapshot", "snapshot_time < :before"),
+    "events": Statement(
+        "delete from position_event where sequence in (select sequence from position_event"
+        f" where event_time < :before limit {BITE_ROWS})"
+    ),
     "sessions": _older("session", "ended_time < :before and status <> 1"),
 }
 KINDS = tuple(_FORGET)

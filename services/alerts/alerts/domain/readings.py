@@ -64,6 +64,8 @@ class Positions:
     # Number of the model of liquidation_probability, by asset name; none is 0.
     probability_models: Mapping[str, int] = field(default_factory=dict)
     extremes: Extremes = NO_EXTREMES
+    # The last event of positions that their pass knows.
+    event_sequence: int = 0
 
     def __len__(self) -> int:
         return len(self.position_key)

@@ -76,7 +76,10 @@ class DeleteAlerts:
         commits: Commits,
         positions: PositionsPeer,
         gathering: Gathering,
+        *,
+        is_closing_told: bool = True,
     ) -> None:
+        self._is_closing_told = is_closing_told
         self._cache = cache
         self._commits = commits
         self._positions = positions
@@ -150,6 +153,9 @@ class DeleteAlerts:
         if store is None:
             asked.ends = await self._positions.ends(_worst_first(columns, made))
         told = _told(columns, made, asked.ends, partial(self._gathering.channels, snapshot, own))
+        if not self._is_closing_told:
+            # What people heard of they hear the end of all the same.
+            told = [one for one in told if one.is_all or one.payload["event"] != CLOSED]
         commit = LedgerPlace(self._gathering.most, len(made), snapshot.head.sequence)
         gathered = gather_told(told, commit, *_lost_digests(columns, rows))
         entries = _end_entries(columns, made, gathered, self._cache.clock.now())

@@ -27,6 +27,13 @@ from services.alerts.domain.kinds import AlertType, Level, type_number
 from services.alerts.ledger.domain.chain import Entry
 from services.alerts.notifications.service.entries import entries_of
 from services.alerts.notifications.service.gathering import Gathering, digest_entries
+from services.alerts.position_events.domain import EventEntries
+from services.alerts.position_events.service import (
+    NO_EVENTS,
+    PositionNews,
+    UntoldEvents,
+    told_until,
+)
 from services.alerts.price_rules.service import NO_RULES, JudgedRules, PriceRules, RuleEvent
 from services.alerts.service.commits import Commits, Decision, Entries
 from services.alerts.service.offload import offload
@@ -116,6 +123,7 @@ class _Request:
     positions: Positions
     totals: Mapping[AlertType, Reading]
     unread: bool = False
+    untold: UntoldEvents = NO_EVENTS
 
     def inputs(self, now_micros: int, guarded_micros: int) -> Inputs:
         """With the moment they are judged at."""
@@ -134,7 +142,9 @@ class EvaluateAlerts:
         positions: PositionsPeer,
         price_rules: PriceRules,
         gathering: Gathering,
+        news: PositionNews,
     ) -> None:
+        self._news = news
         self._cache = cache
         self._commits = commits
         self._positions = positions
@@ -163,7 +173,8 @@ class EvaluateAlerts:
         try:
             positions, read_totals = await self._positions.readings(since_micros)
             given = read_totals if totals is None else totals
-            request = _Request(step, work, prices, positions, given)
+            untold = await self._news.untold(positions.event_sequence)
+            request = _Request(step, work, prices, positions, given, untold=untold)
         except Unavailable as error:
             get_logger().warning(
                 "judged without positions", reason=error.reason, detail=error.message
@@ -211,7 +222,11 @@ class EvaluateAlerts:
         # Of a part the levels alone: readings and price rules come with the last.
         is_part = outcome.is_part
         is_told = request.work is Work.EVALUATE and not is_part
-        rules = NO_RULES
+        rules, news = NO_RULES, EventEntries()
+        if is_told and request.untold is not NO_EVENTS:
+            news = self._news.entries(request.untold, snapshot.service_state, context, now)
+            until = told_until(request.untold, snapshot.service_state)
+            after = replace(after, event_sequence=until)
         subjects: Mapping[int, Subject] = {}
         gathered = Gathered()
         has_rules = is_told and request.prices and after.next_rule_key > 1
@@ -223,7 +238,11 @@ class EvaluateAlerts:
                         reading, request.prices, inputs.now_micros, guarded_micros
                     )
                 outcome, gathered = await self._gathering.gather(
-                    reading, snapshot, outcome, request.positions, len(rules.seen)
+                    reading,
+                    snapshot,
+                    outcome,
+                    request.positions,
+                    len(rules.seen) + len(news.entries),
                 )
         released = outcome.changed[outcome.released]
         active = self._cache.compiled_limits(snapshot).active
@@ -237,8 +256,9 @@ class EvaluateAlerts:
             entries=_noticed_entries(
                 outcome,
                 rules,
+                news,
                 gathered,
-                partial(_entries, request, outcome, subjects, rules, gathered, context, now),
+                partial(_entries, request, outcome, subjects, rules, news, gathered, context, now),
             ),
             also=rules.write if rules.are_moved else None,
             is_also_lasting=False,
@@ -277,6 +297,7 @@ def _entries(
     outcome: Outcome,
     subjects: Mapping[int, Subject],
     rules: JudgedRules,
+    news: EventEntries,
     gathered: Gathered,
     context: ChangeContext,
     now: datetime,
@@ -291,22 +312,28 @@ def _entries(
     )
     yield from made(outcome)
     yield from rules.entries(context, now)
+    yield from news.entries
     yield from digest_entries(gathered.digests, outcome, made)
 
 
 def _noticed_entries(
     outcome: Outcome,
     rules: JudgedRules,
+    news: EventEntries,
     gathered: Gathered,
     entries: Callable[[], Iterable[Entry]],
 ) -> Entries:
-    """Changes first, then events of price rules, then digests; in the order of `_entries`."""
+    """Changes first, then events of price rules, then news, then digests; in the order of
+    `_entries`.
+    """
     count = len(outcome.changed)
     events = [
         (count + place, event.level_after)
         for place, event in enumerate(rules.seen)
         if event.notified
     ]
+    first = count + len(rules.seen)
+    events += [(first + place, int(Level.LOW)) for place in news.told_places]
     places, levels = (
         (np.array(column, np.int64) for column in zip(*events, strict=True))
         if events
@@ -318,7 +345,7 @@ def _noticed_entries(
         level=np.concatenate([gathered.level, np.maximum(levels, Level.LOW)]),
         noted=np.concatenate([gathered.noted, np.zeros(len(events), bool)]),
     )
-    return Entries.gathered(count + len(rules.seen), entries, told)
+    return Entries.gathered(first + len(news.entries), entries, told)
 
 
 def _evaluated(

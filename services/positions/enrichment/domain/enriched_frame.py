@@ -46,6 +46,8 @@ class EnrichedFrame:
 
     pass_number: int
     membership_epoch: int
+    # The last event of positions that the pass knows.
+    event_sequence: int
     enriched_time: datetime | None
     columns: Mapping[str, Column]
     totals: Totals
@@ -128,6 +130,7 @@ def compose(
     *,
     pass_number: int,
     membership_epoch: int,
+    event_sequence: int,
     enriched_time: datetime | None,
     inputs_version: int,
     known_totals: Totals | None = None,
@@ -159,6 +162,7 @@ def compose(
     return EnrichedFrame(
         pass_number,
         membership_epoch,
+        event_sequence,
         enriched_time,
         columns,
         known_totals or totals(columns, enriched_time),

@@ -29,8 +29,15 @@ from services.positions.sync.domain.answer_columns import (
     joined,
     overlap,
 )
+from services.positions.sync.domain.events import EventKind, Happening, of_gone, of_held, summed
 from services.positions.sync.domain.holding_columns import TERMS
-from services.positions.sync.domain.sync_rows import Decision, Reason, decide, under_side_names
+from services.positions.sync.domain.sync_rows import (
+    Decision,
+    Reason,
+    Stored,
+    decide,
+    under_side_names,
+)
 from services.positions.sync.service.plausibility import ImplausibleRow, check_plausibility
 from services.positions.sync.service.sync_result import SyncResult, WalletSync
 from services.positions.sync.store.id_cache import IdCache
@@ -48,6 +55,8 @@ _GONE: Final = (
 # More changed rows are merged by COPY, and arithmetic on so many leaves the event loop.
 _BULK_ROWS: Final = 2000
 _MOST_TOLD: Final = 8
+# The simulation's comings and goings are nobody's news.
+_DEMO_VENUE: Final = "demo"
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +141,9 @@ class AnswerWriter:
                 if len(group) > 1:
                     raise LookupError("a wallet was deleted while it was fetched")
                 return [_deleted(group[0])]
-            decision, records = await self._apply(store, [feeds[pair] for pair in pairs], rows)
+            decision, records = await self._apply(
+                store, [feeds[pair] for pair in pairs], rows, pairs
+            )
             recorded = [_with_refusals(one, place, records) for place, one in enumerate(group)]
             await store.sync_rows.stamp(
                 [_stamp(one, feeds[one.wallet, one.venue]) for one in recorded]
@@ -144,7 +155,11 @@ class AnswerWriter:
         return _outcomes(recorded, decision)
 
     async def _apply(
-        self, store: Store, feed_keys: Sequence[int], rows: AnswerColumns
+        self,
+        store: Store,
+        feed_keys: Sequence[int],
+        rows: AnswerColumns,
+        pairs: Sequence[tuple[str, str]],
     ) -> tuple[Decision, Sequence[ImplausibleRow]]:
         known, at, assets = await store.sync_rows.stored(
             feed_keys, rows, self._cycle_id, self._id_cache
@@ -175,13 +190,42 @@ class AnswerWriter:
             decision = await asyncio.to_thread(decide, *judged)
         else:
             decision = decide(*judged)
+        events = await _events(store, decision, known, rows, at, assets, pairs, feed_keys)
         await store.sync_rows.apply(decision, self._cycle_id, now)
         await _write(store, decision, rows, np.array(feed_keys, np.int32), asset_keys, now)
         await _keep_terms(store, feed_keys, decision, rows)
         await checked.settle(store.quarantine)
         if decision.regrouped.any():
             await store.enrichment.bump_membership()
+        if events:
+            await store.events.append(events, pairs, self._step.cycle_id, now)
         return decision, checked.records
+
+
+async def _events(
+    store: Store,
+    decision: Decision,
+    known: Stored,
+    rows: AnswerColumns,
+    at: NDArray[np.int64],
+    assets: Mapping[str, int],
+    pairs: Sequence[tuple[str, str]],
+    feed_keys: Sequence[int],
+) -> list[Happening]:
+    """What these answers say has happened, before any of it is written; nothing of the simulation
+    is news.
+    """
+    told = np.array([venue != _DEMO_VENUE for _, venue in pairs], np.bool_)
+    found = of_held(decision, known, rows, at, told)
+    if any(one.kind is EventKind.OPENED for one in found):
+        unread = await store.events.unread_feeds(feed_keys)
+        first = frozenset(place for place, key in enumerate(feed_keys) if key in unread)
+        found = summed(found, first)
+    if len(decision.closed_keys):
+        ids = await store.enrichment.position_ids(decision.closed_keys.tolist())
+        names = {key: name for name, key in assets.items()}
+        found += of_gone(decision, known, ids, names, told)
+    return found
 
 
 async def _write(

@@ -291,13 +291,17 @@ class SyncService:
         async with self._begin() as store:
             await store.enter(run.step, SyncResult)
             feeds = await store.wallets.feed_keys([(wallet.name, venue.name)])
-            counts = [
-                await store.sync_rows.liquidate(key, trades, self._clock.now())
+            now = self._clock.now()
+            ended = [
+                one
                 for key in feeds.values()
+                for one in await store.sync_rows.liquidate(key, trades, now)
             ]
-            if sum(counts):
+            if ended:
+                names = [(wallet.name, venue.name)]
                 await store.enrichment.bump_membership()
-        return _with_liquidated(outcome, sum(counts))
+                await store.events.append(ended, names, run.step.cycle_id, now)
+        return _with_liquidated(outcome, len(ended))
 
 
 def _with_extent(outcomes: Sequence[WalletSync]) -> list[WalletSync]:

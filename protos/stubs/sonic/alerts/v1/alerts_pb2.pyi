@@ -96,6 +96,8 @@ class _AlertTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AlertType.V
     """Something of the system died; always HIGH."""
     ALERT_TYPE_WITHDRAWAL: _AlertType.ValueType  # 17
     """Reported by withdrawals: ABOVE that supply may be withdrawn (news, LOW), BELOW that the peg is lost (MEDIUM)."""
+    ALERT_TYPE_POSITION_EVENT: _AlertType.ValueType  # 18
+    """Something happened to a position: only in the ledger and in notifications, never of an alert."""
 
 class AlertType(_AlertType, metaclass=_AlertTypeEnumTypeWrapper):
     """Which metric is judged."""
@@ -136,6 +138,8 @@ ALERT_TYPE_DEATH_NAIL: AlertType.ValueType  # 16
 """Something of the system died; always HIGH."""
 ALERT_TYPE_WITHDRAWAL: AlertType.ValueType  # 17
 """Reported by withdrawals: ABOVE that supply may be withdrawn (news, LOW), BELOW that the peg is lost (MEDIUM)."""
+ALERT_TYPE_POSITION_EVENT: AlertType.ValueType  # 18
+"""Something happened to a position: only in the ledger and in notifications, never of an alert."""
 Global___AlertType: _TypeAlias = AlertType  # noqa: Y015
 
 class _Condition:

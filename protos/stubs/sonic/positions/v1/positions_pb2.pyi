@@ -574,6 +574,46 @@ IMPORT_STAGE_DONE: ImportStage.ValueType  # 3
 """Everything is stored and enriched; the result is final."""
 Global___ImportStage: _TypeAlias = ImportStage  # noqa: Y015
 
+class _PositionEventKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PositionEventKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PositionEventKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    POSITION_EVENT_KIND_UNSPECIFIED: _PositionEventKind.ValueType  # 0
+    """Never sent."""
+    POSITION_EVENT_KIND_FIRST_LOOK: _PositionEventKind.ValueType  # 1
+    """A wallet was read at a venue for the first time: everything it holds there is this one event."""
+    POSITION_EVENT_KIND_OPENED: _PositionEventKind.ValueType  # 2
+    """Held now, and was not before."""
+    POSITION_EVENT_KIND_GREW: _PositionEventKind.ValueType  # 3
+    """Its size rose by more than 0.1 percent."""
+    POSITION_EVENT_KIND_SHRANK: _PositionEventKind.ValueType  # 4
+    """Its size fell by more than 0.1 percent."""
+    POSITION_EVENT_KIND_CLOSED: _PositionEventKind.ValueType  # 5
+    """Held no more."""
+    POSITION_EVENT_KIND_LIQUIDATED: _PositionEventKind.ValueType  # 6
+    """Liquidated, confirmed by a trade record."""
+
+class PositionEventKind(_PositionEventKind, metaclass=_PositionEventKindEnumTypeWrapper):
+    """What happened to a position."""
+
+POSITION_EVENT_KIND_UNSPECIFIED: PositionEventKind.ValueType  # 0
+"""Never sent."""
+POSITION_EVENT_KIND_FIRST_LOOK: PositionEventKind.ValueType  # 1
+"""A wallet was read at a venue for the first time: everything it holds there is this one event."""
+POSITION_EVENT_KIND_OPENED: PositionEventKind.ValueType  # 2
+"""Held now, and was not before."""
+POSITION_EVENT_KIND_GREW: PositionEventKind.ValueType  # 3
+"""Its size rose by more than 0.1 percent."""
+POSITION_EVENT_KIND_SHRANK: PositionEventKind.ValueType  # 4
+"""Its size fell by more than 0.1 percent."""
+POSITION_EVENT_KIND_CLOSED: PositionEventKind.ValueType  # 5
+"""Held no more."""
+POSITION_EVENT_KIND_LIQUIDATED: PositionEventKind.ValueType  # 6
+"""Liquidated, confirmed by a trade record."""
+Global___PositionEventKind: _TypeAlias = PositionEventKind  # noqa: Y015
+
 @_typing.final
 class Position(_message.Message):
     """One leveraged perpetual on one venue, in one wallet, one side."""
@@ -826,6 +866,81 @@ class Position(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__venue_value_usd) -> _WhichOneofReturnType__venue_value_usd | None: ...
 
 Global___Position: _TypeAlias = Position  # noqa: Y015
+
+@_typing.final
+class PositionEvent(_message.Message):
+    """Something that happened to a position, or a wallet's first look."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SEQUENCE_FIELD_NUMBER: _builtins.int
+    EVENT_TIME_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    POSITION_ID_FIELD_NUMBER: _builtins.int
+    WALLET_FIELD_NUMBER: _builtins.int
+    VENUE_FIELD_NUMBER: _builtins.int
+    ASSET_FIELD_NUMBER: _builtins.int
+    SIDE_FIELD_NUMBER: _builtins.int
+    SIZE_BEFORE_USD_FIELD_NUMBER: _builtins.int
+    SIZE_AFTER_USD_FIELD_NUMBER: _builtins.int
+    POSITION_COUNT_FIELD_NUMBER: _builtins.int
+    CYCLE_ID_FIELD_NUMBER: _builtins.int
+    sequence: _builtins.int
+    """Place in the order of all events, > 0."""
+    kind: Global___PositionEventKind.ValueType
+    """What."""
+    position_id: _builtins.str
+    """Position id; empty of a first look."""
+    wallet: _builtins.str
+    """Wallet name."""
+    venue: _builtins.str
+    """Venue."""
+    asset: _builtins.str
+    """Asset symbol; empty of a first look."""
+    side: Global___Side.ValueType
+    """Direction; UNKNOWN of a first look."""
+    size_before_usd: _builtins.float
+    """Notional at entry before, USD, > 0; absent of what was not held."""
+    size_after_usd: _builtins.float
+    """Notional at entry after, USD, > 0, of a first look of all together; absent of what is over."""
+    position_count: _builtins.int
+    """Positions it is about, > 0."""
+    cycle_id: _builtins.str
+    """Cycle in which it was seen; empty by hand."""
+    @_builtins.property
+    def event_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was seen."""
+
+    def __init__(
+        self,
+        *,
+        sequence: _builtins.int = ...,
+        event_time: _timestamp_pb2.Timestamp | None = ...,
+        kind: Global___PositionEventKind.ValueType = ...,
+        position_id: _builtins.str = ...,
+        wallet: _builtins.str = ...,
+        venue: _builtins.str = ...,
+        asset: _builtins.str = ...,
+        side: Global___Side.ValueType = ...,
+        size_before_usd: _builtins.float | None = ...,
+        size_after_usd: _builtins.float | None = ...,
+        position_count: _builtins.int = ...,
+        cycle_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_size_after_usd", b"_size_after_usd", "_size_before_usd", b"_size_before_usd", "event_time", b"event_time", "size_after_usd", b"size_after_usd", "size_before_usd", b"size_before_usd"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_size_after_usd", b"_size_after_usd", "_size_before_usd", b"_size_before_usd", "asset", b"asset", "cycle_id", b"cycle_id", "event_time", b"event_time", "kind", b"kind", "position_count", b"position_count", "position_id", b"position_id", "sequence", b"sequence", "side", b"side", "size_after_usd", b"size_after_usd", "size_before_usd", b"size_before_usd", "venue", b"venue", "wallet", b"wallet"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__size_after_usd: _TypeAlias = _typing.Literal["size_after_usd"]  # noqa: Y015
+    _WhichOneofArgType__size_after_usd: _TypeAlias = _typing.Literal["_size_after_usd", b"_size_after_usd"]  # noqa: Y015
+    _WhichOneofReturnType__size_before_usd: _TypeAlias = _typing.Literal["size_before_usd"]  # noqa: Y015
+    _WhichOneofArgType__size_before_usd: _TypeAlias = _typing.Literal["_size_before_usd", b"_size_before_usd"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__size_after_usd) -> _WhichOneofReturnType__size_after_usd | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__size_before_usd) -> _WhichOneofReturnType__size_before_usd | None: ...
+
+Global___PositionEvent: _TypeAlias = PositionEvent  # noqa: Y015
 
 @_typing.final
 class RefusedRow(_message.Message):
@@ -2075,6 +2190,7 @@ class PositionColumns(_message.Message):
     EXTREME_SOURCES_FIELD_NUMBER: _builtins.int
     EXTREMES_UNTIL_MICROS_FIELD_NUMBER: _builtins.int
     UNSEEN_FIELD_NUMBER: _builtins.int
+    EVENT_SEQUENCE_FIELD_NUMBER: _builtins.int
     membership_epoch: _builtins.int
     """Changes only when a position opens or closes."""
     total_count: _builtins.int
@@ -2083,6 +2199,8 @@ class PositionColumns(_message.Message):
     """Until when this process has looked for extremes, microseconds since 1970 UTC, in the first message: the next
     extremes_since_micros; 0 = never.
     """
+    event_sequence: _builtins.int
+    """The last event of positions that this pass knows, in the first message; see ListPositionEvents. 0 = none."""
     @_builtins.property
     def asset_names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Dictionary of asset_index, in the first message."""
@@ -2262,10 +2380,11 @@ class PositionColumns(_message.Message):
         extreme_sources: _abc.Iterable[_builtins.str] | None = ...,
         extremes_until_micros: _builtins.int = ...,
         unseen: _abc.Iterable[Global___UnseenTime] | None = ...,
+        event_sequence: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["totals", b"totals"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset_index", b"asset_index", "asset_models", b"asset_models", "asset_names", b"asset_names", "collateral_usd", b"collateral_usd", "entry_price_usd", b"entry_price_usd", "extreme_price_usd", b"extreme_price_usd", "extreme_sources", b"extreme_sources", "extreme_time_micros", b"extreme_time_micros", "extremes_until_micros", b"extremes_until_micros", "flag_bits", b"flag_bits", "heat_index", b"heat_index", "leverage_ratio", b"leverage_ratio", "liquidation_distance_percent", b"liquidation_distance_percent", "liquidation_distance_usd", b"liquidation_distance_usd", "liquidation_probability", b"liquidation_probability", "mark_price_usd", b"mark_price_usd", "mark_time_micros", b"mark_time_micros", "membership_epoch", b"membership_epoch", "pnl_after_fees_usd", b"pnl_after_fees_usd", "pnl_usd", b"pnl_usd", "position_id", b"position_id", "position_key", b"position_key", "risk_liquidation_price_usd", b"risk_liquidation_price_usd", "side_sign", b"side_sign", "size_usd", b"size_usd", "stale", b"stale", "status", b"status", "total_count", b"total_count", "totals", b"totals", "travel_percent", b"travel_percent", "unseen", b"unseen", "value_usd", b"value_usd", "venue_index", b"venue_index", "venue_names", b"venue_names", "wallet_index", b"wallet_index", "wallet_names", b"wallet_names"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset_index", b"asset_index", "asset_models", b"asset_models", "asset_names", b"asset_names", "collateral_usd", b"collateral_usd", "entry_price_usd", b"entry_price_usd", "event_sequence", b"event_sequence", "extreme_price_usd", b"extreme_price_usd", "extreme_sources", b"extreme_sources", "extreme_time_micros", b"extreme_time_micros", "extremes_until_micros", b"extremes_until_micros", "flag_bits", b"flag_bits", "heat_index", b"heat_index", "leverage_ratio", b"leverage_ratio", "liquidation_distance_percent", b"liquidation_distance_percent", "liquidation_distance_usd", b"liquidation_distance_usd", "liquidation_probability", b"liquidation_probability", "mark_price_usd", b"mark_price_usd", "mark_time_micros", b"mark_time_micros", "membership_epoch", b"membership_epoch", "pnl_after_fees_usd", b"pnl_after_fees_usd", "pnl_usd", b"pnl_usd", "position_id", b"position_id", "position_key", b"position_key", "risk_liquidation_price_usd", b"risk_liquidation_price_usd", "side_sign", b"side_sign", "size_usd", b"size_usd", "stale", b"stale", "status", b"status", "total_count", b"total_count", "totals", b"totals", "travel_percent", b"travel_percent", "unseen", b"unseen", "value_usd", b"value_usd", "venue_index", b"venue_index", "venue_names", b"venue_names", "wallet_index", b"wallet_index", "wallet_names", b"wallet_names"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -3012,6 +3131,66 @@ class ListRefusedRowsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListRefusedRowsResponse: _TypeAlias = ListRefusedRowsResponse  # noqa: Y015
+
+@_typing.final
+class ListPositionEventsRequest(_message.Message):
+    """Request of ListPositionEvents."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    AFTER_SEQUENCE_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """Events wanted: 0 = 50, more than 500 gives 500."""
+    page_token: _builtins.str
+    """Token of the previous page."""
+    after_sequence: _builtins.int
+    """Only events after this one, and then the oldest first; absent = all, the newest first."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        after_sequence: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_after_sequence", b"_after_sequence", "after_sequence", b"after_sequence"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_after_sequence", b"_after_sequence", "after_sequence", b"after_sequence", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__after_sequence: _TypeAlias = _typing.Literal["after_sequence"]  # noqa: Y015
+    _WhichOneofArgType__after_sequence: _TypeAlias = _typing.Literal["_after_sequence", b"_after_sequence"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__after_sequence) -> _WhichOneofReturnType__after_sequence | None: ...
+
+Global___ListPositionEventsRequest: _TypeAlias = ListPositionEventsRequest  # noqa: Y015
+
+@_typing.final
+class ListPositionEventsResponse(_message.Message):
+    """Answer of ListPositionEvents."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENTS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty on the last page."""
+    @_builtins.property
+    def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___PositionEvent]:
+        """One page."""
+
+    def __init__(
+        self,
+        *,
+        events: _abc.Iterable[Global___PositionEvent] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListPositionEventsResponse: _TypeAlias = ListPositionEventsResponse  # noqa: Y015
 
 @_typing.final
 class GetModeRequest(_message.Message):

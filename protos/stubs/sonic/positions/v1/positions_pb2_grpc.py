@@ -95,6 +95,11 @@ class PositionsServiceStub:
                 request_serializer=sonic_dot_positions_dot_v1_dot_positions__pb2.ListRefusedRowsRequest.SerializeToString,
                 response_deserializer=sonic_dot_positions_dot_v1_dot_positions__pb2.ListRefusedRowsResponse.FromString,
                 _registered_method=True)
+        self.ListPositionEvents = channel.unary_unary(
+                '/sonic.positions.v1.PositionsService/ListPositionEvents',
+                request_serializer=sonic_dot_positions_dot_v1_dot_positions__pb2.ListPositionEventsRequest.SerializeToString,
+                response_deserializer=sonic_dot_positions_dot_v1_dot_positions__pb2.ListPositionEventsResponse.FromString,
+                _registered_method=True)
         self.WatchPositions = channel.unary_stream(
                 '/sonic.positions.v1.PositionsService/WatchPositions',
                 request_serializer=sonic_dot_positions_dot_v1_dot_positions__pb2.WatchPositionsRequest.SerializeToString,
@@ -201,6 +206,14 @@ class PositionsServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListPositionEvents(self, request, context):
+        """What happened to positions by the answers of their venues: opened, grew, shrank, closed, liquidated. Nothing of the
+        simulation, nor of positions entered by hand. Newest first. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def WatchPositions(self, request, context):
         """Positions: the present ones first, then what each pass changed. A slow reader gets the latest, marked by gap.
         Fails with WALLET_NOT_FOUND.
@@ -278,6 +291,11 @@ def add_PositionsServiceServicer_to_server(servicer, server):
                     servicer.ListRefusedRows,
                     request_deserializer=sonic_dot_positions_dot_v1_dot_positions__pb2.ListRefusedRowsRequest.FromString,
                     response_serializer=sonic_dot_positions_dot_v1_dot_positions__pb2.ListRefusedRowsResponse.SerializeToString,
+            ),
+            'ListPositionEvents': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPositionEvents,
+                    request_deserializer=sonic_dot_positions_dot_v1_dot_positions__pb2.ListPositionEventsRequest.FromString,
+                    response_serializer=sonic_dot_positions_dot_v1_dot_positions__pb2.ListPositionEventsResponse.SerializeToString,
             ),
             'WatchPositions': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchPositions,
@@ -615,6 +633,33 @@ class PositionsService:
             '/sonic.positions.v1.PositionsService/ListRefusedRows',
             sonic_dot_positions_dot_v1_dot_positions__pb2.ListRefusedRowsRequest.SerializeToString,
             sonic_dot_positions_dot_v1_dot_positions__pb2.ListRefusedRowsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPositionEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.positions.v1.PositionsService/ListPositionEvents',
+            sonic_dot_positions_dot_v1_dot_positions__pb2.ListPositionEventsRequest.SerializeToString,
+            sonic_dot_positions_dot_v1_dot_positions__pb2.ListPositionEventsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -52,6 +52,10 @@ class PositionsServiceStub:
     """ACTIVE and STALE positions as of the last pass, as columns, for services. Fails with UNKNOWN_COLUMN."""
     ListRefusedRows: _aio.UnaryUnaryMultiCallable[_positions_pb2.ListRefusedRowsRequest, _positions_pb2.ListRefusedRowsResponse]
     """Rows of answers that were not taken, newest first. Fails with BAD_PAGE_TOKEN."""
+    ListPositionEvents: _aio.UnaryUnaryMultiCallable[_positions_pb2.ListPositionEventsRequest, _positions_pb2.ListPositionEventsResponse]
+    """What happened to positions by the answers of their venues: opened, grew, shrank, closed, liquidated. Nothing of the
+    simulation, nor of positions entered by hand. Newest first. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH.
+    """
     WatchPositions: _aio.UnaryStreamMultiCallable[_positions_pb2.WatchPositionsRequest, _positions_pb2.WatchPositionsResponse]
     """Positions: the present ones first, then what each pass changed. A slow reader gets the latest, marked by gap.
     Fails with WALLET_NOT_FOUND.
@@ -169,6 +173,16 @@ class PositionsServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_positions_pb2.ListRefusedRowsRequest, _abc.Awaitable[_positions_pb2.ListRefusedRowsResponse]],
     ) -> _abc.Awaitable[_positions_pb2.ListRefusedRowsResponse]:
         """Rows of answers that were not taken, newest first. Fails with BAD_PAGE_TOKEN."""
+
+    @_abc_1.abstractmethod
+    def ListPositionEvents(
+        self,
+        request: _positions_pb2.ListPositionEventsRequest,
+        context: _aio.ServicerContext[_positions_pb2.ListPositionEventsRequest, _abc.Awaitable[_positions_pb2.ListPositionEventsResponse]],
+    ) -> _abc.Awaitable[_positions_pb2.ListPositionEventsResponse]:
+        """What happened to positions by the answers of their venues: opened, grew, shrank, closed, liquidated. Nothing of the
+        simulation, nor of positions entered by hand. Newest first. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH.
+        """
 
     @_abc_1.abstractmethod
     def WatchPositions(

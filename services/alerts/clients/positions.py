@@ -1,20 +1,18 @@
-"""The positions and notification services as alerts sees them. Decides nothing."""
+"""The positions service as alerts sees it. Decides nothing."""
 
 from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sonic.positions.v1 import positions_pb2 as pb
 from sonic.positions.v1 import positions_pb2_grpc as rpc
-from sonic.xcom.v1 import xcom_pb2, xcom_pb2_grpc
 
 from services.alerts.alerts.domain.ends import EndRecord, PositionEnd
 from services.alerts.alerts.domain.extremes import NO_EXTREMES, Extremes, Unseen
@@ -25,21 +23,19 @@ from services.alerts.alerts.domain.readings import (
     Reading,
 )
 from services.alerts.alerts.domain.subjects import Members
-from services.alerts.domain.kinds import METRICS, OF_PORTFOLIO, AlertType, Level
-from services.alerts.notifications.domain import Acknowledgement, IncidentUpdate, Notification
+from services.alerts.clients.failures import positions_asked
+from services.alerts.domain.kinds import METRICS, OF_PORTFOLIO, AlertType
 from shared import columns
 from shared.clock import micros_of
-from shared.codec import fill, from_timestamp, number, read
-from shared.errors import NotFound, SonicError, Unavailable
+from shared.codec import from_timestamp, number
+from shared.errors import NotFound
 from shared.rpc.client import Channel, idempotent
-from shared.secret_shapes import without_secrets
 
 # Methods of positions that may be tried again.
 POSITIONS_READS = idempotent(pb.DESCRIPTOR)
 
 _READ_SECONDS = 20.0
 _SHORT_SECONDS = 5.0
-_ACTOR_LENGTH = 64
 # How many positions that ended are asked for one by one, and how many of them at once.
 _ENDS_ASKED, _ENDS_AT_ONCE = 200, 8
 _BY_HAND_VENUES = ("manual", "demo")
@@ -48,11 +44,6 @@ _NAMED = ("position_id", "asset_index", "wallet_index", "side_sign")
 _MOST_KEYS = 10_000  # that ReadColumns takes
 # Set aside by hand: not judged, and not gone.
 _INACTIVE = 5
-
-# The wire's level by ours.
-_LEVELS: Mapping[int, xcom_pb2.Level.ValueType] = {
-    level: xcom_pb2.Level.Value(f"LEVEL_{level.name}") for level in Level if level > Level.NORMAL
-}
 
 
 class PositionsClient:
@@ -116,13 +107,13 @@ class PositionsClient:
         return await self._position(position_id, "asked") is not None
 
     async def is_demo(self) -> bool:
-        with _positions_asked("asked"):
+        with positions_asked("asked"):
             answer = await self._stub.GetMode(pb.GetModeRequest(), timeout=_SHORT_SECONDS)
         return answer.mode == pb.MODE_DEMO
 
     async def _position(self, id: str, verb: str = "read") -> pb.Position | None:
         """None when there is none."""
-        with _positions_asked(verb):
+        with positions_asked(verb):
             try:
                 request = pb.GetPositionRequest(id=id)
                 return await self._stub.GetPosition(request, timeout=_SHORT_SECONDS)
@@ -143,34 +134,12 @@ class PositionsClient:
             position_keys=position_keys,
             extremes_since_micros=extremes_since_micros,
         )
-        with _positions_asked():
+        with positions_asked():
             async for part in self._columns.ReadColumns(request, timeout=_READ_SECONDS):
                 if not parts and known_epoch is not None and part.membership_epoch == known_epoch:
                     return None
                 parts.append(part)
         return parts
-
-
-@contextmanager
-def _positions_asked(verb: str = "read") -> Iterator[None]:
-    """Any failure of positions is Unavailable POSITIONS_UNAVAILABLE."""
-    try:
-        yield
-    except SonicError as error:
-        raise _unavailable("POSITIONS_UNAVAILABLE", f"positions cannot be {verb}", error) from error
-
-
-@contextmanager
-def _xcom_asked() -> Iterator[None]:
-    try:
-        yield
-    except Unavailable as error:
-        sentence = "the notification service cannot be reached"
-        raise _unavailable("XCOM_UNAVAILABLE", sentence, error) from error
-
-
-def _unavailable(reason: str, sentence: str, error: SonicError) -> Unavailable:
-    return Unavailable(reason, f"{sentence} ({error.reason})", retry_after=timedelta(seconds=1))
 
 
 def _epoch(parts: Sequence[Any]) -> int:
@@ -209,6 +178,7 @@ def _positions(parts: Sequence[Any], joined: Mapping[str, columns.Array]) -> Pos
         {name: joined[name][held] for name in FIGURES},
         dict(zip(parts[0].asset_names, parts[0].asset_models, strict=False)) if parts else {},
         _extremes(parts[0], joined, held) if len(joined["extreme_price_usd"]) else NO_EXTREMES,
+        int(parts[0].event_sequence) if parts else 0,
     )
 
 
@@ -272,99 +242,6 @@ def _members(parts: Sequence[Any]) -> Members:
         _whole(joined, "wallet_index")[held],
         _whole(joined, "side_sign")[held],
         positions,
-    )
-
-
-class XComClient:
-    """See services.alerts.service.ports.Telling and Hearing."""
-
-    def __init__(self, channel: Channel) -> None:
-        self._stub = channel.stub(xcom_pb2_grpc.XComServiceStub)
-        self._escalation = channel.stub(xcom_pb2_grpc.EscalationServiceStub)
-
-    async def channels(self) -> list[str]:
-        try:
-            answer = await self._stub.ListChannels(
-                xcom_pb2.ListChannelsRequest(), timeout=_SHORT_SECONDS
-            )
-        except SonicError as error:
-            raise _unavailable("XCOM_UNAVAILABLE", "channels cannot be checked", error) from error
-        return [channel.name for channel in answer.channels]
-
-    async def notify(
-        self, notifications: Sequence[Notification], seconds: float
-    ) -> list[SonicError | None]:
-        requests = [_send_request(one) for one in notifications]
-        try:
-            with _xcom_asked():
-                answer = await self._stub.SendBatch(
-                    xcom_pb2.SendBatchRequest(requests=requests), timeout=seconds
-                )
-        except Unavailable as error:
-            return [error] * len(notifications)
-        except SonicError as error:
-            if len(notifications) == 1:
-                return [error]
-            # Stored was none of them: the one that is wrong keeps no other back.
-            alone = [await self.notify([one], seconds) for one in notifications]
-            return [one for (one,) in alone]
-        return [_refusal(one) for one in answer.results]
-
-    async def update_incident(self, update: IncidentUpdate, seconds: float) -> None:
-        request = xcom_pb2.SettleIncidentRequest(
-            incident_key=update.incident_key,
-            action=xcom_pb2.IncidentAction.Value(f"INCIDENT_ACTION_{update.action}"),
-            level=_LEVELS[update.level],
-            by=update.actor[:_ACTOR_LENGTH],
-        )
-        if update.until_time:
-            request.until_time.FromJsonString(update.until_time)
-        with _xcom_asked():
-            await self._escalation.SettleIncident(request, timeout=seconds)
-
-    async def acknowledgements(self, after_sequence: int) -> tuple[Sequence[Acknowledgement], int]:
-        request = xcom_pb2.ListAcknowledgementsRequest(
-            source="alerts", after_sequence=after_sequence
-        )
-        with _xcom_asked():
-            answer = await self._escalation.ListAcknowledgements(request, timeout=_SHORT_SECONDS)
-        return [_acknowledgement(one) for one in answer.acknowledgements], answer.last_sequence
-
-
-def _send_request(notification: Notification) -> xcom_pb2.SendRequest:
-    # What was stored before secrets were refused must not keep a notification back.
-    payload = {
-        name: text if name == "ledger_head" else without_secrets(text)
-        for name, text in notification.payload.items()
-    }
-    return fill(
-        xcom_pb2.SendRequest,
-        notification,
-        level=_LEVELS[notification.level],
-        subject=without_secrets(notification.subject),
-        body=without_secrets(notification.body),
-        source="alerts",
-        facts=payload,
-        kind=xcom_pb2.KIND_NEWS if notification.is_news else xcom_pb2.KIND_DANGER,
-    )
-
-
-def _refusal(one: xcom_pb2.SendResult) -> SonicError | None:
-    if one.HasField("message"):
-        return None
-    name = xcom_pb2.ErrorReason.Name(one.failure.reason)
-    return SonicError(name.removeprefix("ERROR_REASON_"), one.failure.detail)
-
-
-def _acknowledgement(one: xcom_pb2.Acknowledgement) -> Acknowledgement:
-    # Machines have a level of their own above ours.
-    level = {wire: level for level, wire in _LEVELS.items()}.get(one.level, Level.HIGH)
-    return read(
-        Acknowledgement,
-        one,
-        level=level,
-        actor=one.by,
-        said_time=from_timestamp(one, "created_time") or datetime.fromtimestamp(0, UTC),
     )
 
 

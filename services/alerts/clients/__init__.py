@@ -1,0 +1,1 @@
+"""The other services as alerts sees them. Decide nothing."""

@@ -1,0 +1,1 @@
+"""What happened to positions, told as news: each once, of the kinds that are wanted."""

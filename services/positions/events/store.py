@@ -1,0 +1,82 @@
+"""The one place that writes and reads events: numbered in the order of their commits."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import select
+
+from services.positions.sync.domain.events import Happening, PositionEvent
+from services.positions.tables import position_event
+from shared import rows
+from shared.database.keyset import Ordering, apply
+from shared.database.statement import Statement
+from shared.database.transaction import Transaction
+from shared.paging import PageRequest
+
+# The state row is locked until commit: who reads up to a number has read all before it.
+_APPEND = Statement(
+    "with moved as (update service_state set event_sequence = event_sequence + :count"
+    " returning event_sequence - :count as last)"
+    " insert into position_event (sequence, event_time, kind, position_id, wallet, venue, asset,"
+    " side, size_before_usd, size_after_usd, position_count, cycle_id)"
+    " select moved.last + new.nth, :now, new.kind, new.position_id, new.wallet, new.venue,"
+    " new.asset, new.side, new.size_before_usd, new.size_after_usd, new.position_count, :cycle_id"
+    " from moved, unnest(cast(:kinds as int2[]), cast(:ids as text[]), cast(:wallets as text[]),"
+    " cast(:venues as text[]), cast(:assets as text[]), cast(:sides as int2[]),"
+    " cast(:befores as float8[]), cast(:afters as float8[]), cast(:counts as int[]))"
+    " with ordinality as new (kind, position_id, wallet, venue, asset, side, size_before_usd,"
+    " size_after_usd, position_count, nth)"
+)
+_UNREAD_FEEDS = Statement(
+    "select feed_key from feed f join wallet w using (wallet_key)"
+    " where feed_key = any(:feed_keys) and (observed_time is null or last_sync_time is null"
+    " and not exists (select from position p where p.feed_key = f.feed_key))"
+)
+
+
+class EventStore:
+    """Events of one transaction."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+
+    async def append(
+        self,
+        happenings: Sequence[Happening],
+        answers: Sequence[tuple[str, str]],
+        cycle_id: str,
+        now: datetime,
+    ) -> None:
+        """Number and keep these; `answers`: wallet and venue, by place."""
+        await self._transaction.execute(
+            _APPEND,
+            count=len(happenings),
+            now=now,
+            cycle_id=cycle_id,
+            kinds=[int(one.kind) for one in happenings],
+            ids=[one.position_id for one in happenings],
+            wallets=[answers[one.place][0] for one in happenings],
+            venues=[answers[one.place][1] for one in happenings],
+            assets=[one.asset for one in happenings],
+            sides=[int(one.side) for one in happenings],
+            befores=[one.size_before_usd for one in happenings],
+            afters=[one.size_after_usd for one in happenings],
+            counts=[one.position_count for one in happenings],
+        )
+
+    async def unread_feeds(self, feed_keys: Sequence[int]) -> set[int]:
+        """Those of these feeds of which nothing is known: they never answered, or never a row that
+        could be taken.
+        """
+        found = await self._transaction.fetch(_UNREAD_FEEDS, feed_keys=feed_keys)
+        return {row["feed_key"] for row in found}
+
+    async def page(self, page: PageRequest, after_sequence: int | None) -> list[PositionEvent]:
+        """Newest first; after a sequence the oldest first. One more than the page holds."""
+        query = select(position_event)
+        if after_sequence is not None:
+            query = query.where(position_event.c.sequence > after_sequence)
+        number = position_event.c.sequence
+        order: Ordering = [(number, "desc") if after_sequence is None else (number, "asc")]
+        found = await self._transaction.fetch(apply(query, order, page.after, page.size))
+        return [rows.read(PositionEvent, row) for row in found]

@@ -1,0 +1,140 @@
+"""What an answer says has happened to positions. Pure, over columns.
+
+By differences of what is held alone: a fill in parts and one in whole look alike.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import IntEnum
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.positions.domain.venue_answer import Side
+from services.positions.sync.domain.answer_columns import AnswerColumns
+from services.positions.sync.domain.sync_rows import Decision, Reason, Stored
+
+# Venues round sizes by their entry prices: less than this of the size is no trade.
+SAME_SIZE_RATIO: Final = 0.001
+
+
+class EventKind(IntEnum):
+    """Numbers of the wire."""
+
+    FIRST_LOOK = 1  # a wallet was read at a venue for the first time: all of it together
+    OPENED = 2
+    GREW = 3
+    SHRANK = 4
+    CLOSED = 5
+    LIQUIDATED = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """An event before it has a number. `place`: of its answer; sizes in USD, None: none."""
+
+    place: int
+    kind: EventKind
+    position_id: str
+    asset: str
+    side: int
+    size_before_usd: float | None = None
+    size_after_usd: float | None = None
+    position_count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class PositionEvent:
+    """Something that happened to a position, or to all of a wallet that was not known before."""
+
+    sequence: int
+    event_time: datetime
+    kind: int
+    position_id: str
+    wallet: str
+    venue: str
+    asset: str
+    side: int
+    size_before_usd: float | None
+    size_after_usd: float | None
+    position_count: int
+    cycle_id: str
+
+
+def of_held(
+    decision: Decision,
+    stored: Stored,
+    rows: AnswerColumns,
+    at: NDArray[np.int64],
+    told: NDArray[np.bool_],
+) -> list[Happening]:
+    """What became of the rows of the answers; `at`: see `matched`, `told`: by answer."""
+    held, size = decision.held, rows.columns["size_usd"]
+    before = stored.columns["size_usd"]
+    before = before[at] if len(before) else np.full(len(at), np.nan)
+    opened = (held == Reason.OPENED) | (held == Reason.REOPENED)
+    same_life = (held == Reason.CHANGED) | (held == Reason.RETURNED)
+    with np.errstate(all="ignore"):
+        grew = same_life & (size > before * (1 + SAME_SIZE_RATIO))
+        shrank = same_life & (size < before * (1 - SAME_SIZE_RATIO))
+    kinds = np.select(
+        [opened, grew, shrank], [EventKind.OPENED, EventKind.GREW, EventKind.SHRANK], 0
+    )
+    kinds[~told[rows.columns["place"]]] = 0
+    return [
+        Happening(
+            int(rows.columns["place"][row]),
+            EventKind(kinds[row]),
+            rows.ids[row],
+            rows.asset_names[rows.columns["asset"][row]],
+            int(rows.columns["side"][row]),
+            None if kinds[row] == EventKind.OPENED else known(before[row]),
+            known(size[row]),
+        )
+        for row in np.flatnonzero(kinds).tolist()
+    ]
+
+
+def of_gone(
+    decision: Decision,
+    stored: Stored,
+    ids: Mapping[int, str],
+    assets: Mapping[int, str],
+    told: NDArray[np.bool_],
+) -> list[Happening]:
+    """The positions that are over by these answers. `ids`, `assets`: names by key."""
+    columns: Mapping[str, NDArray[Any]] = stored.columns
+    over = (decision.stored == Reason.MISSING_TWICE) | (decision.stored == Reason.TURNED)
+    return [
+        Happening(
+            int(columns["place"][row]),
+            EventKind.CLOSED,
+            ids.get(int(columns["position_key"][row]), ""),
+            assets.get(int(columns["asset"][row]), ""),
+            int(columns["side"][row]),
+            known(columns["size_usd"][row]),
+        )
+        for row in np.flatnonzero(over).tolist()
+        if told[columns["place"][row]]
+    ]
+
+
+def summed(happenings: Sequence[Happening], first_places: frozenset[int]) -> list[Happening]:
+    """Of an answer that is the first of its wallet there all that it holds is one event."""
+    left = [one for one in happenings if one.place not in first_places]
+    firsts = []
+    for place in sorted(first_places):
+        found = [one for one in happenings if one.place == place]
+        if found:
+            size = sum(one.size_after_usd or 0.0 for one in found)
+            firsts.append(
+                Happening(place, EventKind.FIRST_LOOK, "", "", Side.UNKNOWN, None, size, len(found))
+            )
+    return firsts + left
+
+
+def known(number: float) -> float | None:
+    """None for what is absent."""
+    return None if np.isnan(number) else float(number)

@@ -1,0 +1,79 @@
+"""News of positions as rows and words."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from services.alerts.alerts.domain.change_payload import ChangeContext
+from services.alerts.notifications.domain import compose, is_news
+from services.alerts.position_events.domain import (
+    SWITCHABLE,
+    EventKind,
+    PositionEvent,
+    entries_of_events,
+)
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+CONTEXT = ChangeContext("cycle-1", False, 0)
+
+
+def _event(sequence: int, kind: EventKind, size: float = 100.0, count: int = 1) -> PositionEvent:
+    before = 50.0 if kind in (EventKind.GREW, EventKind.SHRANK) else None
+    return PositionEvent(
+        sequence,
+        1_772_366_400_000_000,
+        kind,
+        f"p{sequence}",
+        "main",
+        "jupiter",
+        "SOL",
+        "LONG",
+        before,
+        size,
+        count,
+    )
+
+
+@pytest.mark.parametrize("kind", [EventKind.CLOSED, EventKind.LIQUIDATED])
+def test_an_end_is_not_told_from_here_its_alerts_tell_it(kind: EventKind) -> None:
+    made = entries_of_events([_event(1, kind)], SWITCHABLE, 20, CONTEXT, NOW)
+    assert (made.entries, made.told_places) == ([], [])
+
+
+def test_every_other_kind_is_news_without_an_incident_and_names_its_wallet() -> None:
+    kinds = (EventKind.FIRST_LOOK, EventKind.OPENED, EventKind.GREW, EventKind.SHRANK)
+    events = [_event(place, kind) for place, kind in enumerate(kinds)]
+    made = entries_of_events(events, SWITCHABLE, 20, CONTEXT, NOW)
+    assert list(made.told_places) == [0, 1, 2, 3]
+    for entry, kind in zip(made.entries, kinds, strict=True):
+        payload = json.loads(entry.inputs_json)
+        assert (entry.reason, payload["incident_id"], is_news(payload)) == (kind.name, "", True)
+        text = compose(payload)
+        assert text.subject.startswith(kind.name.replace("_", " ") + ": ")
+        assert text.subject.endswith("(main)")
+        assert "somebody else may hold the key" in text.body
+
+
+def test_kinds_that_are_not_wanted_are_kept_and_not_told() -> None:
+    events = [_event(1, EventKind.OPENED), _event(2, EventKind.GREW)]
+    made = entries_of_events(events, {EventKind.GREW}, 20, CONTEXT, NOW)
+    assert [entry.reason for entry in made.entries] == ["OPENED", "GREW"]
+    assert list(made.told_places) == [1]
+
+
+@pytest.mark.parametrize(("count", "told"), [(3, [0, 1, 2]), (4, [4])])
+def test_more_than_the_most_are_one_message_that_counts_and_names_the_largest(
+    count: int, told: list[int]
+) -> None:
+    events = [_event(place + 1, EventKind.OPENED, 100.0 * (place + 1)) for place in range(count)]
+    made = entries_of_events(events, SWITCHABLE, 3, CONTEXT, NOW)
+    assert list(made.told_places) == told
+    assert len(made.entries) == max(told) + 1
+    if count > 3:
+        subject = compose(json.loads(made.entries[-1].inputs_json)).subject
+        assert subject.startswith(
+            "CHANGED: 4 events of positions: 4 opened. The largest: SOL long opened, size 400 USD"
+        )
