@@ -21,6 +21,8 @@ from services.alerts.alerts.service.previews import Previews
 from services.alerts.alerts.service.queries import AlertQueries
 from services.alerts.alerts.service.watch import AlertWatch
 from services.alerts.alerts.servicer import AlertsServicer, ReportsServicer, UseCases
+from services.alerts.backtest.service import Backtests
+from services.alerts.backtest.servicer import BacktestServicer
 from services.alerts.clients.events import EventsClient
 from services.alerts.clients.notifications import XComClient
 from services.alerts.clients.positions import POSITIONS_READS, PositionsClient
@@ -60,7 +62,7 @@ from shared.rpc.server import GrpcServer
 
 _SERVICE_NAMES = tuple(
     f"sonic.alerts.v1.{noun}Service"
-    for noun in ("Alerts", "Thresholds", "Ledger", "Attention", "Rules", "Reports")
+    for noun in ("Alerts", "Thresholds", "Ledger", "Attention", "Rules", "Reports", "Backtest")
 )
 _COLUMN_MESSAGE_BYTES = 64 * 1024 * 1024
 
@@ -249,6 +251,7 @@ def _servicers(
         (rpc.add_ThresholdsServiceServicer_to_server, thresholds),
         (rpc.add_RulesServiceServicer_to_server, RulesServicer(price_rules)),
         (rpc.add_ReportsServiceServicer_to_server, ReportsServicer(Advice(cache, commits))),
+        (rpc.add_BacktestServiceServicer_to_server, BacktestServicer(Backtests(cache))),
     ]
 
 

@@ -10,6 +10,7 @@ import typer
 from rich.text import Text
 
 from services.cli import alerts, db, ledger, positions, token, wallet, withdrawals
+from services.cli.backtest.command import backtest
 from services.cli.calibration.command import calibration
 from services.cli.cycle import cycle
 from services.cli.dashboard import dashboard
@@ -50,6 +51,7 @@ def assembled(wanted: str | None = None) -> typer.Typer:
     app.command(rich_help_panel="Look")(status)
     app.command(rich_help_panel="Look")(logs)
     app.command(rich_help_panel="Look")(calibration)
+    app.command(rich_help_panel="Look")(backtest)
     app.command(rich_help_panel="Look")(report)
     app.command(rich_help_panel="Act")(cycle)
     for made in (up, doctor, dashboard, console):

@@ -50,6 +50,7 @@ NOUNS: dict[str, set[str]] = {
         "notifications",
         "ledger",
         "position_events",
+        "backtest",
     },
     "positions": {
         "positions",

@@ -150,25 +150,32 @@ def check_limits(threshold: Threshold, before: Threshold | None = None) -> None:
     Each within the range of its metric; one that stood so `before` may stay. INVALID_FIELD,
     LIMITS_OUT_OF_ORDER.
     """
-    metric = METRICS[threshold.scope.type]
-    for name in LIMITS:
-        limit = getattr(threshold, name)
-        if limit is None or (before is not None and limit == getattr(before, name)):
+    limits = threshold.low, threshold.medium, threshold.high
+    kept = () if before is None else (before.low, before.medium, before.high)
+    check_limit_values(threshold.scope, limits, "threshold", kept)
+
+
+def check_limit_values(
+    scope: Scope,
+    limits: Sequence[float | None],
+    field: str,
+    kept: Sequence[float | None] = (),
+) -> None:
+    """As check_limits, of low, medium and high alone; `field` is the path of what holds them."""
+    metric = METRICS[scope.type]
+    for place, (name, limit) in enumerate(zip(LIMITS, limits, strict=True)):
+        if limit is None or (kept and limit == kept[place]):
             continue
         if problem := metric.limit_problem(limit):
-            raise invalid(f"threshold.{name}", problem)
-    present = [
-        limit for limit in (threshold.low, threshold.medium, threshold.high) if limit is not None
-    ]
+            raise invalid(f"{field}.{name}", problem)
+    present = [limit for limit in limits if limit is not None]
     if not present:
-        raise invalid("threshold.high", "one limit at least")
-    above = threshold.scope.condition is Condition.ABOVE
+        raise invalid(f"{field}.high", "one limit at least")
+    above = scope.condition is Condition.ABOVE
     if present != sorted(present, reverse=not above):
         order = "low <= medium <= high" if above else "low >= medium >= high"
         raise _refused(
-            "LIMITS_OUT_OF_ORDER",
-            "threshold.low",
-            f"{threshold.scope.condition.name} needs {order}",
+            "LIMITS_OUT_OF_ORDER", f"{field}.low", f"{scope.condition.name} needs {order}"
         )
 
 

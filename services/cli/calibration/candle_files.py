@@ -1,4 +1,4 @@
-"""Hourly candles out of CSV files, plain or gzip: whatever names their columns have."""
+"""Candles out of CSV files, plain or gzip: whatever names their columns have."""
 
 from __future__ import annotations
 
@@ -13,9 +13,12 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from shared.errors import InvalidArgument
 from shared.touch import Hours
+
+Floats = NDArray[np.float64]
 
 _ENDINGS: Final = (".csv", ".csv.gz")
 _TIMES: Final = (
@@ -38,6 +41,16 @@ class CandleFile:
     problem: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class CandleRows:
+    """Candles of any length in rising order: starts in seconds since 1970, prices in USD."""
+
+    seconds: Floats
+    high: Floats
+    low: Floats
+    close: Floats
+
+
 def candle_files(folder: Path) -> list[CandleFile]:
     """Every CSV file of the folder by name. Raises InvalidArgument BAD_FOLDER when there is none.
 
@@ -58,21 +71,47 @@ def _bad(problem: str) -> InvalidArgument:
 def _read(path: Path) -> CandleFile:
     name = path.name.removesuffix(".gz").removesuffix(".csv")
     try:
-        with gzip.open(path, "rb") if path.name.endswith(".gz") else path.open("rb") as file:
-            content = file.read(_MOST_BYTES + 1)
-        if len(content) > _MOST_BYTES:
-            return CandleFile(name, _NO_HOURS, "larger than 512 MiB")
-        return CandleFile(name, hours_of(content.decode("utf-8-sig").splitlines()))
+        return CandleFile(name, hours_of(lines_of(path)))
     except (ValueError, EOFError, zlib.error, csv.Error) as error:
         return CandleFile(name, _NO_HOURS, str(error) or type(error).__name__)
     except OSError as error:
         return CandleFile(name, _NO_HOURS, error.strerror or "cannot be read")
 
 
+def lines_of(path: Path) -> Sequence[str]:
+    """The lines of a CSV file. Raises ValueError, EOFError, zlib.error, OSError."""
+    with gzip.open(path, "rb") if path.name.endswith(".gz") else path.open("rb") as file:
+        content = file.read(_MOST_BYTES + 1)
+    if len(content) > _MOST_BYTES:
+        raise ValueError("larger than 512 MiB")
+    return content.decode("utf-8-sig").splitlines()
+
+
+def candle_file(path: Path) -> CandleRows:
+    """The candles of one file; InvalidArgument BAD_CANDLES says what is wrong with it."""
+    try:
+        return candle_rows(lines_of(path))
+    except (ValueError, EOFError, zlib.error, csv.Error) as error:
+        problem = str(error) or type(error).__name__
+    except OSError as error:
+        problem = error.strerror or "cannot be read"
+    raise InvalidArgument("BAD_CANDLES", f"{path}: {problem}", fields={"candles": problem})
+
+
 _NO_HOURS: Final = Hours(np.empty(0, np.int64), *np.empty((3, 0)))
 
 
 def hours_of(lines: Sequence[str]) -> Hours:
+    """Hourly candles of a CSV text, as `candle_rows` reads it. Raises ValueError in words."""
+    rows = candle_rows(lines)
+    step = np.median(np.diff(rows.seconds))
+    if step != _HOUR_SECONDS:
+        raise ValueError(f"candles of {step:g} s, not of an hour")
+    hours = (rows.seconds // _HOUR_SECONDS).astype(np.int64)
+    return Hours(hours, rows.high, rows.low, rows.close)
+
+
+def candle_rows(lines: Sequence[str]) -> CandleRows:
     """The candles of a CSV text in rising order. Raises ValueError in words.
 
     Its header stands in one of the first lines; times are seconds, milliseconds or microseconds
@@ -90,14 +129,11 @@ def hours_of(lines: Sequence[str]) -> Hours:
     prices = np.array([_numbers(row, names) for row in rows]).T
     order = np.argsort(seconds, kind="stable")
     seconds, (high, low, close) = seconds[order], prices[:, order]
-    steps = np.diff(seconds)
-    if not (steps > 0).all():
+    if not (np.diff(seconds) > 0).all():
         raise ValueError("two candles have one time")
-    if np.median(steps) != _HOUR_SECONDS:
-        raise ValueError(f"candles of {np.median(steps):g} s, not of an hour")
     if not ((low > 0) & (low <= close) & (close <= high)).all():
         raise ValueError("a candle contradicts itself")
-    return Hours((seconds // _HOUR_SECONDS).astype(np.int64), high, low, close)
+    return CandleRows(seconds, high, low, close)
 
 
 def _is_header(line: str) -> bool:

@@ -88,6 +88,7 @@ class Servers:
         self.attention = channel.stub(rpc.AttentionServiceStub)
         self.rules = channel.stub(rpc.RulesServiceStub)
         self.reports = channel.stub(rpc.ReportsServiceStub)
+        self.backtests = channel.stub(rpc.BacktestServiceStub)
 
     async def stop(self, name: str) -> None:
         await self.apps.pop(name).stop()

@@ -30,6 +30,7 @@ BY_HAND = {
     "CreateWallet": "sonic wallets add",
     "ListWallets": "sonic wallets list",
     "VerifyLedger": "sonic ledger verify",
+    "RunBacktest": "sonic backtest",
 }
 DELETING = {"remove", "delete", "remove-all", "reset", "unlink", "delete-snapshot"}
 # RPCs that are no command, with the reason.

@@ -62,11 +62,21 @@ def touched_values(
     liquidation = figures["risk_liquidation_price_usd"]
     with np.errstate(all="ignore"):
         if alert_type is AlertType.TRAVEL_PERCENT:
-            entry = figures["entry_price_usd"]
-            travel = 100.0 * (extreme - entry) / (entry - liquidation)
+            travel = travel_percent(extreme, figures["entry_price_usd"], liquidation)
             return np.where(np.isnan(figures["travel_percent"]), np.nan, travel)
         side = np.sign(figures["liquidation_distance_usd"]) * np.sign(mark - liquidation)
-        return np.asarray(100.0 * side * (extreme - liquidation) / extreme, np.float64)
+        return distance_percent(extreme, liquidation, side)
+
+
+def distance_percent(price_usd: Floats, liquidation_usd: Floats, side: Floats | float) -> Floats:
+    """Liquidation distance in percent of the price; side +1 long, -1 short; 0 at liquidation."""
+    return np.asarray(100.0 * side * (price_usd - liquidation_usd) / price_usd, np.float64)
+
+
+def travel_percent(price_usd: Floats, entry_usd: Floats, liquidation_usd: Floats) -> Floats:
+    """Travel in percent: -100 at liquidation, 0 at entry, of either side."""
+    travel = 100.0 * (price_usd - entry_usd) / (entry_usd - liquidation_usd)
+    return np.asarray(travel, np.float64)
 
 
 @dataclass(frozen=True, slots=True)

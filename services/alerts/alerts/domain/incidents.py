@@ -27,6 +27,9 @@ Integers = NDArray[np.int64]
 Levels = NDArray[np.int8]
 Truths = NDArray[np.bool_]
 
+# One moment for all rows, or one for each.
+Moments = int | Integers
+
 _MICROS = 1_000_000
 
 IS_OPPORTUNITY = np.zeros(KIND_COUNT, bool)
@@ -50,7 +53,7 @@ class AppliedLevels:
     ended_quietly: Truths
 
 
-def expiry(columns: AlertColumns, now_micros: int) -> Truths:
+def expiry(columns: AlertColumns, now_micros: Moments) -> Truths:
     """Rows whose hold has run out."""
     left = columns.held_until_micros - now_micros
     over: Truths = (columns.held_status > 0) & (
@@ -59,7 +62,7 @@ def expiry(columns: AlertColumns, now_micros: int) -> Truths:
     return over
 
 
-def due(columns: AlertColumns, level: Levels, active: Truths, now_micros: int) -> Truths:
+def due(columns: AlertColumns, level: Levels, active: Truths, now_micros: Moments) -> Truths:
     """Rows with something to notify though their level may stay: a hold or cooldown is over."""
     owed: Truths = active & (level > columns.notified_level) & (level > Level.NORMAL)
     if columns.kept_level.any():
@@ -71,7 +74,7 @@ def due(columns: AlertColumns, level: Levels, active: Truths, now_micros: int) -
     return expired | (owed & ~(held & ~expired & (level <= columns.held_level)))
 
 
-def _quiet(columns: AlertColumns, now_micros: int) -> Truths:
+def _quiet(columns: AlertColumns, now_micros: Moments) -> Truths:
     """Rows within their cooldown."""
     age = now_micros - columns.notified_micros
     quiet: Truths = (age >= 0) & (age < columns.cooldown_seconds.astype(np.int64) * _MICROS)
@@ -88,7 +91,7 @@ _HOLD = ("held_status", "held_level", "held_until_micros")
 
 
 def apply_levels(
-    columns: AlertColumns, rows: Integers, level: Levels, active: Truths, now_micros: int,
+    columns: AlertColumns, rows: Integers, level: Levels, active: Truths, now_micros: Moments,
     *, notifying: bool = True,
 ) -> AppliedLevels:  # fmt: skip
     """Give these rows these levels, with incidents, counters, holds, and what of it is notified.

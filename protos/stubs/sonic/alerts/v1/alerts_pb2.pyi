@@ -436,6 +436,14 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """No digest with this id."""
     ERROR_REASON_THRESHOLD_HAS_NO_DEFAULT: _ErrorReason.ValueType  # 25
     """A threshold that somebody added has nothing to go back to: delete it."""
+    ERROR_REASON_BAD_CANDLES: _ErrorReason.ValueType  # 26
+    """Candles contradict themselves, are not in order, or are fewer than two."""
+    ERROR_REASON_BAD_HORIZON: _ErrorReason.ValueType  # 27
+    """The candles cover less than the horizon."""
+    ERROR_REASON_LIQUIDATED_AT_START: _ErrorReason.ValueType  # 28
+    """The position was liquidated before the first candle ended."""
+    ERROR_REASON_TOO_MUCH_WORK: _ErrorReason.ValueType  # 29
+    """A backtest would look more often than it may: fewer starts, a shorter horizon or fewer sets of limits."""
     ERROR_REASON_LEDGER_KEY_MISSING: _ErrorReason.ValueType  # 40
     """The key that wrote the ledger is not here; the message says where it belongs."""
     ERROR_REASON_LEDGER_FOLDER_MISSING: _ErrorReason.ValueType  # 41
@@ -510,6 +518,14 @@ ERROR_REASON_DIGEST_NOT_FOUND: ErrorReason.ValueType  # 24
 """No digest with this id."""
 ERROR_REASON_THRESHOLD_HAS_NO_DEFAULT: ErrorReason.ValueType  # 25
 """A threshold that somebody added has nothing to go back to: delete it."""
+ERROR_REASON_BAD_CANDLES: ErrorReason.ValueType  # 26
+"""Candles contradict themselves, are not in order, or are fewer than two."""
+ERROR_REASON_BAD_HORIZON: ErrorReason.ValueType  # 27
+"""The candles cover less than the horizon."""
+ERROR_REASON_LIQUIDATED_AT_START: ErrorReason.ValueType  # 28
+"""The position was liquidated before the first candle ended."""
+ERROR_REASON_TOO_MUCH_WORK: ErrorReason.ValueType  # 29
+"""A backtest would look more often than it may: fewer starts, a shorter horizon or fewer sets of limits."""
 ERROR_REASON_LEDGER_KEY_MISSING: ErrorReason.ValueType  # 40
 """The key that wrote the ledger is not here; the message says where it belongs."""
 ERROR_REASON_LEDGER_FOLDER_MISSING: ErrorReason.ValueType  # 41
@@ -525,6 +541,30 @@ ERROR_REASON_LEDGER_CUT_REFUSED: ErrorReason.ValueType  # 45
 ERROR_REASON_LEDGER_ROW_WAITS: ErrorReason.ValueType  # 46
 """A row of the ledger still waits to be told: nothing before it leaves."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
+
+class _BacktestSide:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _BacktestSideEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_BacktestSide.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    BACKTEST_SIDE_UNSPECIFIED: _BacktestSide.ValueType  # 0
+    """Refused."""
+    BACKTEST_SIDE_LONG: _BacktestSide.ValueType  # 1
+    """Wins when the price rises."""
+    BACKTEST_SIDE_SHORT: _BacktestSide.ValueType  # 2
+    """Wins when the price falls."""
+
+class BacktestSide(_BacktestSide, metaclass=_BacktestSideEnumTypeWrapper):
+    """Side of a position."""
+
+BACKTEST_SIDE_UNSPECIFIED: BacktestSide.ValueType  # 0
+"""Refused."""
+BACKTEST_SIDE_LONG: BacktestSide.ValueType  # 1
+"""Wins when the price rises."""
+BACKTEST_SIDE_SHORT: BacktestSide.ValueType  # 2
+"""Wins when the price falls."""
+Global___BacktestSide: _TypeAlias = BacktestSide  # noqa: Y015
 
 @_typing.final
 class Alert(_message.Message):
@@ -3667,3 +3707,521 @@ class ExportLedgerResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ExportLedgerResponse: _TypeAlias = ExportLedgerResponse  # noqa: Y015
+
+@_typing.final
+class BacktestCandles(_message.Message):
+    """Candles of one asset in rising order, as columns of one length: 2 to 120000."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    START_SECONDS_FIELD_NUMBER: _builtins.int
+    HIGH_USD_FIELD_NUMBER: _builtins.int
+    LOW_USD_FIELD_NUMBER: _builtins.int
+    CLOSE_USD_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def start_seconds(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """When each starts, seconds since 1970 UTC."""
+
+    @_builtins.property
+    def high_usd(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """Highest price in USD, >= close."""
+
+    @_builtins.property
+    def low_usd(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """Lowest price in USD, > 0, <= close."""
+
+    @_builtins.property
+    def close_usd(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """Last price in USD."""
+
+    def __init__(
+        self,
+        *,
+        start_seconds: _abc.Iterable[_builtins.int] | None = ...,
+        high_usd: _abc.Iterable[_builtins.float] | None = ...,
+        low_usd: _abc.Iterable[_builtins.float] | None = ...,
+        close_usd: _abc.Iterable[_builtins.float] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["close_usd", b"close_usd", "high_usd", b"high_usd", "low_usd", b"low_usd", "start_seconds", b"start_seconds"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BacktestCandles: _TypeAlias = BacktestCandles  # noqa: Y015
+
+@_typing.final
+class BacktestLimits(_message.Message):
+    """Limits of one metric where the low side is dangerous: low >= medium >= high; unset = no such limit."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LOW_FIELD_NUMBER: _builtins.int
+    MEDIUM_FIELD_NUMBER: _builtins.int
+    HIGH_FIELD_NUMBER: _builtins.int
+    low: _builtins.float
+    """Limit of LOW in the metric's unit."""
+    medium: _builtins.float
+    """Limit of MEDIUM."""
+    high: _builtins.float
+    """Limit of HIGH."""
+    def __init__(
+        self,
+        *,
+        low: _builtins.float | None = ...,
+        medium: _builtins.float | None = ...,
+        high: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_high", b"_high", "_low", b"_low", "_medium", b"_medium", "high", b"high", "low", b"low", "medium", b"medium"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_high", b"_high", "_low", b"_low", "_medium", b"_medium", "high", b"high", "low", b"low", "medium", b"medium"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__high: _TypeAlias = _typing.Literal["high"]  # noqa: Y015
+    _WhichOneofArgType__high: _TypeAlias = _typing.Literal["_high", b"_high"]  # noqa: Y015
+    _WhichOneofReturnType__low: _TypeAlias = _typing.Literal["low"]  # noqa: Y015
+    _WhichOneofArgType__low: _TypeAlias = _typing.Literal["_low", b"_low"]  # noqa: Y015
+    _WhichOneofReturnType__medium: _TypeAlias = _typing.Literal["medium"]  # noqa: Y015
+    _WhichOneofArgType__medium: _TypeAlias = _typing.Literal["_medium", b"_medium"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__high) -> _WhichOneofReturnType__high | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__low) -> _WhichOneofReturnType__low | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__medium) -> _WhichOneofReturnType__medium | None: ...
+
+Global___BacktestLimits: _TypeAlias = BacktestLimits  # noqa: Y015
+
+@_typing.final
+class RunBacktestRequest(_message.Message):
+    """Request of RunBacktest."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CANDLES_FIELD_NUMBER: _builtins.int
+    ASSET_FIELD_NUMBER: _builtins.int
+    SIDE_FIELD_NUMBER: _builtins.int
+    LIQUIDATION_DISTANCE_PERCENT_FIELD_NUMBER: _builtins.int
+    ENTRY_PRICE_USD_FIELD_NUMBER: _builtins.int
+    LIQUIDATION_PRICE_USD_FIELD_NUMBER: _builtins.int
+    TYPE_FIELD_NUMBER: _builtins.int
+    LIMITS_FIELD_NUMBER: _builtins.int
+    SWEEP_FIELD_NUMBER: _builtins.int
+    START_EVERY_FIELD_NUMBER: _builtins.int
+    HORIZON_FIELD_NUMBER: _builtins.int
+    TOLD_AHEAD_FIELD_NUMBER: _builtins.int
+    TIME_ZONE_FIELD_NUMBER: _builtins.int
+    asset: _builtins.str
+    """Asset symbol, any case: whose thresholds are in force. Empty = those for every asset."""
+    side: Global___BacktestSide.ValueType
+    """Side of the position."""
+    liquidation_distance_percent: _builtins.float
+    """A position opened at the close of each start, with its liquidation price so far away: percent, above 0, below 100.
+    Either this, or entry and liquidation price.
+    """
+    entry_price_usd: _builtins.float
+    """A position as it is, from the first candle to the last: its entry price, USD, > 0; unset = the first close."""
+    liquidation_price_usd: _builtins.float
+    """Its liquidation price, USD, > 0."""
+    type: Global___AlertType.ValueType
+    """LIQUIDATION_DISTANCE (also unspecified) or TRAVEL_PERCENT."""
+    time_zone: _builtins.str
+    """Zone of the nights, by name, e.g. Europe/Berlin; empty = UTC."""
+    @_builtins.property
+    def candles(self) -> Global___BacktestCandles:
+        """What the price did."""
+
+    @_builtins.property
+    def limits(self) -> Global___BacktestLimits:
+        """Limits to judge by; unset = the thresholds in force."""
+
+    @_builtins.property
+    def sweep(self) -> _containers.RepeatedCompositeFieldContainer[Global___BacktestLimits]:
+        """Other limits to compare, for the curve of alarms against lead."""
+
+    @_builtins.property
+    def start_every(self) -> _duration_pb2.Duration:
+        """A start so often, at least the length of a candle; unset = one, at the first candle."""
+
+    @_builtins.property
+    def horizon(self) -> _duration_pb2.Duration:
+        """How long each position is followed; unset = 14 days with several starts, else to the last candle."""
+
+    @_builtins.property
+    def told_ahead(self) -> _duration_pb2.Duration:
+        """Liquidations of which HIGH was told at least so long before are counted; unset = 1 h."""
+
+    def __init__(
+        self,
+        *,
+        candles: Global___BacktestCandles | None = ...,
+        asset: _builtins.str = ...,
+        side: Global___BacktestSide.ValueType = ...,
+        liquidation_distance_percent: _builtins.float | None = ...,
+        entry_price_usd: _builtins.float | None = ...,
+        liquidation_price_usd: _builtins.float | None = ...,
+        type: Global___AlertType.ValueType = ...,
+        limits: Global___BacktestLimits | None = ...,
+        sweep: _abc.Iterable[Global___BacktestLimits] | None = ...,
+        start_every: _duration_pb2.Duration | None = ...,
+        horizon: _duration_pb2.Duration | None = ...,
+        told_ahead: _duration_pb2.Duration | None = ...,
+        time_zone: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_entry_price_usd", b"_entry_price_usd", "_liquidation_distance_percent", b"_liquidation_distance_percent", "_liquidation_price_usd", b"_liquidation_price_usd", "candles", b"candles", "entry_price_usd", b"entry_price_usd", "horizon", b"horizon", "limits", b"limits", "liquidation_distance_percent", b"liquidation_distance_percent", "liquidation_price_usd", b"liquidation_price_usd", "start_every", b"start_every", "told_ahead", b"told_ahead"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_entry_price_usd", b"_entry_price_usd", "_liquidation_distance_percent", b"_liquidation_distance_percent", "_liquidation_price_usd", b"_liquidation_price_usd", "asset", b"asset", "candles", b"candles", "entry_price_usd", b"entry_price_usd", "horizon", b"horizon", "limits", b"limits", "liquidation_distance_percent", b"liquidation_distance_percent", "liquidation_price_usd", b"liquidation_price_usd", "side", b"side", "start_every", b"start_every", "sweep", b"sweep", "time_zone", b"time_zone", "told_ahead", b"told_ahead", "type", b"type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__entry_price_usd: _TypeAlias = _typing.Literal["entry_price_usd"]  # noqa: Y015
+    _WhichOneofArgType__entry_price_usd: _TypeAlias = _typing.Literal["_entry_price_usd", b"_entry_price_usd"]  # noqa: Y015
+    _WhichOneofReturnType__liquidation_distance_percent: _TypeAlias = _typing.Literal["liquidation_distance_percent"]  # noqa: Y015
+    _WhichOneofArgType__liquidation_distance_percent: _TypeAlias = _typing.Literal["_liquidation_distance_percent", b"_liquidation_distance_percent"]  # noqa: Y015
+    _WhichOneofReturnType__liquidation_price_usd: _TypeAlias = _typing.Literal["liquidation_price_usd"]  # noqa: Y015
+    _WhichOneofArgType__liquidation_price_usd: _TypeAlias = _typing.Literal["_liquidation_price_usd", b"_liquidation_price_usd"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__entry_price_usd) -> _WhichOneofReturnType__entry_price_usd | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__liquidation_distance_percent) -> _WhichOneofReturnType__liquidation_distance_percent | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__liquidation_price_usd) -> _WhichOneofReturnType__liquidation_price_usd | None: ...
+
+Global___RunBacktestRequest: _TypeAlias = RunBacktestRequest  # noqa: Y015
+
+@_typing.final
+class BacktestAlert(_message.Message):
+    """One change of level, or a notice that a cooldown had kept back."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TIME_FIELD_NUMBER: _builtins.int
+    LEVEL_BEFORE_FIELD_NUMBER: _builtins.int
+    LEVEL_AFTER_FIELD_NUMBER: _builtins.int
+    NOTIFIED_FIELD_NUMBER: _builtins.int
+    PRICE_USD_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    DISTANCE_PERCENT_FIELD_NUMBER: _builtins.int
+    level_before: Global___Level.ValueType
+    """Level before."""
+    level_after: Global___Level.ValueType
+    """Level after."""
+    notified: _builtins.bool
+    """Whether people would have been told."""
+    price_usd: _builtins.float
+    """Price it was judged by, USD: the extreme of the candle where that raised it, else the close."""
+    value: _builtins.float
+    """The metric at that price, in its unit."""
+    distance_percent: _builtins.float
+    """Liquidation distance at that price, percent."""
+    @_builtins.property
+    def time(self) -> _timestamp_pb2.Timestamp:
+        """End of the candle it was judged at."""
+
+    def __init__(
+        self,
+        *,
+        time: _timestamp_pb2.Timestamp | None = ...,
+        level_before: Global___Level.ValueType = ...,
+        level_after: Global___Level.ValueType = ...,
+        notified: _builtins.bool = ...,
+        price_usd: _builtins.float = ...,
+        value: _builtins.float = ...,
+        distance_percent: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["distance_percent", b"distance_percent", "level_after", b"level_after", "level_before", b"level_before", "notified", b"notified", "price_usd", b"price_usd", "time", b"time", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BacktestAlert: _TypeAlias = BacktestAlert  # noqa: Y015
+
+@_typing.final
+class BacktestLead(_message.Message):
+    """How long before the liquidation a level, or a higher one, was first told. Over liquidated positions; 0 s where nobody
+    was told before. Absent when none was liquidated.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LEVEL_FIELD_NUMBER: _builtins.int
+    TOLD_COUNT_FIELD_NUMBER: _builtins.int
+    P10_FIELD_NUMBER: _builtins.int
+    MEDIAN_FIELD_NUMBER: _builtins.int
+    P90_FIELD_NUMBER: _builtins.int
+    level: Global___Level.ValueType
+    """The level."""
+    told_count: _builtins.int
+    """Liquidated positions of which it was told before, >= 0."""
+    @_builtins.property
+    def p10(self) -> _duration_pb2.Duration:
+        """Nine of ten leads are longer."""
+
+    @_builtins.property
+    def median(self) -> _duration_pb2.Duration:
+        """Half of the leads are longer."""
+
+    @_builtins.property
+    def p90(self) -> _duration_pb2.Duration:
+        """One of ten leads is longer."""
+
+    def __init__(
+        self,
+        *,
+        level: Global___Level.ValueType = ...,
+        told_count: _builtins.int = ...,
+        p10: _duration_pb2.Duration | None = ...,
+        median: _duration_pb2.Duration | None = ...,
+        p90: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["median", b"median", "p10", b"p10", "p90", b"p90"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["level", b"level", "median", b"median", "p10", b"p10", "p90", b"p90", "told_count", b"told_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BacktestLead: _TypeAlias = BacktestLead  # noqa: Y015
+
+@_typing.final
+class BacktestOutcomes(_message.Message):
+    """What came of all starts under one set of limits. An alarm is a notice of HIGH."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LIMITS_FIELD_NUMBER: _builtins.int
+    POSITION_COUNT_FIELD_NUMBER: _builtins.int
+    LIQUIDATED_COUNT_FIELD_NUMBER: _builtins.int
+    ALARMED_COUNT_FIELD_NUMBER: _builtins.int
+    ALARMED_LIQUIDATED_COUNT_FIELD_NUMBER: _builtins.int
+    TOLD_AHEAD_COUNT_FIELD_NUMBER: _builtins.int
+    ALARM_COUNT_FIELD_NUMBER: _builtins.int
+    FALSE_ALARM_COUNT_FIELD_NUMBER: _builtins.int
+    ALARMS_PER_WEEK_FIELD_NUMBER: _builtins.int
+    NIGHT_COUNT_FIELD_NUMBER: _builtins.int
+    NIGHTS_PER_WEEK_FIELD_NUMBER: _builtins.int
+    LEADS_FIELD_NUMBER: _builtins.int
+    position_count: _builtins.int
+    """Positions followed, >= 1."""
+    liquidated_count: _builtins.int
+    """Of them liquidated within the horizon."""
+    alarmed_count: _builtins.int
+    """Of all, those with an alarm."""
+    alarmed_liquidated_count: _builtins.int
+    """Those with an alarm that were liquidated after it."""
+    told_ahead_count: _builtins.int
+    """Liquidations of which HIGH was told at least told_ahead before."""
+    alarm_count: _builtins.int
+    """Alarms of all positions."""
+    false_alarm_count: _builtins.int
+    """Rises to HIGH that fell again before the price came as near as half the alarm's distance."""
+    alarms_per_week: _builtins.float
+    """Alarms a week that a position was held, >= 0."""
+    night_count: _builtins.int
+    """Nights (22:00 to 07:00 of the zone) with an alarm, each position's counted for itself."""
+    nights_per_week: _builtins.float
+    """Such nights a week that a position was held, >= 0."""
+    @_builtins.property
+    def limits(self) -> Global___BacktestLimits:
+        """The limits."""
+
+    @_builtins.property
+    def leads(self) -> _containers.RepeatedCompositeFieldContainer[Global___BacktestLead]:
+        """LOW, MEDIUM, HIGH."""
+
+    def __init__(
+        self,
+        *,
+        limits: Global___BacktestLimits | None = ...,
+        position_count: _builtins.int = ...,
+        liquidated_count: _builtins.int = ...,
+        alarmed_count: _builtins.int = ...,
+        alarmed_liquidated_count: _builtins.int = ...,
+        told_ahead_count: _builtins.int = ...,
+        alarm_count: _builtins.int = ...,
+        false_alarm_count: _builtins.int = ...,
+        alarms_per_week: _builtins.float = ...,
+        night_count: _builtins.int = ...,
+        nights_per_week: _builtins.float = ...,
+        leads: _abc.Iterable[Global___BacktestLead] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alarm_count", b"alarm_count", "alarmed_count", b"alarmed_count", "alarmed_liquidated_count", b"alarmed_liquidated_count", "alarms_per_week", b"alarms_per_week", "false_alarm_count", b"false_alarm_count", "leads", b"leads", "limits", b"limits", "liquidated_count", b"liquidated_count", "night_count", b"night_count", "nights_per_week", b"nights_per_week", "position_count", b"position_count", "told_ahead_count", b"told_ahead_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BacktestOutcomes: _TypeAlias = BacktestOutcomes  # noqa: Y015
+
+@_typing.final
+class BacktestTopUp(_message.Message):
+    """The best moment to add collateral: the notice that began the last incident before the liquidation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TIME_FIELD_NUMBER: _builtins.int
+    PRICE_USD_FIELD_NUMBER: _builtins.int
+    DISTANCE_PERCENT_FIELD_NUMBER: _builtins.int
+    WORST_PRICE_USD_FIELD_NUMBER: _builtins.int
+    price_usd: _builtins.float
+    """Price then, USD."""
+    distance_percent: _builtins.float
+    """Liquidation distance then, percent."""
+    worst_price_usd: _builtins.float
+    """The worst price from then to the end: a liquidation price beyond it would have lived on, USD."""
+    @_builtins.property
+    def time(self) -> _timestamp_pb2.Timestamp:
+        """The moment."""
+
+    def __init__(
+        self,
+        *,
+        time: _timestamp_pb2.Timestamp | None = ...,
+        price_usd: _builtins.float = ...,
+        distance_percent: _builtins.float = ...,
+        worst_price_usd: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["distance_percent", b"distance_percent", "price_usd", b"price_usd", "time", b"time", "worst_price_usd", b"worst_price_usd"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BacktestTopUp: _TypeAlias = BacktestTopUp  # noqa: Y015
+
+@_typing.final
+class BacktestPrice(_message.Message):
+    """A candle of the strip, or several as one."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TIME_FIELD_NUMBER: _builtins.int
+    LOW_USD_FIELD_NUMBER: _builtins.int
+    HIGH_USD_FIELD_NUMBER: _builtins.int
+    CLOSE_USD_FIELD_NUMBER: _builtins.int
+    low_usd: _builtins.float
+    """Lowest price, USD."""
+    high_usd: _builtins.float
+    """Highest price, USD."""
+    close_usd: _builtins.float
+    """Last price, USD."""
+    @_builtins.property
+    def time(self) -> _timestamp_pb2.Timestamp:
+        """End of it."""
+
+    def __init__(
+        self,
+        *,
+        time: _timestamp_pb2.Timestamp | None = ...,
+        low_usd: _builtins.float = ...,
+        high_usd: _builtins.float = ...,
+        close_usd: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["close_usd", b"close_usd", "high_usd", b"high_usd", "low_usd", b"low_usd", "time", b"time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BacktestPrice: _TypeAlias = BacktestPrice  # noqa: Y015
+
+@_typing.final
+class Backtest(_message.Message):
+    """Answer of RunBacktest."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CADENCE_FIELD_NUMBER: _builtins.int
+    CANDLE_COUNT_FIELD_NUMBER: _builtins.int
+    MISSING_COUNT_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    TYPE_FIELD_NUMBER: _builtins.int
+    OUTCOMES_FIELD_NUMBER: _builtins.int
+    ALERTS_FIELD_NUMBER: _builtins.int
+    ALERT_COUNT_FIELD_NUMBER: _builtins.int
+    LIQUIDATED_TIME_FIELD_NUMBER: _builtins.int
+    ENTRY_PRICE_USD_FIELD_NUMBER: _builtins.int
+    LIQUIDATION_PRICE_USD_FIELD_NUMBER: _builtins.int
+    TOP_UP_FIELD_NUMBER: _builtins.int
+    PRICES_FIELD_NUMBER: _builtins.int
+    CURVE_FIELD_NUMBER: _builtins.int
+    KNEE_FIELD_NUMBER: _builtins.int
+    candle_count: _builtins.int
+    """Candles."""
+    missing_count: _builtins.int
+    """Candles that a stretch without gaps would have beside these: nobody knows what happened there."""
+    type: Global___AlertType.ValueType
+    """Metric that was judged."""
+    alert_count: _builtins.int
+    """How many it had."""
+    entry_price_usd: _builtins.float
+    """The first position's entry price, USD."""
+    liquidation_price_usd: _builtins.float
+    """Its liquidation price, USD."""
+    knee: _builtins.int
+    """Index in `curve` from which more alarms a week buy least further lead; unset of fewer than three, or when there
+    is no bend.
+    """
+    @_builtins.property
+    def cadence(self) -> _duration_pb2.Duration:
+        """How long a candle lasts: how often it was looked."""
+
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """Start of the first candle."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """End of the last candle."""
+
+    @_builtins.property
+    def outcomes(self) -> Global___BacktestOutcomes:
+        """By the limits asked for, or in force."""
+
+    @_builtins.property
+    def alerts(self) -> _containers.RepeatedCompositeFieldContainer[Global___BacktestAlert]:
+        """The first position's alerts, oldest first, at most 500."""
+
+    @_builtins.property
+    def liquidated_time(self) -> _timestamp_pb2.Timestamp:
+        """End of the candle in which the first position was liquidated; unset = it was not."""
+
+    @_builtins.property
+    def top_up(self) -> Global___BacktestTopUp:
+        """Where collateral would have helped the first position; unset when it was not liquidated after a notice."""
+
+    @_builtins.property
+    def prices(self) -> _containers.RepeatedCompositeFieldContainer[Global___BacktestPrice]:
+        """The first position's prices, at most 600 rows."""
+
+    @_builtins.property
+    def curve(self) -> _containers.RepeatedCompositeFieldContainer[Global___BacktestOutcomes]:
+        """The sets of `sweep`, in its order."""
+
+    def __init__(
+        self,
+        *,
+        cadence: _duration_pb2.Duration | None = ...,
+        candle_count: _builtins.int = ...,
+        missing_count: _builtins.int = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+        type: Global___AlertType.ValueType = ...,
+        outcomes: Global___BacktestOutcomes | None = ...,
+        alerts: _abc.Iterable[Global___BacktestAlert] | None = ...,
+        alert_count: _builtins.int = ...,
+        liquidated_time: _timestamp_pb2.Timestamp | None = ...,
+        entry_price_usd: _builtins.float = ...,
+        liquidation_price_usd: _builtins.float = ...,
+        top_up: Global___BacktestTopUp | None = ...,
+        prices: _abc.Iterable[Global___BacktestPrice] | None = ...,
+        curve: _abc.Iterable[Global___BacktestOutcomes] | None = ...,
+        knee: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_knee", b"_knee", "cadence", b"cadence", "end_time", b"end_time", "knee", b"knee", "liquidated_time", b"liquidated_time", "outcomes", b"outcomes", "start_time", b"start_time", "top_up", b"top_up"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_knee", b"_knee", "alert_count", b"alert_count", "alerts", b"alerts", "cadence", b"cadence", "candle_count", b"candle_count", "curve", b"curve", "end_time", b"end_time", "entry_price_usd", b"entry_price_usd", "knee", b"knee", "liquidated_time", b"liquidated_time", "liquidation_price_usd", b"liquidation_price_usd", "missing_count", b"missing_count", "outcomes", b"outcomes", "prices", b"prices", "start_time", b"start_time", "top_up", b"top_up", "type", b"type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__knee: _TypeAlias = _typing.Literal["knee"]  # noqa: Y015
+    _WhichOneofArgType__knee: _TypeAlias = _typing.Literal["_knee", b"_knee"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__knee) -> _WhichOneofReturnType__knee | None: ...
+
+Global___Backtest: _TypeAlias = Backtest  # noqa: Y015

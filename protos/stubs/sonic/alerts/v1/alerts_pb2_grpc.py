@@ -1932,6 +1932,86 @@ class LedgerService:
             _registered_method=True)
 
 
+class BacktestServiceStub:
+    """What thresholds would have done in the past.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.RunBacktest = channel.unary_unary(
+                '/sonic.alerts.v1.BacktestService/RunBacktest',
+                request_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.RunBacktestRequest.SerializeToString,
+                response_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.Backtest.FromString,
+                _registered_method=True)
+
+
+class BacktestServiceServicer:
+    """What thresholds would have done in the past.
+    """
+
+    def RunBacktest(self, request, context):
+        """Walks candles as the cycle judges: the mark is the close, extremes are high and low, and a level falls by the close
+        alone. A position is liquidated in the candle that reaches its liquidation price; what that candle would have told
+        comes too late. Nothing is read or kept but the thresholds in force, where no limits are given.
+        Fails with BAD_CANDLES, BAD_HORIZON, LIQUIDATED_AT_START, TOO_MUCH_WORK, LIMITS_OUT_OF_ORDER, THRESHOLD_NOT_FOUND,
+        INVALID_FIELD, NOT_FINITE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_BacktestServiceServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'RunBacktest': grpc.unary_unary_rpc_method_handler(
+                    servicer.RunBacktest,
+                    request_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.RunBacktestRequest.FromString,
+                    response_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.Backtest.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'sonic.alerts.v1.BacktestService', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('sonic.alerts.v1.BacktestService', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class BacktestService:
+    """What thresholds would have done in the past.
+    """
+
+    @staticmethod
+    def RunBacktest(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.alerts.v1.BacktestService/RunBacktest',
+            sonic_dot_alerts_dot_v1_dot_alerts__pb2.RunBacktestRequest.SerializeToString,
+            sonic_dot_alerts_dot_v1_dot_alerts__pb2.Backtest.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+
 class ReportsServiceStub:
     """What other services report.
     """

@@ -562,6 +562,36 @@ class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
 
 def add_LedgerServiceServicer_to_server(servicer: LedgerServiceServicer, server: _aio.Server) -> None: ...
 
+class BacktestServiceStub:
+    """What thresholds would have done in the past."""
+
+    def __init__(self, channel: _aio.Channel) -> None: ...
+    RunBacktest: _aio.UnaryUnaryMultiCallable[_alerts_pb2.RunBacktestRequest, _alerts_pb2.Backtest]
+    """Walks candles as the cycle judges: the mark is the close, extremes are high and low, and a level falls by the close
+    alone. A position is liquidated in the candle that reaches its liquidation price; what that candle would have told
+    comes too late. Nothing is read or kept but the thresholds in force, where no limits are given.
+    Fails with BAD_CANDLES, BAD_HORIZON, LIQUIDATED_AT_START, TOO_MUCH_WORK, LIMITS_OUT_OF_ORDER, THRESHOLD_NOT_FOUND,
+    INVALID_FIELD, NOT_FINITE.
+    """
+
+class BacktestServiceServicer(metaclass=_abc_1.ABCMeta):
+    """What thresholds would have done in the past."""
+
+    @_abc_1.abstractmethod
+    def RunBacktest(
+        self,
+        request: _alerts_pb2.RunBacktestRequest,
+        context: _aio.ServicerContext[_alerts_pb2.RunBacktestRequest, _abc.Awaitable[_alerts_pb2.Backtest]],
+    ) -> _abc.Awaitable[_alerts_pb2.Backtest]:
+        """Walks candles as the cycle judges: the mark is the close, extremes are high and low, and a level falls by the close
+        alone. A position is liquidated in the candle that reaches its liquidation price; what that candle would have told
+        comes too late. Nothing is read or kept but the thresholds in force, where no limits are given.
+        Fails with BAD_CANDLES, BAD_HORIZON, LIQUIDATED_AT_START, TOO_MUCH_WORK, LIMITS_OUT_OF_ORDER, THRESHOLD_NOT_FOUND,
+        INVALID_FIELD, NOT_FINITE.
+        """
+
+def add_BacktestServiceServicer_to_server(servicer: BacktestServiceServicer, server: _aio.Server) -> None: ...
+
 class ReportsServiceStub:
     """What other services report."""
 

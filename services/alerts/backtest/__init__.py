@@ -1,0 +1,1 @@
+"""What thresholds would have done in the past: candles judged as the cycle judges."""

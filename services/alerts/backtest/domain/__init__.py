@@ -1,0 +1,1 @@
+"""Rules of the backtest, pure: candles, walks over them, what came of the walks."""
