@@ -219,16 +219,13 @@ class EvaluateAlerts:
         )
         after = _state_after(snapshot.service_state, request, outcome)
         context = ChangeContext(request.step.cycle_id, after.demo, inputs.now_micros)
-        # Of a part the levels alone: readings and price rules come with the last.
-        is_part = outcome.is_part
+        is_part = outcome.is_part  # The levels alone: readings and price rules come with the last.
         is_told = request.work is Work.EVALUATE and not is_part
-        rules, news = NO_RULES, EventEntries()
+        rules, news, gathered = NO_RULES, EventEntries(), Gathered()
         if is_told and request.untold is not NO_EVENTS:
             news = self._news.entries(request.untold, snapshot.service_state, context, now)
-            until = told_until(request.untold, snapshot.service_state)
-            after = replace(after, event_sequence=until)
+            after = _news_told(after, request, snapshot.service_state)
         subjects: Mapping[int, Subject] = {}
-        gathered = Gathered()
         has_rules = is_told and request.prices and after.next_rule_key > 1
         if len(outcome.changed) or has_rules:
             async with self._commits.reading(store) as reading:
@@ -237,12 +234,9 @@ class EvaluateAlerts:
                     rules = await self._price_rules.judge(
                         reading, request.prices, inputs.now_micros, guarded_micros
                     )
+                more = len(rules.seen) + len(news.entries)
                 outcome, gathered = await self._gathering.gather(
-                    reading,
-                    snapshot,
-                    outcome,
-                    request.positions,
-                    len(rules.seen) + len(news.entries),
+                    reading, snapshot, outcome, request.positions, more
                 )
         released = outcome.changed[outcome.released]
         active = self._cache.compiled_limits(snapshot).active
@@ -264,6 +258,10 @@ class EvaluateAlerts:
             is_also_lasting=False,
             is_part=is_part,
         )
+
+
+def _news_told(after: ServiceState, request: _Request, before: ServiceState) -> ServiceState:
+    return replace(after, event_sequence=told_until(request.untold, before))
 
 
 async def _subjects(reading: Store, outcome: Outcome) -> Mapping[int, Subject]:

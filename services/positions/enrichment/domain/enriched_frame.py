@@ -136,9 +136,7 @@ def compose(
     known_totals: Totals | None = None,
     models: Mapping[str, TouchModel] = MappingProxyType({}),
 ) -> EnrichedFrame:
-    """A frame of input and result columns of the same rows. `known_totals`: as they were stored;
-    None = to be summed.
-    """
+    """A frame of input and result columns of the same rows; without `known_totals` summed."""
     asset_names = tuple(assets.values())
     wallet_names = tuple(dict.fromkeys(feed.wallet for feed in feeds.values()))
     venue_names = tuple(dict.fromkeys(feed.venue for feed in feeds.values()))
