@@ -8,6 +8,7 @@ import platform
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -17,8 +18,10 @@ from pydantic import ValidationError
 from rich.text import Text
 
 from services.cli import database, privacy, system
+from services.cli.backup.archive import backups_in
+from services.cli.backup.schedule import last_taken, overdue
 from services.cli.connection import connected
-from services.cli.output import command, console, print_json, table
+from services.cli.output import command, console, print_json, short, table
 from services.cli.plan import Plan, known_addresses, running_file, taken_addresses
 from services.cli.room import (
     LAST_BYTES,
@@ -81,6 +84,7 @@ async def doctor(
         findings = [
             *_machine(),
             *_home(plan.home),
+            _backups(plan),
             *_settings(os.environ),
             *await _database(plan),
             *await _ports(plan),
@@ -153,6 +157,16 @@ def _home(home: Path) -> Iterable[Finding]:
         f"{free / 1024**3:.1f} GiB free",
         "" if free > LOW_BYTES else "make room: the record only grows",
     )
+
+
+def _backups(plan: Plan) -> Finding:
+    taken = last_taken(plan.backup_folder)
+    now = datetime.now(UTC)
+    if taken is None:
+        return Finding("backup", "warning", "none yet", "sonic backup; sonic up takes one a day")
+    found = f"{len(backups_in(plan.backup_folder))}, the last {short(now - taken)} ago"
+    old = overdue(plan.backup_folder, plan.sonic_backup_hours, now)
+    return Finding("backup", "warning" if old else "ok", found, "sonic backup" if old else "")
 
 
 def _settings(environ: Mapping[str, str]) -> Iterable[Finding]:

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from services.cli import alerts, db, ledger, positions, token, wallet, withdrawals
 from services.cli.backtest.command import backtest
+from services.cli.backup.command import backup, restore
 from services.cli.calibration.command import calibration
 from services.cli.cycle import cycle
 from services.cli.dashboard import dashboard
@@ -54,7 +55,7 @@ def assembled(wanted: str | None = None) -> typer.Typer:
     app.command(rich_help_panel="Look")(backtest)
     app.command(rich_help_panel="Look")(report)
     app.command(rich_help_panel="Act")(cycle)
-    for made in (up, doctor, dashboard, console):
+    for made in (up, doctor, dashboard, console, backup, restore):
         app.command(rich_help_panel="Run")(made)
     app.add_typer(db.app, name="db", rich_help_panel="Run")
     app.add_typer(token.app, name="token", rich_help_panel="Run")

@@ -72,6 +72,26 @@ class Plan(BaseSettings):
         3, ge=1, le=100, description="checks in a row without an answer until a process is replaced"
     )
 
+    sonic_backup_hours: float = Field(
+        24.0,
+        ge=0,
+        le=24 * 365,
+        description="hours between backups that sonic up takes of its own database; 0: none",
+    )
+    sonic_backups_kept: int = Field(
+        7, ge=1, le=1000, description="backups that stay in the folder; older ones are deleted"
+    )
+    sonic_backup_folder: Path | None = Field(
+        None,
+        description="folder of the backups; by default `backups` in SONIC_HOME",
+        examples=["/mnt/other-disk/sonic"],
+    )
+
+    @property
+    def backup_folder(self) -> Path:
+        """Where backups lie, absolute."""
+        return (self.sonic_backup_folder or self.home / "backups").expanduser().absolute()
+
     @property
     def home(self) -> Path:
         """Where state is kept, absolute."""

@@ -18,7 +18,8 @@ _OTHERS = 0o077
 # in it.
 _PASSABLE = 0o711
 _TOKENS = (tokens.FILE_NAME, "tokens.lock")
-_PRIVATE = ("roles.json", "ledger.key", "running.json", "logs", "ledger", *_TOKENS)
+_FOLDERS = ("logs", "ledger", "backups")
+_PRIVATE = ("roles.json", "ledger.key", "running.json", *_FOLDERS, *_TOKENS)
 # A folder that holds more than this was not made for us alone: its mode is its owner's business.
 _KNOWN = frozenset({*_PRIVATE, "postgres"})
 
@@ -49,7 +50,7 @@ def exposures(home: Path) -> Iterator[Exposure]:
     if not home.is_dir():
         return
     is_ours_alone = all(path.name in _KNOWN for path in home.iterdir())
-    files = (path for name in ("logs", "ledger") for path in sorted((home / name).glob("*")))
+    files = (path for name in _FOLDERS for path in sorted((home / name).glob("*")))
     for path in (home, *(home / name for name in _PRIVATE), *files):
         if path.is_symlink() or not path.exists():
             continue

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
@@ -13,6 +14,7 @@ from sonic.cyclone.v1 import cyclone_pb2, cyclone_pb2_grpc
 from sonic.positions.v1 import positions_pb2
 
 from services.cli import system
+from services.cli.backup.schedule import overdue
 from services.cli.connection import System, connected
 from services.cli.notices import gather, notices
 from services.cli.output import (
@@ -120,7 +122,9 @@ def _show(
 def _room(kept: Storage | None) -> list[str]:
     """What is left on the disk of a system of this machine, now and in a month; what stays."""
     stuck = kept.ledger_problem() if kept else ""
-    return [*_disk(kept), *([stuck] if stuck else [])]
+    plan = Plan()
+    old = overdue(plan.backup_folder, plan.sonic_backup_hours, datetime.now(UTC))
+    return [*_disk(kept), *(words for words in (stuck, old) if words)]
 
 
 def _disk(kept: Storage | None) -> list[str]:

@@ -7,6 +7,7 @@ import signal
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,6 +15,8 @@ from rich.text import Text
 
 from services.cli import database, keeper, privacy, system
 from services.cli.alarm import Alarm
+from services.cli.backup.schedule import Backups
+from services.cli.backup.take import take
 from services.cli.complaints import Complaints
 from services.cli.connection import connected
 from services.cli.notices import gather, notices
@@ -130,6 +133,7 @@ async def kept(plan: Plan, opened: database.Opened, say: Voice) -> AsyncIterator
     asking = system.HealthClient()
     complaints = Complaints(plan.addresses, asking.readiness, say)
     tasks = [
+        *_saving(plan, opened, say, clock),
         asyncio.create_task(keeping.run(), name="keeper"),
         asyncio.create_task(alarm.run(), name="alarm"),
         asyncio.create_task(_looking(room, clock), name="room"),
@@ -144,6 +148,21 @@ async def kept(plan: Plan, opened: database.Opened, say: Voice) -> AsyncIterator
             task.cancel()
         await asyncio.wait(tasks)
         await asking.close()
+
+
+def _saving(
+    plan: Plan, opened: database.Opened, say: Voice, clock: Clock
+) -> list[asyncio.Task[None]]:
+    """Of a database that is ours; another one's owner has backups of their own."""
+    if opened.owned is None or plan.sonic_backup_hours <= 0:
+        return []
+
+    async def taken() -> Path:
+        return (await take(opened.url, plan.home, plan.backup_folder))[0]
+
+    hours, kept_count = plan.sonic_backup_hours, plan.sonic_backups_kept
+    saving = Backups(taken, plan.backup_folder, say, clock, hours=hours, kept=kept_count)
+    return [asyncio.create_task(saving.run(), name="backup")]
 
 
 def _say_its_end(say: Voice, task: asyncio.Task[None]) -> None:

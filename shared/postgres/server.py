@@ -137,6 +137,11 @@ class EmbeddedPostgres:
         finally:
             self._home.release()
 
+    def refuse_when_used(self) -> None:
+        """FailedPrecondition HOME_IN_USE while another owner runs in this home."""
+        self._home.take()
+        self._home.release()
+
     def connect(self) -> str:
         """The URL of the server another owner runs in this home; Unavailable when none does."""
         port = process.port_of(self._home.data)

@@ -1,0 +1,1 @@
+"""Backups of everything that is kept: taken while Sonic runs, restored into a fresh home."""
