@@ -7,6 +7,8 @@ from typing import ClassVar, Literal
 from pydantic import Field, SecretStr
 from sonic.positions.v1 import positions_pb2_grpc as rpc
 
+from services.positions.accounts.service import AccountsService
+from services.positions.accounts.servicer import AccountsServicer
 from services.positions.clients import PriceClient, price_channel
 from services.positions.domain.venue_answer import Chain
 from services.positions.enrichment.service import EnrichmentService
@@ -58,7 +60,7 @@ from shared.rpc.server import GrpcServer, Registration
 _FILE_BYTES = 65 * 1024 * 1024
 _SERVICES = (
     *("PositionsService", "PortfolioService", "WalletsService", "RiskService"),
-    *("FilesService", "SessionsService", "BrokersService"),
+    *("FilesService", "SessionsService", "BrokersService", "AccountsService"),
 )
 
 
@@ -141,9 +143,10 @@ def build(config: Config, clock: Clock | None = None) -> App:
         clock,
     )
     watch = Watch(read, enrichment, clock)
+    accounts = AccountsService(read, enrichment, clock, config.mark_max_age_seconds)
     server = GrpcServer(
         config.listen_address,
-        _registrations(begin, read, enrichment, extremes, sync, watch, clock),
+        _registrations(begin, read, enrichment, extremes, sync, watch, accounts, clock),
         service_names=[f"sonic.positions.v1.{name}" for name in _SERVICES],
         ready=migrated(database, Path(__file__).parent / "migrations"),
         clock=clock,
@@ -190,6 +193,7 @@ def _registrations(
     extremes: ExtremesService,
     sync: SyncService,
     watch: Watch,
+    accounts: AccountsService,
     clock: Clock,
 ) -> list[Registration]:
     imports = ImportService(begin, enrichment, clock)
@@ -210,6 +214,7 @@ def _registrations(
         (rpc.add_PortfolioServiceServicer_to_server, portfolio),
         (rpc.add_WalletsServiceServicer_to_server, WalletsServicer(wallets, clock)),
         (rpc.add_RiskServiceServicer_to_server, risk),
+        (rpc.add_AccountsServiceServicer_to_server, AccountsServicer(accounts)),
         (rpc.add_FilesServiceServicer_to_server, files),
         (
             rpc.add_SessionsServiceServicer_to_server,

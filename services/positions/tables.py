@@ -101,6 +101,8 @@ feed = Table(
     Column("venue", Text, nullable=False),
     _time("observed_time", nullable=True),
     Column("failed", Boolean, nullable=False, server_default=text("false")),
+    # The pools of margin of the last answer that stated any; null before the first one.
+    Column("accounts", JSONB),
     UniqueConstraint("wallet_key", "venue", name="feed_wallet_venue"),
 )
 

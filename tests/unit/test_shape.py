@@ -54,6 +54,7 @@ NOUNS: dict[str, set[str]] = {
     },
     "positions": {
         "positions",
+        "accounts",
         "enrichment",
         "events",
         "extremes",

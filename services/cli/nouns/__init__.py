@@ -8,7 +8,7 @@ from services.cli.nouns.monitors import MONITORS
 from services.cli.nouns.portfolio import MODIFIERS, PORTFOLIO
 from services.cli.nouns.positions import POSITIONS
 from services.cli.nouns.prices import PRICES
-from services.cli.nouns.wallets import BROKERS, WALLETS
+from services.cli.nouns.wallets import ACCOUNTS, BROKERS, WALLETS
 from services.cli.nouns.withdrawals import WITHDRAWALS
 
 NOUNS = (
@@ -21,6 +21,7 @@ NOUNS = (
     PRICES,
     PORTFOLIO,
     WALLETS,
+    ACCOUNTS,
     BROKERS,
     MONITORS,
     DELIVERIES,

@@ -1,4 +1,4 @@
-"""More verbs of `sonic wallets`, and brokers beside them."""
+"""More verbs of `sonic wallets`; accounts and brokers beside them."""
 
 from services.cli.schema.verbs import Noun, Verb
 
@@ -43,6 +43,40 @@ WALLETS = Noun(
             "freshness",
             "positions.PortfolioService.GetFreshness",
             columns=("kind", "name", "update_time", "source", "failed", "reason"),
+        ),
+    ),
+    "Look",
+)
+ACCOUNTS = Noun(
+    "accounts",
+    "What stands for positions together, and what liquidates all of it.",
+    (
+        Verb(
+            "list",
+            "positions.AccountsService.ListAccounts",
+            options=("wallet", "venue"),
+            columns=(
+                "id",
+                "wallet",
+                "equity_usd",
+                "margin_ratio",
+                "exposure_ratio",
+                "common_down_percent",
+                "common_up_percent",
+                "estimated",
+                "stale",
+                "reason",
+            ),
+        ),
+        Verb("show", "positions.AccountsService.GetAccount", ("id",)),
+        Verb(
+            "transfer",
+            "positions.AccountsService.EvaluateTransfer",
+            ("id",),
+            options=("amount_usd", "betas"),
+            renamed={"amount_usd": "amount", "betas": "beta"},
+            help="What a transfer of collateral would change; moves nothing.",
+            example="sonic accounts transfer ACCOUNT --amount 500",
         ),
     ),
     "Look",

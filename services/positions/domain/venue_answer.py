@@ -6,6 +6,8 @@ from datetime import datetime
 from enum import IntEnum, StrEnum
 from typing import Final
 
+from services.positions.accounts.domain.stated_account import StatedAccount
+
 
 class Side(IntEnum):
     """Direction; the numbers are those of the proto."""
@@ -186,6 +188,7 @@ class Answer:
 
     `message`: a sentence to be told with the outcome, without addresses; empty when there is
     nothing to say. `unwatched`: parts of the account that the answer says nothing about.
+    `accounts`: the pools of margin; None where the answer says nothing of them, or is not believed.
     """
 
     holdings: Sequence[Holding]
@@ -196,3 +199,4 @@ class Answer:
     observed_time: datetime
     message: str = ""
     unwatched: tuple[Unwatched, ...] = ()
+    accounts: tuple[StatedAccount, ...] | None = None

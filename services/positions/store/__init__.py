@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import TypeVar
 
+from services.positions.accounts.store import AccountStore
 from services.positions.events.store import EventStore
 from services.positions.portfolio.store import PortfolioStore
 from services.positions.sessions.store.brokers import BrokerStore
@@ -27,6 +28,7 @@ class Store:
 
     def __init__(self, transaction: Transaction) -> None:
         self._transaction = transaction
+        self.accounts = AccountStore(transaction)
         self.brokers = BrokerStore(transaction)
         self.events = EventStore(transaction)
         self.enrichment = EnrichmentStore(transaction)

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 
+from services.positions.accounts.domain.stated_account import StatedAccount, unread
 from services.positions.domain.scale import off_scale
 from services.positions.domain.venue_answer import (
     Answer,
@@ -26,6 +27,7 @@ from services.positions.venues.dydx_parser import (
     children,
     listed_subaccounts,
     missing_positions,
+    pool_name,
     read_markets,
     read_subaccount,
     subaccount,
@@ -153,13 +155,18 @@ def read_accounts(
     """The answer that subaccounts state together. Raises ProviderFailure BAD_BODY."""
     holdings: list[Holding] = []
     refusals: list[Refusal] = []
+    pools: list[StatedAccount] = []
     row_count, hollow = 0, ""
     for number, account in accounts:
         with _of_shape(account):
-            held, refused, count = read_subaccount(account, number, markets, address, observed_time)
+            held, refused, count, pool = read_subaccount(
+                account, number, markets, address, observed_time
+            )
             if not count and missing_positions(account):
-                hollow = f"subaccount {number} lists no position and is not known to be without one"
+                hollow = f"{pool_name(number)} lists no position and is not known to be without one"
+                pool = unread(pool_name(number), "POSITIONS_MISSING")
         holdings, refusals, row_count = holdings + held, refusals + refused, row_count + count
+        pools += [pool] if pool else []
     unmarked = sorted({held.asset for held in holdings if held.mark_price_usd is None})
     if _off_scale(accounts, markets, reference_prices):
         whole = Refusal("PRICE_SCALE", "oraclePrice", "")
@@ -171,8 +178,17 @@ def read_accounts(
         ("MARKETS_MISSING" if unmarked else "", f"dydx lists no market of {', '.join(unmarked)}"),
     ]
     reason, message = next((one for one in found if one[0]), ("", ""))
+    if incomplete_reason:
+        pools.append(unread("isolated subaccounts", incomplete_reason))
     return Answer(
-        tuple(holdings), tuple(refusals), not reason, reason, row_count, observed_time, message
+        tuple(holdings),
+        tuple(refusals),
+        not reason,
+        reason,
+        row_count,
+        observed_time,
+        message,
+        accounts=tuple(pools),
     )
 
 

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from services.positions.accounts.domain.margin_account import Leg, MarginAccount, flat
+from services.positions.accounts.domain.stated_account import StatedAccount, unread
 from services.positions.domain.scale import off_scale
 from services.positions.domain.venue_answer import (
     UNKNOWN_ASSET,
@@ -147,8 +149,9 @@ def read_subaccount(
     markets: Mapping[str, MarketTerms],
     address: str,
     observed_time: datetime,
-) -> tuple[list[Holding], list[Refusal], int]:
-    """Holdings, refusals and the count of rows. Raises NotThat when it holds no map of positions.
+) -> tuple[list[Holding], list[Refusal], int, StatedAccount | None]:
+    """Holdings, refusals, the count of rows, and the pool of margin where anything is held. Raises
+    NotThat when it holds no map of positions.
 
     Collateral (domain page, C) is the subaccount's equity less unrealised profit, divided among its
     positions by the maintenance margin they ask for at entry: their values add up to the equity.
@@ -168,16 +171,34 @@ def read_subaccount(
             continue
         if read is not None:
             taken.append(read)
+    refused_pool = unread(pool_name(number), "ROWS_REFUSED")
     if not taken:
-        return [], refusals, len(rows)
+        return [], refusals, len(rows), refused_pool if refusals else None
     try:
         quote = _quote(account, taken, refusals)
     except RowRefused as refused:
         refusals += [
             _refusal(refused, row.ticker, rows[row.ticker], number, address) for row in taken
         ]
-        return [], refusals, len(rows)
-    return list(_holdings(taken, quote, number, address)), refusals, len(rows)
+        return [], refusals, len(rows), refused_pool
+    held = list(_holdings(taken, quote, number, address))
+    return held, refusals, len(rows), _pool(account, taken, quote, number)
+
+
+def pool_name(number: int) -> str:
+    """Of a subaccount, as people see it."""
+    return f"subaccount {number}"
+
+
+def _pool(
+    account: Mapping[str, object], rows: Sequence[_Row], quote_usd: float, number: int
+) -> StatedAccount:
+    legs = [
+        Leg(_leg_name(row), row.base, row.market.price_usd, flat(row.market.maintenance_ratio))
+        for row in rows
+    ]
+    margin = MarginAccount(quote_usd, tuple(legs))
+    return StatedAccount(pool_name(number), margin, equity_usd=readable(account, "equity"))
 
 
 def position_id(address: str, number: int, ticker: str) -> str:
@@ -257,6 +278,12 @@ def _quote(
         if abs(quote + notional - equity) > EQUITY_TOLERANCE_RATIO * (gross + abs(equity)):
             raise RowRefused("EQUITY_DISAGREES", "equity")
     return quote
+
+
+def _leg_name(row: _Row) -> str:
+    """Markets whose asset is not understood are not one."""
+    asset = asset_of(row.ticker)
+    return row.ticker if asset == UNKNOWN_ASSET else asset
 
 
 def missing_positions(account: Mapping[str, object]) -> bool:

@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
+from types import MappingProxyType
 
 from services.positions.domain.scale import off_scale
 from services.positions.domain.venue_answer import Answer, Chain, Flag, Refusal, WalletRef
@@ -16,6 +17,7 @@ from services.positions.venues.hyperliquid_account import (
     AccountMode,
     Accounts,
 )
+from services.positions.venues.hyperliquid_margin import Tiers, accounts, read_tiers
 from services.positions.venues.hyperliquid_parser import (
     OLD_STATE,
     holdings,
@@ -48,6 +50,8 @@ class HyperliquidVenue:
         self._clock = clock
         self._reading = asyncio.Lock()
         self._funding: Mapping[str, float] = {}
+        # What was known of them stays when they cannot be read: they hardly ever change.
+        self._tiers: Tiers = {}
         self._funding_until_seconds = float("-inf")
 
     async def fetch(
@@ -65,6 +69,7 @@ class HyperliquidVenue:
             answer.received_time,
             funding,
             account,
+            self._tiers,
         )
 
     async def _read_funding(self) -> Mapping[str, float]:
@@ -74,6 +79,7 @@ class HyperliquidVenue:
                     with asking(subject=""):
                         answer = await self._rates.post_json("/info", {"type": "metaAndAssetCtxs"})
                     self._funding = read_funding(answer.body)
+                    self._tiers = read_tiers(answer.body)
                 except (ProviderFailure, NotThat):
                     self._funding = {}
                 self._funding_until_seconds = self._clock.monotonic() + FUNDING_SECONDS
@@ -109,6 +115,7 @@ def read_answer(
     received_time: datetime,
     funding: Mapping[str, float],
     account: Account = STANDARD_ACCOUNT,
+    tiers: Tiers = MappingProxyType({}),
 ) -> Answer:
     """The answer a body states. Raises ProviderFailure BAD_BODY when it is no clearinghouse state.
 
@@ -141,4 +148,7 @@ def read_answer(
     elif held and not funding:
         message = "hyperliquid's funding rates cannot be read: what positions cost is not known"
     rows, count, unwatched = state.refusals, state.row_count, account.unwatched
-    return Answer(tuple(held), rows, not reason, reason, count, observed_time, message, unwatched)
+    pools = accounts(state, account.mode, tiers)
+    return Answer(
+        tuple(held), rows, not reason, reason, count, observed_time, message, unwatched, pools
+    )

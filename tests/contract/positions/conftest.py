@@ -75,6 +75,7 @@ class Servers:
         self.files = channel.stub(rpc.FilesServiceStub)
         self.sessions = channel.stub(rpc.SessionsServiceStub)
         self.brokers = channel.stub(rpc.BrokersServiceStub)
+        self.accounts = channel.stub(rpc.AccountsServiceStub)
 
     async def create(self, **fields: object) -> pb.Position:
         """A long of BTC at 100, liquidated at 50, marked at 75, unless told otherwise."""

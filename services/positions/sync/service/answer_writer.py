@@ -317,7 +317,16 @@ def _stamp(fetched: _Fetched, feed_key: int) -> Stamp:
     reason = answer.incomplete_reason or ("ROWS_REFUSED" if answer.refusals else "")
     if unwatched and not reason:
         reason = "NOT_WATCHED"
-    return Stamp(fetched.wallet, feed_key, state, reason, answer.observed_time, complete, unwatched)
+    return Stamp(
+        fetched.wallet,
+        feed_key,
+        state,
+        reason,
+        answer.observed_time,
+        complete,
+        unwatched,
+        answer.accounts,
+    )
 
 
 def _deleted(fetched: _Fetched) -> WalletSync:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import insert, select
 
+from services.positions.accounts.domain.stated_account import StatedAccount, accounts_json
 from services.positions.domain.venue_answer import (
     NUMBERS,
     CarrySource,
@@ -63,9 +64,11 @@ _STAMP = Statement(
     " from unnest(cast(:wallets as text[]), cast(:states as int2[]), cast(:reasons as text[]),"
     " cast(:completed_times as timestamptz[]), cast(:unwatched as text[]))"
     " as new (name, state, reason, completed_time, unwatched) where w.name = new.name)"
-    " update feed f set observed_time = new.observed_time, failed = false"
-    " from unnest(cast(:feed_keys as int[]), cast(:observed_times as timestamptz[]))"
-    " as new (feed_key, observed_time) where f.feed_key = new.feed_key"
+    " update feed f set observed_time = new.observed_time, failed = false,"
+    " accounts = coalesce(cast(nullif(new.accounts, '') as jsonb), f.accounts)"
+    " from unnest(cast(:feed_keys as int[]), cast(:observed_times as timestamptz[]),"
+    " cast(:accounts as text[])) as new (feed_key, observed_time, accounts)"
+    " where f.feed_key = new.feed_key"
 )
 _UNSEEN = Statement(
     "update position p set in_last_answer = false, mark_time = f.observed_time,"
@@ -137,7 +140,8 @@ _REFUSE = Statement(
 @dataclass(frozen=True, slots=True)
 class Stamp:
     """A fetch that was answered; its time counts as the wallet's when the answer was complete,
-    whatever of the account is not read: `unwatched`, in words.
+    whatever of the account is not read: `unwatched`, in words. `accounts`: None leaves those that
+    were stated before.
     """
 
     wallet: str
@@ -147,6 +151,7 @@ class Stamp:
     observed_time: datetime
     complete: bool
     unwatched: tuple[str, ...] = ()
+    accounts: tuple[StatedAccount, ...] | None = None
 
 
 class SyncRowStore:
@@ -221,6 +226,9 @@ class SyncRowStore:
             unwatched=["\n".join(one.unwatched) for one in by_wallet],
             feed_keys=[one.feed_key for one in stamps],
             observed_times=[one.observed_time for one in stamps],
+            accounts=[
+                "" if one.accounts is None else accounts_json(one.accounts) for one in stamps
+            ],
         )
 
     async def stored_terms(self, feed_keys: Sequence[int]) -> dict[str, Column]:

@@ -346,6 +346,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_IMPLAUSIBLE: _ErrorReason.ValueType  # 28
     """A figure entered by hand is a factor over 20 off: a wrong unit, or a lost decimal sign."""
+    ERROR_REASON_ACCOUNT_NOT_FOUND: _ErrorReason.ValueType  # 29
+    """No account with this id."""
+    ERROR_REASON_ACCOUNT_NOT_JUDGED: _ErrorReason.ValueType  # 30
+    """What liquidates the account is not known, or its positions share nothing; the message says which."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call of this service fails."""
@@ -408,7 +412,35 @@ the clocks disagree.
 """
 ERROR_REASON_IMPLAUSIBLE: ErrorReason.ValueType  # 28
 """A figure entered by hand is a factor over 20 off: a wrong unit, or a lost decimal sign."""
+ERROR_REASON_ACCOUNT_NOT_FOUND: ErrorReason.ValueType  # 29
+"""No account with this id."""
+ERROR_REASON_ACCOUNT_NOT_JUDGED: ErrorReason.ValueType  # 30
+"""What liquidates the account is not known, or its positions share nothing; the message says which."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
+
+class _AccountKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _AccountKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AccountKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ACCOUNT_KIND_UNSPECIFIED: _AccountKind.ValueType  # 0
+    """Never sent."""
+    ACCOUNT_KIND_POOL: _AccountKind.ValueType  # 1
+    """Positions that share one margin; an isolated position of a venue that has such pools is one by itself."""
+    ACCOUNT_KIND_SEPARATE_POSITIONS: _AccountKind.ValueType  # 2
+    """Positions of one wallet and venue, each with a collateral of its own: the lines are those of the nearest."""
+
+class AccountKind(_AccountKind, metaclass=_AccountKindEnumTypeWrapper):
+    """What is liquidated together."""
+
+ACCOUNT_KIND_UNSPECIFIED: AccountKind.ValueType  # 0
+"""Never sent."""
+ACCOUNT_KIND_POOL: AccountKind.ValueType  # 1
+"""Positions that share one margin; an isolated position of a venue that has such pools is one by itself."""
+ACCOUNT_KIND_SEPARATE_POSITIONS: AccountKind.ValueType  # 2
+"""Positions of one wallet and venue, each with a collateral of its own: the lines are those of the nearest."""
+Global___AccountKind: _TypeAlias = AccountKind  # noqa: Y015
 
 class _HeatModel:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -2071,6 +2103,218 @@ class Evaluation(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__value_usd) -> _WhichOneofReturnType__value_usd | None: ...
 
 Global___Evaluation: _TypeAlias = Evaluation  # noqa: Y015
+
+@_typing.final
+class AccountLine(_message.Message):
+    """Where one asset's price alone, all others unchanged, liquidates an account."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ASSET_FIELD_NUMBER: _builtins.int
+    PRICE_USD_FIELD_NUMBER: _builtins.int
+    BASE_FIELD_NUMBER: _builtins.int
+    BELOW_USD_FIELD_NUMBER: _builtins.int
+    ABOVE_USD_FIELD_NUMBER: _builtins.int
+    DOWN_PERCENT_FIELD_NUMBER: _builtins.int
+    UP_PERCENT_FIELD_NUMBER: _builtins.int
+    asset: _builtins.str
+    """Asset symbol."""
+    price_usd: _builtins.float
+    """The venue's mark, USD per unit."""
+    base: _builtins.float
+    """What the account holds of it in all, positions and spot, in units of the asset; < 0 = short."""
+    below_usd: _builtins.float
+    """At or below this price the account is liquidated, USD per unit; absent = by no price below."""
+    above_usd: _builtins.float
+    """At or above this price the account is liquidated, USD per unit; absent = by no price above."""
+    down_percent: _builtins.float
+    """Move down to below_usd, percent, 0 to 100; 0 = liquidatable now."""
+    up_percent: _builtins.float
+    """Move up to above_usd, percent, >= 0; 0 = liquidatable now."""
+    def __init__(
+        self,
+        *,
+        asset: _builtins.str = ...,
+        price_usd: _builtins.float = ...,
+        base: _builtins.float = ...,
+        below_usd: _builtins.float | None = ...,
+        above_usd: _builtins.float | None = ...,
+        down_percent: _builtins.float | None = ...,
+        up_percent: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_above_usd", b"_above_usd", "_below_usd", b"_below_usd", "_down_percent", b"_down_percent", "_up_percent", b"_up_percent", "above_usd", b"above_usd", "below_usd", b"below_usd", "down_percent", b"down_percent", "up_percent", b"up_percent"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_above_usd", b"_above_usd", "_below_usd", b"_below_usd", "_down_percent", b"_down_percent", "_up_percent", b"_up_percent", "above_usd", b"above_usd", "asset", b"asset", "base", b"base", "below_usd", b"below_usd", "down_percent", b"down_percent", "price_usd", b"price_usd", "up_percent", b"up_percent"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__above_usd: _TypeAlias = _typing.Literal["above_usd"]  # noqa: Y015
+    _WhichOneofArgType__above_usd: _TypeAlias = _typing.Literal["_above_usd", b"_above_usd"]  # noqa: Y015
+    _WhichOneofReturnType__below_usd: _TypeAlias = _typing.Literal["below_usd"]  # noqa: Y015
+    _WhichOneofArgType__below_usd: _TypeAlias = _typing.Literal["_below_usd", b"_below_usd"]  # noqa: Y015
+    _WhichOneofReturnType__down_percent: _TypeAlias = _typing.Literal["down_percent"]  # noqa: Y015
+    _WhichOneofArgType__down_percent: _TypeAlias = _typing.Literal["_down_percent", b"_down_percent"]  # noqa: Y015
+    _WhichOneofReturnType__up_percent: _TypeAlias = _typing.Literal["up_percent"]  # noqa: Y015
+    _WhichOneofArgType__up_percent: _TypeAlias = _typing.Literal["_up_percent", b"_up_percent"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__above_usd) -> _WhichOneofReturnType__above_usd | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__below_usd) -> _WhichOneofReturnType__below_usd | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__down_percent) -> _WhichOneofReturnType__down_percent | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__up_percent) -> _WhichOneofReturnType__up_percent | None: ...
+
+Global___AccountLine: _TypeAlias = AccountLine  # noqa: Y015
+
+@_typing.final
+class Account(_message.Message):
+    """What stands for positions together, and what liquidates all of it; see docs/accounts.md."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    WALLET_FIELD_NUMBER: _builtins.int
+    VENUE_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    MODE_FIELD_NUMBER: _builtins.int
+    EQUITY_USD_FIELD_NUMBER: _builtins.int
+    MAINTENANCE_USD_FIELD_NUMBER: _builtins.int
+    NOTIONAL_USD_FIELD_NUMBER: _builtins.int
+    MARGIN_RATIO_FIELD_NUMBER: _builtins.int
+    EXPOSURE_RATIO_FIELD_NUMBER: _builtins.int
+    COMMON_DOWN_PERCENT_FIELD_NUMBER: _builtins.int
+    COMMON_UP_PERCENT_FIELD_NUMBER: _builtins.int
+    DISTANCE_PERCENT_FIELD_NUMBER: _builtins.int
+    BETA_DOWN_PERCENT_FIELD_NUMBER: _builtins.int
+    BETA_UP_PERCENT_FIELD_NUMBER: _builtins.int
+    LINES_FIELD_NUMBER: _builtins.int
+    ESTIMATED_FIELD_NUMBER: _builtins.int
+    STALE_FIELD_NUMBER: _builtins.int
+    OBSERVED_TIME_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    UNWATCHED_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Id of the account, without an address; stable while the wallet is there."""
+    wallet: _builtins.str
+    """Wallet name."""
+    venue: _builtins.str
+    """Venue."""
+    name: _builtins.str
+    """The venue's: cross, isolated BTC, subaccount 0; isolated for separate positions."""
+    kind: Global___AccountKind.ValueType
+    """What is liquidated together."""
+    mode: _builtins.str
+    """How the venue holds the collateral, upper case: STANDARD, UNIFIED, PORTFOLIO, ...; empty where there is one way."""
+    equity_usd: _builtins.float
+    """Collateral with profit and loss at the mark, USD."""
+    maintenance_usd: _builtins.float
+    """What of the equity must stay, USD; absent for separate positions."""
+    notional_usd: _builtins.float
+    """Sum of the positions at the mark, USD, >= 0."""
+    margin_ratio: _builtins.float
+    """maintenance / equity, 1 at liquidation; absent when the equity is not above 0."""
+    exposure_ratio: _builtins.float
+    """notional / equity; absent when the equity is not above 0."""
+    common_down_percent: _builtins.float
+    """How far all prices together fall until liquidation, percent, 0 to 100; 0 = now, absent = by no fall."""
+    common_up_percent: _builtins.float
+    """How far all prices together rise until liquidation, percent, >= 0; 0 = now, absent = by no rise."""
+    distance_percent: _builtins.float
+    """The smaller of the two, percent."""
+    beta_down_percent: _builtins.float
+    """As common_down_percent, of the asset whose beta is 1, when the others follow by the betas that were given."""
+    beta_up_percent: _builtins.float
+    """As common_up_percent, the same way."""
+    estimated: _builtins.bool
+    """The venue states another equity or maintenance than its rules add up to here: nothing is to be concluded."""
+    stale: _builtins.bool
+    """The venue's last answer is old, or the last fetch failed."""
+    reason: _builtins.str
+    """Why there are no lines, or, of separate positions, why some have none: an upper-case word; empty = all is there."""
+    @_builtins.property
+    def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___AccountLine]:
+        """One for each asset the account depends on, by name."""
+
+    @_builtins.property
+    def observed_time(self) -> _timestamp_pb2.Timestamp:
+        """When the venue was asked."""
+
+    @_builtins.property
+    def unwatched(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Parts of the wallet that are not read, in words: they are in no account."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        wallet: _builtins.str = ...,
+        venue: _builtins.str = ...,
+        name: _builtins.str = ...,
+        kind: Global___AccountKind.ValueType = ...,
+        mode: _builtins.str = ...,
+        equity_usd: _builtins.float | None = ...,
+        maintenance_usd: _builtins.float | None = ...,
+        notional_usd: _builtins.float | None = ...,
+        margin_ratio: _builtins.float | None = ...,
+        exposure_ratio: _builtins.float | None = ...,
+        common_down_percent: _builtins.float | None = ...,
+        common_up_percent: _builtins.float | None = ...,
+        distance_percent: _builtins.float | None = ...,
+        beta_down_percent: _builtins.float | None = ...,
+        beta_up_percent: _builtins.float | None = ...,
+        lines: _abc.Iterable[Global___AccountLine] | None = ...,
+        estimated: _builtins.bool = ...,
+        stale: _builtins.bool = ...,
+        observed_time: _timestamp_pb2.Timestamp | None = ...,
+        reason: _builtins.str = ...,
+        unwatched: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_beta_down_percent", b"_beta_down_percent", "_beta_up_percent", b"_beta_up_percent", "_common_down_percent", b"_common_down_percent", "_common_up_percent", b"_common_up_percent", "_distance_percent", b"_distance_percent", "_equity_usd", b"_equity_usd", "_exposure_ratio", b"_exposure_ratio", "_maintenance_usd", b"_maintenance_usd", "_margin_ratio", b"_margin_ratio", "_notional_usd", b"_notional_usd", "beta_down_percent", b"beta_down_percent", "beta_up_percent", b"beta_up_percent", "common_down_percent", b"common_down_percent", "common_up_percent", b"common_up_percent", "distance_percent", b"distance_percent", "equity_usd", b"equity_usd", "exposure_ratio", b"exposure_ratio", "maintenance_usd", b"maintenance_usd", "margin_ratio", b"margin_ratio", "notional_usd", b"notional_usd", "observed_time", b"observed_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_beta_down_percent", b"_beta_down_percent", "_beta_up_percent", b"_beta_up_percent", "_common_down_percent", b"_common_down_percent", "_common_up_percent", b"_common_up_percent", "_distance_percent", b"_distance_percent", "_equity_usd", b"_equity_usd", "_exposure_ratio", b"_exposure_ratio", "_maintenance_usd", b"_maintenance_usd", "_margin_ratio", b"_margin_ratio", "_notional_usd", b"_notional_usd", "beta_down_percent", b"beta_down_percent", "beta_up_percent", b"beta_up_percent", "common_down_percent", b"common_down_percent", "common_up_percent", b"common_up_percent", "distance_percent", b"distance_percent", "equity_usd", b"equity_usd", "estimated", b"estimated", "exposure_ratio", b"exposure_ratio", "id", b"id", "kind", b"kind", "lines", b"lines", "maintenance_usd", b"maintenance_usd", "margin_ratio", b"margin_ratio", "mode", b"mode", "name", b"name", "notional_usd", b"notional_usd", "observed_time", b"observed_time", "reason", b"reason", "stale", b"stale", "unwatched", b"unwatched", "venue", b"venue", "wallet", b"wallet"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__beta_down_percent: _TypeAlias = _typing.Literal["beta_down_percent"]  # noqa: Y015
+    _WhichOneofArgType__beta_down_percent: _TypeAlias = _typing.Literal["_beta_down_percent", b"_beta_down_percent"]  # noqa: Y015
+    _WhichOneofReturnType__beta_up_percent: _TypeAlias = _typing.Literal["beta_up_percent"]  # noqa: Y015
+    _WhichOneofArgType__beta_up_percent: _TypeAlias = _typing.Literal["_beta_up_percent", b"_beta_up_percent"]  # noqa: Y015
+    _WhichOneofReturnType__common_down_percent: _TypeAlias = _typing.Literal["common_down_percent"]  # noqa: Y015
+    _WhichOneofArgType__common_down_percent: _TypeAlias = _typing.Literal["_common_down_percent", b"_common_down_percent"]  # noqa: Y015
+    _WhichOneofReturnType__common_up_percent: _TypeAlias = _typing.Literal["common_up_percent"]  # noqa: Y015
+    _WhichOneofArgType__common_up_percent: _TypeAlias = _typing.Literal["_common_up_percent", b"_common_up_percent"]  # noqa: Y015
+    _WhichOneofReturnType__distance_percent: _TypeAlias = _typing.Literal["distance_percent"]  # noqa: Y015
+    _WhichOneofArgType__distance_percent: _TypeAlias = _typing.Literal["_distance_percent", b"_distance_percent"]  # noqa: Y015
+    _WhichOneofReturnType__equity_usd: _TypeAlias = _typing.Literal["equity_usd"]  # noqa: Y015
+    _WhichOneofArgType__equity_usd: _TypeAlias = _typing.Literal["_equity_usd", b"_equity_usd"]  # noqa: Y015
+    _WhichOneofReturnType__exposure_ratio: _TypeAlias = _typing.Literal["exposure_ratio"]  # noqa: Y015
+    _WhichOneofArgType__exposure_ratio: _TypeAlias = _typing.Literal["_exposure_ratio", b"_exposure_ratio"]  # noqa: Y015
+    _WhichOneofReturnType__maintenance_usd: _TypeAlias = _typing.Literal["maintenance_usd"]  # noqa: Y015
+    _WhichOneofArgType__maintenance_usd: _TypeAlias = _typing.Literal["_maintenance_usd", b"_maintenance_usd"]  # noqa: Y015
+    _WhichOneofReturnType__margin_ratio: _TypeAlias = _typing.Literal["margin_ratio"]  # noqa: Y015
+    _WhichOneofArgType__margin_ratio: _TypeAlias = _typing.Literal["_margin_ratio", b"_margin_ratio"]  # noqa: Y015
+    _WhichOneofReturnType__notional_usd: _TypeAlias = _typing.Literal["notional_usd"]  # noqa: Y015
+    _WhichOneofArgType__notional_usd: _TypeAlias = _typing.Literal["_notional_usd", b"_notional_usd"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__beta_down_percent) -> _WhichOneofReturnType__beta_down_percent | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__beta_up_percent) -> _WhichOneofReturnType__beta_up_percent | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__common_down_percent) -> _WhichOneofReturnType__common_down_percent | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__common_up_percent) -> _WhichOneofReturnType__common_up_percent | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__distance_percent) -> _WhichOneofReturnType__distance_percent | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__equity_usd) -> _WhichOneofReturnType__equity_usd | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__exposure_ratio) -> _WhichOneofReturnType__exposure_ratio | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__maintenance_usd) -> _WhichOneofReturnType__maintenance_usd | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__margin_ratio) -> _WhichOneofReturnType__margin_ratio | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__notional_usd) -> _WhichOneofReturnType__notional_usd | None: ...
+
+Global___Account: _TypeAlias = Account  # noqa: Y015
 
 @_typing.final
 class WalletSync(_message.Message):
@@ -4796,3 +5040,181 @@ class GetFreshnessResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetFreshnessResponse: _TypeAlias = GetFreshnessResponse  # noqa: Y015
+
+@_typing.final
+class ListAccountsRequest(_message.Message):
+    """Request of ListAccounts."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    WALLET_FIELD_NUMBER: _builtins.int
+    VENUE_FIELD_NUMBER: _builtins.int
+    READ_MASK_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """Rows wanted: 0 = 50, more than 500 gives 500."""
+    page_token: _builtins.str
+    """Token of the previous page."""
+    wallet: _builtins.str
+    """Only of this wallet; empty = of all."""
+    venue: _builtins.str
+    """Only at this venue; empty = at all."""
+    @_builtins.property
+    def read_mask(self) -> _field_mask_pb2.FieldMask:
+        """Fields wanted of each row; empty = all."""
+
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        wallet: _builtins.str = ...,
+        venue: _builtins.str = ...,
+        read_mask: _field_mask_pb2.FieldMask | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["read_mask", b"read_mask"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "read_mask", b"read_mask", "venue", b"venue", "wallet", b"wallet"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListAccountsRequest: _TypeAlias = ListAccountsRequest  # noqa: Y015
+
+@_typing.final
+class ListAccountsResponse(_message.Message):
+    """Answer of ListAccounts."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNTS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty on the last page."""
+    @_builtins.property
+    def accounts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Account]:
+        """One page, by wallet, venue and name."""
+
+    def __init__(
+        self,
+        *,
+        accounts: _abc.Iterable[Global___Account] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListAccountsResponse: _TypeAlias = ListAccountsResponse  # noqa: Y015
+
+@_typing.final
+class GetAccountRequest(_message.Message):
+    """Request of GetAccount."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Account id."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetAccountRequest: _TypeAlias = GetAccountRequest  # noqa: Y015
+
+@_typing.final
+class EvaluateTransferRequest(_message.Message):
+    """Request of EvaluateTransfer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class BetasEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.float
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.float = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    ID_FIELD_NUMBER: _builtins.int
+    AMOUNT_USD_FIELD_NUMBER: _builtins.int
+    BETAS_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Account id."""
+    amount_usd: _builtins.float
+    """USD paid in; < 0 = taken out; absent or 0 = the account as it is."""
+    @_builtins.property
+    def betas(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
+        """By asset its percent for each percent of the move; for every asset of the account, or for none."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        amount_usd: _builtins.float | None = ...,
+        betas: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_amount_usd", b"_amount_usd", "amount_usd", b"amount_usd"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_amount_usd", b"_amount_usd", "amount_usd", b"amount_usd", "betas", b"betas", "id", b"id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__amount_usd: _TypeAlias = _typing.Literal["amount_usd"]  # noqa: Y015
+    _WhichOneofArgType__amount_usd: _TypeAlias = _typing.Literal["_amount_usd", b"_amount_usd"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__amount_usd) -> _WhichOneofReturnType__amount_usd | None: ...
+
+Global___EvaluateTransferRequest: _TypeAlias = EvaluateTransferRequest  # noqa: Y015
+
+@_typing.final
+class EvaluateTransferResponse(_message.Message):
+    """Answer of EvaluateTransfer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AMOUNT_USD_FIELD_NUMBER: _builtins.int
+    BEFORE_FIELD_NUMBER: _builtins.int
+    AFTER_FIELD_NUMBER: _builtins.int
+    amount_usd: _builtins.float
+    """The transfer, USD."""
+    @_builtins.property
+    def before(self) -> Global___Account:
+        """The account as it is."""
+
+    @_builtins.property
+    def after(self) -> Global___Account:
+        """The account after the transfer."""
+
+    def __init__(
+        self,
+        *,
+        amount_usd: _builtins.float = ...,
+        before: Global___Account | None = ...,
+        after: Global___Account | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "amount_usd", b"amount_usd", "before", b"before"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EvaluateTransferResponse: _TypeAlias = EvaluateTransferResponse  # noqa: Y015

@@ -725,6 +725,172 @@ class PositionsService:
             _registered_method=True)
 
 
+class AccountsServiceStub:
+    """What stands for positions together, and what liquidates all of it.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.ListAccounts = channel.unary_unary(
+                '/sonic.positions.v1.AccountsService/ListAccounts',
+                request_serializer=sonic_dot_positions_dot_v1_dot_positions__pb2.ListAccountsRequest.SerializeToString,
+                response_deserializer=sonic_dot_positions_dot_v1_dot_positions__pb2.ListAccountsResponse.FromString,
+                _registered_method=True)
+        self.GetAccount = channel.unary_unary(
+                '/sonic.positions.v1.AccountsService/GetAccount',
+                request_serializer=sonic_dot_positions_dot_v1_dot_positions__pb2.GetAccountRequest.SerializeToString,
+                response_deserializer=sonic_dot_positions_dot_v1_dot_positions__pb2.Account.FromString,
+                _registered_method=True)
+        self.EvaluateTransfer = channel.unary_unary(
+                '/sonic.positions.v1.AccountsService/EvaluateTransfer',
+                request_serializer=sonic_dot_positions_dot_v1_dot_positions__pb2.EvaluateTransferRequest.SerializeToString,
+                response_deserializer=sonic_dot_positions_dot_v1_dot_positions__pb2.EvaluateTransferResponse.FromString,
+                _registered_method=True)
+
+
+class AccountsServiceServicer:
+    """What stands for positions together, and what liquidates all of it.
+    """
+
+    def ListAccounts(self, request, context):
+        """Accounts by wallet and venue; those that cannot be judged say why. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH,
+        BAD_PAGE_SIZE, UNKNOWN_FIELD.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetAccount(self, request, context):
+        """One account. Fails with ACCOUNT_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EvaluateTransfer(self, request, context):
+        """What a transfer of collateral would change. Moves nothing, and does not ask what the venue lets out.
+        Fails with ACCOUNT_NOT_FOUND, ACCOUNT_NOT_JUDGED, NOT_FINITE, INVALID_FIELD.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_AccountsServiceServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'ListAccounts': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAccounts,
+                    request_deserializer=sonic_dot_positions_dot_v1_dot_positions__pb2.ListAccountsRequest.FromString,
+                    response_serializer=sonic_dot_positions_dot_v1_dot_positions__pb2.ListAccountsResponse.SerializeToString,
+            ),
+            'GetAccount': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetAccount,
+                    request_deserializer=sonic_dot_positions_dot_v1_dot_positions__pb2.GetAccountRequest.FromString,
+                    response_serializer=sonic_dot_positions_dot_v1_dot_positions__pb2.Account.SerializeToString,
+            ),
+            'EvaluateTransfer': grpc.unary_unary_rpc_method_handler(
+                    servicer.EvaluateTransfer,
+                    request_deserializer=sonic_dot_positions_dot_v1_dot_positions__pb2.EvaluateTransferRequest.FromString,
+                    response_serializer=sonic_dot_positions_dot_v1_dot_positions__pb2.EvaluateTransferResponse.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'sonic.positions.v1.AccountsService', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('sonic.positions.v1.AccountsService', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class AccountsService:
+    """What stands for positions together, and what liquidates all of it.
+    """
+
+    @staticmethod
+    def ListAccounts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.positions.v1.AccountsService/ListAccounts',
+            sonic_dot_positions_dot_v1_dot_positions__pb2.ListAccountsRequest.SerializeToString,
+            sonic_dot_positions_dot_v1_dot_positions__pb2.ListAccountsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetAccount(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.positions.v1.AccountsService/GetAccount',
+            sonic_dot_positions_dot_v1_dot_positions__pb2.GetAccountRequest.SerializeToString,
+            sonic_dot_positions_dot_v1_dot_positions__pb2.Account.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EvaluateTransfer(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.positions.v1.AccountsService/EvaluateTransfer',
+            sonic_dot_positions_dot_v1_dot_positions__pb2.EvaluateTransferRequest.SerializeToString,
+            sonic_dot_positions_dot_v1_dot_positions__pb2.EvaluateTransferResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+
 class RiskServiceStub:
     """What if, what then, and how heat is weighed.
     """

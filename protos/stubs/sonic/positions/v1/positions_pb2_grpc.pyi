@@ -204,6 +204,54 @@ class PositionsServiceServicer(metaclass=_abc_1.ABCMeta):
 
 def add_PositionsServiceServicer_to_server(servicer: PositionsServiceServicer, server: _aio.Server) -> None: ...
 
+class AccountsServiceStub:
+    """What stands for positions together, and what liquidates all of it."""
+
+    def __init__(self, channel: _aio.Channel) -> None: ...
+    ListAccounts: _aio.UnaryUnaryMultiCallable[_positions_pb2.ListAccountsRequest, _positions_pb2.ListAccountsResponse]
+    """Accounts by wallet and venue; those that cannot be judged say why. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH,
+    BAD_PAGE_SIZE, UNKNOWN_FIELD.
+    """
+    GetAccount: _aio.UnaryUnaryMultiCallable[_positions_pb2.GetAccountRequest, _positions_pb2.Account]
+    """One account. Fails with ACCOUNT_NOT_FOUND."""
+    EvaluateTransfer: _aio.UnaryUnaryMultiCallable[_positions_pb2.EvaluateTransferRequest, _positions_pb2.EvaluateTransferResponse]
+    """What a transfer of collateral would change. Moves nothing, and does not ask what the venue lets out.
+    Fails with ACCOUNT_NOT_FOUND, ACCOUNT_NOT_JUDGED, NOT_FINITE, INVALID_FIELD.
+    """
+
+class AccountsServiceServicer(metaclass=_abc_1.ABCMeta):
+    """What stands for positions together, and what liquidates all of it."""
+
+    @_abc_1.abstractmethod
+    def ListAccounts(
+        self,
+        request: _positions_pb2.ListAccountsRequest,
+        context: _aio.ServicerContext[_positions_pb2.ListAccountsRequest, _abc.Awaitable[_positions_pb2.ListAccountsResponse]],
+    ) -> _abc.Awaitable[_positions_pb2.ListAccountsResponse]:
+        """Accounts by wallet and venue; those that cannot be judged say why. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH,
+        BAD_PAGE_SIZE, UNKNOWN_FIELD.
+        """
+
+    @_abc_1.abstractmethod
+    def GetAccount(
+        self,
+        request: _positions_pb2.GetAccountRequest,
+        context: _aio.ServicerContext[_positions_pb2.GetAccountRequest, _abc.Awaitable[_positions_pb2.Account]],
+    ) -> _abc.Awaitable[_positions_pb2.Account]:
+        """One account. Fails with ACCOUNT_NOT_FOUND."""
+
+    @_abc_1.abstractmethod
+    def EvaluateTransfer(
+        self,
+        request: _positions_pb2.EvaluateTransferRequest,
+        context: _aio.ServicerContext[_positions_pb2.EvaluateTransferRequest, _abc.Awaitable[_positions_pb2.EvaluateTransferResponse]],
+    ) -> _abc.Awaitable[_positions_pb2.EvaluateTransferResponse]:
+        """What a transfer of collateral would change. Moves nothing, and does not ask what the venue lets out.
+        Fails with ACCOUNT_NOT_FOUND, ACCOUNT_NOT_JUDGED, NOT_FINITE, INVALID_FIELD.
+        """
+
+def add_AccountsServiceServicer_to_server(servicer: AccountsServiceServicer, server: _aio.Server) -> None: ...
+
 class RiskServiceStub:
     """What if, what then, and how heat is weighed."""
 

@@ -1,0 +1,1 @@
+"""Accounts: what stands for several positions together, and when all of it is liquidated."""

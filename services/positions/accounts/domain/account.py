@@ -1,0 +1,168 @@
+"""An account as people see it: a pool of margin, or positions that each stand for themselves."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import IntEnum
+from typing import Final
+
+from services.positions.accounts.domain.liquidation_lines import (
+    AssetLine,
+    Moves,
+    account_lines,
+    beta_moves,
+    common_moves,
+)
+from services.positions.accounts.domain.stated_account import StatedAccount
+
+ISOLATED: Final = "isolated"
+NO_LINE: Final = "LIQUIDATION_PRICE_MISSING"
+_NO_MOVES: Final = Moves(None, None)
+_NOT_PLAIN = re.compile(r"[^A-Za-z0-9]+")
+
+
+class AccountKind(IntEnum):
+    """What is liquidated together; the numbers are those of the proto."""
+
+    POOL = 1
+    SEPARATE_POSITIONS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Whose account it is, and what is known of the answer it comes from."""
+
+    feed_key: int
+    wallet: str
+    venue: str
+    observed_time: datetime | None
+    stale: bool
+    unwatched: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRisk:
+    """Figures of an account; None = absent. USD; ratios >= 0; moves in percent, see Moves.
+
+    `margin_ratio`: maintenance over equity, 1 at liquidation; `exposure_ratio`: positions at the
+    mark over equity. Both are absent when the equity is not above 0.
+    `reason`: why lines are missing; of separate positions those that have none are left out.
+    """
+
+    id: str
+    name: str
+    kind: AccountKind
+    source: Source
+    mode: str = ""
+    equity_usd: float | None = None
+    maintenance_usd: float | None = None
+    notional_usd: float | None = None
+    common: Moves = _NO_MOVES
+    by_beta: Moves = _NO_MOVES
+    lines: tuple[AssetLine, ...] = ()
+    estimated: bool = False
+    reason: str = ""
+
+    @property
+    def margin_ratio(self) -> float | None:
+        return _ratio(self.maintenance_usd, self.equity_usd)
+
+    @property
+    def exposure_ratio(self) -> float | None:
+        return _ratio(self.notional_usd, self.equity_usd)
+
+
+@dataclass(frozen=True, slots=True)
+class SeparatePosition:
+    """A position whose collateral stands for nothing else. `base` is signed; `liquidation_usd`
+    is the price that drives its risk; None = not known.
+    """
+
+    asset: str
+    base: float
+    price_usd: float | None
+    liquidation_usd: float | None
+    value_usd: float | None
+
+
+def pool(
+    stated: StatedAccount, source: Source, betas: Mapping[str, float] | None = None
+) -> AccountRisk:
+    """A pool with its lines. `betas`: for each asset its percent for each percent of the move."""
+    margin, is_known = stated.margin, not stated.missing
+    equity = margin.equity_usd if is_known else None
+    return AccountRisk(
+        _id(source, stated.name),
+        stated.name,
+        AccountKind.POOL,
+        source,
+        stated.mode,
+        stated.equity_usd if equity is None else equity,
+        margin.maintenance_usd if is_known else stated.maintenance_usd,
+        margin.notional_usd if is_known else None,
+        common_moves(margin) if is_known else _NO_MOVES,
+        beta_moves(margin, betas) if is_known and betas else _NO_MOVES,
+        tuple(account_lines(margin)) if is_known else (),
+        stated.estimated,
+        stated.missing,
+    )
+
+
+def separate(positions: Sequence[SeparatePosition], source: Source) -> AccountRisk:
+    """Positions that are liquidated one by one: the lines are those of the nearest."""
+    judged = [one for one in positions if one.price_usd and one.liquidation_usd]
+    assets = sorted({one.asset for one in judged})
+    lines = [_nearest([one for one in judged if one.asset == asset]) for asset in assets]
+    values = [one.value_usd for one in positions]
+    prices = [one.price_usd for one in positions]
+    downs = [line.moves.down_percent for line in lines]
+    ups = [line.moves.up_percent for line in lines]
+    return AccountRisk(
+        _id(source, ISOLATED),
+        ISOLATED,
+        AccountKind.SEPARATE_POSITIONS,
+        source,
+        equity_usd=None if None in values else sum(value or 0.0 for value in values),
+        notional_usd=None
+        if None in prices
+        else sum(abs(one.base) * (one.price_usd or 0.0) for one in positions),
+        common=Moves(_least(downs), _least(ups)),
+        lines=tuple(lines),
+        reason="" if len(judged) == len(positions) else NO_LINE,
+    )
+
+
+def _nearest(positions: Sequence[SeparatePosition]) -> AssetLine:
+    """Of one asset. A position at or past its line has 0 percent left, on its own side."""
+    longs = [_left(one) for one in positions if one.base > 0]
+    shorts = [_left(one) for one in positions if one.base < 0]
+    below = [one.liquidation_usd or 0.0 for one in positions if one.base > 0]
+    above = [one.liquidation_usd or 0.0 for one in positions if one.base < 0]
+    return AssetLine(
+        positions[0].asset,
+        positions[0].price_usd or 0.0,
+        sum(one.base for one in positions),
+        max(below, default=None),
+        min(above, default=None),
+        Moves(_least(longs), _least(shorts)),
+    )
+
+
+def _left(one: SeparatePosition) -> float:
+    price, line = one.price_usd or 0.0, one.liquidation_usd or 0.0
+    left = price - line if one.base > 0 else line - price
+    return max(100.0 * left / price, 0.0)
+
+
+def _least(moves: Sequence[float | None]) -> float | None:
+    return min((move for move in moves if move is not None), default=None)
+
+
+def _ratio(part: float | None, whole: float | None) -> float | None:
+    return None if part is None or whole is None or whole <= 0 else part / whole
+
+
+def _id(source: Source, name: str) -> str:
+    """Short enough to be typed, and of no address."""
+    return f"{source.venue}-{source.feed_key}-{_NOT_PLAIN.sub('-', name)}"

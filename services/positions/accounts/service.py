@@ -1,0 +1,183 @@
+"""Accounts as they were last stated, what liquidates them, and what a transfer would change."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from math import isfinite, isnan
+from typing import Final
+
+import numpy as np
+
+from services.positions.accounts.domain.account import (
+    AccountRisk,
+    SeparatePosition,
+    Source,
+    pool,
+    separate,
+)
+from services.positions.accounts.domain.liquidation_lines import missing_betas
+from services.positions.accounts.domain.stated_account import StatedAccount, unread
+from services.positions.accounts.store import FeedAccounts
+from services.positions.enrichment.domain.enriched_frame import EnrichedFrame
+from services.positions.enrichment.service import EnrichmentService
+from services.positions.service.ports import Begin
+from shared import paging
+from shared.clock import Clock
+from shared.errors import FailedPrecondition, NotFound, invalid
+from shared.paging import Page
+
+# Where positions share a margin. At any other venue each has a collateral of its own.
+_POOLING: Final = frozenset({"dydx", "hyperliquid"})
+_READ = ("asset_index", "side_sign", "size_usd", "entry_price_usd", "mark_price_usd")
+_FIGURES = ("risk_liquidation_price_usd", "value_usd")
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """An account before and after so much was paid in (> 0) or taken out (< 0), USD."""
+
+    amount_usd: float
+    before: AccountRisk
+    after: AccountRisk
+
+
+class AccountsService:
+    """Use cases of accounts; nothing is stored."""
+
+    def __init__(
+        self,
+        read: Begin,
+        enrichment: EnrichmentService,
+        clock: Clock,
+        mark_max_age_seconds: float,
+    ) -> None:
+        self._read = read
+        self._enrichment = enrichment
+        self._clock = clock
+        self._max_age = timedelta(seconds=mark_max_age_seconds)
+
+    async def list(
+        self, wallet: str, venue: str, page_size: int, page_token: str
+    ) -> Page[AccountRisk]:
+        """By wallet, venue and as the venue lists them. Raises BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH,
+        BAD_PAGE_SIZE.
+        """
+        context = paging.context("accounts", wallet, venue)
+        request = paging.parse(page_size, page_token, context=context)
+        found = [account for account, _ in await self._accounts(wallet, venue)]
+        keys = [_key(account) for account in found]
+        start = 0
+        if request.after is not None:
+            start = next((at for at, key in enumerate(keys) if key > request.after), len(found))
+        return paging.cut(found[start : start + request.size + 1], request, context, _key)
+
+    async def get(self, account_id: str) -> AccountRisk:
+        """Raises NotFound ACCOUNT_NOT_FOUND."""
+        return (await self._find(account_id))[0]
+
+    async def transfer(
+        self, account_id: str, amount_usd: float, betas: Mapping[str, float]
+    ) -> Transfer:
+        """What a transfer would change; the venue's own rules of what may be taken out are not
+        asked. Raises ACCOUNT_NOT_FOUND, ACCOUNT_NOT_JUDGED, INVALID_FIELD.
+        """
+        account, stated = await self._find(account_id)
+        if stated is None:
+            raise FailedPrecondition(
+                "ACCOUNT_NOT_JUDGED",
+                "each of these positions has a collateral of its own; ask for one of them:"
+                " sonic positions top-up POSITION",
+            )
+        if account.reason:
+            raise FailedPrecondition(
+                "ACCOUNT_NOT_JUDGED",
+                f"what liquidates {account.id} is not known: {account.reason}",
+            )
+        _check_betas(stated, betas)
+        richer = replace(
+            stated,
+            margin=stated.margin.with_transfer(amount_usd),
+            equity_usd=None if stated.equity_usd is None else stated.equity_usd + amount_usd,
+        )
+        before, after = (pool(one, account.source, betas) for one in (stated, richer))
+        return Transfer(amount_usd, before, after)
+
+    async def _find(self, account_id: str) -> tuple[AccountRisk, StatedAccount | None]:
+        for found in await self._accounts():
+            if found[0].id == account_id:
+                return found
+        raise NotFound("ACCOUNT_NOT_FOUND", f"no account has the id {account_id!r}")
+
+    async def _accounts(
+        self, wallet: str = "", venue: str = ""
+    ) -> Sequence[tuple[AccountRisk, StatedAccount | None]]:
+        """In order; None with positions that share nothing."""
+        frame = await self._enrichment.frame()
+        async with self._read() as store:
+            feeds = await store.accounts.feeds(wallet, venue)
+        found = [pair for feed in feeds for pair in self._of_feed(feed, frame)]
+        return sorted(found, key=lambda pair: _key(pair[0]))
+
+    def _of_feed(
+        self, feed: FeedAccounts, frame: EnrichedFrame
+    ) -> Iterator[tuple[AccountRisk, StatedAccount | None]]:
+        source = _source(feed, self._clock.now() - self._max_age)
+        rows = _rows(frame, feed.wallet, feed.venue)
+        if feed.venue not in _POOLING:
+            if len(rows):
+                is_stale = bool(frame.columns["stale"][rows].any())
+                yield separate(_positions(frame, rows), replace(source, stale=is_stale)), None
+            return
+        stated = feed.accounts
+        if stated is None and len(rows):
+            # Synced before accounts were kept: the next answer of the venue states them.
+            stated = (unread("account", "NOT_STATED_YET"),)
+        for one in stated or ():
+            yield pool(one, source), one
+
+
+def _source(feed: FeedAccounts, not_before: datetime) -> Source:
+    stale = feed.failed or feed.observed_time is None or feed.observed_time < not_before
+    return Source(feed.feed_key, feed.wallet, feed.venue, feed.observed_time, stale, feed.unwatched)
+
+
+def _rows(frame: EnrichedFrame, wallet: str, venue: str) -> Sequence[int]:
+    if wallet not in frame.wallet_names or venue not in frame.venue_names:
+        return []
+    columns = frame.columns
+    is_held = columns["wallet_index"] == frame.wallet_names.index(wallet)
+    is_held &= columns["venue_index"] == frame.venue_names.index(venue)
+    found: list[int] = np.flatnonzero(is_held).tolist()
+    return found
+
+
+def _positions(frame: EnrichedFrame, rows: Sequence[int]) -> list[SeparatePosition]:
+    columns = frame.columns
+    figures = zip(*(columns[name][rows].tolist() for name in (*_READ, *_FIGURES)), strict=True)
+    return [
+        SeparatePosition(
+            frame.asset_names[asset],
+            side * size / entry if entry > 0 else 0.0,
+            _known(mark),
+            _known(line),
+            _known(value),
+        )
+        for asset, side, size, entry, mark, line, value in figures
+    ]
+
+
+def _known(value: float) -> float | None:
+    return None if isnan(value) else value
+
+
+def _key(account: AccountRisk) -> tuple[str, str, str]:
+    return account.source.wallet, account.source.venue, account.name
+
+
+def _check_betas(stated: StatedAccount, betas: Mapping[str, float]) -> None:
+    if any(not isfinite(beta) for beta in betas.values()):
+        raise invalid("betas", "finite numbers")
+    missing = missing_betas(stated.margin, betas) if betas else []
+    if missing:
+        problem = f"also needed for {', '.join(missing)}"
+        raise invalid("betas", problem, f"betas are {problem}, or for no asset at all")
