@@ -64,6 +64,32 @@ def notices(facts: Mapping[str, Any], now: datetime | None = None) -> list[str]:
     return found
 
 
+def next_steps(facts: Mapping[str, Any], dashboard: str) -> list[str]:
+    """What a person does next, in order; facts that are missing ask for nothing."""
+    mode: positions_pb2.GetModeResponse | None = facts.get("mode")
+    found: list[str] = []
+    if mode and mode.mode == positions_pb2.MODE_DEMO:
+        found.append(f"Look around: {dashboard}, `sonic cycle`. All of it is the DEMO, simulated.")
+        found.append(
+            "Watch positions of your own: `sonic wallet add NAME PUBLIC_ADDRESS`, or the page "
+            "Wallets there."
+        )
+    channels: xcom_pb2.ListChannelsResponse | None = facts.get("channels")
+    usable = [
+        one.name
+        for one in (channels.channels if channels else ())
+        if one.configured and one.enabled and one.name not in _UNHEARD
+    ]
+    if channels and not usable:
+        found.append("Set a channel, so that you are told: README.md, Being told.")
+    found.extend(
+        f"See that {one.name} reaches you: `sonic channels test {one.name}`."
+        for one in (channels.channels if channels else ())
+        if one.name in usable and one.health == xcom_pb2.CHANNEL_HEALTH_UNPROVEN
+    )
+    return found
+
+
 def _doubtful(channels: Iterable[xcom_pb2.Channel]) -> list[str]:
     """Channels that people count on though nothing shows that they work."""
     said = {

@@ -19,7 +19,7 @@ from services.cli.backup.schedule import Backups
 from services.cli.backup.take import take
 from services.cli.complaints import Complaints
 from services.cli.connection import connected
-from services.cli.notices import gather, notices
+from services.cli.notices import gather, next_steps, notices
 from services.cli.output import command, console, show_notices, unbroken
 from services.cli.plan import (
     GATEWAY,
@@ -85,16 +85,26 @@ async def _up(*, one_process: bool, reload: bool) -> int:
             return 0
         write_running(plan.home, addresses, plan.http_address)
         stack.callback(running_file(plan.home).unlink, missing_ok=True)
-        say(f"{'dashboard':<10} http://{plan.http_address}/")
+        dashboard = f"http://{plan.http_address}/"
+        say(f"{'dashboard':<10} {dashboard}")
         with suppress(SonicError):
-            async with connected(addresses) as found:
-                # Marks are as old as the last stop until the first cycle: not yet worth a word.
-                show_notices(notices(await gather(found, {"xcom", "cyclone"})))
-        console.print("Ready. Try `sonic cycle` or `sonic status`; Ctrl-C stops.")
+            await _advise(addresses, dashboard)
+        console.print("Ready. `sonic status` says how it stands; Ctrl-C stops.")
         await asked.wait()
         console.print("Draining ...")
     console.print("Stopped. Data stays in", str(plan.home))
     return 0
+
+
+async def _advise(addresses: Mapping[str, str], dashboard: str) -> None:
+    """What to know, and what to do next."""
+    async with connected(addresses) as found:
+        facts = await gather(found, {"positions", "xcom", "cyclone"})
+    # Marks are as old as the last stop until the first cycle: not yet worth a word.
+    del facts["totals"]
+    show_notices(notices(facts))
+    for number, step in enumerate(next_steps(facts, dashboard), 1):
+        console.print(Text(f"{f'next, {number}':<10} {step}"))
 
 
 @asynccontextmanager

@@ -67,12 +67,13 @@ keepTheme();
 keepAging();
 onTrouble(streams);
 navigation(find(location.pathname));
-start(byId("main"), (found, title) => {
+// A browser asks six things at once: the line that says the worst goes first, then the page, then the rest of the shell.
+keepWorst();
+await start(byId("main"), (found, title) => {
   navigation(found);
   setPage(found?.path === "/" ? "" : title);
 });
-keepTitleBar(onCycle);
-keepWorst();
-keepAlarm();
 startFeed(connection);
+keepTitleBar(onCycle);
+keepAlarm();
 showSignedIn(document.querySelector(".controls"));

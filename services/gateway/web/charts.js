@@ -5,6 +5,7 @@ import { empty, h, show } from "/web/dom.js";
 const HEIGHT = 240;
 const TALL = 310;
 const PHONE = 560;
+const HOUR_SECONDS = 3600;
 
 const drawn = new Map();
 const widths = new ResizeObserver((entries) => {
@@ -45,10 +46,20 @@ export function draw(place, picture) {
     return;
   }
   show(place);
-  const plot = new window.uPlot(options(place, picture), [picture.at, ...picture.lines.map((line) => line.values)], place);
+  const shown = widened(picture);
+  const plot = new window.uPlot(options(place, shown), [shown.at, ...shown.lines.map((line) => line.values)], place);
   drawn.set(place, { plot, picture });
   widths.observe(place);
   place.onkeydown = (event) => read(event, plot);
+}
+
+/** Around a point that is alone the library would span three years: an hour on each side, and the point is drawn. */
+function widened(picture) {
+  if (picture.at.length !== 1) return picture;
+  const [at] = picture.at;
+  const side = picture.time === false ? Math.abs(at) * 0.1 || 1 : HOUR_SECONDS;
+  const lines = picture.lines.map((line) => ({ ...line, values: [null, line.values[0], null], points: true }));
+  return { ...picture, at: [at - side, at, at + side], lines };
 }
 
 /** Ends a chart; one whose place has left the page is ended when the next is drawn. */

@@ -43,6 +43,8 @@ class Channel(Protocol):
     links: bool = False
     # Whether it carries the file of a message.
     files: bool = False
+    # Whether one that rings does so for simulated data, too.
+    rings_for_demo: bool = False
     destination_setting: str = ""
     # Several destinations of the environment: each by a reference that is no secret. Empty with
     # one.

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from pydantic import Field, field_validator
 
+from services.xcom.domain.messages import RINGING
 from services.xcom.replies.service.replies import ReplySource
 from services.xcom.senders.apprise import APPRISE_CHANNELS, Apprise, AppriseSettings
 from services.xcom.senders.channel import Channel
@@ -38,6 +39,21 @@ class ChannelSettings(
         examples=["10.1.0.0/16"],
     )
 
+    xcom_demo_channels: tuple[str, ...] = Field(
+        (),
+        description="of sms, voice and sound those that ring for the DEMO too; empty: none",
+        examples=["sound"],
+    )
+
+    @field_validator("xcom_demo_channels")
+    @classmethod
+    def _ring(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        names = tuple(name.strip().lower() for name in value)
+        if unknown := [name for name in names if name not in RINGING]:
+            known = ", ".join(sorted(RINGING))
+            raise ValueError(f"{', '.join(unknown)[:60]} does not ring; those that do are {known}")
+        return names
+
     @field_validator("xcom_allowed_networks")
     @classmethod
     def _are_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -63,6 +79,8 @@ class Channels:
             Sound(settings),
             Log(),
         )
+        for channel in channels:
+            channel.rings_for_demo = channel.name in settings.xcom_demo_channels
         self._own_number = settings.twilio_from
         self.by_name: Mapping[str, Channel] = {channel.name: channel for channel in channels}
 

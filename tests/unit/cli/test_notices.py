@@ -10,7 +10,7 @@ from sonic.cyclone.v1 import cyclone_pb2
 from sonic.positions.v1 import positions_pb2
 from sonic.xcom.v1 import xcom_pb2
 
-from services.cli.notices import notices
+from services.cli.notices import next_steps, notices
 from shared.codec import to_timestamp
 
 NOW = datetime(2026, 11, 21, 3, tzinfo=UTC)
@@ -62,3 +62,31 @@ def test_a_system_that_is_well_says_nothing() -> None:
 def test_each_gap_in_the_watch_is_said_once(changed: dict[str, Any], words: str) -> None:
     (notice,) = notices(WELL | changed, NOW)
     assert notice.startswith(words)
+
+
+def test_who_has_just_begun_is_told_what_to_do_next_and_who_is_done_is_not() -> None:
+    begun = {
+        "mode": positions_pb2.GetModeResponse(mode=positions_pb2.MODE_DEMO),
+        "channels": _channels(("log", True, 0)),
+    }
+    look, wallet, channel = next_steps(begun, "http://127.0.0.1:1/")
+    assert "http://127.0.0.1:1/" in look and "DEMO" in look
+    assert "sonic wallet add" in wallet
+    assert "Set a channel" in channel
+    live = {
+        "mode": positions_pb2.GetModeResponse(mode=positions_pb2.MODE_LIVE),
+        "channels": xcom_pb2.ListChannelsResponse(
+            channels=[
+                xcom_pb2.Channel(
+                    name=name,
+                    configured=True,
+                    enabled=True,
+                    health=xcom_pb2.CHANNEL_HEALTH_UNPROVEN,
+                )
+                for name in ("email", "log")
+            ]
+        ),
+    }
+    assert next_steps(live, "") == ["See that email reaches you: `sonic channels test email`."]
+    assert next_steps({**WELL, "mode": live["mode"]}, "") == []
+    assert next_steps({}, "") == []

@@ -42,10 +42,11 @@ export function mount(root, { query }) {
     keep(sums, () => get("/v1/totals"), (answer) => showTotals(tiles(), answer)),
     keepPositions(parts.positions, query),
     keep(parts.value, () => get(`/v1/trend?window=${DAY}&point_count=200`), (answer) => showValue(parts.value, chart(), answer)),
-    keep(parts.size, readSizes, ([rows, totals]) => show(parts.size.body, rows.length ? composition(rows, totals) : empty("No open position."))),
-    keep(parts.alerts, () => get("/v1/alerts?page_size=100&min_level=LEVEL_LOW"), (answer) => showAlerts(lists.alerts(), parts.alerts, answer)),
+    keep(parts.alerts, () => get("/v1/alerts?page_size=50&min_level=LEVEL_LOW"), (answer) => showAlerts(lists.alerts(), parts.alerts, answer)),
     keep(parts.cycles, () => Promise.all([get("/v1/cycles?page_size=6"), get("/v1/schedule")]), ([cycles, schedule]) => (showCycles(lists.cycles(), cycles), showSchedule(parts.cycles.count, schedule))),
     keep(parts.deliveries, () => get("/v1/deliveries?page_size=6"), (answer) => showDeliveries(lists.deliveries(), answer)),
+    // Much to read, and nothing that anybody waits for: last.
+    keep(parts.size, readSizes, ([rows, totals]) => show(parts.size.body, rows.length ? composition(rows, totals) : empty("No open position."))),
   ];
   return () => kept.forEach(({ stop }) => stop());
 }

@@ -10,9 +10,11 @@ import { code, plain, present, price, usd, word } from "/web/format.js";
 import { limitPrices } from "/web/limits.js";
 import { bar, distance, isPast } from "/web/liquidation_bar.js";
 import { figures } from "/web/position_figures.js";
+import { dropPosition, editPosition } from "/web/position_form.js";
 import { identity } from "/web/positions.js";
-import { find } from "/web/router.js";
+import { find, go } from "/web/router.js";
 import { keep, panel } from "/web/states.js";
+import { busy } from "/web/toast.js";
 import { toldOf, toldWords } from "/web/told.js";
 import { advice, whatIf } from "/web/what_if.js";
 import { rank } from "/web/worst.js";
@@ -24,8 +26,10 @@ const LEVEL_COLOURS = { LOW: "yellow", MEDIUM: "orange", HIGH: "red" };
 
 export function mount(root, { params: { id } }) {
   const coded = encodeURIComponent(id);
+  const tool = (text, act) => h("button", { type: "button", class: "second", on: { click: ({ currentTarget }) => busy(currentTarget, () => act(currentTarget)) } }, text);
+  const again = () => Promise.all(kept.map((one) => one.refresh()));
   const parts = {
-    head: panel("Position", { wide: true, rows: 3, id: "position-panel" }),
+    head: panel("Position", { wide: true, rows: 3, id: "position-panel", tools: [tool("Edit", async () => editPosition(await position(), again)), tool("Remove", async (button) => dropPosition(button, await position(), () => go("/positions")))] }),
     figures: panel("Figures", { wide: true, rows: 6, id: "figures-panel" }),
     price: panel("Price, 7 days", { rows: 7, id: "price-panel" }),
     what: panel("What if", { rows: 5, id: "what-panel" }),

@@ -2,14 +2,17 @@
 
 import { get } from "/web/api.js";
 import { h } from "/web/dom.js";
+import { addPosition } from "/web/position_form.js";
 import { heldWords, positionsTable } from "/web/positions.js";
 import { panel } from "/web/states.js";
 import { keepTable } from "/web/table.js";
+import { busy } from "/web/toast.js";
 
 export const title = "Positions";
 
 export function mount(root, { query }) {
-  const part = panel("Positions", { wide: true, rows: 12, id: "positions-panel" });
+  const add = h("button", { type: "button", class: "second", on: { click: (event) => busy(event.currentTarget, () => addPosition(() => kept.refresh())) } }, "Add position");
+  const part = panel("Positions", { wide: true, rows: 12, id: "positions-panel", tools: [add] });
   const levels = new Map();
   const grid = positionsTable({ address: query, pageSize: 100, withStatus: true, levels });
   const read = grid.fetch;
@@ -20,5 +23,6 @@ export function mount(root, { query }) {
     return page;
   };
   root.append(h("h1", { class: "hidden-title" }, title), part.node);
-  return keepTable(part, grid).stop;
+  const kept = keepTable(part, grid);
+  return kept.stop;
 }

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
-from services.xcom.domain.messages import everywhere
+from services.xcom.domain.messages import RINGING, everywhere
+from services.xcom.domain.phrases import is_demo
 from services.xcom.domain.settings import ChannelSetting, Route, Settings, SettingSource
 from services.xcom.senders.channel import Channel
 from shared.errors import InvalidArgument
@@ -18,6 +19,19 @@ class ConfiguredChannels:
 
     channels: Mapping[str, Channel]
     settings: Settings
+
+    def fit_for(self, facts: Mapping[str, str]) -> ConfiguredChannels:
+        """Those that a message with these facts may take: simulated data rings nobody, unless that
+        was asked for.
+        """
+        if not is_demo(facts):
+            return self
+        fit = {
+            name: channel
+            for name, channel in self.channels.items()
+            if name not in RINGING or channel.rings_for_demo
+        }
+        return replace(self, channels=fit)
 
     def setting(self, name: str) -> ChannelSetting:
         """What was set for it."""

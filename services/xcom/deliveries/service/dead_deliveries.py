@@ -48,7 +48,7 @@ class DeadDeliveries:
         """In the transaction that wrote the death down, after `hold`."""
         attempt, now = receipt.attempt, receipt.now
         stored = await store.stored_settings()
-        configured = ConfiguredChannels(self._channels, parsed(stored))
+        configured = ConfiguredChannels(self._channels, parsed(stored)).fit_for(attempt.facts)
         failed_messages = await store.failed_messages(attempt.delivery_id, now)
         if attempt.channel in UNSURE:
             # A room where nobody is: only what reaches nobody by another way goes further.

@@ -199,6 +199,7 @@ class EscalationService:
         message: Message,
         now: datetime,
     ) -> None:
+        configured = configured.fit_for(message.facts)
         contacts = configured.settings.chain.contacts
         step = message.escalation_step
         while step < len(contacts) and not configured.usable(contacts[step].routes):

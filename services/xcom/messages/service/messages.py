@@ -155,7 +155,7 @@ class MessageService:
         ended: Ended | None,
     ) -> Message:
         """The message as it is before anybody was notified."""
-        settings = configured.settings
+        settings, configured = configured.settings, configured.fit_for(draft.facts)
         mapped = self._levels.route(draft.level, settings.levels).channels
         choice = choose_channels(draft.channels, mapped, configured.names, draft.kind)
         recipients = recipients_of_the_end(ended.recipients, self._channels) if ended else []
