@@ -48,7 +48,8 @@ from services.alerts.service.snapshot_cache import SnapshotCache
 from services.alerts.silences.service import Silences
 from services.alerts.silences.servicer import SilencesServicer
 from services.alerts.store.unit_of_work import Store
-from services.alerts.thresholds.service.edits import ThresholdEdits
+from services.alerts.threshold_versions.service import ThresholdVersions, VersionKeeper
+from services.alerts.thresholds.service.edits import KeptEdits, ThresholdEdits
 from services.alerts.thresholds.service.files import ThresholdFiles
 from services.alerts.thresholds.servicer import ThresholdsServicer
 from shared import metrics
@@ -91,6 +92,12 @@ class Config(ServiceConfig):
         f"{', '.join(kind.name.lower() for kind in SWITCHABLE)}; empty: none; a liquidation is "
         "always told",
         examples=["opened,closed"],
+    )
+    alerts_version_kept_days: float = Field(
+        400,
+        ge=0,
+        description="days after which versions of the thresholds are forgotten, but the newest 20; "
+        "0 = never",
     )
     alerts_ledger_folder: Path | None = Field(
         None,
@@ -150,6 +157,8 @@ def build(config: Config, clock: Clock | None = None) -> App:
     commits = Commits(cache, LedgerWriter(ledger_keys(config), cache.begin_reading))
     peer, notifier = PositionsClient(positions), XComClient(xcom)
     relay = Relay(cache, notifier)
+    days = config.alerts_version_kept_days
+    kept = KeptEdits(VersionKeeper(timedelta(days=days) if days else None))
     told = [EventKind[name] for name in config.alerts_position_news]
     news = PositionNews(cache, EventsClient(positions), told, config.alerts_burst_count)
     queries = AlertQueries(cache, peer)
@@ -161,7 +170,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
     servicers: list[tuple[Callable[[Any, Any], None], object]] = [
         (rpc.add_AttentionServiceServicer_to_server, attention),
         (rpc.add_LedgerServiceServicer_to_server, LedgerServicer(ledger)),
-        *_servicers(cache, commits, peer, relay, queries, channels, gathering, news),
+        *_servicers(cache, commits, peer, relay, queries, channels, gathering, news, kept),
     ]
     server = GrpcServer(
         config.listen_address,
@@ -221,6 +230,7 @@ def _servicers(
     channels: Channels,
     gathering: Gathering,
     news: PositionNews,
+    kept: KeptEdits,
 ) -> list[tuple[Callable[[Any, Any], None], object]]:
     price_rules = PriceRules(cache, commits, channels)
     edits = AlertEdits(cache, commits, channels, queries)
@@ -242,9 +252,10 @@ def _servicers(
         AlertsByHand(cache, commits, peer, channels, edits, queries),
     )
     thresholds = ThresholdsServicer(
-        ThresholdEdits(cache, commits, channels),
-        ThresholdFiles(cache, commits, channels),
+        ThresholdEdits(cache, commits, channels, kept),
+        ThresholdFiles(cache, commits, channels, kept),
         Previews(cache),
+        ThresholdVersions(cache, commits, kept),
     )
     return [
         (rpc.add_AlertsServiceServicer_to_server, AlertsServicer(cases, cache.clock)),

@@ -23,6 +23,7 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import TypeEngine
 
 from shared.database.fence import declare_fence
@@ -123,6 +124,16 @@ annotation = Table(
     Column("alert_id", Text, primary_key=True),
     Column("notes", Text, nullable=False),
     Column("channels", ARRAY(Text), nullable=False),
+)
+
+# All thresholds after each change, numbered in order; `content`: their fields, by id.
+threshold_set = Table(
+    "threshold_set",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("saved_time", DateTime(timezone=True), nullable=False),
+    *_required(Text, "actor", "reason"),
+    Column("content", JSONB, nullable=False),
 )
 
 # Price rules with where they stand; NaN is absent, 0 micros is never.

@@ -111,3 +111,19 @@ async def test_limits_of_one_asset_come_and_go_and_files_are_tried_first(visit: 
     await page.until("window.saved !== undefined")
     saved = await page.run("window.saved.text()")
     assert json.loads(saved) == json.loads((await visit.get("/v1/thresholds:export"))["json"])
+
+
+async def test_a_version_is_compared_and_restored_after_it_was_said_what_changes(
+    visit: Visit,
+) -> None:
+    await visit.web.patch(f"/v1/thresholds/{HEAT}?update_mask=high", json={"high": 77})
+    page = await visit.show("/thresholds")
+    await visit.click(".panel button", "Versions")
+    await visit.says("dialog", f"{HEAT} high: 50 → 77")
+    await visit.click("[data-version='1'] button", "Compare with now")
+    await visit.says("[data-version='1']", f"To now: {HEAT} high: 50 → 77")
+    await visit.click("[data-version='1'] button", "Restore")
+    await visit.says("dialog:last-of-type", "1 value would change")
+    await visit.click("dialog:last-of-type button", "Restore")
+    await page.until("!document.querySelector('dialog')")
+    assert _limits(await _threshold(visit)) == [30, 40, 50]

@@ -51,6 +51,7 @@ NOUNS: dict[str, set[str]] = {
         "ledger",
         "position_events",
         "backtest",
+        "threshold_versions",
     },
     "positions": {
         "positions",

@@ -13,6 +13,7 @@ from services.alerts.price_rules.store import RuleStore
 from services.alerts.store.annotations import AnnotationStore
 from services.alerts.store.commit import Commit
 from services.alerts.store.service_state import ServiceStateStore
+from services.alerts.threshold_versions.store import VersionStore
 from services.alerts.thresholds.store import ThresholdStore
 from shared.database import fence
 from shared.database.fence import Step
@@ -30,6 +31,7 @@ class Store:
         self.subjects = SubjectStore(transaction)
         self.evaluations = EvaluationStore(transaction)
         self.thresholds = ThresholdStore(transaction)
+        self.versions = VersionStore(transaction)
         self.ledger = LedgerStore(transaction)
         self.seals = SealStore(transaction)
         self.outbox = OutboxStore(transaction)

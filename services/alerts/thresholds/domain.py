@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -97,7 +99,9 @@ class Threshold:
 
     @property
     def etag(self) -> str:
-        return f"r{self.revision}"
+        """Of the content: the same limits, channels and enabled have the same one, whenever."""
+        content = [getattr(self, name) for name in (*LIMITS, "enabled", *CHANNELS)]
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
     def channels(self, level: Level) -> tuple[str, ...]:
         by_level = {
@@ -191,6 +195,11 @@ class ThresholdSet:
             (kind_of(row.scope.type, row.scope.condition), row.scope.asset): row
             for row in thresholds
         }
+
+    @property
+    def rows(self) -> list[Threshold]:
+        """Every one of them."""
+        return list(self._by_scope.values())
 
     def find(self, kind: int, asset: str) -> Threshold | None:
         return self._by_scope.get((kind, asset)) or self._by_scope.get((kind, ""))

@@ -14,14 +14,22 @@ from services.alerts.servicer.mapping import (
     previewed_limits,
     threshold_message,
 )
+from services.alerts.threshold_versions.domain import Version
+from services.alerts.threshold_versions.service import Comparison, ThresholdVersions
 from services.alerts.thresholds.service.edits import ThresholdEdits
 from services.alerts.thresholds.service.files import ThresholdFiles
+from shared.codec import fill
 
 
 class ThresholdsServicer(rpc.ThresholdsServiceServicer):
     def __init__(
-        self, limits: ThresholdEdits, exchange: ThresholdFiles, previews: Previews
+        self,
+        limits: ThresholdEdits,
+        exchange: ThresholdFiles,
+        previews: Previews,
+        versions: ThresholdVersions,
     ) -> None:
+        self._versions = versions
         self._limits = limits
         self._exchange = exchange
         self._previews = previews
@@ -74,3 +82,36 @@ class ThresholdsServicer(rpc.ThresholdsServiceServicer):
             changed_count=imported.changed_count,
             unchanged_count=imported.unchanged_count,
         )
+
+    async def ListThresholdVersions(
+        self, request: pb.ListThresholdVersionsRequest, context: Context
+    ) -> pb.ListThresholdVersionsResponse:
+        page = await self._versions.list(request.page_size, request.page_token)
+        return pb.ListThresholdVersionsResponse(
+            versions=map(_version_message, page.rows), next_page_token=page.next_page_token
+        )
+
+    async def CompareThresholdVersions(
+        self, request: pb.CompareThresholdVersionsRequest, context: Context
+    ) -> pb.ThresholdComparison:
+        return _comparison_message(
+            await self._versions.compare(request.number, request.other_number)
+        )
+
+    async def RestoreThresholds(
+        self, request: pb.RestoreThresholdsRequest, context: Context
+    ) -> pb.ThresholdComparison:
+        restored = await self._versions.restore(
+            request.number, request.last_number, dry_run=request.dry_run
+        )
+        return _comparison_message(restored)
+
+
+def _version_message(version: Version) -> pb.ThresholdVersion:
+    changes = [fill(pb.SettingChange, change) for change in version.changes]
+    return fill(pb.ThresholdVersion, version, changes=changes)
+
+
+def _comparison_message(found: Comparison) -> pb.ThresholdComparison:
+    changes = [fill(pb.SettingChange, change) for change in found.changes]
+    return fill(pb.ThresholdComparison, found, changes=changes)

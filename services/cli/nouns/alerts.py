@@ -123,6 +123,7 @@ ALERTS = Noun(
     ),
     "Act",
 )
+_CHANGES = ("threshold_id", "field", "before", "after")
 THRESHOLDS = Noun(
     "thresholds",
     "Limits by which alerts are judged.",
@@ -188,6 +189,36 @@ THRESHOLDS = Noun(
             "alerts.ThresholdsService.DeleteThreshold",
             _ID,
             question="Delete this threshold of an asset? The one for every asset holds again.",
+        ),
+        Verb(
+            "versions",
+            "alerts.ThresholdsService.ListThresholdVersions",
+            columns=("number", "saved_time", "actor", "reason"),
+            empty="No threshold was changed yet.",
+            help="The thresholds as they were after each change, the newest first.",
+        ),
+        Verb(
+            "diff",
+            "alerts.ThresholdsService.CompareThresholdVersions",
+            ("number",),
+            options=("other_number",),
+            renamed={"other_number": "to"},
+            columns=_CHANGES,
+            empty="Nothing differs.",
+            rows="changes",
+            help="What differs from a version to now, or to another one.",
+            example="sonic thresholds diff 3 --to 5",
+        ),
+        Verb(
+            "restore",
+            "alerts.ThresholdsService.RestoreThresholds",
+            ("number",),
+            options=("dry_run", "last_number"),
+            columns=_CHANGES,
+            empty="Nothing to change: the thresholds are as in that version.",
+            rows="changes",
+            question="Take all thresholds back to this version? --dry-run says what would change.",
+            example="sonic thresholds restore 3",
         ),
         Verb("export", "alerts.ThresholdsService.ExportThresholds", output="json"),
         Verb(

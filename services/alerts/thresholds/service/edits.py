@@ -6,12 +6,13 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from services.alerts.ledger.domain.chain import Entry
 from services.alerts.service.commits import Commits, Decision, Edit, Entries
 from services.alerts.service.known_names import Channels, check_scope_asset
 from services.alerts.service.snapshot_cache import SnapshotCache
+from services.alerts.store.unit_of_work import Store
 from services.alerts.thresholds.domain import (
     CHANNELS,
     LIMITS,
@@ -40,10 +41,41 @@ class ThresholdEdit:
     allow_missing: bool
 
 
+class Keeper(Protocol):
+    """Keeps versions of the thresholds."""
+
+    async def keep(
+        self, store: Store, before: Sequence[Threshold], reason: str, now: datetime
+    ) -> None:
+        """The thresholds as they are in this transaction; `before`: as they were."""
+        ...
+
+
+class KeptEdits:
+    """The one way by which thresholds change: with their entries and a version of all of them."""
+
+    def __init__(self, keeper: Keeper) -> None:
+        self._keeper = keeper
+
+    async def commit(
+        self, written: Edit, entries: Sequence[Entry], reason: str, now: datetime
+    ) -> None:
+        """Other thresholds, by which readers see that theirs are old; `reason`: of the version."""
+        await self._keeper.keep(written.store, written.snapshot.thresholds.rows, reason, now)
+        state = written.snapshot.service_state
+        after = replace(state, threshold_version=state.threshold_version + 1)
+        await written.write(
+            Decision(None, after, written.snapshot.columns, entries=Entries.of(entries))
+        )
+
+
 class ThresholdEdits:
     """The thresholds."""
 
-    def __init__(self, cache: SnapshotCache, commits: Commits, channels: Channels) -> None:
+    def __init__(
+        self, cache: SnapshotCache, commits: Commits, channels: Channels, kept: KeptEdits
+    ) -> None:
+        self._kept = kept
         self._cache = cache
         self._commits = commits
         self._channels = channels
@@ -76,7 +108,7 @@ class ThresholdEdits:
             after = replace(before, **edit.values, revision=before.revision + 1, updated_time=now)
             check_limits(after, present)
             await written.store.thresholds.write(after)
-            await commit(written, [entry(present, after, now)])
+            await self._kept.commit(written, [entry(present, after, now)], "CHANGED", now)
         return after
 
     async def create(self, scope: Scope, values: Mapping[str, Any]) -> Threshold:
@@ -94,7 +126,7 @@ class ThresholdEdits:
             made = replace(_empty(scope, now), **fresh)
             check_limits(made)
             await written.store.thresholds.write(made)
-            await commit(written, [entry(None, made, now)])
+            await self._kept.commit(written, [entry(None, made, now)], "ADDED", now)
         return made
 
     async def reset(self, id: str, etag: str) -> Threshold:
@@ -119,7 +151,7 @@ class ThresholdEdits:
             revision = before.revision + 1
             after = replace(_empty(scope, now), **limits._asdict(), revision=revision)
             await written.store.thresholds.write(after)
-            await commit(written, [entry(present, after, now)])
+            await self._kept.commit(written, [entry(present, after, now)], "RESET", now)
         return after
 
     async def delete(self, id: str, etag: str) -> None:
@@ -137,7 +169,7 @@ class ThresholdEdits:
                     "a threshold for every asset is only disabled, never deleted",
                 )
             await written.store.thresholds.delete(id)
-            await commit(written, [entry(before, None, now)])
+            await self._kept.commit(written, [entry(before, None, now)], "DELETED", now)
 
     async def _check_channels(self, id: str, values: Mapping[str, Any]) -> None:
         """Outside a transaction: somebody else is asked."""
@@ -149,15 +181,6 @@ class ThresholdEdits:
         for name, channels in named.items():
             before = () if present is None else getattr(present, name)
             await self._channels.check(channels, before, f"threshold.{name}")
-
-
-async def commit(written: Edit, entries: Sequence[Entry]) -> None:
-    """Other thresholds, by which readers see that theirs are old, with their entries."""
-    state = written.snapshot.service_state
-    after = replace(state, threshold_version=state.threshold_version + 1)
-    await written.write(
-        Decision(None, after, written.snapshot.columns, entries=Entries.of(entries))
-    )
 
 
 def _scope(edit: ThresholdEdit) -> Scope | None:

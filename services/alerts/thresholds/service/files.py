@@ -22,7 +22,7 @@ from services.alerts.thresholds.domain import (
     check_limits,
     check_scope,
 )
-from services.alerts.thresholds.service.edits import channel_names, commit, entry
+from services.alerts.thresholds.service.edits import KeptEdits, channel_names, entry
 from shared.errors import InvalidArgument
 from shared.names import choose
 from shared.texts import cut
@@ -62,7 +62,10 @@ class Imported:
 class ThresholdFiles:
     """Export and import of the thresholds."""
 
-    def __init__(self, cache: SnapshotCache, commits: Commits, channels: Channels) -> None:
+    def __init__(
+        self, cache: SnapshotCache, commits: Commits, channels: Channels, kept: KeptEdits
+    ) -> None:
+        self._kept = kept
         self._cache = cache
         self._commits = commits
         self._channels = channels
@@ -88,7 +91,8 @@ class ThresholdFiles:
             if changed and not dry_run:
                 for row in changed:
                     await edit.store.thresholds.write(row)
-                await commit(edit, [entry(known.get(row.scope), row, now) for row in changed])
+                entries = [entry(known.get(row.scope), row, now) for row in changed]
+                await self._kept.commit(edit, entries, "IMPORTED", now)
         created = sum(row.scope not in known for row in changed)
         return Imported(created, len(changed) - created, len(rows) - len(changed))
 

@@ -458,6 +458,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The database takes proofs of another key for deleting rows; its owner can take that key away."""
     ERROR_REASON_LEDGER_ROW_WAITS: _ErrorReason.ValueType  # 46
     """A row of the ledger still waits to be told: nothing before it leaves."""
+    ERROR_REASON_VERSION_NOT_FOUND: _ErrorReason.ValueType  # 47
+    """No version of this number is kept."""
+    ERROR_REASON_VERSION_UNREADABLE: _ErrorReason.ValueType  # 48
+    """The version names a threshold that this release does not know."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call of this service fails."""
@@ -540,6 +544,10 @@ ERROR_REASON_LEDGER_CUT_REFUSED: ErrorReason.ValueType  # 45
 """The database takes proofs of another key for deleting rows; its owner can take that key away."""
 ERROR_REASON_LEDGER_ROW_WAITS: ErrorReason.ValueType  # 46
 """A row of the ledger still waits to be told: nothing before it leaves."""
+ERROR_REASON_VERSION_NOT_FOUND: ErrorReason.ValueType  # 47
+"""No version of this number is kept."""
+ERROR_REASON_VERSION_UNREADABLE: ErrorReason.ValueType  # 48
+"""The version names a threshold that this release does not know."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 
 class _BacktestSide:
@@ -756,6 +764,112 @@ class Alert(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__trigger_value) -> _WhichOneofReturnType__trigger_value | None: ...
 
 Global___Alert: _TypeAlias = Alert  # noqa: Y015
+
+@_typing.final
+class SettingChange(_message.Message):
+    """A field of a threshold that a version changed, in words."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    THRESHOLD_ID_FIELD_NUMBER: _builtins.int
+    FIELD_FIELD_NUMBER: _builtins.int
+    BEFORE_FIELD_NUMBER: _builtins.int
+    AFTER_FIELD_NUMBER: _builtins.int
+    threshold_id: _builtins.str
+    """Threshold id."""
+    field: _builtins.str
+    """low, medium, high, enabled, low_channels, medium_channels, high_channels; threshold = the whole of it was added or
+    deleted ("absent", "present").
+    """
+    before: _builtins.str
+    """Value before; empty = none."""
+    after: _builtins.str
+    """Value after; empty = none."""
+    def __init__(
+        self,
+        *,
+        threshold_id: _builtins.str = ...,
+        field: _builtins.str = ...,
+        before: _builtins.str = ...,
+        after: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before", "field", b"field", "threshold_id", b"threshold_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SettingChange: _TypeAlias = SettingChange  # noqa: Y015
+
+@_typing.final
+class ThresholdVersion(_message.Message):
+    """All thresholds as they were after a change."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: _builtins.int
+    SAVED_TIME_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    CHANGES_FIELD_NUMBER: _builtins.int
+    number: _builtins.int
+    """Number, > 0, in order."""
+    actor: _builtins.str
+    """Who; empty of the first one, which holds what there was before."""
+    reason: _builtins.str
+    """FIRST, CHANGED, ADDED, DELETED, RESET, IMPORTED or RESTORED with a number."""
+    @_builtins.property
+    def saved_time(self) -> _timestamp_pb2.Timestamp:
+        """When."""
+
+    @_builtins.property
+    def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___SettingChange]:
+        """What it changed against the one before."""
+
+    def __init__(
+        self,
+        *,
+        number: _builtins.int = ...,
+        saved_time: _timestamp_pb2.Timestamp | None = ...,
+        actor: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        changes: _abc.Iterable[Global___SettingChange] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["saved_time", b"saved_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "changes", b"changes", "number", b"number", "reason", b"reason", "saved_time", b"saved_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ThresholdVersion: _TypeAlias = ThresholdVersion  # noqa: Y015
+
+@_typing.final
+class ThresholdComparison(_message.Message):
+    """What differs between two versions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANGES_FIELD_NUMBER: _builtins.int
+    LAST_NUMBER_FIELD_NUMBER: _builtins.int
+    last_number: _builtins.int
+    """The newest version there is; 0 = none yet."""
+    @_builtins.property
+    def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___SettingChange]:
+        """By threshold."""
+
+    def __init__(
+        self,
+        *,
+        changes: _abc.Iterable[Global___SettingChange] | None = ...,
+        last_number: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "last_number", b"last_number"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ThresholdComparison: _TypeAlias = ThresholdComparison  # noqa: Y015
 
 @_typing.final
 class Threshold(_message.Message):
@@ -4225,3 +4339,113 @@ class Backtest(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__knee) -> _WhichOneofReturnType__knee | None: ...
 
 Global___Backtest: _TypeAlias = Backtest  # noqa: Y015
+
+@_typing.final
+class ListThresholdVersionsRequest(_message.Message):
+    """Request of ListThresholdVersions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """Versions wanted: 0 = 50, more than 500 gives 500."""
+    page_token: _builtins.str
+    """Token of the previous page."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListThresholdVersionsRequest: _TypeAlias = ListThresholdVersionsRequest  # noqa: Y015
+
+@_typing.final
+class ListThresholdVersionsResponse(_message.Message):
+    """Answer of ListThresholdVersions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSIONS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty on the last page."""
+    @_builtins.property
+    def versions(self) -> _containers.RepeatedCompositeFieldContainer[Global___ThresholdVersion]:
+        """One page, newest first."""
+
+    def __init__(
+        self,
+        *,
+        versions: _abc.Iterable[Global___ThresholdVersion] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "versions", b"versions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListThresholdVersionsResponse: _TypeAlias = ListThresholdVersionsResponse  # noqa: Y015
+
+@_typing.final
+class CompareThresholdVersionsRequest(_message.Message):
+    """Request of CompareThresholdVersions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: _builtins.int
+    OTHER_NUMBER_FIELD_NUMBER: _builtins.int
+    number: _builtins.int
+    """The version before; 0 = now."""
+    other_number: _builtins.int
+    """The version after; 0 = now."""
+    def __init__(
+        self,
+        *,
+        number: _builtins.int = ...,
+        other_number: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["number", b"number", "other_number", b"other_number"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CompareThresholdVersionsRequest: _TypeAlias = CompareThresholdVersionsRequest  # noqa: Y015
+
+@_typing.final
+class RestoreThresholdsRequest(_message.Message):
+    """Request of RestoreThresholds."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
+    LAST_NUMBER_FIELD_NUMBER: _builtins.int
+    number: _builtins.int
+    """The version to go back to."""
+    dry_run: _builtins.bool
+    """Only say what it would change."""
+    last_number: _builtins.int
+    """The newest version the caller has seen: another one since refuses it; 0 = not checked."""
+    def __init__(
+        self,
+        *,
+        number: _builtins.int = ...,
+        dry_run: _builtins.bool = ...,
+        last_number: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dry_run", b"dry_run", "last_number", b"last_number", "number", b"number"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RestoreThresholdsRequest: _TypeAlias = RestoreThresholdsRequest  # noqa: Y015

@@ -1291,6 +1291,21 @@ class ThresholdsServiceStub:
                 request_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.ImportThresholdsRequest.SerializeToString,
                 response_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.ImportThresholdsResponse.FromString,
                 _registered_method=True)
+        self.ListThresholdVersions = channel.unary_unary(
+                '/sonic.alerts.v1.ThresholdsService/ListThresholdVersions',
+                request_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.ListThresholdVersionsRequest.SerializeToString,
+                response_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.ListThresholdVersionsResponse.FromString,
+                _registered_method=True)
+        self.CompareThresholdVersions = channel.unary_unary(
+                '/sonic.alerts.v1.ThresholdsService/CompareThresholdVersions',
+                request_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.CompareThresholdVersionsRequest.SerializeToString,
+                response_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.ThresholdComparison.FromString,
+                _registered_method=True)
+        self.RestoreThresholds = channel.unary_unary(
+                '/sonic.alerts.v1.ThresholdsService/RestoreThresholds',
+                request_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.RestoreThresholdsRequest.SerializeToString,
+                response_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.ThresholdComparison.FromString,
+                _registered_method=True)
 
 
 class ThresholdsServiceServicer:
@@ -1359,6 +1374,29 @@ class ThresholdsServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListThresholdVersions(self, request, context):
+        """Versions of all thresholds together, newest first, each with what it changed; every edit, import, reset and restore
+        keeps one. Fails with BAD_PAGE_TOKEN.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CompareThresholdVersions(self, request, context):
+        """What differs from one version to another, or to now. Fails with VERSION_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RestoreThresholds(self, request, context):
+        """The thresholds as they were in a version, all or nothing; that is a new version. What every asset has since a later
+        release stays. Fails with VERSION_NOT_FOUND, ETAG_MISMATCH, VERSION_UNREADABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ThresholdsServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -1401,6 +1439,21 @@ def add_ThresholdsServiceServicer_to_server(servicer, server):
                     servicer.ImportThresholds,
                     request_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.ImportThresholdsRequest.FromString,
                     response_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.ImportThresholdsResponse.SerializeToString,
+            ),
+            'ListThresholdVersions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListThresholdVersions,
+                    request_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.ListThresholdVersionsRequest.FromString,
+                    response_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.ListThresholdVersionsResponse.SerializeToString,
+            ),
+            'CompareThresholdVersions': grpc.unary_unary_rpc_method_handler(
+                    servicer.CompareThresholdVersions,
+                    request_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.CompareThresholdVersionsRequest.FromString,
+                    response_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.ThresholdComparison.SerializeToString,
+            ),
+            'RestoreThresholds': grpc.unary_unary_rpc_method_handler(
+                    servicer.RestoreThresholds,
+                    request_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.RestoreThresholdsRequest.FromString,
+                    response_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.ThresholdComparison.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -1620,6 +1673,87 @@ class ThresholdsService:
             '/sonic.alerts.v1.ThresholdsService/ImportThresholds',
             sonic_dot_alerts_dot_v1_dot_alerts__pb2.ImportThresholdsRequest.SerializeToString,
             sonic_dot_alerts_dot_v1_dot_alerts__pb2.ImportThresholdsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListThresholdVersions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.alerts.v1.ThresholdsService/ListThresholdVersions',
+            sonic_dot_alerts_dot_v1_dot_alerts__pb2.ListThresholdVersionsRequest.SerializeToString,
+            sonic_dot_alerts_dot_v1_dot_alerts__pb2.ListThresholdVersionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CompareThresholdVersions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.alerts.v1.ThresholdsService/CompareThresholdVersions',
+            sonic_dot_alerts_dot_v1_dot_alerts__pb2.CompareThresholdVersionsRequest.SerializeToString,
+            sonic_dot_alerts_dot_v1_dot_alerts__pb2.ThresholdComparison.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RestoreThresholds(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.alerts.v1.ThresholdsService/RestoreThresholds',
+            sonic_dot_alerts_dot_v1_dot_alerts__pb2.RestoreThresholdsRequest.SerializeToString,
+            sonic_dot_alerts_dot_v1_dot_alerts__pb2.ThresholdComparison.FromString,
             options,
             channel_credentials,
             insecure,

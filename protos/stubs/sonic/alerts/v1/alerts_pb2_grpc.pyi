@@ -394,6 +394,16 @@ class ThresholdsServiceStub:
     """Takes what ExportThresholds gave, or the older `alert_ranges: {metric: {low, medium, high}}`: all or nothing;
     thresholds the file does not name stay. Fails with BAD_IMPORT.
     """
+    ListThresholdVersions: _aio.UnaryUnaryMultiCallable[_alerts_pb2.ListThresholdVersionsRequest, _alerts_pb2.ListThresholdVersionsResponse]
+    """Versions of all thresholds together, newest first, each with what it changed; every edit, import, reset and restore
+    keeps one. Fails with BAD_PAGE_TOKEN.
+    """
+    CompareThresholdVersions: _aio.UnaryUnaryMultiCallable[_alerts_pb2.CompareThresholdVersionsRequest, _alerts_pb2.ThresholdComparison]
+    """What differs from one version to another, or to now. Fails with VERSION_NOT_FOUND."""
+    RestoreThresholds: _aio.UnaryUnaryMultiCallable[_alerts_pb2.RestoreThresholdsRequest, _alerts_pb2.ThresholdComparison]
+    """The thresholds as they were in a version, all or nothing; that is a new version. What every asset has since a later
+    release stays. Fails with VERSION_NOT_FOUND, ETAG_MISMATCH, VERSION_UNREADABLE.
+    """
 
 class ThresholdsServiceServicer(metaclass=_abc_1.ABCMeta):
     """Limits."""
@@ -472,6 +482,34 @@ class ThresholdsServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _abc.Awaitable[_alerts_pb2.ImportThresholdsResponse]:
         """Takes what ExportThresholds gave, or the older `alert_ranges: {metric: {low, medium, high}}`: all or nothing;
         thresholds the file does not name stay. Fails with BAD_IMPORT.
+        """
+
+    @_abc_1.abstractmethod
+    def ListThresholdVersions(
+        self,
+        request: _alerts_pb2.ListThresholdVersionsRequest,
+        context: _aio.ServicerContext[_alerts_pb2.ListThresholdVersionsRequest, _abc.Awaitable[_alerts_pb2.ListThresholdVersionsResponse]],
+    ) -> _abc.Awaitable[_alerts_pb2.ListThresholdVersionsResponse]:
+        """Versions of all thresholds together, newest first, each with what it changed; every edit, import, reset and restore
+        keeps one. Fails with BAD_PAGE_TOKEN.
+        """
+
+    @_abc_1.abstractmethod
+    def CompareThresholdVersions(
+        self,
+        request: _alerts_pb2.CompareThresholdVersionsRequest,
+        context: _aio.ServicerContext[_alerts_pb2.CompareThresholdVersionsRequest, _abc.Awaitable[_alerts_pb2.ThresholdComparison]],
+    ) -> _abc.Awaitable[_alerts_pb2.ThresholdComparison]:
+        """What differs from one version to another, or to now. Fails with VERSION_NOT_FOUND."""
+
+    @_abc_1.abstractmethod
+    def RestoreThresholds(
+        self,
+        request: _alerts_pb2.RestoreThresholdsRequest,
+        context: _aio.ServicerContext[_alerts_pb2.RestoreThresholdsRequest, _abc.Awaitable[_alerts_pb2.ThresholdComparison]],
+    ) -> _abc.Awaitable[_alerts_pb2.ThresholdComparison]:
+        """The thresholds as they were in a version, all or nothing; that is a new version. What every asset has since a later
+        release stays. Fails with VERSION_NOT_FOUND, ETAG_MISMATCH, VERSION_UNREADABLE.
         """
 
 def add_ThresholdsServiceServicer_to_server(servicer: ThresholdsServiceServicer, server: _aio.Server) -> None: ...
