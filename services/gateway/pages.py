@@ -45,6 +45,7 @@ PAGES = (
     "/cycles",
     "/cycles/{id}",
     "/prices",
+    "/backtest",
     "/portfolio",
     "/logs",
 )

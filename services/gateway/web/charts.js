@@ -36,7 +36,7 @@ export function figure(value, digits = 7) {
 }
 
 /**
- * lines: [{label, values, colour, width, dash, fill, points, paths}] over `at` (seconds, or figures when `time` is false);
+ * lines: [{label, values, colour, width, dash, fill, points, paths}] over `at` (seconds, or figures called `across` when `time` is false);
  * bands: [[upper, lower, colour]] by number of line; marks: [{at, kind, title}].
  */
 export function draw(place, picture) {
@@ -74,14 +74,14 @@ export function redraw() {
 }
 addEventListener("theme", redraw);
 
-function options(place, { lines, bands = [], marks = [], time = true }) {
+function options(place, { lines, bands = [], marks = [], time = true, across = "Residual" }) {
   const axis = { stroke: colour("muted"), grid: { stroke: colour("line"), width: 1 }, ticks: { stroke: colour("line"), width: 1 }, font: "11px ui-sans-serif, system-ui, sans-serif" };
   return {
     ...sizeOf(place),
     scales: { x: { time }, y: { range: (_, low, high) => span(low, high) } },
     cursor: { y: false, points: { size: 7 }, drag: { setScale: true } },
     axes: [{ ...axis, ...(time ? {} : { values: ticks }), space: 64 }, { ...axis, values: ticks, size: room }],
-    series: [{ ...(time ? {} : { label: "Residual", value: (_, value) => figure(value, 4) }) }, ...lines.map(series)],
+    series: [{ ...(time ? {} : { label: across, value: (_, value) => figure(value, 4) }) }, ...lines.map(series)],
     bands: bands.map(([upper, lower, name]) => ({ series: [upper + 1, lower + 1], fill: faded(name, "2e") })),
     hooks: { draw: [(plot) => mark(plot, marks)] },
   };

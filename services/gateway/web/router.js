@@ -49,6 +49,7 @@ export const ROUTES = [
   { path: "/cycles", name: "cycles", label: "Cycles" },
   { path: "/cycles/{id}", name: "cycle", under: "/cycles" },
   { path: "/prices", name: "prices", label: "Prices" },
+  { path: "/backtest", name: "backtest", label: "Backtest" },
   { path: "/portfolio", name: "portfolio", label: "Portfolio" },
   { path: "/logs", name: "logs", label: "Logs" },
 ];

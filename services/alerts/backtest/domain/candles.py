@@ -131,7 +131,7 @@ def started_paths(
     if not len(first):
         hours = (int(ends[-1]) - int(ends[0])) / 3600
         problem = (
-            f"the candles cover {hours:g} h, less than the horizon: give more, or a shorter one"
+            f"the candles cover {hours:g} h, less than the horizon: give more, or a shorter horizon"
         )
         raise InvalidArgument("BAD_HORIZON", f"horizon: {problem}", fields={"horizon": problem})
     last = np.searchsorted(ends, ends[first] + horizon_seconds, side="right") - 1
