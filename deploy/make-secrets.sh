@@ -37,3 +37,40 @@ done
 keep alerts/alerts_ledger_key "$(random)$(random)"
 # Tokens of people, made by `sonic token create`; without one the proxy in front says who may.
 mkdir -p "$folder/gateway"
+
+# An authority of Sonic's own, and a certificate by which each server knows the others; run again, what ends within 30
+# days is made anew, and the servers take it while they run. TLS=0 leaves them out, for a cluster.
+[ "${TLS:-1}" = 0 ] && exit
+command -v openssl >/dev/null || { echo "make-secrets.sh: certificates need openssl; install it" >&2; exit 1; }
+
+good() {
+    [ -s "$1" ] && openssl x509 -in "$1" -noout -checkend 2592000 >/dev/null 2>&1
+}
+
+# key FILE: a new key, unless there is one.
+key() {
+    [ -s "$1" ] || openssl genpkey -quiet -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out "$1"
+}
+
+mkdir -p "$folder/authority"
+chmod 700 "$folder/authority"
+ca="$folder/authority/ca"
+key "$ca.key"
+if ! good "$ca.crt"; then
+    openssl req -x509 -key "$ca.key" -days 3650 -subj "/CN=Sonic of this deployment" -out "$ca.crt"
+    rm -f "$folder"/*/tls.crt
+fi
+for name in price positions hedges alerts monitor xcom cyclone withdrawals gateway operator; do
+    own="$folder/$name"
+    mkdir -p "$own"
+    key "$own/tls.key"
+    cmp -s "$ca.crt" "$own/ca.crt" || cp "$ca.crt" "$own/ca.crt"
+    good "$own/tls.crt" && continue
+    openssl req -new -key "$own/tls.key" -subj "/CN=$name" -out "$own/request"
+    # One DNS name that is a single word: it is who this is to the others.
+    printf 'subjectAltName=DNS:%s,DNS:localhost,IP:127.0.0.1\nbasicConstraints=critical,CA:FALSE\n' "$name" >"$own/names"
+    openssl x509 -req -in "$own/request" -CA "$ca.crt" -CAkey "$ca.key" -set_serial "0x$(random | cut -c1-32)" \
+        -days 397 -extfile "$own/names" -out "$own/tls.new" 2>/dev/null
+    mv "$own/tls.new" "$own/tls.crt"
+    rm "$own/request" "$own/names"
+done

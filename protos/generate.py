@@ -18,6 +18,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import call_rules
 import google.api
 import google.rpc
 from google.api import annotations_pb2
@@ -42,6 +43,8 @@ IMAGE = PROTOS / "sonic.binpb"
 RELEASE = PROTOS / "release.binpb"
 # RPCs that are not in the release yet, and so may still change.
 UNRELEASED = PROTOS / "unreleased.txt"
+# Who may call which RPC.
+CALLERS = PROTOS / "callers.txt"
 UNRELEASED_NOTE = "# RPCs that no release holds yet; `make release` empties this list.\n"
 CHANGELOG = PROTOS.parent / "CHANGELOG.md"
 RULES_NAME = "buf/validate/validate.proto"
@@ -232,6 +235,26 @@ def generate(out: Path, image: Path, wheels: Path) -> None:
         (folder / "__init__.py").write_text(NOTE)
     (out / "sonic" / "py.typed").touch()
     (out / "sonic" / "source.binpb").write_bytes(commented(image))
+    (out / "sonic" / "callers.py").write_text(callers(image))
+
+
+def callers(image: Path) -> str:
+    """The table of who may call what, as Python; every RPC of ours has its rule."""
+    files = descriptor_pb2.FileDescriptorSet.FromString(image.read_bytes()).file
+    methods = [
+        f"{file.package}.{service.name}/{method.name}"
+        for file in files
+        if file.name.startswith("sonic/")
+        for service in file.service
+        for method in service.method
+    ]
+    try:
+        rules = call_rules.parsed(CALLERS.read_text())
+    except ValueError as error:
+        raise Failed(f"{CALLERS.name}: {error}") from None
+    if wrong := call_rules.problems(rules, methods):
+        raise Failed("\n".join(wrong))
+    return call_rules.module(rules, NOTE)
 
 
 def commented(image: Path) -> bytes:

@@ -21,6 +21,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from shared.loopback import is_local
+from shared.tls_files import TlsFiles
 
 C = TypeVar("C", bound="ProcessConfig")
 _SECRETS_DIR = "SONIC_SECRETS_DIR"
@@ -62,6 +63,20 @@ class ProcessConfig(BaseSettings):
     shutdown_grace_seconds: float = Field(
         default=8.0, gt=0, le=600, description="time to finish calls at the end"
     )
+    tls_cert: Path | None = Field(
+        default=None,
+        description="PEM file of this process's certificate; its name is in the DNS names",
+        examples=["/run/tls/tls.crt"],
+    )
+    tls_key: Path | None = Field(
+        default=None, description="PEM file of its key", examples=["/run/tls/tls.key"]
+    )
+    tls_ca: Path | None = Field(
+        default=None,
+        validate_default=True,
+        description="PEM file of the authority of everybody's certificates",
+        examples=["/run/tls/ca.crt"],
+    )
     sonic_parent_pid: int | None = Field(
         default=None, gt=0, description="process that started this one and whose end ends it"
     )
@@ -74,6 +89,33 @@ class ProcessConfig(BaseSettings):
             if not port.isdecimal() or int(port) > 65535 or ":" not in value:
                 raise ValueError("not host:port")
         return value
+
+    @field_validator("tls_cert", "tls_key", "tls_ca", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: object) -> object:
+        return None if value == "" else value
+
+    @field_validator("tls_cert", "tls_key", "tls_ca")
+    @classmethod
+    def _is_file(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.is_file():
+            raise ValueError(f"there is no file {value}")
+        return value
+
+    @field_validator("tls_ca")
+    @classmethod
+    def _are_three_or_none(cls, value: Path | None, others: ValidationInfo) -> Path | None:
+        given = [others.data.get("tls_cert"), others.data.get("tls_key"), value]
+        if any(given) and not all(given):
+            raise ValueError("TLS_CERT, TLS_KEY and TLS_CA belong together: set all or none")
+        return value
+
+    @property
+    def tls(self) -> TlsFiles | None:
+        """What this process shows to others; None: nobody is asked who they are."""
+        if self.tls_cert is None or self.tls_key is None or self.tls_ca is None:
+            return None
+        return TlsFiles(self.tls_cert, self.tls_key, self.tls_ca)
 
     @field_validator("log_level", mode="before")
     @classmethod
@@ -115,11 +157,12 @@ class ServiceConfig(ProcessConfig):
     @classmethod
     def _is_not_open_to_everybody(cls, allowed: bool, others: ValidationInfo) -> bool:
         listen = str(others.data.get("listen_address", ""))
-        if allowed or not listen or is_local(listen):
+        if allowed or not listen or is_local(listen) or others.data.get("tls_ca"):
             return allowed
         raise ValueError(
-            f"LISTEN_ADDRESS {listen} can be reached by others, and a service knows no users: "
-            "listen on 127.0.0.1 or on a unix: socket, or say that the network keeps others away"
+            f"LISTEN_ADDRESS {listen} can be reached by others, and without TLS_CERT, TLS_KEY and "
+            "TLS_CA a service asks nobody who they are: set them, listen on 127.0.0.1 or on a "
+            "unix: socket, or say that the network keeps others away"
         )
 
 

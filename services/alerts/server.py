@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field, SecretStr, field_validator
 from sonic.alerts.v1 import alerts_pb2_grpc as rpc
+from sonic.callers import CALLERS
 
 from services.alerts.alerts.service.advice import Advice
 from services.alerts.alerts.service.alert_edits import AlertEdits
@@ -179,6 +180,8 @@ def build(config: Config, clock: Clock | None = None) -> App:
         ready=_ready(database, commits.ledger),
         clock=clock,
         channelz=config.channelz,
+        tls=config.tls,
+        callers=CALLERS,
     )
     side = metrics.serve(config.metrics_address)
     loops = [
@@ -204,10 +207,14 @@ def _ledger_cases(config: Config, cache: SnapshotCache, commits: Commits) -> Led
 
 def _channels(config: Config) -> tuple[Channel, Channel]:
     positions = Channel(
-        config.positions_address, max_message_bytes=_COLUMN_MESSAGE_BYTES, retry=POSITIONS_READS
+        config.positions_address,
+        max_message_bytes=_COLUMN_MESSAGE_BYTES,
+        retry=POSITIONS_READS,
+        tls=config.tls,
+        peer="positions",
     )
     # Without retries: the relay itself comes back.
-    return positions, Channel(config.xcom_address)
+    return positions, Channel(config.xcom_address, tls=config.tls, peer="xcom")
 
 
 def _ready(database: Database, ledger: LedgerWriter) -> Callable[[], Awaitable[None]]:

@@ -16,6 +16,7 @@ from shared.clock import Clock
 from shared.errors import SonicError
 from shared.names import new_id
 from shared.rpc.client import Channel
+from shared.tls_files import TlsFiles
 
 _SEND_SECONDS = 90.0
 
@@ -34,9 +35,16 @@ class Alarms(Protocol):
 
 
 class Alarm:
-    """Alarms by xcom. `address` finds it when it is needed."""
+    """Alarms by xcom. `address` finds it when it is needed, `tls` what is shown there."""
 
-    def __init__(self, address: Callable[[], str], say: Say, clock: Clock) -> None:
+    def __init__(
+        self,
+        address: Callable[[], str],
+        say: Say,
+        clock: Clock,
+        tls: Callable[[], TlsFiles | None] = lambda: None,
+    ) -> None:
+        self._tls = tls
         self._address = address
         self._say = say
         self._clock = clock
@@ -69,7 +77,9 @@ class Alarm:
     async def _try(self, request: unrecorded_pb2.SendUnrecordedRequest) -> str:
         """What kept everybody from being reached; empty when somebody was,
         or nobody is to be told."""
-        channel = Channel(self._address(), unary_seconds=_SEND_SECONDS)
+        channel = Channel(
+            self._address(), unary_seconds=_SEND_SECONDS, tls=self._tls(), peer="xcom"
+        )
         await channel.start()
         try:
             stub = channel.stub(unrecorded_pb2_grpc.UnrecordedServiceStub)

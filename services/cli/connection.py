@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from services.cli.plan import Plan, known_addresses
 from shared.rpc.client import Channel
+from shared.tls_files import TlsFiles
 
 S = TypeVar("S")
 # Files are imported in one message.
@@ -17,15 +18,23 @@ MAX_MESSAGE_BYTES = 72 * 1024 * 1024
 class System:
     """Channels to the servers of a system, opened when they are first asked for."""
 
-    def __init__(self, addresses: Mapping[str, str], stack: AsyncExitStack) -> None:
+    def __init__(
+        self, addresses: Mapping[str, str], stack: AsyncExitStack, tls: TlsFiles | None = None
+    ) -> None:
         self.addresses = addresses
+        self.tls = tls
         self._stack = stack
         self._channels: dict[str, Channel] = {}
 
     async def stub(self, service: str, kind: type[S]) -> S:
         """A stub on the channel to a service."""
         if service not in self._channels:
-            channel = Channel(self.addresses[service], max_message_bytes=MAX_MESSAGE_BYTES)
+            channel = Channel(
+                self.addresses[service],
+                max_message_bytes=MAX_MESSAGE_BYTES,
+                tls=self.tls,
+                peer=service,
+            )
             await channel.start()
             self._stack.push_async_callback(channel.stop)
             self._channels[service] = channel
@@ -33,7 +42,14 @@ class System:
 
 
 @asynccontextmanager
-async def connected(addresses: Mapping[str, str] | None = None) -> AsyncIterator[System]:
-    """The system at these addresses, else the one that is known to run here."""
+async def connected(
+    addresses: Mapping[str, str] | None = None, tls: TlsFiles | None = None
+) -> AsyncIterator[System]:
+    """The system at these addresses, called with this certificate; without addresses the one that
+    is known to run here, with the person's.
+    """
     async with AsyncExitStack() as stack:
-        yield System(addresses or known_addresses(Plan()), stack)
+        if addresses is None:
+            plan = Plan()
+            addresses, tls = known_addresses(plan), plan.tls
+        yield System(addresses, stack, tls)

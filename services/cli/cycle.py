@@ -13,8 +13,8 @@ from rich.text import Text
 from sonic.cyclone.v1 import cyclone_pb2 as pb
 from sonic.cyclone.v1 import cyclone_pb2_grpc as rpc
 
-from services.cli import database, system
-from services.cli.connection import connected
+from services.cli import certificates, database, system
+from services.cli.connection import System, connected
 from services.cli.output import (
     STATE_STYLES,
     command,
@@ -24,7 +24,7 @@ from services.cli.output import (
     print_json,
     table,
 )
-from services.cli.plan import Plan, known_addresses
+from services.cli.plan import Plan
 from shared import log
 from shared.names import new_id
 
@@ -50,7 +50,7 @@ async def cycle(
 ) -> int:
     """Run one cycle. Exit code 0 SUCCEEDED, 2 PARTIAL, 1 otherwise."""
     names = [name.strip() for name in steps.split(",") if name.strip()]
-    async with _some_system(quiet=json) as addresses, connected(addresses) as found:
+    async with _some_system(quiet=json) as found:
         cyclone = await found.stub("cyclone", rpc.CycloneServiceStub)
         # With an id of its own, so that a connection that breaks asks for no second one.
         request = pb.RunCycleRequest(
@@ -64,13 +64,13 @@ async def cycle(
 
 
 @asynccontextmanager
-async def _some_system(*, quiet: bool) -> AsyncIterator[dict[str, str]]:
+async def _some_system(*, quiet: bool) -> AsyncIterator[System]:
     """The running system, or one in this process that lives for one cycle."""
     plan = Plan()
-    addresses = known_addresses(plan)
     # One that is not ready says why: a second system beside it would only be in its way.
-    if await system.answers(addresses["cyclone"]):
-        yield addresses
+    if await system.runs(plan, "cyclone"):
+        async with connected() as found:
+            yield found
         return
     say = complaints.print if quiet else console.print
     say("Sonic is not running; starting one for this cycle")
@@ -79,15 +79,19 @@ async def _some_system(*, quiet: bool) -> AsyncIterator[dict[str, str]]:
         opened = await stack.enter_async_context(database.opened(plan))
         urls = await database.prepare(opened, plan.home)
         # No schedule: this system runs what it was started for and nothing else.
-        yield await stack.enter_async_context(
+        system.certify(plan)
+        addresses = await stack.enter_async_context(
             system.in_one_process(
                 plan,
                 urls,
                 lambda _: None,
                 listens=system.free_ports(),
                 extra={"SONIC_SCHEDULE": "0"},
+                tls=plan.tls_folder,
             )
         )
+        tls = certificates.operators(plan.tls_folder)
+        yield await stack.enter_async_context(connected(addresses, tls))
 
 
 async def _follow(stream: AsyncIterable[pb.RunCycleResponse]) -> pb.Cycle:

@@ -8,7 +8,8 @@ import platform
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from operator import itemgetter
 from pathlib import Path
 from typing import Annotated
 
@@ -17,12 +18,12 @@ import typer
 from pydantic import ValidationError
 from rich.text import Text
 
-from services.cli import database, privacy, system
+from services.cli import certificates, database, privacy, system
 from services.cli.backup.archive import backups_in
 from services.cli.backup.schedule import last_taken, overdue
 from services.cli.connection import connected
 from services.cli.output import command, console, print_json, short, table
-from services.cli.plan import Plan, known_addresses, running_file, taken_addresses
+from services.cli.plan import Plan, running_file, taken_addresses
 from services.cli.room import (
     LAST_BYTES,
     LOW_BYTES,
@@ -47,6 +48,7 @@ NEEDED = (
     "numpy",
     "httpx",
     "starlette",
+    "cryptography",
 )
 # Settings that only work together: when the first is set, the others must be.
 TOGETHER = (
@@ -87,6 +89,7 @@ async def doctor(
             _backups(plan),
             *_settings(os.environ),
             *await _database(plan),
+            *_certificates(plan),
             *await _ports(plan),
             *await _storage(plan),
         ]
@@ -228,7 +231,7 @@ async def _database(plan: Plan) -> list[Finding]:
 async def _storage(plan: Plan) -> list[Finding]:
     """What is kept now and will be in a month; without a running system only what is here."""
     unknown = "in a month UNKNOWN, Sonic is not running"
-    if not await system.answers(known_addresses(plan)["monitor"]):
+    if not await system.runs(plan, "monitor"):
         size = folder_bytes(plan.home)
         told = f"{megabytes(size)} now, {unknown}"
         return [Finding("storage", "ok", told, figures={"bytes": size})]
@@ -255,8 +258,27 @@ def _ledger(kept: Storage) -> Iterable[Finding]:
     yield Finding("ledger", verdict, problem or kept.ledger_sentence(), fix)
 
 
+def _certificates(plan: Plan) -> list[Finding]:
+    """Until when this machine's own are good; `sonic up` renews them a month before."""
+    if certificates.operators(plan.tls_folder) is None:
+        return []
+    try:
+        name, until = min(certificates.expiries(plan.tls_folder).items(), key=itemgetter(1))
+        certificates.files(plan.tls_folder, certificates.OPERATOR).read()
+    except (OSError, ValueError) as problem:
+        fix = f"remove {plan.tls_folder} and start sonic up again, which makes them anew"
+        return [Finding("certificates", "problem", f"cannot be read: {problem}", fix)]
+    left = until - datetime.now(UTC)
+    told = f"good until {until:%Y-%m-%d}, first that of {name}"
+    if left > certificates.RENEWED_BEFORE / 2:
+        return [Finding("certificates", "ok", told)]
+    verdict = "warning" if left > timedelta() else "problem"
+    told = told if left > timedelta() else f"that of {name} ended on {until:%Y-%m-%d}"
+    return [Finding("certificates", verdict, told, "start sonic up, which renews them")]
+
+
 async def _ports(plan: Plan) -> list[Finding]:
-    if running_file(plan.home).exists() and await system.answers(known_addresses(plan)["cyclone"]):
+    if running_file(plan.home).exists() and await system.runs(plan, "cyclone"):
         return [Finding("ports", "ok", "Sonic is running")]
     taken = taken_addresses(plan)
     listed = ", ".join(f"{address} by {holder_of(address) or 'somebody'}" for address in taken)

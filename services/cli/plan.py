@@ -13,9 +13,10 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field, PlainValidator, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from services.cli import privacy
+from services.cli import certificates, privacy
 from services.cli.children import Health
 from shared.ports import is_free
+from shared.tls_files import TlsFiles
 
 # In the order of starting: who is called comes before who calls. The number is the offset of the
 # port.
@@ -45,6 +46,9 @@ def _names(value: object) -> object:
     )
 
 
+_File = Annotated[Path | None, BeforeValidator(lambda text: text or None)]
+
+
 class Plan(BaseSettings):
     """Settings of `sonic` itself; the services read the rest of the environment by themselves."""
 
@@ -57,6 +61,9 @@ class Plan(BaseSettings):
     sonic_http_port: int = Field(8080, ge=0, le=65535)
     sonic_host: str = "127.0.0.1"
     database_url: SecretStr | None = Field(None, description=DATABASE_URL_HELP)
+    tls_cert: _File = None
+    tls_key: _File = None
+    tls_ca: _File = None
     sonic_pass_environment: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names)] = Field(
         (),
         description="further variables that every server gets, those of a plug-in of yours",
@@ -96,6 +103,18 @@ class Plan(BaseSettings):
     def home(self) -> Path:
         """Where state is kept, absolute."""
         return self.sonic_home.absolute()
+
+    @property
+    def tls_folder(self) -> Path:
+        """Where the certificates of a system on this machine are."""
+        return self.home / "tls"
+
+    @property
+    def tls(self) -> TlsFiles | None:
+        """What commands show to servers: that of TLS_CERT, else the one `sonic up` made."""
+        if self.tls_cert and self.tls_key and self.tls_ca:
+            return TlsFiles(self.tls_cert, self.tls_key, self.tls_ca)
+        return certificates.operators(self.tls_folder)
 
     @property
     def health(self) -> Health:

@@ -18,7 +18,7 @@ _OTHERS = 0o077
 # in it.
 _PASSABLE = 0o711
 _TOKENS = (tokens.FILE_NAME, "tokens.lock")
-_FOLDERS = ("logs", "ledger", "backups")
+_FOLDERS = ("logs", "ledger", "backups", "tls")
 _PRIVATE = ("roles.json", "ledger.key", "running.json", *_FOLDERS, *_TOKENS)
 # A folder that holds more than this was not made for us alone: its mode is its owner's business.
 _KNOWN = frozenset({*_PRIVATE, "postgres"})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from services.cli import database, system
+from services.cli import certificates, database, system
 from services.cli.connection import System, connected
 from services.cli.plan import Plan, known_addresses
 from shared import log
@@ -28,8 +28,15 @@ async def in_test_schema() -> AsyncIterator[System]:
             "WITHDRAWALS_METRICS_ADDRESS": "",
             "PRICE_ADDRESS": known_addresses(plan)["price"],
         }
+        system.certify(plan)
         serving = system.in_one_process(
-            plan, urls, lambda _: None, listens=system.free_ports(["withdrawals"]), extra=own
+            plan,
+            urls,
+            lambda _: None,
+            listens=system.free_ports(["withdrawals"]),
+            extra=own,
+            tls=plan.tls_folder,
         )
-        async with serving as addresses, connected(addresses) as found:
+        tls = certificates.operators(plan.tls_folder)
+        async with serving as addresses, connected(addresses, tls) as found:
             yield found

@@ -56,7 +56,7 @@ async def status(
 ) -> int:
     """Show the state of the system. Exit code 0 when every service is serving, else 1."""
     async with connected() as found:
-        ready = await _ready(found.addresses)
+        ready = await _ready(found)
         serving = {name: is_ready for name, (is_ready, _) in ready.items()}
         facts = await _facts(found, serving)
     if json:
@@ -70,9 +70,10 @@ async def status(
     return 0 if all(serving.values()) else 1
 
 
-async def _ready(addresses: Mapping[str, str]) -> dict[str, Ready]:
-    answers = await asyncio.gather(*(system.readiness(address) for address in addresses.values()))
-    return dict(zip(addresses, answers, strict=True))
+async def _ready(found: System) -> dict[str, Ready]:
+    async with system.HealthClient(found.tls, found.addresses) as asking:
+        answers = await asyncio.gather(*map(asking.readiness, found.addresses.values()))
+    return dict(zip(found.addresses, answers, strict=True))
 
 
 async def _facts(found: System, serving: Mapping[str, bool]) -> dict[str, Any]:

@@ -9,13 +9,16 @@ import importlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Self
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from services.cli import certificates
 from services.cli.children import (
     SETTINGS_REFUSED,
     START_SECONDS,
@@ -25,13 +28,22 @@ from services.cli.children import (
 )
 from services.cli.database import given
 from services.cli.forks import Forks
-from services.cli.plan import BAD_SETTINGS, GATEWAY, SERVICES, Plan, environment, plain_environment
+from services.cli.plan import (
+    BAD_SETTINGS,
+    GATEWAY,
+    SERVICES,
+    Plan,
+    environment,
+    known_addresses,
+    plain_environment,
+)
 from services.cli.reload import watch
 from shared import config as configuration
 from shared.errors import InvalidArgument, Unavailable
 from shared.lifecycle import App
 from shared.rpc.client import Channel
 from shared.rpc.health import LIVENESS, Problem, problem_of
+from shared.tls_files import TlsFiles
 
 Say = Callable[[str], None]
 Serving = AbstractAsyncContextManager[dict[str, str]]
@@ -67,7 +79,7 @@ async def in_processes(
     addresses = plan.addresses
     listens = addresses | {GATEWAY: plan.http_address}
     declared = await forks.declared()
-    asking = HealthClient()
+    asking = HealthClient(certificates.operators(plan.tls_folder), addresses)
     health = plan.health
     also = plan.sonic_pass_environment
     children = [
@@ -75,7 +87,8 @@ async def in_processes(
             name,
             kept_files(plan, name)
             | environment(name, listen, addresses, urls, plan.home, declared[name], also=also)
-            | own_words(plan.home, name),
+            | own_words(plan.home, name)
+            | certificates.variables(plan.tls_folder, name),
             _log_file(plan.home, name),
             partial(
                 serves_pages if name == GATEWAY else asking.answers,
@@ -89,7 +102,7 @@ async def in_processes(
     try:
         await system.start()
         for name, address in addresses.items():
-            await _until_serving(name, partial(readiness, address), children)
+            await _until_serving(name, partial(asking.readiness, address), children)
             say(f"{name:<10} {address}")
         await _until_serving(GATEWAY, partial(_listens, plan.http_address), children)
         async with _reloading(system, listens) if reload else nullcontext():
@@ -117,15 +130,17 @@ async def in_one_process(
     *,
     listens: Mapping[str, str],
     extra: Mapping[str, str] | None = None,
+    tls: Path | None = None,
 ) -> AsyncIterator[dict[str, str]]:
     """Every server named in `listens` in this process; a port 0 takes a free one. Answers their
-    addresses.
+    addresses. `tls`: the folder of their certificates; without one nobody is asked who they are.
     """
     addresses: dict[str, str] = {}
     async with AsyncExitStack() as stack:
         for name, listen in listens.items():
             environ = environment(name, listen, addresses, urls, plan.home) | dict(extra or {})
             environ = kept_files(plan, name) | environ
+            environ |= {} if tls is None else certificates.variables(tls, name)
             app = await stack.enter_async_context(build(name, environ))
             if name != GATEWAY:
                 addresses[name] = app.address
@@ -174,32 +189,36 @@ def judged_files(paths: Sequence[Path], key: bytes) -> list[JudgedFile]:
     ]
 
 
+def certify(plan: Plan) -> tuple[str, ...]:
+    """The certificates of this machine's servers and of the person, made where they are due; which.
+    Raises OSError when the home cannot be written.
+    """
+    names = (*SERVICES, GATEWAY, certificates.OPERATOR)
+    return certificates.ensure(plan.tls_folder, names, [plan.sonic_host], datetime.now(UTC))
+
+
 def free_ports(names: Sequence[str] = tuple(SERVICES)) -> dict[str, str]:
     """Listen addresses that take free ports on loopback."""
     return dict.fromkeys(names, "127.0.0.1:0")
 
 
-async def is_serving(address: str, timeout_seconds: float = 1.0) -> bool:
-    """Whether a gRPC server answers there and says it is ready."""
-    return (await readiness(address, timeout_seconds))[0]
-
-
-async def readiness(address: str, timeout_seconds: float = 1.0) -> tuple[bool, Problem | None]:
-    """Whether a gRPC server is ready, and what it says when it is not."""
-    async with HealthClient() as client:
-        return await client.readiness(address, timeout_seconds)
-
-
-async def answers(address: str, timeout_seconds: float = 1.0) -> bool:
-    """Whether a gRPC server answers there at all, ready or not: one that hangs does not."""
-    async with HealthClient() as client:
-        return await client.answers(address, timeout_seconds)
+async def runs(plan: Plan, service: str) -> bool:
+    """Whether a server of the system that is known to run here answers at all."""
+    async with HealthClient(plan.tls, known_addresses(plan)) as client:
+        return await client.answers(known_addresses(plan)[service])
 
 
 class HealthClient:
-    """Asks servers how they are, each on one connection: whoever asks all day makes no new ones."""
+    """Asks servers how they are, each on one connection: whoever asks all day makes no new ones.
 
-    def __init__(self) -> None:
+    `tls`: what it shows; `addresses`: which server answers where.
+    """
+
+    def __init__(
+        self, tls: TlsFiles | None = None, addresses: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
+        self._tls = tls
+        self._names = {address: name for name, address in addresses.items()}
         self._channels: dict[str, Channel] = {}
 
     async def __aenter__(self) -> Self:
@@ -215,7 +234,7 @@ class HealthClient:
     async def readiness(
         self, address: str, timeout_seconds: float = 1.0
     ) -> tuple[bool, Problem | None]:
-        """See system.readiness."""
+        """Whether a gRPC server is ready, and what it says when it is not."""
         check = self._check(address, "", timeout_seconds)
         try:
             answer = await check
@@ -225,7 +244,7 @@ class HealthClient:
         return is_ready, None if is_ready else problem_of(await check.trailing_metadata())
 
     async def answers(self, address: str, timeout_seconds: float = 1.0) -> bool:
-        """See system.answers."""
+        """Whether a gRPC server answers there at all, ready or not: one that hangs does not."""
         try:
             await self._check(address, LIVENESS, timeout_seconds)
         except grpc.aio.AioRpcError as error:
@@ -238,7 +257,8 @@ class HealthClient:
 
     def _check(self, address: str, service: str, timeout_seconds: float) -> Any:
         if address not in self._channels:
-            self._channels[address] = Channel(address)
+            name = self._names.get(address, "")
+            self._channels[address] = Channel(address, tls=self._tls, peer=name)
         stub = health_pb2_grpc.HealthStub(self._channels[address].channel.opened())
         return stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=timeout_seconds)
 

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from services.cli import database, keeper, privacy, system
+from services.cli import certificates, database, keeper, privacy, system
 from services.cli.alarm import Alarm
 from services.cli.backup.schedule import Backups
 from services.cli.backup.take import take
@@ -24,7 +24,6 @@ from services.cli.output import command, console, show_notices, unbroken
 from services.cli.plan import (
     GATEWAY,
     Plan,
-    known_addresses,
     running_file,
     taken_addresses,
     write_running,
@@ -40,6 +39,7 @@ _ROOM_SECONDS = 30.0
 _COMPLAINTS_SECONDS = 10.0
 _WAIT_SECONDS = 1.0
 _UNKNOWN_LOOKS = 3
+_RENEWAL_SECONDS = 3600.0
 
 
 @command
@@ -88,7 +88,7 @@ async def _up(*, one_process: bool, reload: bool) -> int:
         dashboard = f"http://{plan.http_address}/"
         say(f"{'dashboard':<10} {dashboard}")
         with suppress(SonicError):
-            await _advise(addresses, dashboard)
+            await _advise(plan, addresses, dashboard)
         console.print("Ready. `sonic status` says how it stands; Ctrl-C stops.")
         await asked.wait()
         console.print("Draining ...")
@@ -96,9 +96,9 @@ async def _up(*, one_process: bool, reload: bool) -> int:
     return 0
 
 
-async def _advise(addresses: Mapping[str, str], dashboard: str) -> None:
+async def _advise(plan: Plan, addresses: Mapping[str, str], dashboard: str) -> None:
     """What to know, and what to do next."""
-    async with connected(addresses) as found:
+    async with connected(addresses, certificates.operators(plan.tls_folder)) as found:
         facts = await gather(found, {"positions", "xcom", "cyclone"})
     # Marks are as old as the last stop until the first cycle: not yet worth a word.
     del facts["totals"]
@@ -118,14 +118,16 @@ async def _serving(
         if not one_process:
             # Beside the database's start: it takes as long.
             forks = await stack.enter_async_context(system.forking(preload=not reload))
+        making = asyncio.create_task(asyncio.to_thread(system.certify, plan))
         opened = await stack.enter_async_context(database.opened(plan))
+        await making
         await stack.enter_async_context(kept(plan, opened, say))
         urls = await database.prepare(opened, plan.home)
         where = "DATABASE_URL" if opened.owned is None else "embedded"
         say(f"{'postgres':<10} {where}, schemas up to date")
         if forks is None:
             log.configure("sonic", "WARNING", json=False)
-            serving = system.in_one_process(plan, urls, say, listens=listens)
+            serving = system.in_one_process(plan, urls, say, listens=listens, tls=plan.tls_folder)
         else:
             serving = system.in_processes(plan, urls, say, forks, reload=reload)
         async with serving as addresses:
@@ -136,11 +138,12 @@ async def _serving(
 async def kept(plan: Plan, opened: database.Opened, say: Voice) -> AsyncIterator[None]:
     """The database looked after, and somebody told when that does not help."""
     clock = SystemClock()
-    alarm = Alarm(lambda: plan.addresses["xcom"], say, clock)
+    own = partial(certificates.operators, plan.tls_folder)
+    alarm = Alarm(lambda: plan.addresses["xcom"], say, clock, own)
     look = partial(keeper.look, opened.url, plan.health.interval_seconds)
     keeping = keeper.Keeper(look, opened.owned, say, alarm, clock, plan.health)
     room = Room(written_folders(plan.home), say, alarm)
-    asking = system.HealthClient()
+    asking = system.HealthClient(own(), plan.addresses)
     complaints = Complaints(plan.addresses, asking.readiness, say)
     tasks = [
         *_saving(plan, opened, say, clock),
@@ -148,6 +151,7 @@ async def kept(plan: Plan, opened: database.Opened, say: Voice) -> AsyncIterator
         asyncio.create_task(alarm.run(), name="alarm"),
         asyncio.create_task(_looking(room, clock), name="room"),
         asyncio.create_task(_listening(complaints, clock), name="complaints"),
+        asyncio.create_task(_renewing(plan, say, clock), name="certificates"),
     ]
     for task in tasks:
         task.add_done_callback(partial(_say_its_end, say))
@@ -187,6 +191,19 @@ async def _looking(room: Room, clock: Clock) -> None:
         await clock.sleep(_ROOM_SECONDS)
 
 
+async def _renewing(plan: Plan, say: Voice, clock: Clock) -> None:
+    """Servers and channels take new certificates by themselves, when they find them."""
+    while True:
+        await clock.sleep(_RENEWAL_SECONDS)
+        try:
+            made = await asyncio.to_thread(system.certify, plan)
+        except (OSError, ValueError) as problem:
+            say(f"certificates cannot be renewed: {problem}")
+        else:
+            if made:
+                say(f"certificates renewed: {', '.join(made)}")
+
+
 async def _listening(complaints: Complaints, clock: Clock) -> None:
     while True:
         await clock.sleep(_COMPLAINTS_SECONDS)
@@ -216,7 +233,7 @@ async def _until_free(plan: Plan, say: Voice) -> None:
 
 
 async def _refuse(plan: Plan, taken: Mapping[str, Holder | None]) -> None:
-    if running_file(plan.home).exists() and await system.answers(known_addresses(plan)["cyclone"]):
+    if running_file(plan.home).exists() and await system.runs(plan, "cyclone"):
         raise FailedPrecondition(
             "ALREADY_RUNNING", f"the system in {plan.home} is running; sonic status shows it"
         )

@@ -11,6 +11,7 @@ from typing import ClassVar
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator
+from sonic.callers import CALLERS
 from sonic.cyclone.v1 import cyclone_pb2_grpc as rpc
 
 from services.cyclone.clients.channels import channels
@@ -142,7 +143,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
     database = Database(
         config.database_url.get_secret_value(), pool_size=6, application_name="cyclone"
     )
-    peers = channels(config.addresses)
+    peers = channels(config.addresses, config.tls)
     listener = Listener(database)
     leases = database.open(LeaseStore, isolation="AUTOCOMMIT")
     progress = ProgressStore(database)
@@ -214,6 +215,8 @@ def _server(
         ready=migrated(database, Path(__file__).parent / "migrations"),
         clock=clock,
         channelz=config.channelz,
+        tls=config.tls,
+        callers=CALLERS,
     )
 
 

@@ -15,6 +15,7 @@ from services.gateway.surface import FILES, Route
 from shared.errors import SonicError, Unavailable
 from shared.rpc.client import Channel, idempotent
 from shared.rpc.health import problem_of
+from shared.tls_files import TlsFiles
 
 # A body of 8 MiB is at most as much on the wire, a page of 500 rows far less.
 _MAX_MESSAGE_BYTES = 16 * 1024 * 1024
@@ -28,17 +29,21 @@ _RETRY = timedelta(seconds=2)
 class Peers:
     """Every service by name; connects when first asked."""
 
-    def __init__(self, addresses: Mapping[str, str]) -> None:
+    def __init__(self, addresses: Mapping[str, str], tls: TlsFiles | None = None) -> None:
         self.channels = {
             name: Channel(
-                address, max_message_bytes=_MAX_MESSAGE_BYTES, retry=idempotent(FILES[name])
+                address,
+                max_message_bytes=_MAX_MESSAGE_BYTES,
+                retry=idempotent(FILES[name]),
+                tls=tls,
+                peer=name,
             )
             for name, address in addresses.items()
         }
         # Streams have a connection of their own: however many are held, calls and health do not
         # wait.
         self._watching = {
-            name: Channel(address, max_message_bytes=_MAX_MESSAGE_BYTES)
+            name: Channel(address, max_message_bytes=_MAX_MESSAGE_BYTES, tls=tls, peer=name)
             for name, address in addresses.items()
         }
         self._looking: asyncio.Task[list[dict[str, str]]] | None = None

@@ -146,7 +146,8 @@ def _is_here(listen: str) -> bool:
 def build(config: Config, clock: Clock | None = None) -> App:
     """The gateway as an application; nothing is opened before it starts."""
     clock = clock or SystemClock()
-    peers = Peers({name: str(getattr(config, f"{name}_address")) for name in FILES})
+    addresses = {name: str(getattr(config, f"{name}_address")) for name in FILES}
+    peers = Peers(addresses, config.tls)
     streams = Streams()
     guard = Guard(config.gateway_hosts, behind_proxy=config.gateway_behind_proxy)
     keys = keys_of(config.gateway_hook_keys.get_secret_value())

@@ -14,6 +14,7 @@ from services.hedges.domain.holdings import Holdings, Legs
 from shared import columns
 from shared.errors import NotFound, SonicError, Unavailable
 from shared.rpc.client import Channel, idempotent
+from shared.tls_files import TlsFiles
 
 _READ_SECONDS = 15.0
 _ASK_SECONDS = 5.0
@@ -47,9 +48,9 @@ class _Stream:
         return self.column(index) == (list(names).index(name) if name in names else -1)
 
 
-def positions_channel(address: str) -> Channel:
+def positions_channel(address: str, tls: TlsFiles | None = None) -> Channel:
     """A channel to positions on which reads are tried again while it restarts."""
-    return Channel(address, retry=idempotent(pb.DESCRIPTOR))
+    return Channel(address, retry=idempotent(pb.DESCRIPTOR), tls=tls, peer="positions")
 
 
 class PositionsClient:

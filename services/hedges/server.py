@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from pydantic import Field
+from sonic.callers import CALLERS
 from sonic.hedges.v1 import hedges_pb2_grpc as rpc
 
 from services.hedges.clients import PositionsClient, positions_channel
@@ -44,7 +45,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
     clock = clock or SystemClock()
     database = Database(config.database_url.get_secret_value(), application_name="hedges")
     begin, read = database.open(Store), database.open(Store, isolation="AUTOCOMMIT")
-    channel = positions_channel(config.positions_address)
+    channel = positions_channel(config.positions_address, config.tls)
     positions = PositionsClient(channel)
     hedges = HedgesService(begin, read, positions, clock)
     feed = HedgeFeed(hedges, clock)
@@ -61,6 +62,8 @@ def build(config: Config, clock: Clock | None = None) -> App:
         ready=migrated(database, Path(__file__).parent / "migrations"),
         clock=clock,
         channelz=config.channelz,
+        tls=config.tls,
+        callers=CALLERS,
     )
     side = metrics.serve(config.metrics_address)
     return App("hedges", [database, channel, feed, side, server])

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, create_model
+from sonic.callers import CALLERS
 from sonic.monitor.v1 import monitor_pb2_grpc as rpc
 
 from services.monitor.checks.heartbeat import HeartbeatCheck
@@ -36,6 +37,7 @@ from shared.database.pool import Database
 from shared.http.client import ProviderHttp
 from shared.lifecycle import App, run
 from shared.log import get_logger
+from shared.rpc.client import Channel
 from shared.rpc.server import GrpcServer
 
 _SHAPES: Mapping[str, Any] = {
@@ -124,13 +126,18 @@ def overrides(config: ServiceConfig, name: str) -> dict[str, Override]:
     return found
 
 
+def _peers(services: Mapping[str, Channel], xcom: XComClient, around: Probes) -> Peers:
+    price, positions, alerts = (services[name] for name in ("price", "positions", "alerts"))
+    return Peers(price, positions, alerts, xcom, around, services.get("withdrawals"))
+
+
 def build(config: Config, clock: Clock | None = None) -> App:
     """The service as an application; nothing is opened before it starts."""
     clock = clock or SystemClock()
     database = Database(config.database_url.get_secret_value(), application_name="monitor")
     begin, read = database.open(Store), database.open(Store, isolation="AUTOCOMMIT")
     watched = ("price", "positions", "hedges", "alerts", "xcom", "cyclone", "withdrawals")
-    services = channels({name: getattr(config, f"{name}_address") for name in watched})
+    services = channels({name: getattr(config, f"{name}_address") for name in watched}, config.tls)
     hosts = [
         ProviderHttp(
             urlsplit(url).hostname or url, url, clock=clock, timeout_seconds=5.0, retries=0
@@ -140,10 +147,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
     account = _account(config, clock)
     xcom = XComClient(services["xcom"])
     around = Probes(services, hosts, account, StorageSizes(database).by_service, config.sonic_home)
-    advisor = services.get("withdrawals")
-    peers = Peers(
-        services["price"], services["positions"], services["alerts"], xcom, around, advisor
-    )
+    peers = _peers(services, xcom, around)
     configured = _configured(config)
     notification = notifier(NotificationSender(begin, read, xcom).notify, clock)
     queries = MonitorQueries(begin, read, configured, xcom, clock)
@@ -167,6 +171,8 @@ def build(config: Config, clock: Clock | None = None) -> App:
         ready=migrated(database, Path(__file__).parent / "migrations"),
         clock=clock,
         channelz=config.channelz,
+        tls=config.tls,
+        callers=CALLERS,
     )
     side = metrics.serve(config.metrics_address)
     database_outage = DatabaseOutage(database.has_room, read, xcom)

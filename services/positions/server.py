@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from pydantic import Field, SecretStr
+from sonic.callers import CALLERS
 from sonic.positions.v1 import positions_pb2_grpc as rpc
 
 from services.positions.accounts.service import AccountsService
@@ -119,7 +120,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
     clock = clock or SystemClock()
     database = Database(config.database_url.get_secret_value(), application_name="positions")
     begin, read = database.open(Store), database.open(Store, isolation="AUTOCOMMIT")
-    price = price_channel(config.price_address)
+    price = price_channel(config.price_address, config.tls)
     market = PriceClient(price)
     enrichment = EnrichmentService(
         begin,
@@ -151,6 +152,8 @@ def build(config: Config, clock: Clock | None = None) -> App:
         ready=migrated(database, Path(__file__).parent / "migrations"),
         clock=clock,
         channelz=config.channelz,
+        tls=config.tls,
+        callers=CALLERS,
         large=dict.fromkeys(("ImportPositions", "ImportPositionsStream"), _FILE_BYTES),
     )
     asked = [*(part for one in built for part in one.parts), *balances.parts]

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from pydantic import Field, SecretStr, field_validator
+from sonic.callers import CALLERS
 from sonic.price.v1 import price_pb2, price_pb2_grpc
 
 from services.price.domain.prices import SYMBOL
@@ -191,6 +192,8 @@ def build(config: Config, clock: Clock | None = None) -> App:
         ready=migrated(database, Path(__file__).parent / "migrations"),
         clock=clock,
         channelz=config.channelz,
+        tls=config.tls,
+        callers=CALLERS,
     )
     side = serve(config.metrics_address)
     loops = [retention(forgetting.trim, clock), learning(moves.refresh, clock)]

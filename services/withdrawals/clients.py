@@ -15,6 +15,7 @@ from services.withdrawals.prices.domain import PriceQuote
 from shared.errors import NotFound
 from shared.rpc.client import Channel, idempotent
 from shared.texts import cut
+from shared.tls_files import TlsFiles
 
 _SECONDS = 2.0
 _TEXT_LENGTH = 300
@@ -23,14 +24,14 @@ NAME = "price"
 _USABLE = (pb.QUALITY_GOOD, pb.QUALITY_SINGLE, pb.QUALITY_DISAGREE)
 
 
-def price_channel(address: str) -> Channel:
+def price_channel(address: str, tls: TlsFiles | None = None) -> Channel:
     """A channel to price on which reads are tried again while it restarts."""
-    return Channel(address, retry=idempotent(pb.DESCRIPTOR))
+    return Channel(address, retry=idempotent(pb.DESCRIPTOR), tls=tls, peer="price")
 
 
-def alerts_channel(address: str) -> Channel:
+def alerts_channel(address: str, tls: TlsFiles | None = None) -> Channel:
     """A channel to alerts: the relay itself comes back, so nothing is tried again."""
-    return Channel(address)
+    return Channel(address, tls=tls, peer="alerts")
 
 
 class AlertsClient:

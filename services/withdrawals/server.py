@@ -9,6 +9,7 @@ from typing import ClassVar
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
+from sonic.callers import CALLERS
 from sonic.withdrawals.v1 import withdrawals_pb2_grpc as rpc
 
 from services.withdrawals.assets.service.assets import AssetsService
@@ -150,10 +151,10 @@ class _Services:
 
 def outside(config: Config, clock: Clock) -> Outside:
     """As configured. Nothing is asked of the world while no asset is watched."""
-    price = price_channel(config.price_address)
+    price = price_channel(config.price_address, config.tls)
     liqwid, venue = build_liqwid(config.liqwid_url, clock)
     minswap, tokens = build_minswap(config.minswap_url, clock)
-    alerts = alerts_channel(config.alerts_address)
+    alerts = alerts_channel(config.alerts_address, config.tls)
     parts: list[Part] = [price, alerts, *venue, tokens]
     history = None
     if config.greptimedb_url:
@@ -202,6 +203,8 @@ def build(config: Config, clock: Clock | None = None, world: Outside | None = No
         ready=migrated(database, Path(__file__).parent / "migrations"),
         clock=clock,
         channelz=config.channelz,
+        tls=config.tls,
+        callers=CALLERS,
         large=dict.fromkeys(("ImportFlows", "ImportSamples", "ImportTokenRegistry"), _FILE_BYTES),
     )
     side = metrics.serve(config.withdrawals_metrics_address or config.metrics_address)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from pydantic import Field, ValidationInfo, field_validator
+from sonic.callers import CALLERS
 from sonic.xcom.v1 import calls_pb2_grpc as calls_rpc
 from sonic.xcom.v1 import unrecorded_pb2_grpc as unrecorded_rpc
 from sonic.xcom.v1 import xcom_pb2_grpc as rpc
@@ -302,6 +303,8 @@ def _server(
         service_names=[f"sonic.xcom.v1.{name}Service" for name in _SERVICES],
         ready=migrated(database, Path(__file__).parent / "migrations"),
         channelz=config.channelz,
+        tls=config.tls,
+        callers=CALLERS,
         clock=clock,
     )
 

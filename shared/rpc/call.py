@@ -31,6 +31,7 @@ class Call:
 
     deadline: float | None
     trace: str
+    caller: str = ""
 
 
 _current: ContextVar[Call | None] = ContextVar("sonic_call", default=None)
@@ -57,6 +58,18 @@ def enter(metadata: Iterable[tuple[str, str | bytes]], remaining_seconds: float 
     log.rebind(words)
     deadline = None if remaining_seconds is None else time.monotonic() + remaining_seconds
     _current.set(Call(deadline, trace))
+
+
+def called_by(caller: str) -> None:
+    """Notes who makes this call, as its certificate or token says."""
+    if (entered := _current.get()) is not None:
+        entered.caller = caller
+
+
+def caller() -> str:
+    """Who makes this call; empty where nobody is asked who they are."""
+    entered = _current.get()
+    return "" if entered is None else entered.caller
 
 
 def remaining_seconds() -> float | None:

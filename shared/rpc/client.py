@@ -4,6 +4,7 @@ What is added is around the callables a stub makes, not a chain of grpc intercep
 task per call.
 """
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Generator, Iterable
 from types import TracebackType
@@ -14,6 +15,8 @@ from google.protobuf.descriptor import FileDescriptor
 
 from shared.rpc import call
 from shared.rpc.failures import from_rpc_error
+from shared.rpc.tls import ChannelTls
+from shared.tls_files import TlsFiles
 
 S = TypeVar("S")
 Metadata = Iterable[tuple[str, str | bytes]]
@@ -25,6 +28,7 @@ _ENDLESS: Final = ("Watch", "Run", "Tail")
 _UNARY_SECONDS = 10.0
 _STREAM_SECONDS = 60.0
 _CLOSE_SECONDS = 0.5
+_LEAVE_SECONDS = 60.0
 
 
 def idempotent(file: object, *also: str) -> list[str]:
@@ -49,23 +53,28 @@ def channel(
     unary_seconds: float = _UNARY_SECONDS,
     stream_seconds: float = _STREAM_SECONDS,
     authorization: str = "",
-    credentials: grpc.ChannelCredentials | None = None,
+    tls: TlsFiles | None = None,
+    peer: str = "",
 ) -> "DeadlineChannel":
     """A grpc.aio.Channel for generated stubs; it connects at the first call.
 
     `retry`: methods tried again on UNAVAILABLE (see `idempotent`). `authorization` is sent as that
     header. Without `timeout=`, a call gets the caller's remaining time less a margin, else
     `unary_seconds`, and for streams `stream_seconds` (none for Watch..., Run... and Tail...). With
-    it, that, but never more than half of the caller's remaining time.
+    it, that, but never more than half of the caller's remaining time. `tls`: the files to show who
+    calls; the certificate that answers has to name `peer`, or without one the host of the address.
     """
     options = _options(max_message_bytes, list(retry))
+    if tls is not None and peer:
+        options.append(("grpc.ssl_target_name_override", peer))
 
-    def connect() -> grpc.aio.Channel:
+    def connect(credentials: grpc.ChannelCredentials | None) -> grpc.aio.Channel:
         if credentials is not None:
             return grpc.aio.secure_channel(address, credentials, options=options)
         return grpc.aio.insecure_channel(address, options=options)
 
-    return DeadlineChannel(connect, unary_seconds, stream_seconds, authorization)
+    secure = None if tls is None else ChannelTls(tls)
+    return DeadlineChannel(connect, unary_seconds, stream_seconds, authorization, secure)
 
 
 class Channel:
@@ -80,7 +89,8 @@ class Channel:
         unary_seconds: float = _UNARY_SECONDS,
         stream_seconds: float = _STREAM_SECONDS,
         authorization: str = "",
-        credentials: grpc.ChannelCredentials | None = None,
+        tls: TlsFiles | None = None,
+        peer: str = "",
     ) -> None:
         self.target = address
         self.channel = channel(
@@ -90,7 +100,8 @@ class Channel:
             unary_seconds=unary_seconds,
             stream_seconds=stream_seconds,
             authorization=authorization,
-            credentials=credentials,
+            tls=tls,
+            peer=peer,
         )
         self._stubs: dict[object, Any] = {}
 
@@ -115,16 +126,20 @@ class DeadlineChannel(grpc.aio.Channel):
     """A channel whose callables carry deadline and ids, and raise SonicError.
 
     The connection is made at the first call: a channel can be built where no event loop runs yet.
+    With other certificates it is made anew; calls in flight on the old one have a minute.
     """
 
     def __init__(
         self,
-        connect: Callable[[], grpc.aio.Channel],
+        connect: Callable[[grpc.ChannelCredentials | None], grpc.aio.Channel],
         unary_seconds: float,
         stream_seconds: float,
         authorization: str,
+        tls: ChannelTls | None = None,
     ) -> None:
         self._connect = connect
+        self._tls = tls
+        self._leaving: set[asyncio.Task[None]] = set()
         self._channel: grpc.aio.Channel | None = None
         self._unary_seconds = unary_seconds
         self._stream_seconds = stream_seconds
@@ -142,10 +157,17 @@ class DeadlineChannel(grpc.aio.Channel):
         if self._parent is not None:
             return self._parent.opened()
         if self._channel is None:
-            self._channel = self._connect()
+            self._channel = self._connect(self._tls.credentials() if self._tls else None)
+        elif self._tls is not None and (credentials := self._tls.renewed()) is not None:
+            old, self._channel = self._channel, self._connect(credentials)
+            leaving = asyncio.ensure_future(old.close(_LEAVE_SECONDS))
+            self._leaving.add(leaving)
+            leaving.add_done_callback(self._leaving.discard)
         return self._channel
 
     async def close(self, grace: float | None = _CLOSE_SECONDS) -> None:
+        for leaving in tuple(self._leaving):
+            leaving.cancel()
         if self._channel is not None:
             made, self._channel = self._channel, None
             await made.close(grace)
@@ -202,21 +224,27 @@ class DeadlineChannel(grpc.aio.Channel):
         if kind.startswith("stream") and request_serializer is not None:
             request_serializer = _or_bytes(request_serializer)
 
-        def make() -> Any:
-            return getattr(self.opened(), kind)(
+        def make(channel: grpc.aio.Channel) -> Any:
+            return getattr(channel, kind)(
                 method, request_serializer, response_deserializer, **kwargs
             )
 
-        return _Callable(make, seconds, self._headers)
+        return _Callable(self.opened, make, seconds, self._headers)
 
 
 class _Callable:
     """One method of a stub."""
 
     def __init__(
-        self, make: Callable[[], Any], seconds: float | None, headers: list[tuple[str, str]]
+        self,
+        opened: Callable[[], grpc.aio.Channel],
+        make: Callable[[grpc.aio.Channel], Any],
+        seconds: float | None,
+        headers: list[tuple[str, str]],
     ) -> None:
+        self._opened = opened
         self._make = make
+        self._channel: grpc.aio.Channel | None = None
         self._inner: Any = None
         self._seconds = seconds
         self._headers = headers
@@ -228,16 +256,16 @@ class _Callable:
         metadata: Metadata | None = None,
         **kwargs: Any,
     ) -> "_Reply":
-        inner = self._inner
-        if inner is None:
-            inner = self._inner = self._make()
+        channel = self._opened()
+        if channel is not self._channel:
+            self._channel, self._inner = channel, self._make(channel)
         if timeout is None:
             left = call.remaining_seconds()
             timeout = self._seconds if left is None else left
         else:
             timeout = call.bounded_seconds(timeout)
         sent = (*call.metadata(), *self._headers, *(metadata or ()))
-        return _Reply(inner(request, timeout=timeout, metadata=sent, **kwargs))
+        return _Reply(self._inner(request, timeout=timeout, metadata=sent, **kwargs))
 
 
 class _Reply:

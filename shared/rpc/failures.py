@@ -30,6 +30,8 @@ REASONS: Final = frozenset(
             "TOO_MANY_CALLS",
         ),
         "ANSWER_TOO_LARGE",
+        *("UNAUTHENTICATED", "CALLER_NOT_ALLOWED", "FIELDS_NOT_ALLOWED"),
+        "CERTIFICATE_UNREADABLE",
     }
 )
 

@@ -22,11 +22,9 @@ from shared.log import get_logger
 from shared.metrics import CallMeter, Metrics
 from shared.names import new_id
 from shared.rpc import call, failures, fit, validation
+from shared.rpc.access import Access
 from shared.rpc.limits import MAX_MESSAGE_BYTES, Gate, Limits
 
-# Gets the full method ("/package.Service/Method") and metadata; raises Unauthenticated or
-# PermissionDenied.
-Authorise = Callable[[str, Mapping[str, str | bytes]], None]
 # Messages and contexts are whatever grpc hands over: the one place where Any is right.
 Context = Any
 Handler = Any
@@ -45,7 +43,7 @@ class Interceptor:
         metrics: Metrics,
         *,
         unary_seconds: float = 60.0,
-        authorise: Authorise | None = None,
+        access: Access | None = None,
         limits: Limits | None = None,
         max_message_bytes: int = MAX_MESSAGE_BYTES,
         large: Mapping[str, int] = MappingProxyType({}),
@@ -53,7 +51,7 @@ class Interceptor:
         limits = limits or Limits()
         self.metrics = metrics
         self.unary_seconds = unary_seconds
-        self.authorise = authorise
+        self.access = access
         self.max_message_bytes = max_message_bytes
         self.most_bytes = max(max_message_bytes, *large.values(), 0)
         self.large = large
@@ -98,6 +96,9 @@ class Method:
             or handler.stream_unary
             or handler.stream_stream
         )
+        access = shared.access
+        request_class = getattr(handler.request_deserializer, "__self__", None)
+        self._access = None if access is None else access.of_method(self._path, request_class)
         self._is_coroutine = inspect.iscoroutinefunction(self._behaviour)
         # A request of many megabytes is read only when its turn comes.
         self._large_bytes = 0 if handler.request_streaming else shared.large.get(name, 0)
@@ -217,6 +218,8 @@ class Method:
                 "MALFORMED_REQUEST", "The bytes are no message of this method."
             ) from error
         validation.check(request)
+        if self._access is not None:
+            self._access.check(call.caller(), request)
         return request
 
     async def _reply(self, request: Any, context: Context) -> None:
@@ -280,8 +283,8 @@ class Method:
         remaining = context.time_remaining()
         limit_seconds = self._default_seconds if remaining is None else None
         call.enter(metadata, remaining if limit_seconds is None else limit_seconds)
-        if self._shared.authorise is not None:
-            self._shared.authorise(self._path, dict(metadata))
+        if self._access is not None:
+            call.called_by(self._access.enter(context))
         if self._shared.draining:
             raise _shutting_down()
         return asyncio.timeout(limit_seconds)

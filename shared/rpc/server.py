@@ -18,10 +18,13 @@ from shared.log import get_logger
 from shared.loopback import is_local
 from shared.metrics import Metrics, process
 from shared.ports import holder_of
+from shared.rpc.access import Access, Callers, Way, by_certificate
 from shared.rpc.health import LIVENESS, Health
-from shared.rpc.intercept import Authorise, Interceptor
+from shared.rpc.intercept import Interceptor
 from shared.rpc.limits import MAX_MESSAGE_BYTES, Gate, Limits
 from shared.rpc.reflection import add_reflection
+from shared.rpc.tls import server_credentials
+from shared.tls_files import TlsFiles
 
 # `add_XServicer_to_server` of a generated module, and the servicer. The generated function is
 # untyped inside.
@@ -49,7 +52,9 @@ class GrpcServer:
     `ready` is a real query, polled by `clock`: while it raises, health of every name but LIVENESS
     is NOT_SERVING. `grace_seconds` is the time calls in flight have at the end; streams get one
     second of it. `large` names methods whose one request may be larger than `max_message_bytes`;
-    such a server takes no compressed ones.
+    such a server takes no compressed ones. With `tls` every client shows a certificate. Where that
+    or one of `ways` tells who calls, only those are served whom `callers` lists for the method, but
+    for health and reflection.
     """
 
     def __init__(
@@ -67,8 +72,9 @@ class GrpcServer:
         unary_seconds: float = 60.0,
         limits: Limits | None = None,
         channelz: bool = False,
-        authorise: Authorise | None = None,
-        credentials: grpc.ServerCredentials | None = None,
+        tls: TlsFiles | None = None,
+        callers: Callers = MappingProxyType({}),
+        ways: Sequence[Way] = (),
     ) -> None:
         self.address = listen_address
         self.serving = False
@@ -80,12 +86,13 @@ class GrpcServer:
         most = max(max_message_bytes, *large.values(), 0)
         self._options = _options(most, is_large=bool(large), channelz=channelz)
         self._grace_seconds = grace_seconds
-        self._credentials = credentials
+        self._tls = tls
         self._channelz = channelz
+        ways = (by_certificate, *ways) if tls is not None else ways
         self._interceptor = Interceptor(
             metrics or process(),
             unary_seconds=unary_seconds,
-            authorise=authorise,
+            access=Access(callers, ways) if ways else None,
             limits=limits,
             max_message_bytes=max_message_bytes,
             large=large,
@@ -109,7 +116,7 @@ class GrpcServer:
         except BaseException:
             await server.stop(None)
             raise
-        if self._credentials is None and not is_local(self._listen_address):
+        if self._tls is None and not is_local(self._listen_address):
             get_logger().warning(
                 "others can reach this server, and it knows no users; ALLOW_INSECURE_LISTEN says "
                 "so",
@@ -136,8 +143,9 @@ class GrpcServer:
 
     def _bind(self, server: grpc.aio.Server) -> int:
         try:
-            if self._credentials is not None:
-                return server.add_secure_port(self._listen_address, self._credentials)
+            if self._tls is not None:
+                credentials = server_credentials(self._tls)
+                return server.add_secure_port(self._listen_address, credentials)
             return server.add_insecure_port(self._listen_address)
         except RuntimeError as error:
             holder = (
@@ -159,7 +167,7 @@ class GrpcServer:
         health_pb2_grpc.add_HealthServicer_to_server(self._health, probes)
         names = [*self._names, health.SERVICE_NAME]
         if self._channelz:
-            grpc_channelz.add_channelz_servicer(server)  # type: ignore[arg-type]  # it takes an aio server too
+            grpc_channelz.add_channelz_servicer(intercepted)  # type: ignore[arg-type]  # it takes an aio server too
             names.append(_CHANNELZ_NAME)
         add_reflection(names, probes)
 

@@ -20,6 +20,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from services.cli.certificates import operators
 from services.cli.connection import System, connected
 from tests.fakes.ports import free_settings
 
@@ -107,7 +108,7 @@ async def _read(running: Up) -> None:
 @asynccontextmanager
 async def system_of(running: Up) -> AsyncIterator[System]:
     """A client of it."""
-    async with connected(running.addresses) as found:
+    async with connected(running.addresses, operators(running.home / "tls")) as found:
         yield found
 
 

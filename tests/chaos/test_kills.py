@@ -13,8 +13,9 @@ import pytest
 from sonic.cyclone.v1 import cyclone_pb2, cyclone_pb2_grpc
 from sonic.positions.v1 import positions_pb2, positions_pb2_grpc
 
+from services.cli.certificates import operators
 from services.cli.connection import System
-from services.cli.system import is_serving
+from services.cli.system import HealthClient
 from tests.chaos.conftest import Up, system_of, up
 from tests.e2e.test_five_cycles import cycle, invent, state, steps
 from tests.e2e.world import World, base58_address, world
@@ -133,10 +134,11 @@ async def get(servers: System, cycle_id: str) -> cyclone_pb2.Cycle:
 
 
 async def until_serving(running: Up, service: str) -> None:
-    for _ in range(300):
-        if await is_serving(running.addresses[service]):
-            return
-        await asyncio.sleep(0.1)
+    async with HealthClient(operators(running.home / "tls"), running.addresses) as asking:
+        for _ in range(300):
+            if (await asking.readiness(running.addresses[service]))[0]:
+                return
+            await asyncio.sleep(0.1)
     raise AssertionError(f"{service} did not come back: {running.lines[-5:]}")
 
 

@@ -331,6 +331,8 @@ def test_an_rpc_of_the_recipe_is_a_route_of_the_gateway(copy: Copy) -> None:
     copy.insert(
         "protos/unreleased.txt", "# RPCs", " and\nsonic.hedges.v1.HedgesService/CountHedges\n#"
     )
+    callers = "sonic.hedges.v1.HedgesService/CountHedges: gateway operator\n"
+    copy.insert("protos/callers.txt", "HedgesService/AdviseRebalance: gateway operator\n", callers)
     copy.run(sys.executable, "protos/generate.py")
     assert copy.python(RPC_IS_ROUTED) == "[('GET', '/v1/hedges:count', True)]"
 

@@ -5,17 +5,20 @@ heals.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
 from google.protobuf import descriptor
+from sonic.callers import CALLERS
 from sonic.cyclone.v1 import cyclone_pb2 as pb
 from sonic.cyclone.v1 import cyclone_pb2_grpc as rpc
 
+from services.cli import certificates
 from services.cli.connection import System
 from services.gateway.surface import FILES, message_class
-from shared.errors import Conflict, FailedPrecondition
+from shared.errors import Conflict, FailedPrecondition, PermissionDenied
 from shared.rpc.client import Channel
 from tests.e2e.conftest import OpenSystem
 from tests.fakes.databases import Databases
@@ -37,6 +40,10 @@ def _steps() -> list[tuple[str, descriptor.MethodDescriptor]]:
     ]
 
 
+def _is_cyclones(method: descriptor.MethodDescriptor) -> bool:
+    return "cyclone" in CALLERS[f"/{method.containing_service.full_name}/{method.name}"]
+
+
 async def _call(channel: Channel, method: descriptor.MethodDescriptor, epoch: int) -> None:
     request: Any = message_class(method.input_type)(cycle_id="cycle-forged", epoch=epoch)
     for field in method.input_type.fields:
@@ -56,20 +63,23 @@ async def _call(channel: Channel, method: descriptor.MethodDescriptor, epoch: in
 
 
 class Forger:
-    """Somebody who reaches the ports of the services."""
+    """Somebody who reaches the ports of the services, and has the certificate of `name`."""
 
-    def __init__(self, servers: System, admin: asyncpg.Connection[Any]) -> None:
+    def __init__(self, servers: System, admin: asyncpg.Connection[Any], tls_folder: Path) -> None:
         self.servers = servers
         self.admin = admin
+        self.name = "cyclone"
+        self._tls_folder = tls_folder
 
     async def send(self, ahead_ms: int) -> dict[str, str]:
         """Every step with an epoch so far ahead of the database's clock; the refusals by method."""
         reasons = {}
         for name, method in _steps():
-            channel = Channel(self.servers.addresses[name])
+            own = certificates.files(self._tls_folder, self.name)
+            channel = Channel(self.servers.addresses[name], tls=own, peer=name)
             try:
                 await _call(channel, method, await self.admin.fetchval(_NOW) + ahead_ms)
-            except (FailedPrecondition, Conflict) as error:
+            except (FailedPrecondition, Conflict, PermissionDenied) as error:
                 reasons[method.full_name] = error.reason
             finally:
                 await channel.stop()
@@ -88,11 +98,13 @@ class Forger:
 
 
 @pytest.fixture
-async def forger(open_system: OpenSystem, databases: Databases) -> AsyncIterator[Forger]:
+async def forger(
+    open_system: OpenSystem, databases: Databases, tmp_path: Path
+) -> AsyncIterator[Forger]:
     admin = await asyncpg.connect(databases.admin_url)
     try:
         async with open_system({}) as servers:
-            yield Forger(servers, admin)
+            yield Forger(servers, admin, tmp_path / "tls")
     finally:
         await admin.close()
 
@@ -105,7 +117,10 @@ async def test_an_epoch_of_the_future_is_refused_by_every_step_and_leaves_nothin
     forger: Forger,
 ) -> None:
     reasons = await forger.send(6 * _MINUTE)
-    assert reasons == {method.full_name: "EPOCH_AHEAD" for _, method in _steps()}
+    assert reasons == {
+        method.full_name: "EPOCH_AHEAD" if _is_cyclones(method) else "CALLER_NOT_ALLOWED"
+        for _, method in _steps()
+    }
     assert len(reasons) >= 13
     steps = await forger.run()
     assert {attempt for _, attempt in steps.values()} == {1}
@@ -116,11 +131,25 @@ async def test_the_first_cycle_after_a_forged_epoch_is_whole(forger: Forger) -> 
     clean = await forger.run()
     for _ in range(2):
         # Within what is believed: nobody can tell it from an owner's.
-        assert await forger.send(4 * _MINUTE) == {}
+        assert set((await forger.send(4 * _MINUTE)).values()) == {"CALLER_NOT_ALLOWED"}
         steps = await forger.run()
         assert not _failed(steps) - _failed(clean)
-        assert {attempt for _, attempt in steps.values()} == {1, 2}
+        # Steps that run together may meet two of them, one after the other.
+        assert {1, 2} <= {attempt for _, attempt in steps.values()} <= {1, 2, 3}
     assert len(await forger.told()) == 1
+
+
+@pytest.mark.parametrize("name", ["operator", "gateway", "monitor", "price"])
+async def test_only_cyclone_says_the_words_of_a_cycle(forger: Forger, name: str) -> None:
+    forger.name = name
+    reasons = await forger.send(0)
+    assert set(reasons) == {method.full_name for _, method in _steps()}
+    # A step is the gateway's and the person's to run by hand, another's only where it calls it.
+    allowed = {"FIELDS_NOT_ALLOWED"} if name in {"operator", "gateway"} else {*reasons.values()}
+    assert set(reasons.values()) == allowed <= {"FIELDS_NOT_ALLOWED", "CALLER_NOT_ALLOWED"}
+    steps = await forger.run()
+    assert {attempt for _, attempt in steps.values()} == {1}
+    assert await forger.told() == []
 
 
 async def test_a_system_that_was_poisoned_for_good_heals_by_itself(forger: Forger) -> None:

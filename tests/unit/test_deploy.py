@@ -144,6 +144,14 @@ def secrets_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def cluster_secrets_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("deploy") / "secrets"
+    make = [str(DEPLOY / "make-secrets.sh"), str(folder)]
+    subprocess.run(make, check=True, env={"PATH": "/usr/bin:/bin", "TLS": "0"})
+    return folder
+
+
 def test_what_has_a_server_is_what_is_deployed() -> None:
     assert set(DEPLOYED) == {*SERVICES, GATEWAY}
     assert set(compose()["services"]) == {*DEPLOYED, "postgres", "init"}
@@ -179,9 +187,10 @@ def test_a_server_listens_where_the_plan_says(service: str) -> None:
     listen = f"0.0.0.0:{port(service)}"
     assert composed_environment(service)["LISTEN_ADDRESS"] == listen
     assert k8s_environment(service)["LISTEN_ADDRESS"] == listen
-    # The policies beside it say who may connect; the gateway asks for a proxy in its own words.
-    for environment in (composed_environment(service), k8s_environment(service)):
-        assert environment.get("ALLOW_INSECURE_LISTEN") == (None if service == GATEWAY else "1")
+    # In a cluster the policies beside it say who may connect; the gateway has its own words.
+    wanted = None if service == GATEWAY else "1"
+    assert k8s_environment(service).get("ALLOW_INSECURE_LISTEN") == wanted
+    assert "ALLOW_INSECURE_LISTEN" not in composed_environment(service)
     assert port(service) in {found["containerPort"] for found in container(service)["ports"]}
     assert [found["port"] for found in one("Service", service)["spec"]["ports"]] == [port(service)]
     ready, alive = (container(service)[kind] for kind in ("readinessProbe", "livenessProbe"))
@@ -336,10 +345,10 @@ def test_no_secret_stands_in_a_file_of_the_repository() -> None:
     assert not [doc["metadata"]["name"] for doc in everything() if doc["kind"] == "Secret"]
 
 
-def test_made_secrets_are_the_ones_the_cluster_is_given(secrets_folder: Path) -> None:
+def test_made_secrets_are_the_ones_the_cluster_is_given(cluster_secrets_folder: Path) -> None:
     made = {
-        str(file.relative_to(secrets_folder))
-        for file in secrets_folder.rglob("*")
+        str(file.relative_to(cluster_secrets_folder))
+        for file in cluster_secrets_folder.rglob("*")
         if file.is_file()
     }
     generators = yaml.safe_load((K8S / "secrets" / "kustomization.yaml").read_text())[
@@ -370,7 +379,9 @@ def test_secrets_are_made_once_and_closed_to_others(secrets_folder: Path) -> Non
     subprocess.run([str(DEPLOY / "make-secrets.sh"), str(secrets_folder)], check=True)
     assert kept() == before
     assert secrets_folder.stat().st_mode & 0o777 == 0o700
-    assert len(set(before.values())) == len(before) - len(SERVICES)
+    # Each password is there twice, the authority's certificate in every folder.
+    texts = [text for file, text in before.items() if file.name != "ca.crt"]
+    assert len(set(texts)) == len(texts) - len(SERVICES)
 
 
 @pytest.mark.parametrize("service", DEPLOYED)
@@ -378,11 +389,18 @@ def test_a_server_can_read_its_configuration_in_either_deployment(
     service: str, secrets_folder: Path
 ) -> None:
     mount = {"SONIC_SECRETS_DIR": str(secrets_folder / service)}
+
+    def here(environment: dict[str, str]) -> dict[str, str]:
+        """The mounted folder where it is on this machine."""
+        own = f"{secrets_folder / service}/"
+        tls = {k: v for k, v in environment.items() if k.startswith("TLS_")}
+        return environment | {k: v.replace("/run/secrets/", own) for k, v in tls.items()}
+
     for environment in (composed_environment(service), k8s_environment(service)):
         has_secrets = "SONIC_SECRETS_DIR" in environment
         assert has_secrets == (service in SERVICES)
         loaded = configuration.load(
-            config_class(service), environment | (mount if has_secrets else {})
+            config_class(service), here(environment) | (mount if has_secrets else {})
         )
         if has_secrets:
             url = loaded.model_dump()["database_url"].get_secret_value()
@@ -392,9 +410,7 @@ def test_a_server_can_read_its_configuration_in_either_deployment(
 def test_the_ledger_key_comes_from_a_secret_not_from_a_container_that_goes(
     secrets_folder: Path,
 ) -> None:
-    environment = composed_environment("alerts") | {
-        "SONIC_SECRETS_DIR": str(secrets_folder / "alerts")
-    }
+    environment = k8s_environment("alerts") | {"SONIC_SECRETS_DIR": str(secrets_folder / "alerts")}
     loaded = configuration.load(config_class("alerts"), environment)
     assert len(loaded.model_dump()["alerts_ledger_key"].get_secret_value()) >= 64
 

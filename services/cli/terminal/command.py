@@ -18,7 +18,8 @@ async def console() -> None:
 
     if not sys.stdout.isatty():
         raise FailedPrecondition("NO_TERMINAL", "the console needs a terminal; see sonic status")
-    addresses = known_addresses(Plan())
-    if not await system.answers(addresses["cyclone"]):
-        raise Unavailable("PEER_UNAVAILABLE", f"no system answers at {addresses['cyclone']}")
-    await Console(addresses).run_async()
+    plan = Plan()
+    if not await system.runs(plan, "cyclone"):
+        address = known_addresses(plan)["cyclone"]
+        raise Unavailable("PEER_UNAVAILABLE", f"no system answers at {address}")
+    await Console().run_async()

@@ -165,9 +165,9 @@ import asyncio, sys
 from pathlib import Path
 from services.cli.plan import plain_environment
 from services.cli.forks import Forks
-from services.cli.system import answers
+from services.cli.system import HealthClient
 async def main():
-    asyncio.ensure_future(answers("127.0.0.1:1", 0.3))
+    asyncio.ensure_future(HealthClient().answers("127.0.0.1:1", 0.3))
     await asyncio.sleep(0.1)
     forks = Forks(["price"], plain_environment())
     # Without its settings it refuses to start.
@@ -196,15 +196,17 @@ async def test_a_server_that_is_not_ready_lives_and_one_that_hangs_does_not(
 
     server = GrpcServer("127.0.0.1:0", [], service_names=[], ready=broken)
     await server.start()
-    assert not await system.is_serving(server.address)
-    assert await system.answers(server.address, 2.0)
+    async with system.HealthClient() as asking:
+        assert not (await asking.readiness(server.address))[0]
+        assert await asking.answers(server.address, 2.0)
     # `sonic cycle` asks that system, which says why, and starts none beside it.
     monkeypatch.setenv("CYCLONE_ADDRESS", server.address)
     monkeypatch.setenv("SONIC_HOME", str(tmp_path))
-    async with _some_system(quiet=True) as addresses:
-        assert addresses["cyclone"] == server.address
+    async with _some_system(quiet=True) as found:
+        assert found.addresses["cyclone"] == server.address
     await server.stop()
-    assert not await system.answers(server.address, 0.5)
+    async with system.HealthClient() as asking:
+        assert not await asking.answers(server.address, 0.5)
 
 
 def test_last_words_are_whole_lines_of_this_start(tmp_path: Path) -> None:
@@ -268,6 +270,7 @@ async def test_a_start_that_is_given_up_half_way_leaves_no_child_behind(
     async with system.forking() as forks:
         # A database that is not there: servers without an address for one end by themselves.
         urls = {name: f"postgresql://{name}:x@127.0.0.1:1/sonic" for name in SERVICES}
+        system.certify(Plan())
         starting = asyncio.create_task(system.in_processes(Plan(), urls, print, forks).__aenter__())
         while len(started()) < 3:
             assert not starting.done(), starting

@@ -105,7 +105,8 @@ async def test_a_monitor_that_cannot_write_tells_it_high_once_and_its_end_over_r
     await servers.monitor(**ONLY_OPERATIONS)
     said: list[str] = []
     addresses = {"monitor": servers.apps["monitor"].address, "price": servers.apps["price"].address}
-    complaints = Complaints(addresses, cli_system.readiness, said.append)
+    asking = cli_system.HealthClient()
+    complaints = Complaints(addresses, asking.readiness, said.append)
 
     async def complained() -> object:
         await complaints.look()
@@ -122,6 +123,7 @@ async def test_a_monitor_that_cannot_write_tells_it_high_once_and_its_end_over_r
     )
     assert "make room" in str(told.body["body"])
     await disk.make_room()
+    await asking.close()
     await servers.push(holds(lambda: len(hook.received) == 2))
     assert subjects(hook)[1] == "Sonic's database takes writes again"
 

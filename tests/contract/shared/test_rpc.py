@@ -16,6 +16,7 @@ from shared.http import ProviderFailure, ProviderHttp
 from shared.metrics import Metrics
 from shared.rpc import call
 from shared.rpc.client import Channel, idempotent
+from shared.rpc.server import GrpcServer
 from tests.contract.shared import echo
 from tests.contract.shared.talk import Servicer, served, words
 from tests.fakes.http_provider import HttpProvider
@@ -261,20 +262,29 @@ async def test_a_peer_that_is_not_there_is_unavailable() -> None:
     await peer.stop()
 
 
-async def test_access_is_judged_before_the_servicer() -> None:
+async def test_who_calls_is_asked_before_the_servicer() -> None:
     servicer = Servicer()
+    path = f"/{echo.SERVICE}/GetWord"
 
-    def authorise(path: str, metadata: Any) -> None:
-        if metadata.get("authorization") != "Bearer good":
-            raise errors.Unauthenticated("NO_TOKEN", f"Who asks for {path}?")
+    def bearer(context: Any) -> str:
+        shown = dict(context.invocation_metadata()).get("authorization", "")
+        return shown.removeprefix("Bearer ") if shown.startswith("Bearer ") else ""
 
-    async with served(servicer, authorise=authorise, channel={"authorization": "Bearer good"}) as (
+    async def reason(server: GrpcServer, authorization: str) -> str:
+        caller = Channel(server.address, authorization=authorization)
+        try:
+            await caller.stub(echo.stub).GetWord(echo.Word(text="hello"))
+        except errors.SonicError as error:
+            return f"{type(error).__name__} {error.reason}"
+        finally:
+            await caller.stop()
+        return ""
+
+    async with served(servicer, ways=[bearer], callers={path: frozenset({"reader"})}) as (
         server,
-        good,
+        _,
     ):
-        assert await good.stub(echo.stub).GetWord(echo.Word(text="hello"))
-        nobody = Channel(server.address)
-        with pytest.raises(errors.Unauthenticated):
-            await nobody.stub(echo.stub).GetWord(echo.Word(text="hello"))
-        await nobody.stop()
+        assert await reason(server, "Bearer reader") == ""
+        assert await reason(server, "") == "Unauthenticated UNAUTHENTICATED"
+        assert await reason(server, "Bearer writer") == "PermissionDenied CALLER_NOT_ALLOWED"
     assert servicer.calls_count == 1

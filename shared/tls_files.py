@@ -1,0 +1,78 @@
+"""A certificate, its key and its authorities as files that somebody renews."""
+
+from __future__ import annotations
+
+import ssl
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from shared.log import get_logger
+
+
+@dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """PEM files: a certificate with what leads to its authority, its key, and the authorities of
+    those one talks to.
+    """
+
+    cert: Path
+    key: Path
+    ca: Path
+
+    def read(self) -> Pems:
+        """Raises OSError, or ValueError (ssl.SSLError) when they are no pair or no authority."""
+        pems = Pems(self.cert.read_bytes(), self.key.read_bytes(), self.ca.read_bytes())
+        # gRPC says nothing of a bad file until each handshake fails.
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.load_verify_locations(cadata=pems.ca.decode("ascii", "replace"))
+        context.load_cert_chain(self.cert, self.key)
+        return pems
+
+    def state(self) -> tuple[tuple[int, int, int], ...]:
+        """Changes with the files. Raises OSError."""
+        stats = [path.stat() for path in (self.cert, self.key, self.ca)]
+        return tuple((one.st_mtime_ns, one.st_size, one.st_ino) for one in stats)
+
+
+@dataclass(frozen=True, slots=True)
+class Pems:
+    """What the files hold."""
+
+    cert: bytes
+    key: bytes
+    ca: bytes
+
+
+class Renewals:
+    """Tells when the files hold something new that is good; what is not is logged once and left."""
+
+    def __init__(self, files: TlsFiles, *, look_seconds: float = 0.0) -> None:
+        self._files = files
+        self._look_seconds = look_seconds
+        self._next_look = 0.0
+        self._state: tuple[tuple[int, int, int], ...] = ()
+
+    def first(self) -> Pems:
+        """Raises OSError, ValueError."""
+        self._state = self._files.state()
+        self._next_look = time.monotonic() + self._look_seconds
+        return self._files.read()
+
+    def later(self) -> Pems | None:
+        """What is new since the last time, or None."""
+        now = time.monotonic()
+        if now < self._next_look:
+            return None
+        self._next_look = now + self._look_seconds
+        try:
+            state = self._files.state()
+            if state == self._state:
+                return None
+            self._state = state
+            pems = self._files.read()
+        except (OSError, ValueError) as error:
+            get_logger().warning("certificate is not taken, the old one stays", problem=repr(error))
+            return None
+        get_logger().info("certificate is taken anew", file=str(self._files.cert))
+        return pems
