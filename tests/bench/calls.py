@@ -1,14 +1,17 @@
 """A unary read beside a bare empty call, and a small cycle beside its calls and commits alone.
 
-`python -m tests.bench.calls` is the bare server: one empty method and nothing else.
+`python -m tests.bench.calls` is the bare server: one empty method and nothing else; with three
+files it speaks TLS like ours.
 """
 
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -16,6 +19,8 @@ import grpc
 from google.protobuf import empty_pb2
 from sonic.positions.v1 import positions_pb2, positions_pb2_grpc
 
+from shared.rpc.tls import server_credentials
+from shared.tls_files import TlsFiles
 from tests.bench import floor
 from tests.bench.figures import Figure, Limit
 from tests.bench.served import served
@@ -28,22 +33,30 @@ Call = Callable[[], Awaitable[object]]
 
 
 @asynccontextmanager
-async def bare() -> AsyncIterator[Call]:
-    """An empty call to a bare server of another process."""
+async def bare(tls: TlsFiles | None = None) -> AsyncIterator[Call]:
+    """An empty call to a bare server of another process, over the TLS of these files."""
+    arguments = () if tls is None else (str(tls.cert), str(tls.key), str(tls.ca))
     async with (
-        served("tests.bench.calls") as address,
-        grpc.aio.insecure_channel(address) as channel,
+        served("tests.bench.calls", *arguments) as address,
+        _channel(address, tls) as channel,
     ):
         empty: Any = empty_pb2.Empty
         call = channel.unary_unary(_METHOD, empty.SerializeToString, empty.FromString)
         yield lambda: call(empty_pb2.Empty(), timeout=5)
 
 
-async def reads(positions_address: str, count: int) -> list[Figure]:
+def _channel(address: str, tls: TlsFiles | None) -> grpc.aio.Channel:
+    if tls is None:
+        return grpc.aio.insecure_channel(address)
+    pems = (tls.ca.read_bytes(), tls.key.read_bytes(), tls.cert.read_bytes())
+    return grpc.aio.secure_channel(address, grpc.ssl_channel_credentials(*pems))
+
+
+async def reads(positions_address: str, tls: TlsFiles | None, count: int) -> list[Figure]:
     """G8, interleaved, so that both see the same machine."""
     read_ms: list[float] = []
     bare_ms: list[float] = []
-    async with bare() as empty_call, grpc.aio.insecure_channel(positions_address) as ours:
+    async with bare(tls) as empty_call, _channel(positions_address, tls) as ours:
         stub = positions_pb2_grpc.PositionsServiceStub(ours)
         page = await stub.ListPositions(positions_pb2.ListPositionsRequest(page_size=1))
         request = positions_pb2.GetPositionRequest(id=page.positions[0].id)
@@ -62,7 +75,7 @@ async def reads(positions_address: str, count: int) -> list[Figure]:
             bare_ms,
             Limit(2),
             share=share,
-            note="both asked by one client process, in turn",
+            note="both asked by one client process, in turn, over the same TLS",
         )
         for share in (50, 99)
     ]
@@ -106,7 +119,11 @@ async def _serve_bare() -> None:
     server.add_generic_rpc_handlers(
         (grpc.method_handlers_generic_handler("bench.Bare", {"Call": handler}),)
     )
-    port = server.add_insecure_port("127.0.0.1:0")
+    if files := sys.argv[1:]:
+        credentials = server_credentials(TlsFiles(*map(Path, files)))
+        port = server.add_secure_port("127.0.0.1:0", credentials)
+    else:
+        port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     print(f"127.0.0.1:{port}", flush=True)
     await server.wait_for_termination()

@@ -11,6 +11,7 @@ from sonic.positions.v1 import positions_pb2, positions_pb2_grpc
 from sonic.price.v1 import price_pb2, price_pb2_grpc
 
 from services.cli.connection import System, connected
+from shared.tls_files import TlsFiles
 
 # Milliseconds of whole cycles by "cycle", of their steps by name.
 Taken = dict[str, list[float]]
@@ -18,11 +19,13 @@ _ROWS_A_FILE = 50_000
 _HEADER = "wallet,asset,side,entry_price_usd,liquidation_price_usd,size_usd,collateral_usd"
 
 
-async def fill(addresses: Mapping[str, str], count: int, *, seed: int = 0) -> None:
+async def fill(
+    addresses: Mapping[str, str], count: int, *, seed: int = 0, tls: TlsFiles | None = None
+) -> None:
     """Replace what is held by `count` positions entered by hand, spread over wallets, assets and
     sides.
     """
-    async with connected(addresses) as found:
+    async with connected(addresses, tls) as found:
         stub = await found.stub("positions", positions_pb2_grpc.PositionsServiceStub)
         await stub.DeleteAllPositions(
             positions_pb2.DeleteAllPositionsRequest(confirm="delete"), timeout=120
@@ -59,11 +62,16 @@ def _row(number: int, market: Mapping[str, float], chance: random.Random) -> str
 
 
 async def run(
-    addresses: Mapping[str, str], *, warm: int, counted: int, steps: Sequence[str] = ()
+    addresses: Mapping[str, str],
+    *,
+    warm: int,
+    counted: int,
+    steps: Sequence[str] = (),
+    tls: TlsFiles | None = None,
 ) -> Taken:
     """Milliseconds of whole cycles and of their steps; AssertionError for one that fails."""
     taken: Taken = defaultdict(list)
-    async with connected(addresses) as found:
+    async with connected(addresses, tls) as found:
         for number in range(warm + counted):
             last = await one(found, steps)
             if number >= warm:

@@ -81,7 +81,7 @@ def between(before: Mapping[str, int], after: Mapping[str, int], count: int) -> 
 async def measure(run: Run) -> list[Figure]:
     """G16, at 10 positions, and at a tenth of the large size."""
     async with started(run.home / "growth", _SETTINGS) as running:
-        async with connected(running.addresses) as found:
+        async with connected(running.addresses, running.tls) as found:
             await Judging(found, running.admin_url).calm()
         cycles_count = max(21, _SMALL_CYCLES * run.options.cycles // 30)
         small = await _grown(running, _SMALL, cycles_count, run.options.seed)
@@ -95,19 +95,19 @@ async def measure(run: Run) -> list[Figure]:
 async def _grown(running: Running, count: int, cycles_count: int, seed: int) -> Growth:
     """Over as many cycles as came before, so that room which updates need is there already."""
     say(f"  {count:,} positions, {cycles_count} cycles twice")
-    async with connected(running.addresses) as found:
+    async with connected(running.addresses, running.tls) as found:
         await Judging(found, running.admin_url).forget()
-    await cycles.fill(running.addresses, count, seed=seed)
-    await cycles.run(running.addresses, warm=cycles_count, counted=0)
+    await cycles.fill(running.addresses, count, seed=seed, tls=running.tls)
+    await cycles.run(running.addresses, warm=cycles_count, counted=0, tls=running.tls)
     before = await _sizes(running.admin_url)
-    await cycles.run(running.addresses, warm=cycles_count, counted=0)
+    await cycles.run(running.addresses, warm=cycles_count, counted=0, tls=running.tls)
     return between(before, await _sizes(running.admin_url), cycles_count)
 
 
 async def _bytes_of_a_change(running: Running) -> float:
     """Of a level: its ledger row, its message, its deliveries; all alerts about distance change."""
     before = await _sizes(running.admin_url)
-    async with connected(running.addresses) as found:
+    async with connected(running.addresses, running.tls) as found:
         count = evaluation(await crash.one(Judging(found, running.admin_url))).counts["raised"]
     after = await _sizes(running.admin_url)
     return sum(between(before, after, 1).by_table.values()) / max(1, count)

@@ -77,9 +77,13 @@ class Large:
         say(f"{size:,} positions")
         # Or the end of each position that goes would be told.
         await self.judging.forget()
-        await cycles.fill(self.running.addresses, size, seed=self.run.options.seed)
+        await cycles.fill(
+            self.running.addresses, size, seed=self.run.options.seed, tls=self.running.tls
+        )
         counted = self.run.options.cycles if size <= 1000 else 9
-        self.taken[size] = await cycles.run(self.running.addresses, warm=3, counted=counted)
+        self.taken[size] = await cycles.run(
+            self.running.addresses, warm=3, counted=counted, tls=self.running.tls
+        )
         self.memory[size] = footprint.memory_by_service(footprint.servers())
 
 
@@ -91,7 +95,7 @@ async def measure(run: Run) -> Evaluations | None:
         running = await stack.enter_async_context(
             started(run.home / "large", {"WEBHOOK_URL": receiver.url, "WEBHOOK_SECRET": "bench"})
         )
-        found = await stack.enter_async_context(connected(running.addresses))
+        found = await stack.enter_async_context(connected(running.addresses, running.tls))
         large = Large(run, running, found, receiver, Judging(found, running.admin_url))
         await large.judging.calm()
         await _small(large)
@@ -128,7 +132,9 @@ async def _at_size(large: Large) -> None:
     await run.part("G1", "the floor", partial(_g1, large))
     await run.part("G2", "polars", partial(_g2, large))
     await run.part("G9", "memory", partial(_g9, large))
-    await run.part("G8", "reads", partial(calls.reads, running.addresses["positions"], 2000))
+    await run.part(
+        "G8", "reads", partial(calls.reads, running.addresses["positions"], running.tls, 2000)
+    )
     await run.part("G14", "pages", partial(pages.measure, running.http_address, running.home))
     await run.part("G15", "one position opens", partial(_g15, large))
     await run.part("G4", "evaluations", partial(_g4, large))

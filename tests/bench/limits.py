@@ -31,7 +31,7 @@ async def measure(large: Large) -> list[Figure]:
     largest = options.largest
     await large.judging.calm()
     await large.judging.forget()
-    await cycles.fill(large.running.addresses, largest, seed=options.seed)
+    await cycles.fill(large.running.addresses, largest, seed=options.seed, tls=large.running.tls)
     taken_ms, failures, memory = await _cycles(large)
     figures = []
     if large.run.wants("G5"):

@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from services.cli import database, system
+from services.cli.certificates import operators
 from services.cli.plan import Plan
+from shared.tls_files import TlsFiles
 from tests.bench.figures import Figure, absent
 from tests.bench.goals import GOALS
 from tests.fakes.ports import free_settings
@@ -51,6 +53,11 @@ class Running:
     admin_url: str
     http_address: str
     home: Path
+
+    @property
+    def tls(self) -> TlsFiles | None:
+        """What `sonic` shows to it."""
+        return operators(self.home / "tls")
 
 
 @dataclass(slots=True)
@@ -119,5 +126,6 @@ async def started(home: Path, settings: Mapping[str, str] | None = None) -> Asyn
         plan = Plan()
         async with database.opened(plan) as opened, system.forking() as forks:
             urls = await database.prepare(opened, plan.home)
+            system.certify(plan)
             async with system.in_processes(plan, urls, lambda _: None, forks) as addresses:
                 yield Running(addresses, urls, opened.url, plan.http_address, home)

@@ -8,15 +8,16 @@ from collections.abc import Mapping
 from textual.widgets import DataTable
 
 from services.cli.terminal.app import Console
+from shared.tls_files import TlsFiles
 
 COLUMNS, LINES = 130, 28
 _COMMENTS = re.compile(r"<!--.*?-->", re.DOTALL)
 _FONT_FACES = re.compile(r"@font-face\s*\{.*?\}", re.DOTALL)
 
 
-async def drawn(addresses: Mapping[str, str], pane: str) -> str:
+async def drawn(addresses: Mapping[str, str], tls: TlsFiles | None, pane: str) -> str:
     """The console in front of this pane, as SVG in the machine's own monospaced letters."""
-    app = Console(addresses)
+    app = Console(addresses, tls)
     async with app.run_test(size=(COLUMNS, LINES)) as pilot:
         while app.pane is None or app.pane.name != pane:
             await pilot.press("right")

@@ -18,7 +18,9 @@ from pathlib import Path
 
 import httpx
 
+from services.cli.certificates import operators
 from services.cli.plan import Plan, known_addresses
+from shared.tls_files import TlsFiles
 from tests.browser import png
 from tests.browser.chromium import Browser, found, started
 from tests.browser.console import drawn
@@ -121,7 +123,11 @@ async def take_pages(
 
 
 async def take_others(
-    browser: Browser, address: str, addresses: Mapping[str, str], wanted: frozenset[str]
+    browser: Browser,
+    address: str,
+    addresses: Mapping[str, str],
+    tls: TlsFiles | None,
+    wanted: frozenset[str],
 ) -> list[str]:
     """Writes those of the report and of the console; those that are too large."""
     too_large = []
@@ -132,7 +138,7 @@ async def take_others(
         too_large += await _write(browser, name)
     name, place, width, height = CONSOLE
     if not wanted or "console" in wanted:
-        drawing = await drawn(addresses, place)
+        drawing = await drawn(addresses, tls, place)
         await browser.show("about:blank", width, height)
         await browser.run(
             f"document.body.innerHTML = {json.dumps(drawing)};"
@@ -159,17 +165,18 @@ async def main(address: str, wanted: frozenset[str]) -> int:
             if address:
                 browser = await stack.enter_async_context(started(path))
                 addresses: Mapping[str, str] = known_addresses(Plan())
+                tls = Plan().tls
                 judge: Callable[[], Awaitable[object]] = _as_it_is
             else:
                 visit = await stack.enter_async_context(sitting(home, {}))
                 browser, address = visit.page, str(visit.web.base_url).rstrip("/")
-                addresses = visit.running.addresses
+                addresses, tls = visit.running.addresses, operators(home / "tls")
                 judge = partial(visit.post, "/v1/cycles:run", {})
                 await visit.post("/v1/rules", RULE)
                 for _ in range(CYCLES):
                     await judge()
             too_large = await take_pages(browser, address, wanted, judge)
-            too_large += await take_others(browser, address, addresses, wanted)
+            too_large += await take_others(browser, address, addresses, tls, wanted)
     except httpx.HTTPError as error:
         print(f"the system does not answer: {error!r}")
         return 1

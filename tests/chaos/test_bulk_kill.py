@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from sonic.positions.v1 import positions_pb2, positions_pb2_grpc
 
+from services.cli.certificates import operators
 from services.cli.connection import System
 from shared.errors import SonicError
 from tests.bench.cycles import fill
@@ -32,7 +33,7 @@ async def held(servers: System) -> int:
 
 async def test_no_row_is_lost_when_the_server_is_killed_while_it_enriches(home: Path) -> None:
     async with up(home, {}) as running:
-        await fill(running.addresses, COUNT)
+        await fill(running.addresses, COUNT, tls=operators(home / "tls"))
         async with system_of(running) as servers:
             stub = await servers.stub("positions", positions_pb2_grpc.PositionsServiceStub)
             await stub.EnrichPositions(positions_pb2.EnrichPositionsRequest(), timeout=60)

@@ -13,6 +13,7 @@ from sonic.alerts.v1 import alerts_pb2 as pb
 from sonic.alerts.v1 import alerts_pb2_grpc as rpc
 from sonic.xcom.v1 import xcom_pb2, xcom_pb2_grpc
 
+from services.cli.certificates import operators
 from services.cli.connection import System
 from shared.errors import SonicError
 from tests.bench import cycles
@@ -32,7 +33,7 @@ async def test_each_change_of_a_burst_is_told_once_whoever_is_killed_and_when(
     home: Path, victim: str
 ) -> None:
     async with up(home, {}) as running:
-        await cycles.fill(running.addresses, COUNT)
+        await cycles.fill(running.addresses, COUNT, tls=operators(home / "tls"))
         async with system_of(running) as servers:
             await _only_distances(servers, 0.01)
             for delay_seconds in DELAYS_SECONDS:

@@ -26,6 +26,7 @@ from services.cli.terminal.dialogs import CycleRun, Form, Question, Shown, Steps
 from services.cli.terminal.overview import headline, overview
 from services.cli.terminal.panes import PANES, Action, Pane
 from shared.errors import SonicError
+from shared.tls_files import TlsFiles
 
 OVERVIEW = "Overview"
 STEPS = (
@@ -78,9 +79,12 @@ class Console(App[None]):
         *(Binding(key, f"act('{key}')", show=False) for key in _ACTION_KEYS),
     ]
 
-    def __init__(self, addresses: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, addresses: Mapping[str, str] | None = None, tls: TlsFiles | None = None
+    ) -> None:
         super().__init__()
         self._addresses = addresses
+        self._tls = tls
         self._stack = AsyncExitStack()
         self._rows: dict[str, list[Message]] = {}
         # By what was read: since when it fails, and why.
@@ -106,7 +110,9 @@ class Console(App[None]):
             made = self.query_one(f"#rows-{pane.name}", DataTable)
             for path in pane.lists.columns:
                 made.add_column(path.rpartition(".")[2].replace("_", " "), key=path)
-        self._system: System = await self._stack.enter_async_context(connected(self._addresses))
+        self._system: System = await self._stack.enter_async_context(
+            connected(self._addresses, self._tls)
+        )
         self.set_interval(_LOOK_SECONDS, self.look)
         for pane in PANES:
             if pane.watches is not None:
