@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import asyncpg
 import pytest
 from sonic.alerts.v1 import alerts_pb2 as pb
 from sonic.positions.v1 import positions_pb2 as positions_pb
@@ -191,6 +192,27 @@ async def test_more_than_a_burst_is_one_message_and_a_row_of_the_ledger_each(boo
     assert subject.startswith("CHANGED: 4 events of positions: 4 opened. The largest: BTC long")
     reasons = [entry.reason for entry in await servers.entries()]
     assert (reasons.count("OPENED"), reasons.count("CHANGED")) == (4, 1)
+
+
+async def test_positions_of_an_older_backup_are_told_of_again_from_there_on(book: Book) -> None:
+    servers = book.servers
+    book.holds()
+    await book.cycle()
+    book.holds(ROWS[0])
+    await book.cycle()
+    await servers.stop("alerts")
+    owner = await asyncpg.connect(servers.databases.owner_url("alerts"))
+    await owner.execute("update service_state set event_sequence = 10")
+    await servers.start_alerts()
+    await book.cycle()
+    assert await owner.fetchval("select event_sequence from service_state") == 1
+    await owner.close()
+    book.holds(*ROWS[:2])
+    await book.cycle()
+    assert [one.split(",")[0] for one in await book.subjects()] == [
+        "OPENED: BTC long opened",
+        "OPENED: BTC short opened",
+    ]
 
 
 async def test_of_nothing_new_nobody_is_asked(book: Book, monkeypatch: pytest.MonkeyPatch) -> None:
