@@ -76,13 +76,13 @@ class Browser:
         await self.until("window.left !== true")
         return None
 
-    async def size(self, width: int, height: int) -> None:
-        """Changes the window."""
+    async def size(self, width: int, height: int, scale: float = 1) -> None:
+        """Changes the window; with a `scale` of 2 as one twice as large, at a zoom of 200 %."""
         await self.ask(
             "Emulation.setDeviceMetricsOverride",
             width=width,
             height=height,
-            deviceScaleFactor=1,
+            deviceScaleFactor=scale,
             mobile=False,
         )
 
@@ -122,9 +122,13 @@ class Browser:
                 type=kind,
                 key=name,
                 code=name,
-                windowsVirtualKeyCode={"Tab": 9, "Enter": 13}[name],
+                windowsVirtualKeyCode={"Tab": 9, "Enter": 13, "Escape": 27}[name],
                 **text,
             )
+
+    async def type(self, text: str) -> None:
+        """Writes into what has the focus."""
+        await self.ask("Input.insertText", text=text)
 
     async def picture(self, path: Path) -> None:
         """The page as a PNG file."""

@@ -18,6 +18,8 @@ __all__ = ["servers"]
 
 VENDOR = Path(__file__).parent / "vendor"
 WIDTHS = (700, 390, 360)
+# A window of 1280 at a zoom of 200 %.
+ZOOMED = (640, 512, 2.0)
 # What folds is looked into.
 _UNFOLD = (
     "document.querySelectorAll('main details:not([open]) > summary').forEach(one => one.click())"
@@ -68,8 +70,47 @@ async def test_a_page_can_be_used_without_eyes_and_fits_a_phone(servers: Visit, 
             if await page.run("document.documentElement.dataset.theme") != theme:
                 await page.run("document.getElementById('theme').click()")
             problems += [(width, theme, *one) for one in await _seen(servers)]
+    await page.size(*ZOOMED)
+    assert await page.run("devicePixelRatio") == 2
+    if await page.run("document.documentElement.scrollWidth") > ZOOMED[0]:
+        problems.append(("zoomed", await page.run(_TOO_WIDE)))
     assert problems == []
     assert page.problems == []
+
+
+async def test_a_page_that_lost_its_connection_can_still_be_read_in_both_themes(
+    servers: Visit,
+) -> None:
+    page = await servers.show("/")
+    await page.run(f"{(VENDOR / 'axe.min.js').read_text()};0")
+    await page.offline(True)
+    try:
+        await page.until("document.body.classList.contains('disconnected')")
+        for _ in range(2):
+            assert await page.run(_AXE) == []
+            await page.run("document.getElementById('theme').click()")
+        assert "Connection lost" in await servers.text("#lost")
+    finally:
+        await page.offline(False)
+
+
+async def test_a_chart_of_one_point_is_about_that_point(servers: Visit) -> None:
+    page = await servers.show("/")
+    await page.run("""(async () => {
+        const { draw } = await import('/web/charts.js');
+        const place = document.createElement('div');
+        place.className = 'chart';
+        place.id = 'alone';
+        document.querySelector('main').append(place);
+        const Plot = window.uPlot;
+        window.uPlot = function (...given) { return (window.alone = new Plot(...given)); };
+        Object.assign(window.uPlot, Plot);
+        draw(place, { at: [1790000000], lines: [{ label: 'x', values: [5], colour: 'accent' }] });
+        window.uPlot = Plot;
+    })()""")
+    await page.until("!!window.alone?.scales.x.max")
+    ends = await page.run("[window.alone.scales.x.min, window.alone.scales.x.max]")
+    assert ends == [1790000000 - 3600, 1790000000 + 3600]
 
 
 def test_what_is_kept_of_others_is_as_it_came() -> None:

@@ -45,7 +45,8 @@ const requestId = () => `page-${[...crypto.getRandomValues(new Uint32Array(4))].
 /** Opens the form of a position that no venue tells of; `refresh` is called when it is made. */
 export async function addPosition(refresh) {
   const request = requestId();
-  const { wallets } = await get("/v1/wallets?page_size=500");
+  // Without their list there is still the one that every position by hand may stand in.
+  const { wallets } = await get("/v1/wallets?page_size=500").catch(() => ({ wallets: [] }));
   const places = [...new Set([MANUAL, ...wallets.filter(({ chain }) => chain === "CHAIN_MANUAL").map(({ name }) => name)])];
   const fields = [
     { name: "asset", label: "Asset", required: true, max_length: 32, placeholder: "SOL" },

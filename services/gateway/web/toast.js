@@ -22,6 +22,21 @@ export async function busy(button, act) {
   }
 }
 
+const opening = new WeakSet();
+
+/** The same of a button that opens a dialog: it keeps the focus, which comes back to it afterwards. */
+export async function opens(button, act) {
+  if (opening.has(button)) return;
+  opening.add(button);
+  try {
+    await act();
+  } catch (problem) {
+    warn(problem);
+  } finally {
+    opening.delete(button);
+  }
+}
+
 function put(text, role, forMs) {
   const place = byId("toasts");
   const away = () => made.remove();
