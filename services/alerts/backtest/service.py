@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -86,6 +87,8 @@ class Backtests:
 
     def __init__(self, cache: SnapshotCache) -> None:
         self._cache = cache
+        # One at a time: the cycle wants the processor, too.
+        self._one = asyncio.Lock()
 
     async def run(self, request: BacktestRequest) -> Backtested:
         """BAD_CANDLES, BAD_HORIZON, LIQUIDATED_AT_START, TOO_MUCH_WORK, LIMITS_OUT_OF_ORDER,
@@ -106,7 +109,8 @@ class Backtests:
         paths = _paths(request, candles)
         check_work(paths, 1 + len(request.sweep))
         work = int((paths.last - paths.first + 1).sum()) * (1 + len(request.sweep)) * _LOOK_COST
-        return await offload(work, _backtest, request, candles, paths, limits, zone)
+        async with self._one:
+            return await offload(work, _backtest, request, candles, paths, limits, zone)
 
     async def _in_force(self, scope: Scope) -> Limits:
         snapshot = await self._cache.present()

@@ -207,7 +207,24 @@ def test_too_much_work_is_refused_and_says_how_to_ask_for_less() -> None:
     paths = started_paths(series, Side.LONG, 10, HOUR, 1000 * HOUR)
     with pytest.raises(InvalidArgument) as refused:
         check_work(paths, 40)
-    assert refused.value.reason == "TOO_MUCH_WORK" and "start less often" in refused.value.message
+    assert refused.value.reason == "TOO_MUCH_WORK" and "fewer sets" in refused.value.message
+    many = Paths(Side.LONG, np.zeros(1600, int), np.full(1600, 999), np.ones(1600), np.ones(1600))
+    with pytest.raises(InvalidArgument) as refused:
+        check_work(many, 1)
+    assert refused.value.reason == "TOO_MUCH_WORK" and "start less" in refused.value.message
+
+
+def test_sets_walked_one_after_the_other_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(8)
+    series = candles((100 * np.exp(np.cumsum(rng.normal(0, 0.02, 300)))).tolist())
+    looks = looks_of(series, started_paths(series, Side.LONG, 15, 5 * HOUR, 48 * HOUR), DISTANCE)
+    limits = np.array([[9.0, 7.0, 5.0], [6.0, 4.0, 2.0], [3.0, 3.0, 3.0]])
+    whole = walk(series, looks, DISTANCE, limits)
+    monkeypatch.setattr("services.alerts.backtest.domain.walk._MOST_ROWS", 1)
+    parts = walk(series, looks, DISTANCE, limits)
+    assert len(whole.path) > 50
+    for name in Changes.__dataclass_fields__:
+        np.testing.assert_array_equal(getattr(parts, name), getattr(whole, name), name)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,9 @@ from shared.errors import InvalidArgument
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
-# More paths times candles than this are refused: seconds of work.
+# More candles over all paths are refused for the memory they need, more of them times sets for
+# the seconds.
+MOST_PATH_LOOKS = 1_500_000
 MOST_LOOKS = 12_000_000
 
 
@@ -140,13 +142,20 @@ def started_paths(
 
 
 def check_work(paths: Paths, set_count: int) -> None:
-    """InvalidArgument TOO_MUCH_WORK for more looks than are made in seconds."""
-    looks = int((paths.last - paths.first + 1).sum()) * set_count
-    if looks > MOST_LOOKS:
+    """InvalidArgument TOO_MUCH_WORK for more looks than are made in seconds, or held in memory."""
+    looks = int((paths.last - paths.first + 1).sum())
+    if looks > MOST_PATH_LOOKS:
         problem = (
-            f"{looks:,} looks are more than {MOST_LOOKS:,}: start less often, shorten the horizon,"
-            " or give fewer sets of limits"
+            f"{looks:,} candles over all starts are more than {MOST_PATH_LOOKS:,}: start less"
+            " often, or shorten the horizon"
         )
-        raise InvalidArgument(
-            "TOO_MUCH_WORK", f"start_every: {problem}", fields={"start_every": problem}
+    elif looks * set_count > MOST_LOOKS:
+        problem = (
+            f"{looks * set_count:,} looks are more than {MOST_LOOKS:,}: start less often, shorten"
+            " the horizon, or give fewer sets of limits"
         )
+    else:
+        return
+    raise InvalidArgument(
+        "TOO_MUCH_WORK", f"start_every: {problem}", fields={"start_every": problem}
+    )

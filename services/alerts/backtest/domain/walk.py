@@ -35,6 +35,8 @@ Truths = NDArray[np.bool_]
 Levels = NDArray[np.int8]
 
 _MICROS = 1_000_000
+# Looks times sets that are held in memory at once.
+_MOST_ROWS = 2_500_000
 _NEVER = np.iinfo(np.int64).max
 # Both types are dangerous below.
 _SIGN = -1.0
@@ -118,10 +120,14 @@ def walk(
 
     Without `skipping` every look is made, as the cycle makes them.
     """
-    runs = _Runs(candles, looks, alert_type, limits, skipping=skipping)
+    size = max(1, _MOST_ROWS // len(looks.candle))
     parts = []
-    while len(runs.going):
-        parts.append(runs.step())
+    for first in range(0, len(limits), size):
+        some = limits[first : first + size]
+        runs = _Runs(candles, looks, alert_type, some, skipping=skipping)
+        while len(runs.going):
+            set_number, *rest = runs.step()
+            parts.append((set_number + first, *rest))
     columns = [np.concatenate([part[name] for part in parts]) for name in range(len(_CHANGES))]
     order = np.lexsort((columns[2], columns[1], columns[0]))
     return Changes(*(column[order] for column in columns))
@@ -159,7 +165,7 @@ class _Runs:
         self._of_level = _telling(looks, limits) if skipping else None
         self.going = np.flatnonzero(self._at < self._end)
 
-    def step(self) -> tuple[NDArray[np.generic], ...]:
+    def step(self) -> tuple[Integers, *tuple[NDArray[np.generic], ...]]:
         """One look of every run that goes on; columns of what changed."""
         rows = self.going
         at, before = self._at[rows], self._columns.level[rows]
