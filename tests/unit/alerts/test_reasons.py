@@ -42,7 +42,7 @@ def _literals() -> set[str]:
                     "NotFound",
                     "Conflict",
                     "Unavailable",
-                    "_unavailable",
+                    "unavailable",
                     "_refused",
                 }:
                     found.add(node.args[0].value)
