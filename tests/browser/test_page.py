@@ -79,6 +79,12 @@ class Servers:
             return JSONResponse(self.next_badges[0])
         if path == "/v1/badges":
             return JSONResponse({"badges": self._badges()})
+        if path == "/v1/positions" and request.query_params["order_by"] == "worst":
+            answer: dict[str, Any] = ANSWERS[path]
+            found = sorted(
+                answer["positions"], key=lambda one: "liquidation_distance_percent" in one
+            )
+            return JSONResponse(answer | {"positions": found})
         return JSONResponse(ANSWERS[path])
 
     def _badges(self) -> list[dict[str, Any]]:
@@ -222,7 +228,7 @@ async def test_a_lost_connection_is_said_and_all_figures_are_old(page: Browser) 
     await page.offline(True)
     await page.until("!document.getElementById('lost').hidden")
     assert "Connection lost" in await page.run("document.getElementById('lost').textContent")
-    assert float(await page.run("getComputedStyle(document.querySelector('main')).opacity")) < 0.7
+    assert "saturate" in await page.run("getComputedStyle(document.querySelector('main')).filter")
     await page.offline(False)
     await page.until("document.getElementById('lost').hidden")
 

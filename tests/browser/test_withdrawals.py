@@ -246,7 +246,7 @@ async def test_a_service_that_is_down_is_said_and_its_figures_are_old(scene: Sce
     await page.run("document.dispatchEvent(new Event('visibilitychange'))")
     await page.until("!document.getElementById('lost').hidden")
     assert "withdrawals service does not answer" in await text(page, "lost")
-    assert float(await page.run("getComputedStyle(document.querySelector('main')).opacity")) < 0.7
+    assert "saturate" in await page.run("getComputedStyle(document.querySelector('main')).filter")
     assert await page.run("document.querySelectorAll('#position canvas').length") == 1
 
 
