@@ -22,6 +22,7 @@ from services.cli.output import complaints
 from services.cli.report import app as reports
 from services.cli.report import report
 from services.cli.schema import commands
+from services.cli.sleep import sleep
 from services.cli.status import status
 from services.cli.terminal.command import console
 from services.cli.up import up
@@ -50,6 +51,7 @@ def assembled(wanted: str | None = None) -> typer.Typer:
     )
     # The first command of a panel decides its place.
     app.command(rich_help_panel="Look")(status)
+    app.command(rich_help_panel="Look")(sleep)
     app.command(rich_help_panel="Look")(logs)
     app.command(rich_help_panel="Look")(calibration)
     app.command(rich_help_panel="Look")(backtest)

@@ -40,15 +40,6 @@ from shared.rpc.health import Problem
 
 Ready = tuple[bool, Problem | None]
 
-_NEWS = frozenset(
-    {
-        alerts_pb2.ALERT_TYPE_PROFIT,
-        alerts_pb2.ALERT_TYPE_TOTAL_PROFIT,
-        alerts_pb2.ALERT_TYPE_TOTAL_VALUE,
-        alerts_pb2.ALERT_TYPE_TOTAL_SIZE,
-    }
-)
-
 
 @command
 async def status(
@@ -166,9 +157,9 @@ def _alerts(summary: alerts_pb2.Summary) -> None:
     console.print(line)
     raised = [metric for metric in summary.metrics if metric.level > alerts_pb2.LEVEL_NORMAL]
     # Danger before good news, then the worse level: HIGH alone does not say whether to get up.
-    for metric in sorted(raised, key=lambda metric: (metric.type in _NEWS, -metric.level)):
+    for metric in sorted(raised, key=lambda metric: (metric.is_news, -metric.level)):
         level, kind = enum_name(metric, "level"), enum_name(metric, "type")
-        news = "  (news)" if metric.type in _NEWS else ""
+        news = "  (news)" if metric.is_news else ""
         worst = f"{number(metric, 'worst_value')} {metric.worst_asset}".rstrip()
         line = Text(f"  {level:<6} ", style=LEVEL_STYLES[level]).append(
             f"{kind}  {worst}{news}", style=""

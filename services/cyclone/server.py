@@ -22,6 +22,7 @@ from services.cyclone.clients.levels import LevelClient
 from services.cyclone.clients.light_line import LightLineClient
 from services.cyclone.clients.report_sections import SectionClient
 from services.cyclone.clients.results import ResultClient
+from services.cyclone.clients.sleep_facts import SleepClient
 from services.cyclone.clients.steps import StepClient
 from services.cyclone.domain.bounds import Caps
 from services.cyclone.drills.service import DrillService
@@ -37,6 +38,8 @@ from services.cyclone.results.service import ResultService
 from services.cyclone.results.store import ResultStore
 from services.cyclone.service import CycloneService
 from services.cyclone.servicer import CycloneServicer
+from services.cyclone.sleep.service import SleepService
+from services.cyclone.sleep.servicer import SleepServicer
 from services.cyclone.store.drills import DrillStore
 from services.cyclone.store.lease import LeaseStore
 from services.cyclone.store.listener import Listener
@@ -178,7 +181,8 @@ def build(config: Config, clock: Clock | None = None) -> App:
         scheduled=config.sonic_schedule,
     )
     servicer = CycloneServicer(service, reports, heartbeat_configured=bool(url))
-    server = _server(config, servicer, drills, database, clock)
+    sleep = SleepService(SleepClient(peers).read, service, clock, heartbeat_configured=bool(url))
+    server = _server(config, servicer, drills, sleep, database, clock)
     outside += [heartbeat] if heartbeat else []
     side = metrics.serve(config.metrics_address)
     results = ResultService(database.open(ResultStore), reports, outbox, clock, config.public_url)
@@ -202,6 +206,7 @@ def _server(
     config: Config,
     servicer: CycloneServicer,
     drills: DrillService,
+    sleep: SleepService,
     database: Database,
     clock: Clock,
 ) -> GrpcServer:
@@ -210,8 +215,11 @@ def _server(
         [
             (rpc.add_CycloneServiceServicer_to_server, servicer),
             (rpc.add_DrillsServiceServicer_to_server, DrillsServicer(drills)),
+            (rpc.add_SleepServiceServicer_to_server, SleepServicer(sleep)),
         ],
-        service_names=["sonic.cyclone.v1.CycloneService", "sonic.cyclone.v1.DrillsService"],
+        service_names=[
+            f"sonic.cyclone.v1.{name}Service" for name in ("Cyclone", "Drills", "Sleep")
+        ],
         ready=migrated(database, Path(__file__).parent / "migrations"),
         clock=clock,
         channelz=config.channelz,

@@ -47,6 +47,7 @@ PAGES = (
     "/prices",
     "/backtest",
     "/portfolio",
+    "/sleep",
     "/logs",
 )
 _PATTERNS = [(page, re.compile(re.sub(r"\{\w+\}", "[^/]+", page))) for page in PAGES]

@@ -78,6 +78,7 @@ def alert_message(alert: Alert, now: datetime) -> pb.Alert:
         created_time=moment_of(alert.created_micros),
         held_until_time=moment_of(alert.held_until_micros),
         trigger_time=moment_of(alert.trigger_micros),
+        is_news=METRICS[alert.type].opportunity,
     )
 
 
@@ -139,6 +140,7 @@ def _metric_message(metric: MetricSummary, names: Mapping[int, str]) -> pb.Metri
         pb.MetricSummary,
         metric,
         worst_subject="" if key is None else names.get(key, ""),
+        is_news=METRICS[metric.type].opportunity,
         raised=[
             fill(pb.SubjectReading, one, subject=names.get(one.subject_key, ""))
             for one in metric.raised

@@ -2,7 +2,7 @@
 
 import { age } from "/web/ages.js";
 import { editAlert } from "/web/alert_form.js";
-import { isNews, meter, subject } from "/web/alert_parts.js";
+import { meter, subject } from "/web/alert_parts.js";
 import { get, post, remove } from "/web/api.js";
 import { fold, h, pill, show, unknown } from "/web/dom.js";
 import { confirm } from "/web/dialog.js";
@@ -19,7 +19,7 @@ export function alertItem(alert, refresh, told = []) {
   const level = code(alert.level, "LEVEL_");
   const state = code(alert.reading_state, "READING_STATE_");
   const status = code(alert.status, "ALERT_STATUS_");
-  const news = isNews(alert);
+  const news = alert.is_news;
   const blind = level === "NORMAL" && state === "UNKNOWN";
   const label = blind ? pill("NOT KNOWN", "level-UNKNOWN") : pill(level, news && level !== "NORMAL" ? "news" : `level-${level}`);
   const own = aboutOf(alert, told);

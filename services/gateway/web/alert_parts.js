@@ -3,10 +3,7 @@
 import { h } from "/web/dom.js";
 import { plain, present, word } from "/web/format.js";
 
-// News, not danger: they are shown after what can hurt, and in another colour.
-const NEWS = new Set(["ALERT_TYPE_PROFIT", "ALERT_TYPE_TOTAL_PROFIT", "ALERT_TYPE_TOTAL_VALUE", "ALERT_TYPE_TOTAL_SIZE"]);
 export const isJudged = (alert) => alert.status !== "ALERT_STATUS_INACTIVE";
-export const isNews = (alert) => NEWS.has(alert.type);
 
 export function subject(alert) {
   const words = [alert.asset, alert.side.toLowerCase(), alert.wallet].filter(Boolean).join(" ") || word(alert.alert_class, "ALERT_CLASS_");

@@ -1,7 +1,7 @@
 // Alerts and deliveries as lists.
 
 import { age } from "/web/ages.js";
-import { isJudged, isNews, meter, subject } from "/web/alert_parts.js";
+import { isJudged, meter, subject } from "/web/alert_parts.js";
 import { empty, fold, h, pill, show, unknown } from "/web/dom.js";
 import { code, present, reading, word } from "/web/format.js";
 
@@ -19,12 +19,12 @@ export function alertRow(alert) {
   const level = code(alert.level, "LEVEL_");
   const state = code(alert.reading_state, "READING_STATE_");
   // NORMAL without a reading is not "safe": it says so itself.
-  const label = level === "NORMAL" && state === "UNKNOWN" ? pill("NOT KNOWN", "level-UNKNOWN") : pill(level, isNews(alert) && level !== "NORMAL" ? "news" : `level-${level}`);
+  const label = level === "NORMAL" && state === "UNKNOWN" ? pill("NOT KNOWN", "level-UNKNOWN") : pill(level, alert.is_news && level !== "NORMAL" ? "news" : `level-${level}`);
   const value = present(alert.evaluated_value) ? reading(alert.metric, alert.evaluated_value) : unknown(word(alert.metric));
   const status = code(alert.status, "ALERT_STATUS_");
   return h(
     "article",
-    { class: `item alert level-${level}${isNews(alert) ? " news" : ""}` },
+    { class: `item alert level-${level}${alert.is_news ? " news" : ""}` },
     h("div", { class: "line" }, label, h("b", {}, word(alert.type, "ALERT_TYPE_")), subject(alert), state === "FRESH" ? null : pill(state, "state-old"), status === "ACTIVE" ? null : pill(status, "soft"), h("span", { class: "n value" }, value)),
     meter(alert),
     h("div", { class: "line below" }, h("span", { class: "why" }, alert.why || alert.description), age(alert.evaluated_time, { coloured: true })),

@@ -5,14 +5,14 @@ import { get } from "/web/api.js";
 import { h, pill, unknown } from "/web/dom.js";
 import { code, present, price, times, usd, word } from "/web/format.js";
 import { bar, distance, heat, isPast, travelClass, travelText } from "/web/liquidation_bar.js";
-import { isJudged, isNews } from "/web/alert_parts.js";
+import { isJudged } from "/web/alert_parts.js";
 import { setQuery } from "/web/router.js";
 import { query, table } from "/web/table.js";
 import { rank } from "/web/worst.js";
 
 // What cannot be judged may be the worst: the server puts it before what is nearest to liquidation.
 const WORST = "worst";
-const LEVEL_FIELDS = "position_id,level,type,status";
+const LEVEL_FIELDS = "position_id,level,is_news,status";
 const VENUES = ["jupiter", "dydx", "hyperliquid", "manual", "demo"];
 const any = ["", "any"];
 
@@ -69,7 +69,7 @@ async function readLevels(levels, ids) {
       const asked = new URLSearchParams([["min_level", "LEVEL_LOW"], ["page_size", "500"], ["read_mask", LEVEL_FIELDS], ["page_token", token], ...ids.map((id) => ["position_ids", id])]);
       const { alerts, next_page_token: next } = await get(`/v1/alerts?${asked}`);
       for (const alert of alerts) {
-        if (isJudged(alert) && !isNews(alert) && rank(alert.level) > rank(found.get(alert.position_id))) found.set(alert.position_id, alert.level);
+        if (isJudged(alert) && !alert.is_news && rank(alert.level) > rank(found.get(alert.position_id))) found.set(alert.position_id, alert.level);
       }
       token = next || null;
     }

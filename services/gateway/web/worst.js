@@ -4,7 +4,6 @@ import { get } from "/web/api.js";
 import { onCycle } from "/web/cycle_feed.js";
 import { byId, h, pill, show } from "/web/dom.js";
 import { ageSeconds, code, milliseconds, percent, present, reading, seconds, word } from "/web/format.js";
-import { isNews } from "/web/alert_parts.js";
 import { setLevel } from "/web/tab.js";
 import { listed, toldOf, toldWords } from "/web/told.js";
 
@@ -68,11 +67,11 @@ async function look() {
 
 /** The alert behind the line: of the nearest position when none is higher, else the worst of the highest metric. */
 async function worstAlert() {
-  const dangers = (known.summary?.metrics ?? []).filter((metric) => !isNews(metric));
+  const dangers = (known.summary?.metrics ?? []).filter((metric) => !metric.is_news);
   const top = Math.max(1, ...dangers.map((metric) => rank(metric.level)));
   if (top < 2) return null;
   const level = `LEVEL_${RANK[top]}`;
-  const pick = (answer, fits = () => true) => answer.alerts.find((alert) => alert.level === level && !isNews(alert) && alert.status !== "ALERT_STATUS_INACTIVE" && fits(alert));
+  const pick = (answer, fits = () => true) => answer.alerts.find((alert) => alert.level === level && !alert.is_news && alert.status !== "ALERT_STATUS_INACTIVE" && fits(alert));
   if (known.nearest) {
     const own = pick(await get(`/v1/alerts?page_size=50&min_level=${level}&position_id=${encodeURIComponent(known.nearest.id)}`));
     if (own) return own;
@@ -125,7 +124,7 @@ function subject(alert) {
 /** {level, doubts, text, href}: what is known now, in words. */
 export function worstNow() {
   const { summary, nearest, alert, told, totals } = known;
-  const level = summary ? Math.max(1, ...summary.metrics.filter((metric) => !isNews(metric)).map((metric) => rank(metric.level))) : 0;
+  const level = summary ? Math.max(1, ...summary.metrics.filter((metric) => !metric.is_news).map((metric) => rank(metric.level))) : 0;
   const past = nearest && present(nearest.liquidation_distance_percent) && nearest.liquidation_distance_percent <= 0;
   const unknown = Number(totals?.absent_count?.liquidation_distance_percent ?? 0);
   const blind = unknown ? `; ${unknown} position${unknown > 1 ? "s" : ""} cannot be judged` : "";

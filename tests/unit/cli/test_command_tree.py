@@ -24,6 +24,7 @@ BY_HAND = {
     "RunCycle": "sonic cycle",
     "ListEvents": "sonic logs",
     "GetReport": "sonic report",
+    "CanISleep": "sonic sleep",
     "ListPositions": "sonic positions list",
     "ImportPositions": "sonic positions import",
     "ListAlerts": "sonic alerts list",

@@ -614,6 +614,7 @@ class Alert(_message.Message):
     ETAG_FIELD_NUMBER: _builtins.int
     TRIGGER_TIME_FIELD_NUMBER: _builtins.int
     DIGEST_ID_FIELD_NUMBER: _builtins.int
+    IS_NEWS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Alert id."""
     type: Global___AlertType.ValueType
@@ -668,6 +669,8 @@ class Alert(_message.Message):
     """Changes with every edit by hand; send it back to refuse lost updates."""
     digest_id: _builtins.str
     """The digest that last told of its present incident; empty when it was told by itself, or not at all."""
+    is_news: _builtins.bool
+    """Whether a rise is news (a profit, a total that was reached) and no danger."""
     @_builtins.property
     def evaluated_time(self) -> _timestamp_pb2.Timestamp:
         """When the reading was observed."""
@@ -737,10 +740,11 @@ class Alert(_message.Message):
         etag: _builtins.str = ...,
         trigger_time: _timestamp_pb2.Timestamp | None = ...,
         digest_id: _builtins.str = ...,
+        is_news: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_evaluated_value", b"_evaluated_value", "_flip_value", b"_flip_value", "_progress_percent", b"_progress_percent", "_starting_value", b"_starting_value", "_trigger_value", b"_trigger_value", "cooldown", b"cooldown", "created_time", b"created_time", "evaluated_time", b"evaluated_time", "evaluated_value", b"evaluated_value", "flip_value", b"flip_value", "held_until_time", b"held_until_time", "last_triggered_time", b"last_triggered_time", "progress_percent", b"progress_percent", "reading_age", b"reading_age", "starting_value", b"starting_value", "trigger_time", b"trigger_time", "trigger_value", b"trigger_value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_evaluated_value", b"_evaluated_value", "_flip_value", b"_flip_value", "_progress_percent", b"_progress_percent", "_starting_value", b"_starting_value", "_trigger_value", b"_trigger_value", "alert_class", b"alert_class", "asset", b"asset", "channels", b"channels", "condition", b"condition", "cooldown", b"cooldown", "created_time", b"created_time", "description", b"description", "digest_id", b"digest_id", "etag", b"etag", "evaluated_time", b"evaluated_time", "evaluated_value", b"evaluated_value", "flip_value", b"flip_value", "held_level", b"held_level", "held_until_time", b"held_until_time", "id", b"id", "incident_id", b"incident_id", "last_triggered_time", b"last_triggered_time", "level", b"level", "metric", b"metric", "notes", b"notes", "position_id", b"position_id", "previous_level", b"previous_level", "progress_percent", b"progress_percent", "reading_age", b"reading_age", "reading_state", b"reading_state", "side", b"side", "starting_value", b"starting_value", "status", b"status", "trigger_count", b"trigger_count", "trigger_time", b"trigger_time", "trigger_value", b"trigger_value", "type", b"type", "wallet", b"wallet", "why", b"why"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_evaluated_value", b"_evaluated_value", "_flip_value", b"_flip_value", "_progress_percent", b"_progress_percent", "_starting_value", b"_starting_value", "_trigger_value", b"_trigger_value", "alert_class", b"alert_class", "asset", b"asset", "channels", b"channels", "condition", b"condition", "cooldown", b"cooldown", "created_time", b"created_time", "description", b"description", "digest_id", b"digest_id", "etag", b"etag", "evaluated_time", b"evaluated_time", "evaluated_value", b"evaluated_value", "flip_value", b"flip_value", "held_level", b"held_level", "held_until_time", b"held_until_time", "id", b"id", "incident_id", b"incident_id", "is_news", b"is_news", "last_triggered_time", b"last_triggered_time", "level", b"level", "metric", b"metric", "notes", b"notes", "position_id", b"position_id", "previous_level", b"previous_level", "progress_percent", b"progress_percent", "reading_age", b"reading_age", "reading_state", b"reading_state", "side", b"side", "starting_value", b"starting_value", "status", b"status", "trigger_count", b"trigger_count", "trigger_time", b"trigger_time", "trigger_value", b"trigger_value", "type", b"type", "wallet", b"wallet", "why", b"why"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__evaluated_value: _TypeAlias = _typing.Literal["evaluated_value"]  # noqa: Y015
     _WhichOneofArgType__evaluated_value: _TypeAlias = _typing.Literal["_evaluated_value", b"_evaluated_value"]  # noqa: Y015
@@ -2545,6 +2549,7 @@ class MetricSummary(_message.Message):
     UNKNOWN_COUNT_FIELD_NUMBER: _builtins.int
     RAISED_FIELD_NUMBER: _builtins.int
     RAISED_COUNT_FIELD_NUMBER: _builtins.int
+    IS_NEWS_FIELD_NUMBER: _builtins.int
     type: Global___AlertType.ValueType
     """Metric."""
     alert_class: Global___AlertClass.ValueType
@@ -2565,6 +2570,8 @@ class MetricSummary(_message.Message):
     """Of the stale_count: alerts without any reading that hold no level, so that nothing of them is old; >= 0."""
     raised_count: _builtins.int
     """Subjects above NORMAL, >= 0, shown or not."""
+    is_news: _builtins.bool
+    """Whether a rise is news (a profit, a total that was reached) and no danger."""
     @_builtins.property
     def level_count(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
         """Alerts by level name."""
@@ -2593,10 +2600,11 @@ class MetricSummary(_message.Message):
         unknown_count: _builtins.int = ...,
         raised: _abc.Iterable[Global___SubjectReading] | None = ...,
         raised_count: _builtins.int = ...,
+        is_news: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_worst_value", b"_worst_value", "worst_value", b"worst_value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_worst_value", b"_worst_value", "alert_class", b"alert_class", "alert_count", b"alert_count", "level", b"level", "level_count", b"level_count", "raised", b"raised", "raised_count", b"raised_count", "stale_count", b"stale_count", "type", b"type", "unknown_count", b"unknown_count", "worst_asset", b"worst_asset", "worst_by_asset", b"worst_by_asset", "worst_subject", b"worst_subject", "worst_value", b"worst_value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_worst_value", b"_worst_value", "alert_class", b"alert_class", "alert_count", b"alert_count", "is_news", b"is_news", "level", b"level", "level_count", b"level_count", "raised", b"raised", "raised_count", b"raised_count", "stale_count", b"stale_count", "type", b"type", "unknown_count", b"unknown_count", "worst_asset", b"worst_asset", "worst_by_asset", b"worst_by_asset", "worst_subject", b"worst_subject", "worst_value", b"worst_value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__worst_value: _TypeAlias = _typing.Literal["worst_value"]  # noqa: Y015
     _WhichOneofArgType__worst_value: _TypeAlias = _typing.Literal["_worst_value", b"_worst_value"]  # noqa: Y015

@@ -311,6 +311,98 @@ DRILL_STATE_CANCELLED: DrillState.ValueType  # 6
 """Taken back."""
 Global___DrillState: _TypeAlias = DrillState  # noqa: Y015
 
+class _SleepVerdict:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _SleepVerdictEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SleepVerdict.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SLEEP_VERDICT_UNSPECIFIED: _SleepVerdict.ValueType  # 0
+    """Not set."""
+    SLEEP_VERDICT_GREEN: _SleepVerdict.ValueType  # 1
+    """Nothing speaks against it."""
+    SLEEP_VERDICT_AMBER: _SleepVerdict.ValueType  # 2
+    """Something should be known, or is not known."""
+    SLEEP_VERDICT_RED: _SleepVerdict.ValueType  # 3
+    """Not now."""
+
+class SleepVerdict(_SleepVerdict, metaclass=_SleepVerdictEnumTypeWrapper):
+    """How one may sleep."""
+
+SLEEP_VERDICT_UNSPECIFIED: SleepVerdict.ValueType  # 0
+"""Not set."""
+SLEEP_VERDICT_GREEN: SleepVerdict.ValueType  # 1
+"""Nothing speaks against it."""
+SLEEP_VERDICT_AMBER: SleepVerdict.ValueType  # 2
+"""Something should be known, or is not known."""
+SLEEP_VERDICT_RED: SleepVerdict.ValueType  # 3
+"""Not now."""
+Global___SleepVerdict: _TypeAlias = SleepVerdict  # noqa: Y015
+
+class _SleepPart:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _SleepPartEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SleepPart.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SLEEP_PART_UNSPECIFIED: _SleepPart.ValueType  # 0
+    """Not set."""
+    SLEEP_PART_LIQUIDATION: _SleepPart.ValueType  # 1
+    """The position nearest to liquidation."""
+    SLEEP_PART_PROBABILITY: _SleepPart.ValueType  # 2
+    """The position most likely to touch its liquidation price."""
+    SLEEP_PART_POSITIONS: _SleepPart.ValueType  # 3
+    """Whether all positions are watched and can be judged."""
+    SLEEP_PART_ALERTS: _SleepPart.ValueType  # 4
+    """Danger as the limits judge it now."""
+    SLEEP_PART_CHANNELS: _SleepPart.ValueType  # 5
+    """Whether HIGH rings, and whether that was proven."""
+    SLEEP_PART_ESCALATION: _SleepPart.ValueType  # 6
+    """Who is told next."""
+    SLEEP_PART_HELD: _SleepPart.ValueType  # 7
+    """Acknowledged, silenced, and windows of maintenance."""
+    SLEEP_PART_QUIET_HOURS: _SleepPart.ValueType  # 8
+    """Quiet hours that hold MEDIUM back."""
+    SLEEP_PART_CYCLE: _SleepPart.ValueType  # 9
+    """Whether cycles run on schedule."""
+    SLEEP_PART_PRICES: _SleepPart.ValueType  # 10
+    """Prices of what is held."""
+    SLEEP_PART_MONITORS: _SleepPart.ValueType  # 11
+    """What monitors say of disk, database and providers."""
+    SLEEP_PART_HEARTBEAT: _SleepPart.ValueType  # 12
+    """The dead-man's switch outside."""
+
+class SleepPart(_SleepPart, metaclass=_SleepPartEnumTypeWrapper):
+    """What a reason is about."""
+
+SLEEP_PART_UNSPECIFIED: SleepPart.ValueType  # 0
+"""Not set."""
+SLEEP_PART_LIQUIDATION: SleepPart.ValueType  # 1
+"""The position nearest to liquidation."""
+SLEEP_PART_PROBABILITY: SleepPart.ValueType  # 2
+"""The position most likely to touch its liquidation price."""
+SLEEP_PART_POSITIONS: SleepPart.ValueType  # 3
+"""Whether all positions are watched and can be judged."""
+SLEEP_PART_ALERTS: SleepPart.ValueType  # 4
+"""Danger as the limits judge it now."""
+SLEEP_PART_CHANNELS: SleepPart.ValueType  # 5
+"""Whether HIGH rings, and whether that was proven."""
+SLEEP_PART_ESCALATION: SleepPart.ValueType  # 6
+"""Who is told next."""
+SLEEP_PART_HELD: SleepPart.ValueType  # 7
+"""Acknowledged, silenced, and windows of maintenance."""
+SLEEP_PART_QUIET_HOURS: SleepPart.ValueType  # 8
+"""Quiet hours that hold MEDIUM back."""
+SLEEP_PART_CYCLE: SleepPart.ValueType  # 9
+"""Whether cycles run on schedule."""
+SLEEP_PART_PRICES: SleepPart.ValueType  # 10
+"""Prices of what is held."""
+SLEEP_PART_MONITORS: SleepPart.ValueType  # 11
+"""What monitors say of disk, database and providers."""
+SLEEP_PART_HEARTBEAT: SleepPart.ValueType  # 12
+"""The dead-man's switch outside."""
+Global___SleepPart: _TypeAlias = SleepPart  # noqa: Y015
+
 @_typing.final
 class Drill(_message.Message):
     """The watcher plays dead to the outside, to see how long it takes until somebody is told."""
@@ -788,6 +880,100 @@ class Report(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Report: _TypeAlias = Report  # noqa: Y015
+
+@_typing.final
+class SleepReason(_message.Message):
+    """One part of the answer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PART_FIELD_NUMBER: _builtins.int
+    VERDICT_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    part: Global___SleepPart.ValueType
+    """What it is about."""
+    verdict: Global___SleepVerdict.ValueType
+    """How grave it is."""
+    message: _builtins.str
+    """One line."""
+    def __init__(
+        self,
+        *,
+        part: Global___SleepPart.ValueType = ...,
+        verdict: Global___SleepVerdict.ValueType = ...,
+        message: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "part", b"part", "verdict", b"verdict"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SleepReason: _TypeAlias = SleepReason  # noqa: Y015
+
+@_typing.final
+class CanISleepRequest(_message.Message):
+    """Request of CanISleep."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DURATION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def duration(self) -> _duration_pb2.Duration:
+        """For how long; 0 or absent = 8 hours, at most 24."""
+
+    def __init__(
+        self,
+        *,
+        duration: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["duration", b"duration"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["duration", b"duration"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CanISleepRequest: _TypeAlias = CanISleepRequest  # noqa: Y015
+
+@_typing.final
+class CanISleepResponse(_message.Message):
+    """Answer of CanISleep."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERDICT_FIELD_NUMBER: _builtins.int
+    REASONS_FIELD_NUMBER: _builtins.int
+    ASKED_TIME_FIELD_NUMBER: _builtins.int
+    DURATION_FIELD_NUMBER: _builtins.int
+    verdict: Global___SleepVerdict.ValueType
+    """The gravest of the reasons."""
+    @_builtins.property
+    def reasons(self) -> _containers.RepeatedCompositeFieldContainer[Global___SleepReason]:
+        """Each part, the gravest first."""
+
+    @_builtins.property
+    def asked_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was asked."""
+
+    @_builtins.property
+    def duration(self) -> _duration_pb2.Duration:
+        """For how long it was asked."""
+
+    def __init__(
+        self,
+        *,
+        verdict: Global___SleepVerdict.ValueType = ...,
+        reasons: _abc.Iterable[Global___SleepReason] | None = ...,
+        asked_time: _timestamp_pb2.Timestamp | None = ...,
+        duration: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["asked_time", b"asked_time", "duration", b"duration"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked_time", b"asked_time", "duration", b"duration", "reasons", b"reasons", "verdict", b"verdict"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CanISleepResponse: _TypeAlias = CanISleepResponse  # noqa: Y015
 
 @_typing.final
 class PlanDrillRequest(_message.Message):

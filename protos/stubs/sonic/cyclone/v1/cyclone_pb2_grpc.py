@@ -710,3 +710,79 @@ class DrillsService:
             timeout,
             metadata,
             _registered_method=True)
+
+
+class SleepServiceStub:
+    """The question before sleep.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.CanISleep = channel.unary_unary(
+                '/sonic.cyclone.v1.SleepService/CanISleep',
+                request_serializer=sonic_dot_cyclone_dot_v1_dot_cyclone__pb2.CanISleepRequest.SerializeToString,
+                response_deserializer=sonic_dot_cyclone_dot_v1_dot_cyclone__pb2.CanISleepResponse.FromString,
+                _registered_method=True)
+
+
+class SleepServiceServicer:
+    """The question before sleep.
+    """
+
+    def CanISleep(self, request, context):
+        """One answer and its reasons. What cannot be read is never GREEN. Fails with INVALID_FIELD.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_SleepServiceServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'CanISleep': grpc.unary_unary_rpc_method_handler(
+                    servicer.CanISleep,
+                    request_deserializer=sonic_dot_cyclone_dot_v1_dot_cyclone__pb2.CanISleepRequest.FromString,
+                    response_serializer=sonic_dot_cyclone_dot_v1_dot_cyclone__pb2.CanISleepResponse.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'sonic.cyclone.v1.SleepService', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('sonic.cyclone.v1.SleepService', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class SleepService:
+    """The question before sleep.
+    """
+
+    @staticmethod
+    def CanISleep(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.cyclone.v1.SleepService/CanISleep',
+            sonic_dot_cyclone_dot_v1_dot_cyclone__pb2.CanISleepRequest.SerializeToString,
+            sonic_dot_cyclone_dot_v1_dot_cyclone__pb2.CanISleepResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)

@@ -197,3 +197,23 @@ class DrillsServiceServicer(metaclass=_abc_1.ABCMeta):
         """Drills, newest first. Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH."""
 
 def add_DrillsServiceServicer_to_server(servicer: DrillsServiceServicer, server: _aio.Server) -> None: ...
+
+class SleepServiceStub:
+    """The question before sleep."""
+
+    def __init__(self, channel: _aio.Channel) -> None: ...
+    CanISleep: _aio.UnaryUnaryMultiCallable[_cyclone_pb2.CanISleepRequest, _cyclone_pb2.CanISleepResponse]
+    """One answer and its reasons. What cannot be read is never GREEN. Fails with INVALID_FIELD."""
+
+class SleepServiceServicer(metaclass=_abc_1.ABCMeta):
+    """The question before sleep."""
+
+    @_abc_1.abstractmethod
+    def CanISleep(
+        self,
+        request: _cyclone_pb2.CanISleepRequest,
+        context: _aio.ServicerContext[_cyclone_pb2.CanISleepRequest, _abc.Awaitable[_cyclone_pb2.CanISleepResponse]],
+    ) -> _abc.Awaitable[_cyclone_pb2.CanISleepResponse]:
+        """One answer and its reasons. What cannot be read is never GREEN. Fails with INVALID_FIELD."""
+
+def add_SleepServiceServicer_to_server(servicer: SleepServiceServicer, server: _aio.Server) -> None: ...

@@ -1,0 +1,321 @@
+"""One answer from twelve parts: GREEN, AMBER or RED, with the reasons, the gravest first.
+
+What could not be read is never GREEN: RED where nobody could be saved without it, else AMBER.
+Pure; times are UTC, quiet hours are of their own zone and right over a change of its clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import IntEnum
+from zoneinfo import ZoneInfo
+
+# Chance of a touch from which one should not sleep, and from which one should know.
+RED_PROBABILITY, AMBER_PROBABILITY = 0.10, 0.02
+# A channel that showed itself within this is believed.
+_PROVEN = timedelta(hours=24)
+_LATE_INTERVALS = 3
+_QUIET_STEP = timedelta(minutes=5)
+_MOST_NAMED = 3
+# Wakes a person; a mail is read in the morning.
+RINGING = frozenset({"voice", "sms", "pushover"})
+SEEN_ONLY = frozenset({"log", "sound"})
+
+
+class Verdict(IntEnum):
+    GREEN = 1
+    AMBER = 2
+    RED = 3
+
+
+class Part(IntEnum):
+    """In the order they are told when equally grave."""
+
+    LIQUIDATION = 1
+    PROBABILITY = 2
+    POSITIONS = 3
+    ALERTS = 4
+    CHANNELS = 5
+    ESCALATION = 6
+    HELD = 7
+    QUIET_HOURS = 8
+    CYCLE = 9
+    PRICES = 10
+    MONITORS = 11
+    HEARTBEAT = 12
+
+
+# Without these nobody would be saved.
+_VITAL = frozenset({Part.LIQUIDATION, Part.POSITIONS, Part.ALERTS, Part.CHANNELS, Part.CYCLE})
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    part: Part
+    verdict: Verdict
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class HeldPosition:
+    """`about`: asset, side, wallet. Percent of the mark, <= 0 at or past liquidation; None is not
+    known, or there is none as nobody gave a liquidation price. `probability`: of a touch within
+    24 h.
+    """
+
+    about: str
+    distance_percent: float | None
+    probability: float | None
+    is_stale: bool
+    is_without_price: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Raised:
+    """An alert of danger above NORMAL; `held_until`: acknowledged or silenced until then."""
+
+    about: str
+    level: str
+    is_held: bool
+    held_until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class QuietHours:
+    """Of a day, in minutes of the zone's clock; over midnight when the end is before the start."""
+
+    start_minute: int
+    end_minute: int
+    time_zone: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotifyChannel:
+    """A channel that HIGH goes to and that is set. `proven_time`: last receipt."""
+
+    name: str
+    is_failing: bool
+    proven_time: datetime | None
+    quiet_hours: QuietHours | None
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Planned silence."""
+
+    name: str
+    start_time: datetime
+    end_time: datetime
+    holds_high: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CycleHealth:
+    """`last_good_time`: end of the last that succeeded, wholly or in part."""
+
+    enabled: bool
+    interval: timedelta
+    last_good_time: datetime | None
+    last_problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What was read. `unread`: by part, why it was not."""
+
+    positions: Sequence[HeldPosition] = ()
+    unwatched: Sequence[str] = ()
+    raised: Sequence[Raised] = ()
+    channels: Sequence[NotifyChannel] = ()
+    contact_count: int = 0
+    windows: Sequence[Window] = ()
+    cycle: CycleHealth | None = None
+    doubtful_prices: Sequence[str] = ()
+    troubled_monitors: Sequence[str] = ()
+    heartbeat_configured: bool = False
+    unread: Mapping[Part, str] | None = None
+
+
+def reasons(facts: Facts, now: datetime, hours: float) -> tuple[Reason, ...]:
+    """Every part with its verdict, the gravest first."""
+    unread = facts.unread or {}
+    judged = {
+        Part.LIQUIDATION: _liquidation(facts),
+        Part.PROBABILITY: _probability(facts, hours),
+        Part.POSITIONS: _positions(facts),
+        Part.ALERTS: _alerts(facts),
+        Part.CHANNELS: _channels(facts, now),
+        Part.ESCALATION: _escalation(facts),
+        Part.HELD: _held(facts, now, hours),
+        Part.QUIET_HOURS: _quiet_hours(facts, now, hours),
+        Part.CYCLE: _cycle(facts, now),
+        Part.PRICES: _listed(facts.doubtful_prices, "Prices are good", "Not to be relied on"),
+        Part.MONITORS: _listed(facts.troubled_monitors, "Monitors are content", "Monitors say"),
+        Part.HEARTBEAT: _heartbeat(facts),
+    }
+    found = [
+        Reason(part, Verdict.RED if part in _VITAL else Verdict.AMBER, f"Not known: {unread[part]}")
+        if part in unread
+        else Reason(part, *judged[part])
+        for part in Part
+    ]
+    return tuple(sorted(found, key=lambda reason: (-reason.verdict, reason.part)))
+
+
+def verdict(found: Sequence[Reason]) -> Verdict:
+    """The gravest of them."""
+    return max((reason.verdict for reason in found), default=Verdict.RED)
+
+
+def _liquidation(facts: Facts) -> tuple[Verdict, str]:
+    known = [one for one in facts.positions if one.distance_percent is not None]
+    if not known:
+        return Verdict.GREEN, "Nothing is held that could be liquidated"
+    nearest = min(known, key=lambda one: one.distance_percent or 0.0)
+    distance = nearest.distance_percent or 0.0
+    if distance <= 0:
+        return Verdict.RED, f"{nearest.about} is past its liquidation price"
+    # How near is too near is what the person's own limits say: see ALERTS.
+    return Verdict.GREEN, f"Nearest to liquidation: {nearest.about}, {distance:.1f} %"
+
+
+def _probability(facts: Facts, hours: float) -> tuple[Verdict, str]:
+    priced = [one for one in facts.positions if not one.is_without_price]
+    known = [one for one in priced if one.probability is not None]
+    if not priced:
+        return Verdict.GREEN, "Nothing is held that could be liquidated"
+    if len(known) < len(priced):
+        missing = [one.about for one in priced if one.probability is None]
+        return Verdict.AMBER, f"The chance of liquidation is not known of {_named(missing)}"
+    likeliest = max(known, key=lambda one: one.probability or 0.0)
+    chance = likeliest.probability or 0.0
+    found = Verdict.GREEN
+    if chance >= AMBER_PROBABILITY:
+        found = Verdict.RED if chance >= RED_PROBABILITY else Verdict.AMBER
+    # Over fewer hours it is less: what is said is never too little.
+    bound = "" if hours >= 24 else "at most "
+    return found, f"{likeliest.about} touches liquidation with {bound}{chance:.1%} within 24 h"
+
+
+def _positions(facts: Facts) -> tuple[Verdict, str]:
+    if facts.unwatched:
+        return Verdict.RED, f"Not watched: {_named(facts.unwatched)}"
+    absent = [one for one in facts.positions if one.distance_percent is None]
+    if unknown := [one.about for one in absent if not one.is_without_price]:
+        return Verdict.RED, f"Cannot be judged: {_named(unknown)}"
+    if absent:
+        listed = _named([one.about for one in absent])
+        return Verdict.AMBER, f"No liquidation price is known: {listed}"
+    if stale := [one.about for one in facts.positions if one.is_stale]:
+        return Verdict.AMBER, f"As of an earlier look: {_named(stale)}"
+    return Verdict.GREEN, f"{len(facts.positions)} positions are known and judged"
+
+
+def _alerts(facts: Facts) -> tuple[Verdict, str]:
+    if high := [one.about for one in facts.raised if one.level == "HIGH"]:
+        return Verdict.RED, f"HIGH: {_named(high)}"
+    if medium := [one.about for one in facts.raised if one.level == "MEDIUM"]:
+        return Verdict.AMBER, f"MEDIUM: {_named(medium)}"
+    return Verdict.GREEN, "No danger is above LOW"
+
+
+def _channels(facts: Facts, now: datetime) -> tuple[Verdict, str]:
+    telling = [one for one in facts.channels if one.name not in SEEN_ONLY]
+    if not telling:
+        return Verdict.RED, "HIGH reaches nobody: no channel is set"
+    if all(one.is_failing for one in telling):
+        return Verdict.RED, f"Every channel of HIGH fails: {_named([c.name for c in telling])}"
+    ringing = [one for one in telling if one.name in RINGING and not one.is_failing]
+    if not ringing:
+        names = _named([one.name for one in telling])
+        return Verdict.AMBER, f"Nothing rings at night: HIGH goes to {names}"
+    proven = [one for one in ringing if one.proven_time and now - one.proven_time <= _PROVEN]
+    if not proven:
+        name = ringing[0].name
+        return Verdict.AMBER, f"{name} showed no receipt for 24 h: sonic channels test {name}"
+    return Verdict.GREEN, f"HIGH rings: {_named([one.name for one in proven])}, proven within 24 h"
+
+
+def _escalation(facts: Facts) -> tuple[Verdict, str]:
+    if not facts.contact_count:
+        return Verdict.AMBER, "Nobody is told next when you do not answer: no escalation chain"
+    return Verdict.GREEN, f"{facts.contact_count} contacts are told one after the other"
+
+
+def _held(facts: Facts, now: datetime, hours: float) -> tuple[Verdict, str]:
+    end = now + timedelta(hours=hours)
+    silent = [one for one in facts.windows if one.start_time < end and one.end_time > now]
+    if deaf := [one for one in silent if one.holds_high]:
+        return Verdict.RED, f"A window holds HIGH back: {deaf[0].name}, {_until(deaf[0].end_time)}"
+    held = [one for one in facts.raised if one.is_held]
+    said = [f"{one.about} {_until(one.held_until)}" for one in held]
+    said += [f"window {one.name} {_until(one.end_time)}" for one in silent]
+    if said:
+        return Verdict.AMBER, f"Kept quiet tonight: {_named(said)}"
+    return Verdict.GREEN, "Nothing is silenced, acknowledged or planned to be quiet"
+
+
+def _quiet_hours(facts: Facts, now: datetime, hours: float) -> tuple[Verdict, str]:
+    telling = [one for one in facts.channels if one.name not in SEEN_ONLY and not one.is_failing]
+    quiet = [
+        one.name
+        for one in telling
+        if one.quiet_hours is not None and is_quiet_within(one.quiet_hours, now, hours)
+    ]
+    if quiet and len(quiet) == len(telling):
+        return Verdict.AMBER, f"Quiet hours hold MEDIUM back tonight on {_named(quiet)}"
+    return Verdict.GREEN, "MEDIUM is told through the night"
+
+
+def _cycle(facts: Facts, now: datetime) -> tuple[Verdict, str]:
+    health = facts.cycle
+    if health is None:
+        return Verdict.RED, "Not known: the schedule was not read"
+    if not health.enabled:
+        return Verdict.RED, "The schedule is off: nothing is looked at"
+    if health.last_good_time is None:
+        return Verdict.RED, "No cycle has succeeded yet"
+    age = now - health.last_good_time
+    if age > _LATE_INTERVALS * health.interval:
+        return Verdict.RED, f"The last good cycle ended {age.total_seconds() / 60:.0f} minutes ago"
+    if health.last_problem:
+        return Verdict.AMBER, f"The last cycle: {health.last_problem}"
+    return Verdict.GREEN, f"Looked {age.total_seconds():.0f} s ago, on schedule"
+
+
+def _heartbeat(facts: Facts) -> tuple[Verdict, str]:
+    if facts.heartbeat_configured:
+        return Verdict.GREEN, "A dead-man's switch outside is told after each good cycle"
+    return Verdict.AMBER, "Nobody outside notices when this machine dies: set HEARTBEAT_URL"
+
+
+def _listed(names: Sequence[str], good: str, bad: str) -> tuple[Verdict, str]:
+    return (Verdict.AMBER, f"{bad}: {_named(names)}") if names else (Verdict.GREEN, good)
+
+
+def is_quiet_within(quiet: QuietHours, now: datetime, hours: float) -> bool:
+    """Whether any moment of the hours to come is quiet, by the zone's own clock."""
+    zone = ZoneInfo(quiet.time_zone or "UTC")
+    steps = int(timedelta(hours=hours) / _QUIET_STEP)
+    return any(
+        _is_quiet(quiet, (now + step * _QUIET_STEP).astimezone(zone)) for step in range(steps + 1)
+    )
+
+
+def _is_quiet(quiet: QuietHours, local: datetime) -> bool:
+    minute = local.hour * 60 + local.minute
+    if quiet.start_minute <= quiet.end_minute:
+        return quiet.start_minute <= minute < quiet.end_minute
+    return minute >= quiet.start_minute or minute < quiet.end_minute
+
+
+def _until(end: datetime | None) -> str:
+    return f"until {end:%Y-%m-%d %H:%M} UTC" if end is not None else "until it is released"
+
+
+def _named(names: Sequence[str]) -> str:
+    rest = len(names) - _MOST_NAMED
+    listed = ", ".join(names[:_MOST_NAMED])
+    return f"{listed} and {rest} more" if rest > 0 else listed

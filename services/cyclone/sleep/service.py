@@ -1,0 +1,88 @@
+"""Whether one may sleep: what others say, and what this service knows of its own cycles."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from services.cyclone.domain.cycle import Cycle, CycleState
+from services.cyclone.domain.schedule import Lease, Setting
+from services.cyclone.sleep.domain import (
+    CycleHealth,
+    Facts,
+    Part,
+    Reason,
+    Verdict,
+    reasons,
+    verdict,
+)
+from shared.clock import Clock
+from shared.errors import SonicError
+from shared.paging import Page
+
+USUAL = timedelta(hours=8)
+_RECENT_COUNT = 20
+_GOOD = frozenset({CycleState.SUCCEEDED, CycleState.PARTIAL})
+
+
+class OwnCycles(Protocol):
+    """What CycloneService tells of itself."""
+
+    async def schedule(self) -> tuple[Setting, Lease]: ...
+
+    async def list(
+        self, page_size: int, page_token: str, state: CycleState | None
+    ) -> Page[Cycle]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """`reasons`: every part, the gravest first."""
+
+    verdict: Verdict
+    reasons: tuple[Reason, ...]
+    asked_time: datetime
+    duration: timedelta
+
+
+class SleepService:
+    """`read` asks the other services."""
+
+    def __init__(
+        self,
+        read: Callable[[], Awaitable[Facts]],
+        cycles: OwnCycles,
+        clock: Clock,
+        *,
+        heartbeat_configured: bool,
+    ) -> None:
+        self._read = read
+        self._cycles = cycles
+        self._clock = clock
+        self._heartbeat_configured = heartbeat_configured
+
+    async def ask(self, duration: timedelta | None) -> Answer:
+        """Never fails for what cannot be read: that is a reason."""
+        wanted = duration or USUAL
+        facts = replace(await self._read(), heartbeat_configured=self._heartbeat_configured)
+        try:
+            facts = replace(facts, cycle=await self._health())
+        except SonicError as error:
+            unread = {**(facts.unread or {}), Part.CYCLE: error.message}
+            facts = replace(facts, unread=unread)
+        now = self._clock.now()
+        found = reasons(facts, now, wanted / timedelta(hours=1))
+        return Answer(verdict(found), found, now, wanted)
+
+    async def _health(self) -> CycleHealth:
+        setting, _ = await self._cycles.schedule()
+        recent = (await self._cycles.list(_RECENT_COUNT, "", None)).rows
+        ended = [cycle for cycle in recent if cycle.ended_time is not None]
+        good = [cycle.ended_time for cycle in ended if cycle.state in _GOOD and cycle.ended_time]
+        last = ended[0] if ended else None
+        problem = ""
+        if last is not None and last.state is not CycleState.SUCCEEDED:
+            problem = f"{last.state.name}. {last.message}".strip(". ")
+        return CycleHealth(setting.enabled, setting.interval, max(good, default=None), problem)
