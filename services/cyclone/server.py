@@ -143,17 +143,16 @@ def build(config: Config, clock: Clock | None = None) -> App:
     """The service as an application; nothing is opened before it starts."""
     clock = clock or SystemClock()
     interval = timedelta(seconds=config.sonic_cycle_interval_seconds)
-    database = Database(
-        config.database_url.get_secret_value(), pool_size=6, application_name="cyclone"
-    )
+    address = config.database_url.get_secret_value()
+    database = Database(address, pool_size=6, application_name="cyclone")
     peers = channels(config.addresses, config.tls)
     listener = Listener(database)
     leases = database.open(LeaseStore, isolation="AUTOCOMMIT")
     progress = ProgressStore(database)
     url = config.heartbeat_url.get_secret_value() if config.heartbeat_url else ""
     heartbeat = Heartbeat(url, peers["alerts"]) if url else None
-    is_high = LevelClient(peers["alerts"]).is_high
-    drills = DrillService(database.open(DrillStore), is_high, clock, heartbeat_configured=bool(url))
+    is_high, is_set = LevelClient(peers["alerts"]).is_high, bool(url)
+    drills = DrillService(database.open(DrillStore), is_high, clock, heartbeat_configured=is_set)
     notifier = IncidentNotifier(progress, DeathClient(peers), heartbeat, drills, clock)
     reports, outside = _reports(config, database, peers, clock)
     report_keeper = ReportKeeper(reports)
@@ -180,8 +179,8 @@ def build(config: Config, clock: Clock | None = None) -> App:
         interval=interval,
         scheduled=config.sonic_schedule,
     )
-    servicer = CycloneServicer(service, reports, heartbeat_configured=bool(url))
-    sleep = SleepService(SleepClient(peers).read, service, clock, heartbeat_configured=bool(url))
+    servicer = CycloneServicer(service, reports, heartbeat_configured=is_set)
+    sleep = SleepService(SleepClient(peers).read, service, clock, heartbeat_configured=is_set)
     server = _server(config, servicer, drills, sleep, database, clock)
     outside += [heartbeat] if heartbeat else []
     side = metrics.serve(config.metrics_address)

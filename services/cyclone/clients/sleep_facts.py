@@ -19,7 +19,7 @@ from services.cyclone.sleep.domain import (
     Part,
     QuietHours,
     Raised,
-    Window,
+    SilentWindow,
 )
 from shared.codec import from_timestamp, number
 from shared.errors import SonicError
@@ -202,8 +202,8 @@ def _channel(one: xcom_pb2.Channel) -> NotifyChannel:
     )
 
 
-def _window(one: xcom_pb2.MaintenanceWindow) -> Window | None:
+def _window(one: xcom_pb2.MaintenanceWindow) -> SilentWindow | None:
     start, end = from_timestamp(one, "start_time"), from_timestamp(one, "end_time")
     if start is None or end is None:
         return None
-    return Window(one.name or one.id, start, end, one.holds_high)
+    return SilentWindow(one.name or one.id, start, end, one.holds_high)

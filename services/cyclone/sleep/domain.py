@@ -102,7 +102,7 @@ class NotifyChannel:
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class SilentWindow:
     """Planned silence."""
 
     name: str
@@ -130,7 +130,7 @@ class Facts:
     raised: Sequence[Raised] = ()
     channels: Sequence[NotifyChannel] = ()
     contact_count: int = 0
-    windows: Sequence[Window] = ()
+    windows: Sequence[SilentWindow] = ()
     cycle: CycleHealth | None = None
     doubtful_prices: Sequence[str] = ()
     troubled_monitors: Sequence[str] = ()

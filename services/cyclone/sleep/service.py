@@ -38,7 +38,7 @@ class OwnCycles(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class SleepAnswer:
     """`reasons`: every part, the gravest first."""
 
     verdict: Verdict
@@ -63,7 +63,7 @@ class SleepService:
         self._clock = clock
         self._heartbeat_configured = heartbeat_configured
 
-    async def ask(self, duration: timedelta | None) -> Answer:
+    async def ask(self, duration: timedelta | None) -> SleepAnswer:
         """Never fails for what cannot be read: that is a reason."""
         wanted = duration or USUAL
         facts = replace(await self._read(), heartbeat_configured=self._heartbeat_configured)
@@ -74,7 +74,7 @@ class SleepService:
             facts = replace(facts, unread=unread)
         now = self._clock.now()
         found = reasons(facts, now, wanted / timedelta(hours=1))
-        return Answer(verdict(found), found, now, wanted)
+        return SleepAnswer(verdict(found), found, now, wanted)
 
     async def _health(self) -> CycleHealth:
         setting, _ = await self._cycles.schedule()
