@@ -163,8 +163,8 @@ def _home(home: Path) -> Iterable[Finding]:
 
 
 def _backups(plan: Plan) -> Finding:
-    taken = last_taken(plan.backup_folder)
     now = datetime.now(UTC)
+    taken = last_taken(plan.backup_folder, now)
     if taken is None:
         return Finding("backup", "warning", "none yet", "sonic backup; sonic up takes one a day")
     found = f"{len(backups_in(plan.backup_folder))}, the last {short(now - taken)} ago"

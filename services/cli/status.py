@@ -14,7 +14,7 @@ from sonic.cyclone.v1 import cyclone_pb2, cyclone_pb2_grpc
 from sonic.positions.v1 import positions_pb2
 
 from services.cli import system
-from services.cli.backup.schedule import overdue
+from services.cli.backup.schedule import made_time, overdue
 from services.cli.connection import System, connected
 from services.cli.notices import gather, notices
 from services.cli.output import (
@@ -115,7 +115,8 @@ def _room(kept: Storage | None) -> list[str]:
     """What is left on the disk of a system of this machine, now and in a month; what stays."""
     stuck = kept.ledger_problem() if kept else ""
     plan = Plan()
-    old = overdue(plan.backup_folder, plan.sonic_backup_hours, datetime.now(UTC))
+    now, since = datetime.now(UTC), made_time(plan.home)
+    old = overdue(plan.backup_folder, plan.sonic_backup_hours, now, since)
     return [*_disk(kept), *(words for words in (stuck, old) if words)]
 
 

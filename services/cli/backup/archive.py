@@ -75,8 +75,8 @@ def taken_time(file: Path) -> datetime | None:
 
 
 def pack(folder: Path, manifest: Manifest, to: Path) -> Manifest:
-    """Everything in `folder` as one file, for its owner's eyes; whole or not there. Answers the
-    manifest with its members.
+    """Everything in `folder`, on the same disk, as one file for its owner's eyes; whole or not
+    there. Answers the manifest with its members.
     """
     names = sorted(
         file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()
@@ -85,7 +85,8 @@ def pack(folder: Path, manifest: Manifest, to: Path) -> Manifest:
     whole = manifest.model_copy(update={"members": members})
     words = folder / _MANIFEST
     words.write_text(whole.model_dump_json(indent=1))
-    fresh = to.with_name(f".{to.name}.new")
+    # In the folder, which is nobody else's: two that are taken at once do not meet.
+    fresh = folder / f".{to.name}.new"
     try:
         with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
             with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -36,7 +37,7 @@ async def backup(
     async with database.joined(plan) as opened:
         file, manifest = await take(opened.url, plan.home, to or plan.backup_folder)
     if to is None:
-        forget(plan.backup_folder, plan.sonic_backups_kept)
+        forget(plan.backup_folder, plan.sonic_backups_kept, datetime.now(UTC))
     size = file.stat().st_size
     if json:
         print_json(_as_json(manifest) | {"file": str(file), "bytes": size})

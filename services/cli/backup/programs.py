@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
 
 from shared.database.address import plain
 from shared.errors import FailedPrecondition
@@ -59,11 +59,14 @@ def _split(url: str) -> tuple[str, dict[str, str]]:
     parts = urlsplit(plain(url))
     credentials, _, host = parts.netloc.rpartition("@")
     user, _, password = credentials.partition(":")
+    words = parse_qsl(parts.query, keep_blank_values=True)
+    password = password or next((quote(word) for name, word in words if name == "password"), "")
+    query = urlencode([(name, word) for name, word in words if name != "password"])
     netloc = f"{user}@{host}" if user else host
     kept = {
         name: value
         for name, value in os.environ.items()
         if name in {"PATH", "HOME", "LANG", "TMPDIR"} or name.startswith(("LC_", "LD_", "PGSSL"))
     }
-    address = urlunsplit((parts.scheme, netloc, parts.path, parts.query, ""))
+    address = urlunsplit((parts.scheme, netloc, parts.path, query, ""))
     return address, kept | ({"PGPASSWORD": unquote(password)} if password else {})

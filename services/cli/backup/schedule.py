@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from services.cli.backup.archive import backups_in, taken_time
+from services.cli.backup.archive import backups_in, name_of, taken_time
 from services.cli.children import Say
 from shared.clock import Clock
 from shared.errors import SonicError
@@ -17,33 +17,54 @@ _FIRST_SECONDS = 120.0
 _AGAIN_SECONDS = 600.0
 # Over this many intervals without one somebody should look.
 _OVERDUE_INTERVALS = 2.0
+# A name further ahead than this was given by a clock that was wrong, or is read by one that is.
+_SKEW = timedelta(hours=1)
 
 
-def last_taken(folder: Path) -> datetime | None:
-    """When the newest backup of the folder was taken."""
-    found = backups_in(folder)
+def last_taken(folder: Path, now: datetime) -> datetime | None:
+    """When the newest backup of the folder was taken, of those that are not of the future."""
+    found = _past(folder, now)
     return taken_time(found[-1]) if found else None
 
 
-def overdue(folder: Path, hours: float, now: datetime) -> str:
-    """A sentence when the last backup is too old, or when there is none though there should be."""
+def made_time(home: Path) -> datetime | None:
+    """When this machine's own database was made; None when there is none."""
+    try:
+        return datetime.fromtimestamp((home / "postgres" / "password").stat().st_mtime, UTC)
+    except OSError:
+        return None
+
+
+def overdue(folder: Path, hours: float, now: datetime, since: datetime | None = None) -> str:
+    """A sentence when the last backup is too old, or when there is none though there should be:
+    what is to be saved is there `since`.
+    """
     if hours <= 0:
         return ""
-    taken = last_taken(folder)
-    if taken is None:
+    taken = last_taken(folder, now)
+    counted_from = taken or since
+    if counted_from is None:
         return ""
-    age = now - taken
+    age = now - counted_from
     if age <= timedelta(hours=hours * _OVERDUE_INTERVALS):
         return ""
-    return (
-        f"The last backup is {age / timedelta(days=1):.1f} days old: see what `sonic backup` says."
-    )
+    days = f"{age / timedelta(days=1):.1f} days"
+    if taken is None:
+        return f"There is no backup of what is kept for {days}: see what `sonic backup` says."
+    return f"The last backup is {days} old: see what `sonic backup` says."
 
 
-def forget(folder: Path, kept: int) -> None:
-    """Deletes the oldest beyond the number kept."""
-    for old in backups_in(folder)[:-kept]:
+def forget(folder: Path, kept: int, now: datetime) -> None:
+    """Deletes the oldest beyond the number kept; none that seems to be of the future, as it may be
+    this clock that is wrong.
+    """
+    for old in _past(folder, now)[:-kept]:
         old.unlink(missing_ok=True)
+
+
+def _past(folder: Path, now: datetime) -> list[Path]:
+    latest = name_of(now + _SKEW)
+    return [file for file in backups_in(folder) if file.name <= latest]
 
 
 class Backups:
@@ -74,15 +95,16 @@ class Backups:
 
     async def _turn(self) -> float:
         """Seconds until the next."""
-        last = await asyncio.to_thread(last_taken, self._folder)
-        if last is not None and (left := last + self._interval - self._clock.now()) > timedelta(0):
+        now = self._clock.now()
+        last = await asyncio.to_thread(last_taken, self._folder, now)
+        if last is not None and (left := last + self._interval - now) > timedelta(0):
             # A clock that steps must not put it off for long.
             return min(left.total_seconds(), self._interval.total_seconds(), 3_600.0)
         try:
             file = await self._take()
-            await asyncio.to_thread(forget, self._folder, self._kept)
-        except (SonicError, OSError) as error:
-            words = error.message if isinstance(error, SonicError) else str(error)
+            await asyncio.to_thread(forget, self._folder, self._kept, self._clock.now())
+        except Exception as error:  # noqa: BLE001  # whatever it was, the next one must be tried
+            words = error.message if isinstance(error, SonicError) else repr(error)
             self._say(f"backup: failed: {words}; again in {_AGAIN_SECONDS / 60:.0f} minutes")
             return _AGAIN_SECONDS
         self._say(f"backup: {file}")

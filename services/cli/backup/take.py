@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import tempfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -14,6 +13,8 @@ import asyncpg
 
 from services.cli.backup.archive import DUMP, HOME, LedgerHead, Manifest, name_of, pack
 from services.cli.backup.programs import run
+from services.cli.backup.working import working_folder
+from services.cli.database import given
 from services.cli.plan import SERVICES
 from shared import tokens
 from shared.database.address import plain
@@ -48,17 +49,24 @@ async def take(url: str, home: Path, to: Path) -> tuple[Path, Manifest]:
     now = datetime.now(UTC).replace(microsecond=0)
     file = _file(to, now)
     await asyncio.to_thread(file.parent.mkdir, parents=True, exist_ok=True, mode=0o700)
-    folder = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix=".backup-", dir=file.parent))
-    try:
-        connection = await asyncpg.connect(plain(url), timeout=10)
+    async with working_folder(file.parent, ".backup-") as folder:
         try:
-            manifest, sealed = await _dumped(connection, url, folder, now)
-        finally:
-            await connection.close(timeout=5)
+            connection = await asyncpg.connect(plain(url), timeout=10)
+            try:
+                manifest, sealed = await _dumped(connection, url, folder, now)
+            finally:
+                await connection.close(timeout=5)
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            words = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise FailedPrecondition("BACKUP_FAILED", f"the database: {words}") from error
         await asyncio.to_thread(_copy, home, folder / HOME, sealed)
         return file, await asyncio.to_thread(pack, folder, manifest, file)
-    finally:
-        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+
+def ledger_folder(home: Path) -> Path:
+    """Where alerts keeps sealed files: where the person says, else in the home."""
+    named = given("ALERTS_LEDGER_FOLDER")
+    return Path(named).expanduser().absolute() if named else home / LEDGER_FOLDER
 
 
 async def counted(connection: asyncpg.Connection[asyncpg.Record]) -> dict[str, int]:
@@ -134,8 +142,9 @@ def _copy(home: Path, to: Path, sealed: Sequence[str]) -> None:
     for name in (LEDGER_KEY, tokens.FILE_NAME):
         if (home / name).is_file():
             shutil.copyfile(home / name, to / name)
+    ledger = ledger_folder(home)
     for name in sealed:
-        for file in (home / LEDGER_FOLDER / name, home / LEDGER_FOLDER / f"{name}.seal"):
+        for file in (ledger / name, ledger / f"{name}.seal"):
             if file.is_file():
                 (to / LEDGER_FOLDER).mkdir(exist_ok=True, mode=0o700)
                 shutil.copyfile(file, to / LEDGER_FOLDER / file.name)

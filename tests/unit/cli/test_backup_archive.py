@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import io
 import stat
+import subprocess
+import sys
 import tarfile
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from services.cli.backup.archive import (
@@ -20,7 +24,10 @@ from services.cli.backup.archive import (
     taken_time,
     unpack,
 )
+from services.cli.backup.programs import _split
 from services.cli.backup.schedule import Backups, forget, overdue
+from services.cli.backup.take import take
+from services.cli.backup.working import working_folder
 from shared.clock import PushedClock
 from shared.errors import FailedPrecondition
 
@@ -96,7 +103,7 @@ def test_the_newest_are_kept_and_other_files_are_left_alone(tmp_path: Path) -> N
     files = [tmp_path / name_of(NOW + timedelta(days=day)) for day in range(5)]
     for file in (*files, tmp_path / "mine.tar"):
         file.write_bytes(b"")
-    forget(tmp_path, 2)
+    forget(tmp_path, 2, NOW + timedelta(days=9))
     assert backups_in(tmp_path) == files[-2:]
     assert (tmp_path / "mine.tar").exists()
 
@@ -109,6 +116,94 @@ def test_a_backup_is_overdue_after_two_intervals_and_never_when_none_are_wanted(
     assert not overdue(tmp_path, 24, NOW + timedelta(hours=48))
     assert "2.5 days" in overdue(tmp_path, 24, NOW + timedelta(hours=60))
     assert not overdue(tmp_path, 0, NOW + timedelta(hours=60))
+
+
+def test_a_system_without_any_backup_says_so_once_there_should_be_one(tmp_path: Path) -> None:
+    later = NOW + timedelta(hours=60)
+    assert "no backup of what is kept for 2.5 days" in overdue(tmp_path, 24, later, NOW)
+    assert not overdue(tmp_path, 24, NOW + timedelta(hours=47), NOW)
+    assert not overdue(tmp_path, 0, later, NOW)
+
+
+async def test_names_of_a_clock_that_was_wrong_keep_no_backup_from_being_taken_or_kept(
+    tmp_path: Path,
+) -> None:
+    wrong = [tmp_path / name_of(NOW + timedelta(days=1_000 + day)) for day in range(3)]
+    for file in wrong:
+        file.write_bytes(b"")
+    clock = PushedClock(NOW)
+
+    async def take() -> Path:
+        file = tmp_path / name_of(clock.now())
+        file.write_bytes(b"")
+        return file
+
+    backups = Backups(take, tmp_path, lambda _: None, clock, hours=24, kept=2)
+    for _ in range(3):
+        await backups._turn()
+        clock.advance(24 * 3600)
+    right = [name_of(NOW + timedelta(days=day)) for day in (1, 2)]
+    assert [file.name for file in backups_in(tmp_path)] == [*right, *(file.name for file in wrong)]
+
+
+async def test_a_failure_of_any_kind_ends_no_later_backup(tmp_path: Path) -> None:
+    said = list[str]()
+
+    async def take() -> Path:
+        raise asyncpg.ConnectionDoesNotExistError("connection was closed")
+
+    backups = Backups(take, tmp_path, said.append, PushedClock(NOW), hours=24, kept=2)
+    assert await backups._turn() == 600
+    assert "connection was closed" in said[-1]
+
+
+async def test_a_database_that_is_gone_is_a_failure_with_a_reason(tmp_path: Path) -> None:
+    with pytest.raises(FailedPrecondition) as caught:
+        await take("postgresql://x:y@127.0.0.1:1/sonic", tmp_path / "home", tmp_path / "to")
+    assert caught.value.reason == "BACKUP_FAILED"
+    assert list((tmp_path / "to").iterdir()) == []
+
+
+async def test_what_a_killed_one_left_is_removed_and_what_works_now_is_not(tmp_path: Path) -> None:
+    begin = (
+        "import asyncio, os\n"
+        "from pathlib import Path\n"
+        "from services.cli.backup.working import working_folder\n"
+        "async def begin():\n"
+        f"    async with working_folder(Path({str(tmp_path)!r}), '.backup-') as folder:\n"
+        "        (folder / 'database.dump').write_text('secret')\n"
+        "        os._exit(9)\n"
+        "asyncio.run(begin())\n"
+    )
+    assert subprocess.run([sys.executable, "-c", begin], check=False).returncode == 9
+    (left,) = tmp_path.iterdir()
+    async with working_folder(tmp_path, ".backup-") as first:
+        assert not left.exists()
+        async with working_folder(tmp_path, ".backup-") as second:
+            assert first.is_dir()
+            assert second.is_dir()
+            assert stat.S_IMODE(second.parent.stat().st_mode) == 0o700
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_two_that_are_packed_into_one_name_at_once_do_not_mix(tmp_path: Path) -> None:
+    to = tmp_path / "one.tar"
+    sources = [tmp_path / f"source{number}" for number in range(4)]
+    for number, source in enumerate(sources):
+        source.mkdir()
+        (source / "database.dump").write_bytes(b"x" * number * 2_000_000)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda source: pack(source, MANIFEST, to), sources))
+    unpack(to, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql://ann:s%40crt@h/d", "postgresql://h/d?user=ann&password=s%40crt"]
+)
+def test_a_password_is_in_no_argument(url: str) -> None:
+    address, environment = _split(url)
+    assert "crt" not in address
+    assert environment["PGPASSWORD"] == "s@crt"  # noqa: S105  # of this test
 
 
 async def test_one_is_taken_when_the_last_is_old_and_a_failure_is_said_and_tried_again(
