@@ -26,7 +26,8 @@ class TlsFiles:
         # gRPC says nothing of a bad file until each handshake fails.
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.load_verify_locations(cadata=pems.ca.decode("ascii", "replace"))
-        context.load_cert_chain(self.cert, self.key)
+        # A key with a password is a failure, never a question on some terminal.
+        context.load_cert_chain(self.cert, self.key, password="")
         return pems
 
     def state(self) -> tuple[tuple[int, int, int], ...]:
@@ -45,13 +46,16 @@ class Pems:
 
 
 class Renewals:
-    """Tells when the files hold something new that is good; what is not is logged once and left."""
+    """Tells when the files hold something new that is good; what is not is logged once, and read
+    again at the next look.
+    """
 
     def __init__(self, files: TlsFiles, *, look_seconds: float = 0.0) -> None:
         self._files = files
         self._look_seconds = look_seconds
         self._next_look = 0.0
         self._state: tuple[tuple[int, int, int], ...] = ()
+        self._problem = ""
 
     def first(self) -> Pems:
         """Raises OSError, ValueError."""
@@ -69,10 +73,15 @@ class Renewals:
             state = self._files.state()
             if state == self._state:
                 return None
-            self._state = state
             pems = self._files.read()
         except (OSError, ValueError) as error:
-            get_logger().warning("certificate is not taken, the old one stays", problem=repr(error))
+            # Tried again: what failed may be this process, short of file descriptors for a moment.
+            if repr(error) != self._problem:
+                self._problem = repr(error)
+                get_logger().warning(
+                    "certificate is not taken, the old one stays", problem=self._problem
+                )
             return None
+        self._state, self._problem = state, ""
         get_logger().info("certificate is taken anew", file=str(self._files.cert))
         return pems

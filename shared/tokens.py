@@ -192,7 +192,7 @@ class TokenFile:
     def _look(self) -> None:
         try:
             found = self.file.stat()
-            seen: tuple[int, ...] = (found.st_mtime_ns, found.st_size, found.st_ino)
+            seen: tuple[int, ...] | None = (found.st_mtime_ns, found.st_size, found.st_ino)
         except FileNotFoundError:
             seen = ()
         except OSError as error:
@@ -205,7 +205,9 @@ class TokenFile:
         try:
             self._tokens, self._problem = read(self.file), None
         except Unavailable as problem:
-            self._problem = problem
+            # Read again at the next look: rights change without the file, and what failed may be
+            # this process, short of file descriptors for a moment.
+            self._problem, seen = problem, None
         self._seen = seen
 
 
@@ -218,6 +220,7 @@ def _held(file: Path) -> Iterator[list[Token]]:
     """The tokens, while nobody else changes them."""
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with os.fdopen(os.open(file.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o600)) as lock:
+        _give_back(lock.fileno(), file.parent)
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield list(read(file))
 
@@ -226,10 +229,19 @@ def _write(file: Path, tokens: Sequence[Token]) -> None:
     """The whole file or the one before, for its owner's eyes, or for those it was opened to."""
     text = _File(tokens=tuple(map(_Row.of, tokens))).model_dump_json(indent=1, exclude_none=True)
     fresh = file.with_suffix(".new")
-    mode = stat.S_IMODE(file.stat().st_mode) if file.exists() else 0o600
+    is_new = not file.exists()
+    mode = 0o600 if is_new else stat.S_IMODE(file.stat().st_mode)
     with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
         out.write(f"{text}\n")
         out.flush()
+        _give_back(out.fileno(), file.parent if is_new else file)
         os.fchmod(out.fileno(), mode)
         os.fsync(out.fileno())
     fresh.replace(file)
+
+
+def _give_back(descriptor: int, as_of: Path) -> None:
+    """What root writes with `sudo` belongs to whom the place belongs: the gateway is to read it."""
+    if os.geteuid() == 0:
+        owner = as_of.stat()
+        os.fchown(descriptor, owner.st_uid, owner.st_gid)

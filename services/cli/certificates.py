@@ -7,6 +7,7 @@ a start that finds them so loads no library for them.
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 from collections.abc import Collection, Iterator, Mapping
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from services.cli import privacy
+from shared.errors import FailedPrecondition
 from shared.tls_files import TlsFiles
 
 # Whose certificate a person shows: `sonic` itself, grpcurl, programs of one's own.
@@ -44,7 +46,17 @@ def variables(folder: Path, name: str) -> dict[str, str]:
 def operators(folder: Path) -> TlsFiles | None:
     """The person's own, when there are any."""
     found = files(folder, OPERATOR)
-    return found if found.cert.is_file() and found.ca.is_file() else None
+    try:
+        found.cert.stat(), found.ca.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except PermissionError as error:
+        raise FailedPrecondition(
+            "CERTIFICATES_NOT_YOURS",
+            f"{folder} is readable by its owner alone, and servers ask for a certificate: run this"
+            " as whoever runs sonic up, or name others in TLS_CERT, TLS_KEY and TLS_CA",
+        ) from error
+    return found
 
 
 def ensure(
@@ -57,9 +69,20 @@ def ensure(
     with _alone(folder):
         notes = _notes(folder)
         due = [name for name in names if _is_due(folder, name, sorted(hosts), notes, now)]
-        if not due and _is_good(notes.get("ca"), now + KEPT):
+        if not due and _is_good(notes.get("ca"), now + KEPT, now + _AUTHORITY_KEPT):
             return ()
         return _made(folder, names, due, sorted(hosts), notes, now)
+
+
+def are_good(folder: Path, names: Collection[str], now: datetime) -> bool:
+    """Whether those that are there can be used now, by what was noted of them."""
+    notes = _notes(folder)
+    try:
+        for name in names:
+            files(folder, name).read()
+    except (OSError, ValueError):
+        return False
+    return all(_is_good(notes.get(name), now, now + KEPT) for name in names)
 
 
 def expiries(folder: Path) -> dict[str, datetime]:
@@ -84,13 +107,15 @@ def _made(
     from services.cli.certificate_maker import Authority
 
     authority = None
-    if _is_good(notes.get("ca"), now + KEPT):
+    if _is_good(notes.get("ca"), now + KEPT, now + _AUTHORITY_KEPT):
         with suppress(OSError, ValueError):
             authority = Authority.read(folder)
     if authority is None:
         # With another authority all are made anew, or half of them would not know the other half.
         authority, due = Authority.made(now - _SKEW, now + _AUTHORITY_KEPT), names
         notes = {"ca": (now + _AUTHORITY_KEPT).isoformat()}
+        # Whoever is killed among the files below leaves nothing that is taken for whole.
+        (folder / _NOTES).unlink(missing_ok=True)
         privacy.write(folder / "ca.key", authority.key_pem)
         privacy.write(folder / "ca.crt", authority.pem)
     dns = ["localhost", *(host for host in hosts if not _is_ip(host) and "." in host)]
@@ -98,7 +123,7 @@ def _made(
     for name in due:
         key = folder / f"{name}.key"
         # The key stays: a certificate is then replaced in one step, and never beside another's key.
-        known = key.read_text() if key.is_file() else ""
+        known = key.read_text(errors="replace") if key.is_file() else ""
         pem, key_pem = authority.certificate(
             name, [name, *dns], addresses, known, now - _SKEW, now + KEPT
         )
@@ -106,14 +131,16 @@ def _made(
             privacy.write(key, key_pem)
         privacy.write(folder / f"{name}.crt", pem)
         notes[name] = (now + KEPT).isoformat()
-    privacy.write(folder / _NOTES, json.dumps(notes | {"hosts": hosts}, indent=1))
+    notes |= {"hosts": hosts, "ca_sha256": _sha256(folder / "ca.crt")}
+    privacy.write(folder / _NOTES, json.dumps(notes, indent=1))
     return tuple(due)
 
 
 def _is_due(
     folder: Path, name: str, hosts: list[str], notes: Mapping[str, Any], now: datetime
 ) -> bool:
-    if notes.get("hosts") != hosts or not _is_good(notes.get(name), now + RENEWED_BEFORE):
+    is_good = _is_good(notes.get(name), now + RENEWED_BEFORE, now + KEPT)
+    if notes.get("hosts") != hosts or not is_good:
         return True
     try:
         files(folder, name).read()
@@ -122,19 +149,28 @@ def _is_due(
     return False
 
 
-def _is_good(until: object, moment: datetime) -> bool:
+def _is_good(until: object, moment: datetime, latest: datetime) -> bool:
+    """Beyond the moment, and no further than one made now would be: what a clock that was ahead
+    made is not good yet.
+    """
     try:
-        return datetime.fromisoformat(str(until)).astimezone(UTC) > moment
+        return moment < datetime.fromisoformat(str(until)).astimezone(UTC) <= latest + _SKEW
     except ValueError:
         return False
 
 
 def _notes(folder: Path) -> dict[str, Any]:
+    """Nothing when they are of another authority than the one that lies there."""
     try:
         notes = json.loads((folder / _NOTES).read_text())
-    except (OSError, ValueError):
+        is_of_this = isinstance(notes, dict) and notes["ca_sha256"] == _sha256(folder / "ca.crt")
+    except (OSError, ValueError, KeyError):
         return {}
-    return notes if isinstance(notes, dict) else {}
+    return notes if is_of_this else {}
+
+
+def _sha256(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def _is_ip(host: str) -> bool:

@@ -22,6 +22,7 @@ _FOLDERS = ("logs", "ledger", "backups", "tls")
 _PRIVATE = ("roles.json", "ledger.key", "running.json", *_FOLDERS, *_TOKENS)
 # A folder that holds more than this was not made for us alone: its mode is its owner's business.
 _KNOWN = frozenset({*_PRIVATE, "postgres"})
+_OF_RESTORES = (".restore-", "before-restore-")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,10 @@ class Exposure:
 def make(home: Path) -> None:
     """The home, private; whatever of ours in it others could read is closed to them."""
     home.mkdir(parents=True, exist_ok=True, mode=_home_mode())
+    if not (home / "postgres").exists() and _is_ours_alone(home):
+        # Whoever made it before did not know who must pass, or the umask took that away; a
+        # database that cannot pass is made in another place than the one that is backed up.
+        home.chmod(home.stat().st_mode | _home_mode())
     for exposure in exposures(home):
         if exposure.is_ours:
             exposure.path.chmod(_mode(exposure.path, home))
@@ -49,7 +54,7 @@ def exposures(home: Path) -> Iterator[Exposure]:
     """
     if not home.is_dir():
         return
-    is_ours_alone = all(path.name in _KNOWN for path in home.iterdir())
+    is_ours_alone = _is_ours_alone(home)
     files = (path for name in _FOLDERS for path in sorted((home / name).glob("*")))
     for path in (home, *(home / name for name in _PRIVATE), *files):
         if path.is_symlink() or not path.exists():
@@ -74,9 +79,17 @@ def write(file: Path, text: str) -> None:
     try:
         with os.fdopen(os.open(fresh, flags, 0o600), "w", encoding="utf-8") as out:
             out.write(text)
+            out.flush()
+            os.fsync(out.fileno())
         fresh.replace(file)
     finally:
         fresh.unlink(missing_ok=True)
+
+
+def _is_ours_alone(home: Path) -> bool:
+    return home.stat().st_uid == os.geteuid() and all(
+        path.name in _KNOWN or path.name.startswith(_OF_RESTORES) for path in home.iterdir()
+    )
 
 
 def _home_mode() -> int:

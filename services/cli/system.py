@@ -39,7 +39,7 @@ from services.cli.plan import (
 )
 from services.cli.reload import watch
 from shared import config as configuration
-from shared.errors import InvalidArgument, Unavailable
+from shared.errors import FailedPrecondition, InvalidArgument, Unavailable
 from shared.lifecycle import App
 from shared.rpc.client import Channel
 from shared.rpc.health import LIVENESS, Problem, problem_of
@@ -50,6 +50,7 @@ Serving = AbstractAsyncContextManager[dict[str, str]]
 # What no waiting mends.
 _LASTING = frozenset({"LEDGER_KEY_MISSING", "SCHEMA_TOO_OLD"})
 _DECIDING_SECONDS = 10.0
+_CERTIFIED = (*SERVICES, GATEWAY, certificates.OPERATOR)
 
 
 @asynccontextmanager
@@ -193,8 +194,24 @@ def certify(plan: Plan) -> tuple[str, ...]:
     """The certificates of this machine's servers and of the person, made where they are due; which.
     Raises OSError when the home cannot be written.
     """
-    names = (*SERVICES, GATEWAY, certificates.OPERATOR)
-    return certificates.ensure(plan.tls_folder, names, [plan.sonic_host], datetime.now(UTC))
+    return certificates.ensure(plan.tls_folder, _CERTIFIED, [plan.sonic_host], datetime.now(UTC))
+
+
+def certify_or_say(plan: Plan, say: Say) -> tuple[str, ...]:
+    """As certify(); where none can be made, those that are there are enough as long as they are
+    good. Raises FailedPrecondition CERTIFICATES_UNUSABLE.
+    """
+    try:
+        return certify(plan)
+    except (OSError, ValueError) as problem:
+        if not certificates.are_good(plan.tls_folder, _CERTIFIED, datetime.now(UTC)):
+            raise FailedPrecondition(
+                "CERTIFICATES_UNUSABLE",
+                f"no certificates can be made in {plan.tls_folder}: {problem}; make it a folder you"
+                " may write to, with room on its disk, or remove it",
+            ) from problem
+        say(f"certificates cannot be renewed: {problem}; those that are there are used")
+        return ()
 
 
 def free_ports(names: Sequence[str] = tuple(SERVICES)) -> dict[str, str]:

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
+from services.cli import privacy
 from services.cli.output import ago, command, console, print_json, table
 from services.cli.plan import Plan
 from services.cli.schema.fields import span
@@ -46,6 +47,8 @@ async def create(
     Example: sonic token create phone --scope operate --expires 90d
     """
     file, now = tokens_file(), datetime.now(UTC)
+    if file.parent == Plan().home:
+        privacy.make(file.parent)
     wanted = Scope[choose(scope.lower(), _SCOPES, field="scope").upper()]
     is_first = not tokens.read(file)
     token, text = tokens.create(file, name, wanted, now, now + _span(expires) if expires else None)

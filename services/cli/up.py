@@ -39,7 +39,8 @@ _ROOM_SECONDS = 30.0
 _COMPLAINTS_SECONDS = 10.0
 _WAIT_SECONDS = 1.0
 _UNKNOWN_LOOKS = 3
-_RENEWAL_SECONDS = 3600.0
+# Soon after a clock was put right: what it made before may be over, or not good yet.
+_RENEWAL_SECONDS = 60.0
 
 
 @command
@@ -118,9 +119,12 @@ async def _serving(
         if not one_process:
             # Beside the database's start: it takes as long.
             forks = await stack.enter_async_context(system.forking(preload=not reload))
-        making = asyncio.create_task(asyncio.to_thread(system.certify, plan))
-        opened = await stack.enter_async_context(database.opened(plan))
-        await making
+        making = asyncio.create_task(asyncio.to_thread(system.certify_or_say, plan, say))
+        try:
+            opened = await stack.enter_async_context(database.opened(plan))
+        finally:
+            await asyncio.wait({making})
+        making.result()
         await stack.enter_async_context(kept(plan, opened, say))
         urls = await database.prepare(opened, plan.home)
         where = "DATABASE_URL" if opened.owned is None else "embedded"
@@ -193,13 +197,18 @@ async def _looking(room: Room, clock: Clock) -> None:
 
 async def _renewing(plan: Plan, say: Voice, clock: Clock) -> None:
     """Servers and channels take new certificates by themselves, when they find them."""
+    said = ""
     while True:
         await clock.sleep(_RENEWAL_SECONDS)
         try:
             made = await asyncio.to_thread(system.certify, plan)
-        except (OSError, ValueError) as problem:
-            say(f"certificates cannot be renewed: {problem}")
+        except Exception as problem:  # noqa: BLE001  # the next look may find it mended
+            words = str(problem)
+            if words != said:
+                say(f"certificates cannot be renewed: {words}")
+            said = words
         else:
+            said = ""
             if made:
                 say(f"certificates renewed: {', '.join(made)}")
 

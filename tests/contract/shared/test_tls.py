@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import resource
+import ssl
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 
 from services.cli.certificates import ensure, files
 from shared import errors
@@ -82,6 +85,32 @@ async def test_a_file_that_is_half_written_changes_nothing(tmp_path: Path) -> No
     (tmp_path / "server.crt").write_text(whole)
     assert renewals.later() == first
     assert renewals.later() is None
+
+
+async def test_files_that_could_not_be_read_for_a_moment_are_read_again(tmp_path: Path) -> None:
+    make(tmp_path, "server")
+    renewals = Renewals(files(tmp_path, "server"))
+    first = renewals.first()
+    make(tmp_path, "server", ago=timedelta(days=1))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        assert renewals.later() is None
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert renewals.later() not in (None, first)
+    assert renewals.later() is None
+
+
+async def test_a_key_with_a_password_is_refused_and_asks_nobody(tmp_path: Path) -> None:
+    make(tmp_path, "server")
+    key = tmp_path / "server.key"
+    plain = serialization.load_pem_private_key(key.read_bytes(), None)
+    sealed = serialization.BestAvailableEncryption(b"secret")
+    form = serialization.PrivateFormat.PKCS8
+    key.write_bytes(plain.private_bytes(serialization.Encoding.PEM, form, sealed))
+    with pytest.raises(ssl.SSLError):
+        files(tmp_path, "server").read()
 
 
 async def test_a_call_in_flight_outlives_its_old_connection(

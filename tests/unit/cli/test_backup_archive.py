@@ -203,7 +203,7 @@ def test_two_that_are_packed_into_one_name_at_once_do_not_mix(tmp_path: Path) ->
 def test_a_password_is_in_no_argument(url: str) -> None:
     address, environment = _split(url)
     assert "crt" not in address
-    assert environment["PGPASSWORD"] == "s@crt"  # noqa: S105  # of this test
+    assert environment["PGPASSWORD"] == "s@crt"
 
 
 async def test_one_is_taken_when_the_last_is_old_and_a_failure_is_said_and_tried_again(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 import stat
 import subprocess
@@ -12,9 +13,10 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from services.cli import certificates, doctor
+from services.cli import certificates, doctor, privacy, system
 from services.cli.certificates import KEPT, RENEWED_BEFORE, ensure, expiries, files
 from services.cli.plan import Plan
+from shared.errors import FailedPrecondition
 
 NAMES = ("price", "operator")
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -75,10 +77,10 @@ def test_a_month_before_their_end_they_are_made_anew_with_the_same_key(tmp_path:
 
 
 @pytest.mark.parametrize("name", ["price.crt", "price.key"])
-@pytest.mark.parametrize("text", ["", "no certificate"])
-def test_a_broken_file_is_made_anew_and_no_other(tmp_path: Path, name: str, text: str) -> None:
+@pytest.mark.parametrize("content", [b"", b"no certificate", b"\xff\x00"])
+def test_a_broken_file_is_made_anew_and_no_other(tmp_path: Path, name: str, content: bytes) -> None:
     ensure(tmp_path, NAMES, HOSTS, START)
-    (tmp_path / name).write_text(text)
+    (tmp_path / name).write_bytes(content)
     assert ensure(tmp_path, NAMES, HOSTS, START) == ("price",)
     files(tmp_path, "price").read()
 
@@ -101,10 +103,87 @@ def test_what_is_lost_is_mended_as_a_whole(tmp_path: Path, lost: str) -> None:
     assert ensure(tmp_path, NAMES, HOSTS, later) == NAMES
     trust = ssl.create_default_context(cafile=tmp_path / "ca.crt")
     assert len(trust.get_ca_certs()) == 1
-    authority = x509.load_pem_x509_certificate((tmp_path / "ca.crt").read_bytes())
+    of_one_authority(tmp_path)
+
+
+def of_one_authority(folder: Path) -> None:
+    authority = x509.load_pem_x509_certificate((folder / "ca.crt").read_bytes())
     for name in NAMES:
-        made = x509.load_pem_x509_certificate((tmp_path / f"{name}.crt").read_bytes())
+        made = x509.load_pem_x509_certificate((folder / f"{name}.crt").read_bytes())
         made.verify_directly_issued_by(authority)
+
+
+@pytest.mark.parametrize("ahead", [timedelta(hours=2), timedelta(days=1_500)])
+def test_what_a_clock_that_was_ahead_made_is_made_anew(tmp_path: Path, ahead: timedelta) -> None:
+    ensure(tmp_path, NAMES, HOSTS, START + ahead)
+    assert ensure(tmp_path, NAMES, HOSTS, START) == NAMES
+    of_one_authority(tmp_path)
+    for name in ("ca", *NAMES):
+        made = x509.load_pem_x509_certificate((tmp_path / f"{name}.crt").read_bytes())
+        assert made.not_valid_before_utc <= START < made.not_valid_after_utc
+    # A little ahead is as good as right.
+    assert ensure(tmp_path, NAMES, HOSTS, START - timedelta(minutes=30)) == ()
+
+
+@pytest.mark.parametrize("fails_at", ["ca.crt", "price.key", "price.crt", "operator.crt"])
+def test_a_disk_that_is_full_half_way_leaves_nothing_that_is_taken_for_whole(
+    tmp_path: Path, fails_at: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ensure(tmp_path, NAMES, HOSTS, START)
+    (tmp_path / "ca.key").unlink()
+    write = privacy.write
+
+    def full(file: Path, text: str) -> None:
+        if file.name == fails_at:
+            raise OSError(28, "No space left on device")
+        write(file, text)
+
+    (tmp_path / "price.key").unlink()
+    with monkeypatch.context() as patched:
+        patched.setattr(privacy, "write", full)
+        with pytest.raises(OSError, match="No space"):
+            ensure(tmp_path, NAMES, HOSTS, START)
+    ensure(tmp_path, NAMES, HOSTS, START)
+    of_one_authority(tmp_path)
+
+
+def test_an_authority_from_elsewhere_is_not_trusted_beside_certificates_of_the_old_one(
+    tmp_path: Path,
+) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    ensure(here, NAMES, HOSTS, START)
+    ensure(there, NAMES, HOSTS, START)
+    for name in ("ca.crt", "ca.key"):
+        (here / name).write_bytes((there / name).read_bytes())
+    assert ensure(here, NAMES, HOSTS, START) == NAMES
+    of_one_authority(here)
+
+
+def test_a_start_goes_on_with_certificates_that_are_good_where_none_can_be_made(
+    tmp_path: Path,
+) -> None:
+    plan, said = Plan(sonic_home=tmp_path), list[str]()
+    system.certify(plan)
+    (plan.tls_folder / "lock").unlink()
+    (plan.tls_folder / "lock").mkdir()
+    assert system.certify_or_say(plan, said.append) == ()
+    assert "cannot be renewed" in said[0]
+    (plan.tls_folder / "price.key").write_text("")
+    with pytest.raises(FailedPrecondition) as caught:
+        system.certify_or_say(plan, said.append)
+    assert caught.value.reason == "CERTIFICATES_UNUSABLE"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+def test_a_command_of_another_user_is_told_whose_the_certificates_are(tmp_path: Path) -> None:
+    ensure(tmp_path / "tls", NAMES, HOSTS, START)
+    tmp_path.joinpath("tls").chmod(0o700)
+    os.seteuid(12_345)
+    try:
+        with pytest.raises(FailedPrecondition, match="sonic up"):
+            certificates.operators(tmp_path / "tls")
+    finally:
+        os.seteuid(0)
 
 
 @pytest.mark.parametrize(

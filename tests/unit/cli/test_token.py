@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -45,6 +47,17 @@ def test_a_token_is_shown_once_and_opens_what_the_gateway_reads(home: Path) -> N
 def test_the_first_token_says_that_everybody_is_asked_from_now_on(home: Path) -> None:
     assert "asks everybody" in sonic("token", "create", "one").stdout
     assert "asks everybody" not in sonic("token", "create", "two").stdout
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root's database runs as somebody else")
+@pytest.mark.parametrize("umask", [0o022, 0o077])
+def test_a_home_made_for_a_token_still_lets_the_database_pass(home: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        assert sonic("token", "create", "ann").exit_code == 0
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(home.stat().st_mode) == 0o711
 
 
 def test_a_file_elsewhere_is_named_as_for_the_gateway(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import resource
 import stat
 import threading
 from datetime import UTC, datetime, timedelta
@@ -34,6 +36,32 @@ def test_a_token_is_found_by_its_text_and_only_its_hash_is_kept(file: Path) -> N
     assert (found.name, found.scope) == ("phone", Scope.OPERATE)
     assert text.rpartition("_")[2] not in file.read_text()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_a_file_that_could_not_be_read_for_a_moment_is_read_again(
+    file: Path,
+) -> None:
+    clock, text = PushedClock(NOW), make(file)
+    seen = TokenFile(file, clock)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        with pytest.raises(Unavailable):
+            seen.find(text)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    clock.advance(1)
+    assert seen.find(text) is not None
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_what_root_changes_stays_its_owners(file: Path) -> None:
+    file.parent.mkdir()
+    os.chown(file.parent, 12_345, 12_345)
+    make(file)
+    tokens.revoke(file, "phone", NOW)
+    for path in file.parent.iterdir():
+        assert (path.stat().st_uid, path.stat().st_gid) == (12_345, 12_345)
 
 
 def test_no_log_shows_a_token(file: Path) -> None:
