@@ -12,14 +12,16 @@ from sonic.positions.v1 import positions_pb2, positions_pb2_grpc
 from sonic.price.v1 import price_pb2, price_pb2_grpc
 from sonic.xcom.v1 import xcom_pb2, xcom_pb2_grpc
 
-from services.cyclone.sleep.domain import (
+from services.cyclone.sleep.domain.facts import (
     Facts,
     HeldPosition,
     NotifyChannel,
+    OwnRoute,
     Part,
     QuietHours,
     Raised,
     SilentWindow,
+    WatchedWallet,
 )
 from shared.codec import from_timestamp, number
 from shared.errors import SonicError
@@ -30,6 +32,7 @@ _PAGE_SIZE = 500
 # Beyond so many only the nearest are looked at closely; that is said.
 _MOST_PAGES = 20
 _POSITION_FIELDS = (
+    "id",
     "wallet",
     "asset",
     "side",
@@ -52,6 +55,28 @@ _DOUBTS = frozenset(
         positions_pb2.FLAG_ACCOUNT_MODE_UNKNOWN,
     }
 )
+_STALE = frozenset({positions_pb2.FLAG_MARK_STALE, positions_pb2.FLAG_ROW_REFUSED})
+_DOUBTFUL = frozenset(
+    {
+        positions_pb2.FLAG_LIQUIDATION_ON_WRONG_SIDE,
+        positions_pb2.FLAG_MARK_PRICE_DISAGREES,
+        positions_pb2.FLAG_ACCOUNT_MODE_UNKNOWN,
+    }
+)
+# What says that a position comes near its end.
+_GUARDS = (
+    alerts_pb2.ALERT_TYPE_LIQUIDATION_DISTANCE,
+    alerts_pb2.ALERT_TYPE_LIQUIDATION_PROBABILITY,
+    alerts_pb2.ALERT_TYPE_TRAVEL_PERCENT,
+    alerts_pb2.ALERT_TYPE_HEAT_INDEX,
+)
+_GUARD_FIELDS = ("id", "position_id", "status", "reading_state", "channels", "description")
+# These get nobody told for sure; with them alone everything else is used as well.
+_UNSURE = frozenset({"log", "sound"})
+# Their concerns are those of ALERTS, or only kept: that they rest or warn is told there or not.
+_QUIET_MONITORS = frozenset(
+    {"profit", "risk", "liquidation", "market", "latency", "twilio", "withdrawals"}
+)
 
 
 class SleepClient:
@@ -60,6 +85,8 @@ class SleepClient:
     def __init__(self, channels: Mapping[str, Channel]) -> None:
         self._positions = channels["positions"].stub(positions_pb2_grpc.PositionsServiceStub)
         self._alerts = channels["alerts"].stub(alerts_pb2_grpc.AlertsServiceStub)
+        self._thresholds = channels["alerts"].stub(alerts_pb2_grpc.ThresholdsServiceStub)
+        self._wallets = channels["positions"].stub(positions_pb2_grpc.WalletsServiceStub)
         self._price = channels["price"].stub(price_pb2_grpc.PriceServiceStub)
         self._monitor = channels["monitor"].stub(monitor_pb2_grpc.MonitorServiceStub)
         self._xcom = channels["xcom"].stub(xcom_pb2_grpc.XComServiceStub)
@@ -71,9 +98,12 @@ class SleepClient:
         """All but the cycle's own."""
         reads: list[tuple[Callable[[], Awaitable[dict[str, Any]]], tuple[Part, ...]]] = [
             (self._read_positions, (Part.LIQUIDATION, Part.PROBABILITY, Part.POSITIONS)),
-            (self._read_alerts, (Part.ALERTS, Part.HELD)),
-            (self._read_channels, (Part.CHANNELS, Part.QUIET_HOURS)),
-            (self._read_escalation, (Part.ESCALATION,)),
+            (self._read_set_aside, (Part.POSITIONS,)),
+            (self._read_wallets, (Part.POSITIONS,)),
+            (self._read_raised, (Part.ALERTS, Part.HELD)),
+            (self._read_silenced, (Part.HELD,)),
+            (self._read_evaluation, (Part.ALERTS,)),
+            (self._read_ways, (Part.ALERTS, Part.CHANNELS, Part.ESCALATION, Part.QUIET_HOURS)),
             (self._read_windows, (Part.HELD,)),
             (self._read_prices, (Part.PRICES,)),
             (self._read_monitors, (Part.MONITORS,)),
@@ -89,11 +119,10 @@ class SleepClient:
         return Facts(**found, unread=unread)
 
     async def _read_positions(self) -> dict[str, Any]:
+        """What cannot be judged first, then the nearest."""
         held: list[HeldPosition] = []
         unwatched: Sequence[str] = ()
-        request = positions_pb2.ListPositionsRequest(
-            page_size=_PAGE_SIZE, order_by="liquidation_distance_percent"
-        )
+        request = positions_pb2.ListPositionsRequest(page_size=_PAGE_SIZE, order_by="worst")
         request.read_mask.paths.extend(_POSITION_FIELDS)
         for _ in range(_MOST_PAGES):
             answer = await self._positions.ListPositions(request, timeout=_SECONDS)
@@ -102,9 +131,44 @@ class SleepClient:
             request.page_token = answer.next_page_token
             if not request.page_token:
                 break
-        return {"positions": held, "unwatched": unwatched}
+        is_part = bool(request.page_token)
+        return {"positions": held, "unwatched": unwatched, "is_part": is_part}
 
-    async def _read_alerts(self) -> dict[str, Any]:
+    async def _read_set_aside(self) -> dict[str, Any]:
+        """Positions that a person set aside, and whether all of it is simulated."""
+        request = positions_pb2.ListPositionsRequest(
+            page_size=_PAGE_SIZE, status=positions_pb2.STATUS_INACTIVE
+        )
+        request.read_mask.paths.extend(_POSITION_FIELDS)
+        answer, mode = await asyncio.gather(
+            self._positions.ListPositions(request, timeout=_SECONDS),
+            self._positions.GetMode(positions_pb2.GetModeRequest(), timeout=_SECONDS),
+        )
+        return {
+            "set_aside": [_held_position(one).about for one in answer.positions],
+            "is_simulated": mode.mode != positions_pb2.MODE_LIVE,
+        }
+
+    async def _read_wallets(self) -> dict[str, Any]:
+        request = positions_pb2.ListWalletsRequest(page_size=_PAGE_SIZE, active_only=True)
+        found: list[WatchedWallet] = []
+        while True:
+            answer = await self._wallets.ListWallets(request, timeout=_SECONDS)
+            # What is entered by hand has no venue that could be read.
+            found += [
+                WatchedWallet(
+                    one.name,
+                    one.last_sync_state == positions_pb2.WALLET_SYNC_STATE_COMPLETE,
+                    from_timestamp(one, "last_sync_time"),
+                )
+                for one in answer.wallets
+                if one.chain != positions_pb2.CHAIN_MANUAL
+            ]
+            request.page_token = answer.next_page_token
+            if not request.page_token:
+                return {"wallets": found}
+
+    async def _read_raised(self) -> dict[str, Any]:
         """Danger comes before news, so its end is found."""
         raised: list[Raised] = []
         request = alerts_pb2.ListAlertsRequest(page_size=_PAGE_SIZE, min_level=alerts_pb2.LEVEL_LOW)
@@ -116,26 +180,79 @@ class SleepClient:
                 break
         return {"raised": raised}
 
-    async def _read_channels(self) -> dict[str, Any]:
-        channels, levels = await asyncio.gather(
+    async def _read_silenced(self) -> dict[str, Any]:
+        """A silence holds what is still to come."""
+        silenced = await self._all_alerts(
+            alerts_pb2.ListAlertsRequest(status=alerts_pb2.ALERT_STATUS_SILENCED)
+        )
+        normal = [one for one in silenced if one.level <= alerts_pb2.LEVEL_NORMAL]
+        return {"silenced": [_raised(one) for one in normal if not one.is_news]}
+
+    async def _read_evaluation(self) -> dict[str, Any]:
+        summary = await self._alerts.GetSummary(alerts_pb2.GetSummaryRequest(), timeout=_SECONDS)
+        return {"evaluated_time": from_timestamp(summary, "evaluated_time")}
+
+    async def _all_alerts(self, request: alerts_pb2.ListAlertsRequest) -> list[alerts_pb2.Alert]:
+        """Of more than so many pages the rest is not known: who judges them then is nobody."""
+        found: list[alerts_pb2.Alert] = []
+        request.page_size = _PAGE_SIZE
+        for _ in range(_MOST_PAGES):
+            answer = await self._alerts.ListAlerts(request, timeout=_SECONDS)
+            found += answer.alerts
+            request.page_token = answer.next_page_token
+            if not request.page_token:
+                break
+        return found
+
+    async def _all_thresholds(self) -> list[alerts_pb2.Threshold]:
+        found: list[alerts_pb2.Threshold] = []
+        request = alerts_pb2.ListThresholdsRequest(page_size=_PAGE_SIZE)
+        while True:
+            answer = await self._thresholds.ListThresholds(request, timeout=_SECONDS)
+            found += answer.thresholds
+            request.page_token = answer.next_page_token
+            if not request.page_token:
+                return found
+
+    async def _read_ways(self) -> dict[str, Any]:
+        """Who judges what, and whom that reaches."""
+        requests = [alerts_pb2.ListAlertsRequest(type=one) for one in _GUARDS]
+        for request in requests:
+            request.read_mask.paths.extend(_GUARD_FIELDS)
+        channels, levels, chain, thresholds, guards = await asyncio.gather(
             self._xcom.ListChannels(xcom_pb2.ListChannelsRequest(), timeout=_SECONDS),
             self._levels.GetLevelMap(xcom_pb2.GetLevelMapRequest(), timeout=_SECONDS),
+            self._escalation.GetEscalationChain(
+                xcom_pb2.GetEscalationChainRequest(), timeout=_SECONDS
+            ),
+            self._all_thresholds(),
+            asyncio.gather(*map(self._all_alerts, requests)),
         )
         usable = [one for one in channels.channels if one.configured and one.enabled]
+        names = {one.name for one in usable}
         wanted = {
             name
             for route in levels.routes
             if route.level == xcom_pb2.LEVEL_HIGH
             for name in route.channels
         }
-        # A level whose channels are not set uses every channel that is.
-        chosen = [one for one in usable if one.name in wanted] or usable
-        return {"channels": [_channel(one) for one in chosen]}
-
-    async def _read_escalation(self) -> dict[str, Any]:
-        request = xcom_pb2.GetEscalationChainRequest()
-        chain = await self._escalation.GetEscalationChain(request, timeout=_SECONDS)
-        return {"contact_count": len(chain.contacts)}
+        limits = [one for one in thresholds if one.enabled and one.type in _GUARDS]
+        judging = [[one for one in alerts if _judges(one)] for alerts in guards]
+        own = [(one.id, one.high_channels) for one in limits]
+        own += [(one.description, one.channels) for alerts in judging for one in alerts]
+        return {
+            "channels": _way(usable, wanted),
+            "own_routes": [
+                OwnRoute(about, _way(usable, set(chosen))) for about, chosen in own if chosen
+            ],
+            "never_high": [one.id for one in limits if not one.HasField("high")],
+            "distance_ids": {one.position_id for one in judging[0]},
+            "judged_ids": {one.position_id for alerts in judging for one in alerts},
+            "contact_count": sum(
+                any(route.channel in names for route in contact.routes)
+                for contact in chain.contacts
+            ),
+        }
 
     async def _read_windows(self) -> dict[str, Any]:
         request = xcom_pb2.ListMaintenanceWindowsRequest()
@@ -145,23 +262,26 @@ class SleepClient:
         }
 
     async def _read_prices(self) -> dict[str, Any]:
-        answer = await self._price.ListPrices(price_pb2.ListPricesRequest(), timeout=_SECONDS)
+        request = price_pb2.ListPricesRequest(page_size=_PAGE_SIZE)
+        prices: list[price_pb2.Price] = []
+        while True:
+            answer = await self._price.ListPrices(request, timeout=_SECONDS)
+            prices += answer.prices
+            request.page_token = answer.next_page_token
+            if not request.page_token:
+                break
         doubtful = [
             f"{one.asset} {price_pb2.Quality.Name(one.quality).removeprefix('QUALITY_')}"
-            for one in answer.prices
+            for one in prices
             if one.stale or one.quality not in _GOOD_PRICES
         ]
-        return {"doubtful_prices": doubtful}
+        return {"doubtful_prices": doubtful if prices else ["no price is known"]}
 
     async def _read_monitors(self) -> dict[str, Any]:
         request = monitor_pb2.ListMonitorsRequest()
         answer = await self._monitor.ListMonitors(request, timeout=_SECONDS)
-        troubled = [
-            f"{one.name} {monitor_pb2.Health.Name(one.health).removeprefix('HEALTH_')}"
-            for one in answer.monitors
-            if one.enabled and one.health in (monitor_pb2.HEALTH_ERROR, monitor_pb2.HEALTH_OFFLINE)
-        ]
-        return {"troubled_monitors": troubled}
+        said = [(one.name, _trouble(one)) for one in answer.monitors]
+        return {"troubled_monitors": [f"{name} {trouble}" for name, trouble in said if trouble]}
 
 
 async def _tried(read: Callable[[], Awaitable[dict[str, Any]]]) -> dict[str, Any] | str:
@@ -177,9 +297,43 @@ def _held_position(one: positions_pb2.Position) -> HeldPosition:
         f"{one.asset} {side} in {one.wallet}",
         number(one, "liquidation_distance_percent"),
         number(one, "liquidation_probability"),
-        one.status == positions_pb2.STATUS_STALE,
-        not one.HasField("risk_liquidation_price_usd") and not _DOUBTS.intersection(one.flags),
+        one.status == positions_pb2.STATUS_STALE or not _STALE.isdisjoint(one.flags),
+        not one.HasField("risk_liquidation_price_usd") and _DOUBTS.isdisjoint(one.flags),
+        is_doubtful=not _DOUBTFUL.isdisjoint(one.flags),
+        id=one.id,
     )
+
+
+def _judges(alert: alerts_pb2.Alert) -> bool:
+    unseen = alert.reading_state in (
+        alerts_pb2.READING_STATE_UNSPECIFIED,
+        alerts_pb2.READING_STATE_UNKNOWN,
+    )
+    return alert.status != alerts_pb2.ALERT_STATUS_INACTIVE and not unseen
+
+
+def _trouble(monitor: monitor_pb2.Monitor) -> str:
+    """What is amiss with it, in a word; empty when nothing is."""
+    if monitor.enabled and monitor.health in (
+        monitor_pb2.HEALTH_ERROR,
+        monitor_pb2.HEALTH_OFFLINE,
+    ):
+        return monitor_pb2.Health.Name(monitor.health).removeprefix("HEALTH_")
+    if monitor.name in _QUIET_MONITORS:
+        return ""
+    if not monitor.enabled:
+        return "DISABLED"
+    is_breach = monitor.last_run.status == monitor_pb2.RUN_STATUS_BREACH
+    return "BREACH" if is_breach else monitor.resting_reason
+
+
+def _way(usable: Sequence[xcom_pb2.Channel], wanted: set[str]) -> list[NotifyChannel]:
+    """As the notification service chooses: where none of them surely reaches people, all."""
+    chosen = [one for one in usable if one.name in wanted]
+    is_sure = any(one.name not in _UNSURE for one in chosen)
+    if not chosen or not (is_sure or wanted <= _UNSURE):
+        chosen = list(usable)
+    return [_channel(one) for one in chosen]
 
 
 def _raised(alert: alerts_pb2.Alert) -> Raised:

@@ -7,23 +7,27 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from services.cyclone.domain import steps
 from services.cyclone.domain.cycle import Cycle, CycleState
 from services.cyclone.domain.schedule import Lease, Setting
-from services.cyclone.sleep.domain import (
-    CycleHealth,
-    Facts,
-    Part,
-    Reason,
-    Verdict,
-    reasons,
-    verdict,
-)
+from services.cyclone.sleep.domain.facts import CycleHealth, Facts, Part
+from services.cyclone.sleep.domain.verdicts import Reason, Verdict, reasons, verdict
 from shared.clock import Clock
 from shared.errors import SonicError
 from shared.paging import Page
 
 USUAL = timedelta(hours=8)
-_RECENT_COUNT = 20
+_RECENT_COUNT = 100
+# A cycle without one of these has not looked, or would have told nobody.
+_LOOKING = frozenset(
+    {
+        steps.SYNC_POSITIONS,
+        steps.ENRICH_POSITIONS,
+        steps.CREATE_ALERTS,
+        steps.EVALUATE_ALERTS,
+        steps.NOTIFY,
+    }
+)
 _GOOD = frozenset({CycleState.SUCCEEDED, CycleState.PARTIAL})
 
 
@@ -79,7 +83,8 @@ class SleepService:
     async def _health(self) -> CycleHealth:
         setting, _ = await self._cycles.schedule()
         recent = (await self._cycles.list(_RECENT_COUNT, "", None)).rows
-        ended = [cycle for cycle in recent if cycle.ended_time is not None]
+        whole = [cycle for cycle in recent if {step.name for step in cycle.steps} >= _LOOKING]
+        ended = [cycle for cycle in whole if cycle.ended_time is not None]
         good = [cycle.ended_time for cycle in ended if cycle.state in _GOOD and cycle.ended_time]
         last = ended[0] if ended else None
         problem = ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -20,9 +21,10 @@ from sonic.xcom.v1 import xcom_pb2
 from shared.codec import to_timestamp
 from shared.errors import InvalidArgument
 from tests.contract.cyclone.conftest import Servers
-from tests.fakes.peers import aborts, answers
+from tests.fakes.peers import Behaviour, aborts, answers
 
 POSITION = positions_pb2.Position(
+    id="btc",
     asset="BTC",
     side=positions_pb2.SIDE_LONG,
     wallet="main",
@@ -31,6 +33,65 @@ POSITION = positions_pb2.Position(
     risk_liquidation_price_usd=90_000,
     status=positions_pb2.STATUS_ACTIVE,
 )
+DISTANCE = alerts_pb2.Alert(
+    id="alert-1",
+    position_id="btc",
+    description="BTC long liquidation distance",
+    status=alerts_pb2.ALERT_STATUS_ACTIVE,
+    reading_state=alerts_pb2.READING_STATE_FRESH,
+    level=alerts_pb2.LEVEL_NORMAL,
+)
+LIMIT = alerts_pb2.Threshold(
+    id="LIQUIDATION_DISTANCE-POSITION-BELOW",
+    type=alerts_pb2.ALERT_TYPE_LIQUIDATION_DISTANCE,
+    high=5,
+    enabled=True,
+)
+WHOLE = ("SYNC_POSITIONS", "ENRICH_POSITIONS", "CREATE_ALERTS", "EVALUATE_ALERTS", "NOTIFY")
+
+
+def listed(
+    *raised: alerts_pb2.Alert,
+    guard: alerts_pb2.Alert = DISTANCE,
+    silenced: Sequence[alerts_pb2.Alert] = (),
+) -> Behaviour:
+    """Answers by what is asked for, as the real one."""
+
+    async def behave(request: Any, _context: Any) -> alerts_pb2.ListAlertsResponse:
+        if request.status == alerts_pb2.ALERT_STATUS_SILENCED:
+            return alerts_pb2.ListAlertsResponse(alerts=silenced)
+        if request.min_level:
+            return alerts_pb2.ListAlertsResponse(alerts=raised)
+        is_guard = request.type == alerts_pb2.ALERT_TYPE_LIQUIDATION_DISTANCE
+        return alerts_pb2.ListAlertsResponse(alerts=[guard] if is_guard else [])
+
+    return behave
+
+
+def held(
+    *positions: positions_pb2.Position,
+    set_aside: Sequence[positions_pb2.Position] = (),
+    next_page_token: str = "",
+) -> Behaviour:
+    async def behave(request: Any, _context: Any) -> positions_pb2.ListPositionsResponse:
+        if request.status == positions_pb2.STATUS_INACTIVE:
+            return positions_pb2.ListPositionsResponse(positions=set_aside)
+        return positions_pb2.ListPositionsResponse(
+            positions=positions, next_page_token=next_page_token
+        )
+
+    return behave
+
+
+def wallet(**fields: Any) -> Behaviour:
+    plain = {
+        "name": "main",
+        "chain": positions_pb2.CHAIN_SOLANA,
+        "last_sync_state": positions_pb2.WALLET_SYNC_STATE_COMPLETE,
+        "last_sync_time": to_timestamp(datetime.now(UTC)),
+    }
+    wallets = [positions_pb2.Wallet(**(plain | fields))]
+    return answers(positions_pb2.ListWalletsResponse(wallets=wallets))
 
 
 @pytest.fixture
@@ -44,13 +105,19 @@ async def sleep(servers: Servers) -> Any:
         health=xcom_pb2.CHANNEL_HEALTH_PROVEN,
         last_sent_time=to_timestamp(datetime.now(UTC) - timedelta(hours=1)),
     )
-    contacts = [xcom_pb2.Contact(name="ann")]
+    routes = [xcom_pb2.ContactRoute(channel="voice")]
+    contacts = [xcom_pb2.Contact(name="ann", routes=routes)]
+    good = price_pb2.Price(asset="BTC", quality=price_pb2.QUALITY_GOOD)
     told |= {
-        "positions.ListPositions": answers(
-            positions_pb2.ListPositionsResponse(positions=[POSITION])
+        "positions.ListPositions": held(POSITION),
+        "positions.ListWallets": wallet(),
+        "positions.GetMode": answers(positions_pb2.GetModeResponse(mode=positions_pb2.MODE_LIVE)),
+        "alerts.ListAlerts": listed(),
+        "alerts.GetSummary": answers(
+            alerts_pb2.Summary(evaluated_time=to_timestamp(datetime.now(UTC)))
         ),
-        "alerts.ListAlerts": answers(alerts_pb2.ListAlertsResponse()),
-        "price.ListPrices": answers(price_pb2.ListPricesResponse()),
+        "alerts.ListThresholds": answers(alerts_pb2.ListThresholdsResponse(thresholds=[LIMIT])),
+        "price.ListPrices": answers(price_pb2.ListPricesResponse(prices=[good])),
         "monitor.ListMonitors": answers(monitor_pb2.ListMonitorsResponse()),
         "xcom.ListChannels": answers(xcom_pb2.ListChannelsResponse(channels=[voice])),
         "xcom.GetLevelMap": answers(xcom_pb2.LevelMap()),
@@ -60,7 +127,7 @@ async def sleep(servers: Servers) -> Any:
     cycles = await servers.start(heartbeat_url=SecretStr("http://127.0.0.1:9/ping"))
     read = await cycles.GetSchedule(pb.GetScheduleRequest())
     assert not read.enabled
-    await servers.run(cycles, "NOTIFY")
+    await servers.run(cycles, *WHOLE)
     return servers.channel.stub(rpc.SleepServiceStub)
 
 
@@ -89,13 +156,13 @@ async def test_danger_turns_it_and_news_does_not(sleep: Any, servers: Servers) -
         return alerts_pb2.Alert(level=alerts_pb2.LEVEL_HIGH, description="BTC", **fields)
 
     told = servers.peers.told
-    told["alerts.ListAlerts"] = answers(alerts_pb2.ListAlertsResponse(alerts=[alert(is_news=True)]))
+    told["alerts.ListAlerts"] = listed(alert(is_news=True))
     assert verdicts(await sleep.CanISleep(pb.CanISleepRequest()))["ALERTS"] == "GREEN"
-    held = alert(
+    known = alert(
         status=alerts_pb2.ALERT_STATUS_ACKNOWLEDGED,
         held_until_time=to_timestamp(datetime.now(UTC) + timedelta(hours=3)),
     )
-    told["alerts.ListAlerts"] = answers(alerts_pb2.ListAlertsResponse(alerts=[held]))
+    told["alerts.ListAlerts"] = listed(known)
     found = verdicts(await sleep.CanISleep(pb.CanISleepRequest()))
     assert (found["ALERTS"], found["HELD"]) == ("RED", "AMBER")
 
@@ -108,6 +175,10 @@ async def test_danger_turns_it_and_news_does_not(sleep: Any, servers: Servers) -
         ("alerts.ListAlerts", {"ALERTS": "RED", "HELD": "AMBER"}),
         ("price.ListPrices", {"PRICES": "AMBER"}),
         ("monitor.ListMonitors", {"MONITORS": "AMBER"}),
+        ("alerts.GetSummary", {"ALERTS": "RED"}),
+        ("alerts.ListThresholds", {"CHANNELS": "RED", "ALERTS": "RED"}),
+        ("positions.ListWallets", {"POSITIONS": "RED"}),
+        ("positions.GetMode", {"POSITIONS": "RED"}),
         ("xcom.GetLevelMap", {"CHANNELS": "RED", "QUIET_HOURS": "AMBER"}),
         ("xcom.ListMaintenanceWindows", {"HELD": "AMBER"}),
     ],
@@ -119,6 +190,95 @@ async def test_a_service_that_does_not_say_is_a_reason_and_no_error(
     found = verdicts(await sleep.CanISleep(pb.CanISleepRequest()))
     assert {part: found[part] for part in parts} == parts
     assert len(found) == 12
+
+
+def changed(message: Any, **fields: Any) -> Any:
+    made = type(message)()
+    made.CopyFrom(message)
+    made.MergeFrom(type(message)(**fields))
+    return made
+
+
+FLAGGED = {
+    name: changed(POSITION, flags=[positions_pb2.Flag.Value(f"FLAG_{name}")])
+    for name in ("MARK_STALE", "ROW_REFUSED", "MARK_PRICE_DISAGREES", "ACCOUNT_MODE_UNKNOWN")
+}
+LOG_ALONE = changed(LIMIT, high_channels=["log"])
+MAP = xcom_pb2.LevelMap(
+    routes=[xcom_pb2.LevelRoute(level=xcom_pb2.LEVEL_HIGH, channels=["log", "sound"])]
+)
+LOG = xcom_pb2.Channel(name="log", configured=True, enabled=True)
+VOICE = changed(LOG, name="voice")
+
+
+@pytest.mark.parametrize(
+    ("method", "behaviour", "part", "expected"),
+    [
+        *(("positions.ListPositions", held(one), "POSITIONS", "AMBER") for one in FLAGGED.values()),
+        ("positions.ListPositions", held(POSITION, set_aside=[POSITION]), "POSITIONS", "AMBER"),
+        ("positions.ListPositions", held(POSITION, next_page_token="x"), "POSITIONS", "AMBER"),
+        ("positions.ListWallets", wallet(last_sync_time=None), "POSITIONS", "RED"),
+        ("positions.GetMode", answers(positions_pb2.GetModeResponse(mode=1)), "POSITIONS", "AMBER"),
+        ("alerts.ListAlerts", listed(guard=changed(DISTANCE, status=4)), "ALERTS", "RED"),
+        ("alerts.ListAlerts", listed(guard=changed(DISTANCE, reading_state=3)), "ALERTS", "RED"),
+        ("alerts.ListAlerts", listed(silenced=[changed(DISTANCE, status=2)]), "HELD", "AMBER"),
+        ("alerts.ListAlerts", listed(guard=changed(DISTANCE, channels=["log"])), "CHANNELS",
+         "RED"),
+        ("alerts.GetSummary", answers(alerts_pb2.Summary()), "ALERTS", "RED"),
+        ("alerts.ListThresholds", answers(alerts_pb2.ListThresholdsResponse(
+            thresholds=[LOG_ALONE])), "CHANNELS", "RED"),
+        ("xcom.GetLevelMap", answers(MAP), "CHANNELS", "RED"),
+        ("xcom.GetEscalationChain", answers(xcom_pb2.EscalationChain(
+            contacts=[xcom_pb2.Contact(name="ann")])), "ESCALATION", "AMBER"),
+        ("price.ListPrices", answers(price_pb2.ListPricesResponse()), "PRICES", "AMBER"),
+        ("monitor.ListMonitors", answers(monitor_pb2.ListMonitorsResponse(monitors=[
+            monitor_pb2.Monitor(name="position", health=1)])), "MONITORS", "AMBER"),
+        ("monitor.ListMonitors", answers(monitor_pb2.ListMonitorsResponse(monitors=[
+            monitor_pb2.Monitor(name="xcom", enabled=True, health=1, resting_reason="SNOOZED")])),
+         "MONITORS", "AMBER"),
+    ],
+)  # fmt: skip
+async def test_no_night_is_green_in_which_somebody_would_not_be_told(
+    sleep: Any, servers: Servers, method: str, behaviour: Behaviour, part: str, expected: str
+) -> None:
+    servers.peers.told["xcom.ListChannels"] = answers(
+        xcom_pb2.ListChannelsResponse(
+            channels=[
+                changed(VOICE, last_sent_time=to_timestamp(datetime.now(UTC))),
+                LOG,
+            ]
+        )
+    )
+    servers.peers.told[method] = behaviour
+    answer = await sleep.CanISleep(pb.CanISleepRequest())
+    assert verdicts(answer)[part] == expected, answer
+
+
+async def test_a_cycle_that_did_not_look_is_no_good_cycle(servers: Servers) -> None:
+    cycles = await servers.start(sonic_schedule=True)
+    schedule = pb.Schedule(interval=Duration(seconds=3600))
+    await cycles.UpdateSchedule(pb.UpdateScheduleRequest(schedule=schedule))
+    await servers.run(cycles, "NOTIFY")
+    await servers.value("delete from cycle")
+    stub = servers.channel.stub(rpc.SleepServiceStub)
+
+    async def said() -> pb.SleepReason:
+        answer = await stub.CanISleep(pb.CanISleepRequest())
+        found: pb.SleepReason = next(
+            one for one in answer.reasons if one.part == pb.SLEEP_PART_CYCLE
+        )
+        return found
+
+    await servers.run(cycles, "NOTIFY")
+    assert ((await said()).verdict, (await said()).message) == (
+        pb.SLEEP_VERDICT_RED,
+        "No cycle has succeeded yet",
+    )
+    await servers.run(cycles, *WHOLE)
+    assert ((await said()).verdict, (await said()).message) == (
+        pb.SLEEP_VERDICT_AMBER,
+        "It looks only every 60 minutes",
+    )
 
 
 async def test_a_night_longer_than_a_day_is_refused(sleep: Any) -> None:

@@ -13,27 +13,32 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.cyclone.sleep.domain import (
+from services.cyclone.sleep.domain.facts import (
     CycleHealth,
     Facts,
     HeldPosition,
     NotifyChannel,
+    OwnRoute,
     Part,
     QuietHours,
     Raised,
     SilentWindow,
-    Verdict,
-    is_quiet_within,
-    reasons,
-    verdict,
+    WatchedWallet,
 )
+from services.cyclone.sleep.domain.verdicts import Verdict, is_quiet_within, reasons, verdict
 
 NOW = datetime(2026, 11, 29, 22, tzinfo=UTC)
 HOURS = 8
-BTC = HeldPosition("BTC LONG in main", 12.5, 0.004, is_stale=False)
+BTC = HeldPosition("BTC LONG in main", 12.5, 0.004, is_stale=False, id="btc")
+MAIN = WatchedWallet("main", True, NOW - timedelta(seconds=30))
 VOICE = NotifyChannel("voice", False, NOW - timedelta(hours=2), None)
+LOG = NotifyChannel("log", False, NOW, None)
 GOOD = Facts(
     positions=[BTC],
+    judged_ids={"btc"},
+    distance_ids={"btc"},
+    wallets=[MAIN],
+    evaluated_time=NOW - timedelta(seconds=20),
     channels=[VOICE],
     contact_count=2,
     cycle=CycleHealth(True, timedelta(minutes=1), NOW - timedelta(seconds=20), ""),
@@ -151,6 +156,34 @@ def test_all_combinations_of_the_twelve_give_the_gravest_and_keep_its_order() ->
          Part.CYCLE, Verdict.RED, "4 minutes"),
         ({"cycle": CycleHealth(True, timedelta(minutes=1), NOW, "PARTIAL")}, Part.CYCLE,
          Verdict.AMBER, "PARTIAL"),
+        ({"cycle": CycleHealth(True, timedelta(hours=12), NOW, "")}, Part.CYCLE, Verdict.AMBER,
+         "every 720 minutes"),
+        ({"wallets": [replace(MAIN, read_time=None)]}, Part.POSITIONS, Verdict.RED,
+         "Not watched: main"),
+        ({"wallets": [replace(MAIN, read_time=NOW - timedelta(hours=1))]}, Part.POSITIONS,
+         Verdict.RED, "Not watched: main"),
+        ({"wallets": [replace(MAIN, is_complete=False)]}, Part.POSITIONS, Verdict.AMBER,
+         "Not read wholly: main"),
+        ({"positions": [replace(BTC, is_doubtful=True)]}, Part.POSITIONS, Verdict.AMBER,
+         "doubtful"),
+        ({"set_aside": ["ETH SHORT in main"]}, Part.POSITIONS, Verdict.AMBER, "Set aside"),
+        ({"is_part": True}, Part.POSITIONS, Verdict.AMBER, "more than the 1 nearest"),
+        ({"is_simulated": True}, Part.POSITIONS, Verdict.AMBER, "DEMO"),
+        ({"positions": [], "wallets": []}, Part.POSITIONS, Verdict.AMBER, "No wallet"),
+        ({"evaluated_time": None}, Part.ALERTS, Verdict.RED, "No alert was judged"),
+        ({"evaluated_time": NOW - timedelta(hours=1)}, Part.ALERTS, Verdict.RED,
+         "60 minutes ago"),
+        ({"judged_ids": set(), "distance_ids": set()}, Part.ALERTS, Verdict.RED,
+         "No limit judges: BTC LONG in main"),
+        ({"distance_ids": set()}, Part.ALERTS, Verdict.AMBER, "distance of BTC"),
+        ({"never_high": ["LIQUIDATION_DISTANCE-POSITION-BELOW"]}, Part.ALERTS, Verdict.AMBER,
+         "without a HIGH"),
+        ({"own_routes": [OwnRoute("BTC distance", [LOG])]}, Part.CHANNELS, Verdict.RED,
+         "HIGH of BTC distance reaches nobody"),
+        ({"own_routes": [OwnRoute("BTC distance", [replace(VOICE, name="email")])]},
+         Part.CHANNELS, Verdict.AMBER, "HIGH of BTC distance goes to email"),
+        ({"silenced": [replace(HIGH, level="NORMAL", is_held=True, held_until=NOW)]}, Part.HELD,
+         Verdict.AMBER, "until 2026-11-29 22:00"),
     ],
 )  # fmt: skip
 def test_what_each_part_says(

@@ -6,17 +6,29 @@ Pure; times are UTC, quiet hours are of their own zone and right over a change o
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import IntEnum
 from zoneinfo import ZoneInfo
+
+from services.cyclone.sleep.domain.facts import (
+    Facts,
+    NotifyChannel,
+    Part,
+    QuietHours,
+    WatchedWallet,
+)
 
 # Chance of a touch from which one should not sleep, and from which one should know.
 RED_PROBABILITY, AMBER_PROBABILITY = 0.10, 0.02
 # A channel that showed itself within this is believed.
 _PROVEN = timedelta(hours=24)
 _LATE_INTERVALS = 3
+# Between two looks further apart a position can be lost unseen.
+_FAR_APART = timedelta(minutes=10)
+# A wallet that failed meanwhile is not looked at any more.
+_FORGOTTEN = timedelta(minutes=15)
 _QUIET_STEP = timedelta(minutes=5)
 _MOST_NAMED = 3
 # Wakes a person; a mail is read in the morning.
@@ -30,23 +42,6 @@ class Verdict(IntEnum):
     RED = 3
 
 
-class Part(IntEnum):
-    """In the order they are told when equally grave."""
-
-    LIQUIDATION = 1
-    PROBABILITY = 2
-    POSITIONS = 3
-    ALERTS = 4
-    CHANNELS = 5
-    ESCALATION = 6
-    HELD = 7
-    QUIET_HOURS = 8
-    CYCLE = 9
-    PRICES = 10
-    MONITORS = 11
-    HEARTBEAT = 12
-
-
 # Without these nobody would be saved.
 _VITAL = frozenset({Part.LIQUIDATION, Part.POSITIONS, Part.ALERTS, Part.CHANNELS, Part.CYCLE})
 
@@ -58,94 +53,14 @@ class Reason:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class HeldPosition:
-    """`about`: asset, side, wallet. Percent of the mark, <= 0 at or past liquidation; None is not
-    known, or there is none as nobody gave a liquidation price. `probability`: of a touch within
-    24 h.
-    """
-
-    about: str
-    distance_percent: float | None
-    probability: float | None
-    is_stale: bool
-    is_without_price: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Raised:
-    """An alert of danger above NORMAL; `held_until`: acknowledged or silenced until then."""
-
-    about: str
-    level: str
-    is_held: bool
-    held_until: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class QuietHours:
-    """Of a day, in minutes of the zone's clock; over midnight when the end is before the start."""
-
-    start_minute: int
-    end_minute: int
-    time_zone: str
-
-
-@dataclass(frozen=True, slots=True)
-class NotifyChannel:
-    """A channel that HIGH goes to and that is set. `proven_time`: last receipt."""
-
-    name: str
-    is_failing: bool
-    proven_time: datetime | None
-    quiet_hours: QuietHours | None
-
-
-@dataclass(frozen=True, slots=True)
-class SilentWindow:
-    """Planned silence."""
-
-    name: str
-    start_time: datetime
-    end_time: datetime
-    holds_high: bool
-
-
-@dataclass(frozen=True, slots=True)
-class CycleHealth:
-    """`last_good_time`: end of the last that succeeded, wholly or in part."""
-
-    enabled: bool
-    interval: timedelta
-    last_good_time: datetime | None
-    last_problem: str
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What was read. `unread`: by part, why it was not."""
-
-    positions: Sequence[HeldPosition] = ()
-    unwatched: Sequence[str] = ()
-    raised: Sequence[Raised] = ()
-    channels: Sequence[NotifyChannel] = ()
-    contact_count: int = 0
-    windows: Sequence[SilentWindow] = ()
-    cycle: CycleHealth | None = None
-    doubtful_prices: Sequence[str] = ()
-    troubled_monitors: Sequence[str] = ()
-    heartbeat_configured: bool = False
-    unread: Mapping[Part, str] | None = None
-
-
 def reasons(facts: Facts, now: datetime, hours: float) -> tuple[Reason, ...]:
     """Every part with its verdict, the gravest first."""
     unread = facts.unread or {}
     judged = {
         Part.LIQUIDATION: _liquidation(facts),
         Part.PROBABILITY: _probability(facts, hours),
-        Part.POSITIONS: _positions(facts),
-        Part.ALERTS: _alerts(facts),
+        Part.POSITIONS: _positions(facts, now),
+        Part.ALERTS: _alerts(facts, now),
         Part.CHANNELS: _channels(facts, now),
         Part.ESCALATION: _escalation(facts),
         Part.HELD: _held(facts, now, hours),
@@ -199,43 +114,85 @@ def _probability(facts: Facts, hours: float) -> tuple[Verdict, str]:
     return found, f"{likeliest.about} touches liquidation with {bound}{chance:.1%} within 24 h"
 
 
-def _positions(facts: Facts) -> tuple[Verdict, str]:
-    if facts.unwatched:
-        return Verdict.RED, f"Not watched: {_named(facts.unwatched)}"
+def _positions(facts: Facts, now: datetime) -> tuple[Verdict, str]:
+    unread = [one.name for one in facts.wallets if _is_forgotten(one, facts, now)]
+    if facts.unwatched or unread:
+        return Verdict.RED, f"Not watched: {_named([*facts.unwatched, *unread])}"
     absent = [one for one in facts.positions if one.distance_percent is None]
     if unknown := [one.about for one in absent if not one.is_without_price]:
         return Verdict.RED, f"Cannot be judged: {_named(unknown)}"
-    if absent:
-        listed = _named([one.about for one in absent])
-        return Verdict.AMBER, f"No liquidation price is known: {listed}"
-    if stale := [one.about for one in facts.positions if one.is_stale]:
-        return Verdict.AMBER, f"As of an earlier look: {_named(stale)}"
-    return Verdict.GREEN, f"{len(facts.positions)} positions are known and judged"
+    doubts = (
+        ("No liquidation price is known", [one.about for one in absent]),
+        ("As of an earlier look", [one.about for one in facts.positions if one.is_stale]),
+        ("Not read wholly", [one.name for one in facts.wallets if not one.is_complete]),
+        ("Figures are doubtful", [one.about for one in facts.positions if one.is_doubtful]),
+        ("Set aside, not judged", facts.set_aside),
+    )
+    for words, names in doubts:
+        if names:
+            return Verdict.AMBER, f"{words}: {_named(names)}"
+    count = len(facts.positions)
+    if facts.is_part:
+        return Verdict.AMBER, f"There are more than the {count} nearest, which were looked at"
+    if facts.is_simulated:
+        return Verdict.AMBER, "This is the DEMO: nothing of yours is watched"
+    if not facts.wallets and not count:
+        return Verdict.AMBER, "No wallet is watched: sonic wallets add"
+    return Verdict.GREEN, f"{count} positions are known and judged"
 
 
-def _alerts(facts: Facts) -> tuple[Verdict, str]:
+def _is_forgotten(wallet: WatchedWallet, facts: Facts, now: datetime) -> bool:
+    span = _FORGOTTEN
+    if facts.cycle is not None:
+        span = max(span, _LATE_INTERVALS * facts.cycle.interval)
+    return wallet.read_time is None or now - wallet.read_time > span
+
+
+def _alerts(facts: Facts, now: datetime) -> tuple[Verdict, str]:
     if high := [one.about for one in facts.raised if one.level == "HIGH"]:
         return Verdict.RED, f"HIGH: {_named(high)}"
+    if facts.evaluated_time is None:
+        return Verdict.RED, "No alert was judged yet"
+    age = now - facts.evaluated_time
+    if facts.cycle is not None and age > _LATE_INTERVALS * facts.cycle.interval:
+        return Verdict.RED, f"Alerts were last judged {age.total_seconds() / 60:.0f} minutes ago"
+    priced = [one for one in facts.positions if not one.is_without_price]
+    if unjudged := [one.about for one in priced if one.id not in facts.judged_ids]:
+        return Verdict.RED, f"No limit judges: {_named(unjudged)}"
     if medium := [one.about for one in facts.raised if one.level == "MEDIUM"]:
         return Verdict.AMBER, f"MEDIUM: {_named(medium)}"
+    if unseen := [one.about for one in priced if one.id not in facts.distance_ids]:
+        return Verdict.AMBER, f"No limit judges the distance of {_named(unseen)}"
+    if facts.never_high:
+        return Verdict.AMBER, f"Limits without a HIGH: {_named(facts.never_high)}"
     return Verdict.GREEN, "No danger is above LOW"
 
 
 def _channels(facts: Facts, now: datetime) -> tuple[Verdict, str]:
-    telling = [one for one in facts.channels if one.name not in SEEN_ONLY]
+    """The worst of the ways of HIGH: the level map's, and those of limits with their own."""
+    found = [_way("HIGH", facts.channels, now)]
+    found += [_way(f"HIGH of {one.about}", one.channels, now) for one in facts.own_routes]
+    return max(found, key=lambda one: one[0])
+
+
+def _way(what: str, channels: Sequence[NotifyChannel], now: datetime) -> tuple[Verdict, str]:
+    telling = [one for one in channels if one.name not in SEEN_ONLY]
     if not telling:
-        return Verdict.RED, "HIGH reaches nobody: no channel is set"
+        return Verdict.RED, f"{what} reaches nobody: no channel is set"
     if all(one.is_failing for one in telling):
-        return Verdict.RED, f"Every channel of HIGH fails: {_named([c.name for c in telling])}"
+        return Verdict.RED, f"Every channel of {what} fails: {_named([c.name for c in telling])}"
     ringing = [one for one in telling if one.name in RINGING and not one.is_failing]
     if not ringing:
         names = _named([one.name for one in telling])
-        return Verdict.AMBER, f"Nothing rings at night: HIGH goes to {names}"
+        return Verdict.AMBER, f"Nothing rings at night: {what} goes to {names}"
     proven = [one for one in ringing if one.proven_time and now - one.proven_time <= _PROVEN]
     if not proven:
         name = ringing[0].name
         return Verdict.AMBER, f"{name} showed no receipt for 24 h: sonic channels test {name}"
-    return Verdict.GREEN, f"HIGH rings: {_named([one.name for one in proven])}, proven within 24 h"
+    return (
+        Verdict.GREEN,
+        f"{what} rings: {_named([one.name for one in proven])}, proven within 24 h",
+    )
 
 
 def _escalation(facts: Facts) -> tuple[Verdict, str]:
@@ -249,7 +206,7 @@ def _held(facts: Facts, now: datetime, hours: float) -> tuple[Verdict, str]:
     silent = [one for one in facts.windows if one.start_time < end and one.end_time > now]
     if deaf := [one for one in silent if one.holds_high]:
         return Verdict.RED, f"A window holds HIGH back: {deaf[0].name}, {_until(deaf[0].end_time)}"
-    held = [one for one in facts.raised if one.is_held]
+    held = [one for one in (*facts.raised, *facts.silenced) if one.is_held]
     said = [f"{one.about} {_until(one.held_until)}" for one in held]
     said += [f"window {one.name} {_until(one.end_time)}" for one in silent]
     if said:
@@ -282,6 +239,9 @@ def _cycle(facts: Facts, now: datetime) -> tuple[Verdict, str]:
         return Verdict.RED, f"The last good cycle ended {age.total_seconds() / 60:.0f} minutes ago"
     if health.last_problem:
         return Verdict.AMBER, f"The last cycle: {health.last_problem}"
+    if health.interval > _FAR_APART:
+        minutes = health.interval.total_seconds() / 60
+        return Verdict.AMBER, f"It looks only every {minutes:.0f} minutes"
     return Verdict.GREEN, f"Looked {age.total_seconds():.0f} s ago, on schedule"
 
 

@@ -1,0 +1,1 @@
+"""Before sleep: what is known, and what it makes of the night. Pure."""

@@ -1,0 +1,140 @@
+"""What was read of the night to come. Times are UTC."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import IntEnum
+
+
+class Part(IntEnum):
+    """In the order they are told when equally grave."""
+
+    LIQUIDATION = 1
+    PROBABILITY = 2
+    POSITIONS = 3
+    ALERTS = 4
+    CHANNELS = 5
+    ESCALATION = 6
+    HELD = 7
+    QUIET_HOURS = 8
+    CYCLE = 9
+    PRICES = 10
+    MONITORS = 11
+    HEARTBEAT = 12
+
+
+@dataclass(frozen=True, slots=True)
+class HeldPosition:
+    """`about`: asset, side, wallet. Percent of the mark, <= 0 at or past liquidation; None is not
+    known, or there is none as nobody gave a liquidation price. `probability`: of a touch within
+    24 h. `is_stale`: of an earlier look, or its mark is old; `is_doubtful`: sources disagree, or it
+    is not known how the account keeps its collateral.
+    """
+
+    about: str
+    distance_percent: float | None
+    probability: float | None
+    is_stale: bool
+    is_without_price: bool = False
+    is_doubtful: bool = False
+    id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Raised:
+    """An alert of danger; `held_until`: acknowledged or silenced until then."""
+
+    about: str
+    level: str
+    is_held: bool
+    held_until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class QuietHours:
+    """Of a day, in minutes of the zone's clock; over midnight when the end is before the start."""
+
+    start_minute: int
+    end_minute: int
+    time_zone: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotifyChannel:
+    """A channel that HIGH goes to and that is set. `proven_time`: last receipt."""
+
+    name: str
+    is_failing: bool
+    proven_time: datetime | None
+    quiet_hours: QuietHours | None
+
+
+@dataclass(frozen=True, slots=True)
+class SilentWindow:
+    """Planned silence."""
+
+    name: str
+    start_time: datetime
+    end_time: datetime
+    holds_high: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CycleHealth:
+    """`last_good_time`: end of the last that succeeded, wholly or in part."""
+
+    enabled: bool
+    interval: timedelta
+    last_good_time: datetime | None
+    last_problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class WatchedWallet:
+    """A wallet that is switched on and has a venue. `read_time`: its last complete answer."""
+
+    name: str
+    is_complete: bool
+    read_time: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class OwnRoute:
+    """Where HIGH of one limit or alert goes that does not go by the level map."""
+
+    about: str
+    channels: Sequence[NotifyChannel]
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What was read. `unread`: by part, why it was not. `judged_ids`: positions of which a limit of
+    danger judges a reading, `distance_ids` one of the distance; `never_high`: limits that end below
+    HIGH. `set_aside`: what a person switched off. `is_part`: there are more positions than were
+    looked at, which are the nearest. `silenced`: of danger, at NORMAL still. `evaluated_time`: when
+    alerts were last judged.
+    """
+
+    positions: Sequence[HeldPosition] = ()
+    judged_ids: Collection[str] = ()
+    distance_ids: Collection[str] = ()
+    never_high: Sequence[str] = ()
+    wallets: Sequence[WatchedWallet] = ()
+    set_aside: Sequence[str] = ()
+    is_part: bool = False
+    is_simulated: bool = False
+    evaluated_time: datetime | None = None
+    own_routes: Sequence[OwnRoute] = ()
+    unwatched: Sequence[str] = ()
+    raised: Sequence[Raised] = ()
+    silenced: Sequence[Raised] = ()
+    channels: Sequence[NotifyChannel] = ()
+    contact_count: int = 0
+    windows: Sequence[SilentWindow] = ()
+    cycle: CycleHealth | None = None
+    doubtful_prices: Sequence[str] = ()
+    troubled_monitors: Sequence[str] = ()
+    heartbeat_configured: bool = False
+    unread: Mapping[Part, str] | None = None
