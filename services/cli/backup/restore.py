@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from filecmp import cmp
+from functools import partial
 from pathlib import Path
 
 import asyncpg
@@ -17,7 +18,8 @@ from sonic.alerts.v1 import alerts_pb2_grpc as rpc
 from services.cli import database, privacy, system
 from services.cli.backup.archive import DUMP, HOME, Manifest, unpack
 from services.cli.backup.programs import run
-from services.cli.backup.take import LEDGER_FOLDER, LEDGER_KEY, SCHEMAS, counted
+from services.cli.backup.take import LEDGER_FOLDER, LEDGER_KEY, SCHEMAS, counted, ledger_folder
+from services.cli.backup.working import working_folder
 from services.cli.connection import connected
 from services.cli.plan import Plan
 from shared import log, tokens
@@ -28,7 +30,7 @@ from shared.postgres import EmbeddedPostgres
 
 Say = Callable[[str], None]
 # What of a home is its data: moved aside, or refused, when a backup is to take its place.
-_DATA = ("postgres", LEDGER_FOLDER, LEDGER_KEY, tokens.FILE_NAME)
+_DATA = ("postgres", LEDGER_FOLDER, LEDGER_KEY)
 _VERIFY_SECONDS = 600.0
 _TABLES = """
 select n.nspname || '.' || c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace
@@ -51,29 +53,38 @@ class Restored:
 
 async def fill_from(plan: Plan, file: Path, say: Say, *, replace: bool) -> Restored:
     """Into the home's embedded PostgreSQL, or the database of DATABASE_URL. Raises
-    FailedPrecondition BACKUP_DAMAGED, BACKUP_UNREADABLE, HOME_NOT_EMPTY, DATABASE_NOT_EMPTY,
-    HOME_IN_USE; what was there stays as it was, then.
+    FailedPrecondition BACKUP_DAMAGED, BACKUP_UNREADABLE, BACKUP_FAILED, HOME_NOT_EMPTY,
+    LEDGER_FOLDER_NOT_EMPTY, DATABASE_NOT_EMPTY, HOME_IN_USE; the home stays as it was, then, also
+    when this is killed: all is made ready in a home beside, and takes its place when it is whole.
     """
     privacy.make(plan.home)
-    folder = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix=".restore-", dir=plan.home))
-    try:
+    embedded = not (plan.database_url or database.given("DATABASE_URL"))
+    await asyncio.to_thread(_refuse_what_is_there, plan.home, embedded=embedded, replace=replace)
+    async with working_folder(plan.home, ".restore-") as folder:
         say("reading the backup")
         # Of the servers that help only what is wrong is said.
         log.configure("sonic", "ERROR", json=False)
         manifest = await asyncio.to_thread(unpack, file, folder)
-        embedded = not (plan.database_url or database.given("DATABASE_URL"))
-        set_aside = await _made_room(plan.home, embedded=embedded, replace=replace)
-        await asyncio.to_thread(_place, folder / HOME, plan.home)
-        async with database.opened(plan) as opened:
-            await _fill(opened.url, folder / DUMP, list(manifest.revisions), say)
-            say("bringing its tables up to date")
-            urls = await database.prepare(opened, plan.home)
-            rows = await _counted(opened.url)
-            say("verifying the ledger")
-            problem, row_count = await _verified(plan, urls, manifest)
+        made = plan.model_copy(update={"sonic_home": folder / HOME})
+        _refuse_other_sealed_files(made.home / LEDGER_FOLDER, plan.home)
+        for passed in (folder, folder.parent):
+            passed.chmod(plan.home.stat().st_mode & 0o711)
+        try:
+            async with database.opened(made) as opened:
+                await _fill(opened.url, folder / DUMP, list(manifest.revisions), say)
+                say("bringing its tables up to date")
+                urls = await database.prepare(opened, made.home if embedded else plan.home)
+                rows = await _counted(opened.url)
+                say("verifying the ledger")
+                problem, row_count = await _verified(made, urls, manifest)
+            moving = partial(_take_place, made.home, plan.home, embedded=embedded)
+            set_aside = await asyncio.to_thread(moving)
+        except BaseException:
+            # Its data may lie elsewhere, where the server's account may go.
+            if (made.home / "postgres").exists():
+                await asyncio.to_thread(EmbeddedPostgres(made.home / "postgres").destroy)
+            raise
         return Restored(manifest, rows, problem, row_count, set_aside)
-    finally:
-        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
 
 async def _counted(url: str) -> dict[str, int]:
@@ -84,37 +95,73 @@ async def _counted(url: str) -> dict[str, int]:
         await connection.close(timeout=5)
 
 
-async def _made_room(home: Path, *, embedded: bool, replace: bool) -> Path | None:
-    there = [name for name in _DATA if (home / name).exists() and (embedded or name != "postgres")]
-    if not there:
-        return None
-    if not replace:
+def _there(home: Path, *, embedded: bool) -> list[str]:
+    return [name for name in _DATA if (home / name).exists() and (embedded or name != "postgres")]
+
+
+def _refuse_what_is_there(home: Path, *, embedded: bool, replace: bool) -> None:
+    there = _there(home, embedded=embedded)
+    if there and not replace:
         raise FailedPrecondition(
             "HOME_NOT_EMPTY",
             f"{home} holds {', '.join(there)}: restore into another SONIC_HOME, or say --replace, "
             "which moves them into a folder beside",
         )
-    if embedded:
+    if embedded and "postgres" in there:
         # Whoever runs in this home owns its lock: nothing is moved from under a server.
-        await asyncio.to_thread(EmbeddedPostgres(home / "postgres").refuse_when_used)
-    aside = home / f"before-restore-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
-    aside.mkdir(mode=0o711)
-    for name in there:
-        (home / name).rename(aside / name)
-    return aside
+        EmbeddedPostgres(home / "postgres").refuse_when_used()
 
 
-def _place(folder: Path, home: Path) -> None:
-    """The files of the backup's home, for their owner's eyes."""
-    if not folder.is_dir():
+def _refuse_other_sealed_files(made: Path, home: Path) -> None:
+    """Of a folder outside the home, which nobody moves aside."""
+    outside = ledger_folder(home)
+    if outside == home / LEDGER_FOLDER:
         return
-    for source in sorted(folder.rglob("*")):
-        target = home / source.relative_to(folder)
-        if source.is_dir():
-            target.mkdir(mode=0o700, exist_ok=True)
-        else:
-            shutil.copyfile(source, target)
-            target.chmod(0o600)
+    for source in made.glob("*"):
+        target = outside / source.name
+        if target.exists() and not cmp(source, target, shallow=False):
+            raise FailedPrecondition(
+                "LEDGER_FOLDER_NOT_EMPTY",
+                f"{target} is another one than the backup's: name an empty folder in "
+                "ALERTS_LEDGER_FOLDER",
+            )
+
+
+def _take_place(made: Path, home: Path, *, embedded: bool) -> Path | None:
+    """What is new into the home, what was there into a folder beside; all of it or nothing."""
+    _refuse_what_is_there(home, embedded=embedded, replace=True)
+    there = _there(home, embedded=embedded)
+    outside = ledger_folder(home)
+    if outside != home / LEDGER_FOLDER:
+        _copy_missing(made / LEDGER_FOLDER, outside)
+    aside = home / f"before-restore-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+    if there:
+        aside.mkdir(mode=0o711)
+    moves = [(home / name, aside / name) for name in there]
+    moves += [(made / name, home / name) for name in _DATA if (made / name).exists()]
+    # Who may ask is of today: a token that was revoked since is not to come back.
+    if (made / tokens.FILE_NAME).exists() and not (home / tokens.FILE_NAME).exists():
+        moves.append((made / tokens.FILE_NAME, home / tokens.FILE_NAME))
+    done: list[tuple[Path, Path]] = []
+    try:
+        for source, target in moves:
+            source.rename(target)
+            done.append((source, target))
+    except OSError:
+        for source, target in reversed(done):
+            target.rename(source)
+        raise
+    return aside if there else None
+
+
+def _copy_missing(made: Path, to: Path) -> None:
+    for source in sorted(made.glob("*")):
+        if not (to / source.name).exists():
+            to.mkdir(parents=True, exist_ok=True, mode=0o700)
+            fresh = to / f"{source.name}.new"
+            shutil.copyfile(source, fresh)
+            fresh.chmod(0o600)
+            fresh.rename(to / source.name)
 
 
 async def _fill(url: str, dump: Path, schemas: Sequence[str], say: Say) -> None:
@@ -147,7 +194,11 @@ async def _verified(plan: Plan, urls: Mapping[str, str], manifest: Manifest) -> 
     try:
         async with (
             system.in_one_process(
-                plan, urls, lambda _: None, listens={"alerts": "127.0.0.1:0"}
+                plan,
+                urls,
+                lambda _: None,
+                listens={"alerts": "127.0.0.1:0"},
+                extra={"ALERTS_LEDGER_FOLDER": str(plan.home / LEDGER_FOLDER)},
             ) as addresses,
             connected(addresses) as found,
         ):
