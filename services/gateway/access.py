@@ -20,7 +20,7 @@ from starlette.requests import Request
 
 from services.gateway.failures import Refused
 from shared.clock import Clock
-from shared.errors import Exhausted
+from shared.errors import Exhausted, Unauthenticated
 from shared.tokens import Scope, Token, TokenFile
 
 COOKIE = "sonic_token"
@@ -68,7 +68,9 @@ class TrustedProxy:
             return ""
         if not any(address in network for network in self.networks):
             return ""
-        return request.headers.get(self.header, "").strip()[:128]
+        named = request.headers.getlist(self.header)
+        # Of two, one may be what the person wrote and the proxy let pass.
+        return named[0].strip()[:128] if len(named) == 1 else ""
 
 
 class Access:
@@ -106,6 +108,14 @@ class Access:
             )
         token = self.check(given, client)
         return Caller(token.name, token.scope, way)
+
+    def refuse_when_over(self, request: Request) -> None:
+        """Of whoever was let in before: Unauthenticated TOKEN_ENDED once that is over."""
+        if not self.is_asked or (self._proxy is not None and self._proxy.person(request)):
+            return
+        given, _ = presented(request)
+        if self._tokens is None or self._tokens.find(given) is None:
+            raise Unauthenticated("TOKEN_ENDED", f"who asked for this may no longer; {FIX}")
 
     def check(self, given: str, client: str) -> Token:
         """The token that this is. A right one never waits for the wrong ones of others."""

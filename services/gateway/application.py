@@ -8,7 +8,7 @@ import re
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from email.utils import formatdate
-from functools import lru_cache
+from functools import lru_cache, partial
 from urllib.parse import parse_qsl
 
 from prometheus_client import generate_latest
@@ -241,8 +241,9 @@ class Application:
         if route.streams and request.method == "HEAD":
             return Response(media_type="text/event-stream")
         if route.streams:
+            admit = partial(self._access.refuse_when_over, request)
             return await self._streams.respond(
-                self._peers.watch(route, message), route.package, client
+                self._peers.watch(route, message), route.package, client, admit=admit
             )
         if reports.is_report(route):
             reports.place_format(message, request)
@@ -263,7 +264,11 @@ class Application:
         if request.method == "HEAD":
             return Response(media_type="text/event-stream")
         return await self._streams.respond(
-            together.together(watched), DOMAIN, self._guard.client(request), len(watched)
+            together.together(watched),
+            DOMAIN,
+            self._guard.client(request),
+            len(watched),
+            admit=partial(self._access.refuse_when_over, request),
         )
 
     def _watched(self, address: str) -> together.Watched:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
@@ -32,6 +32,8 @@ _RETRY = timedelta(seconds=3)
 Messages = AsyncGenerator[Message, None]
 # What is sent as it is: events that are written already.
 Events = AsyncGenerator[str, None]
+# Raises when the reader may read no further.
+Admit = Callable[[], None]
 
 
 class Streams:
@@ -57,13 +59,19 @@ class Streams:
         self.leaving.set()
 
     async def respond(
-        self, messages: Messages | Events, domain: str, client: str = "", count: int = 1
+        self,
+        messages: Messages | Events,
+        domain: str,
+        client: str = "",
+        count: int = 1,
+        *,
+        admit: Admit = lambda: None,
     ) -> EventStream:
         """The response; what fails before the first message is raised, as is Exhausted
-        TOO_MANY_STREAMS. `count`: streams behind it.
+        TOO_MANY_STREAMS. `count`: streams behind it; `admit` is asked before each event.
         """
         self.open.take(client, count)
-        response = EventStream(self, messages, domain, client, count)
+        response = EventStream(self, messages, domain, client, count, admit)
         try:
             await response.begin()
         except BaseException:
@@ -77,7 +85,13 @@ class EventStream(StreamingResponse):
     not our memory."""
 
     def __init__(
-        self, streams: Streams, messages: Messages | Events, domain: str, client: str, count: int
+        self,
+        streams: Streams,
+        messages: Messages | Events,
+        domain: str,
+        client: str,
+        count: int,
+        admit: Admit,
     ) -> None:
         super().__init__(
             self._events(), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"}
@@ -87,6 +101,7 @@ class EventStream(StreamingResponse):
         self._domain = domain
         self._client = client
         self._count = count
+        self._admit = admit
         self._pending = asyncio.ensure_future(self._next())
         self._leaving = asyncio.ensure_future(streams.leaving.wait())
 
@@ -117,6 +132,7 @@ class EventStream(StreamingResponse):
         yield "retry: 3000\n\n"
         try:
             while (text := await self._event()) is not None:
+                self._admit()
                 yield text
         except SonicError as error:
             get_logger().info("stream failed", reason=error.reason)

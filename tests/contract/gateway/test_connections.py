@@ -17,6 +17,7 @@ import httpx
 import pytest
 from sonic.price.v1 import price_pb2 as pb
 
+from services.gateway.access import Access
 from services.gateway.application import Application
 from services.gateway.connection import Room
 from services.gateway.events import Streams
@@ -66,7 +67,9 @@ class Gate:
 async def gate(scripted: str, room: Room, streams: Streams | None = None) -> AsyncIterator[Gate]:
     streams = streams or Streams()
     peers = Peers({peer: scripted if peer == "price" else NOWHERE for peer in PEERS})
-    application = Application(peers, streams, Guard([]), Metrics(), {}, SystemClock())
+    clock = SystemClock()
+    access = Access(None, clock, None, is_open=True)
+    application = Application(peers, streams, Guard([]), access, Metrics(), {}, clock)
     server = HttpServer("127.0.0.1:0", application, leaving=streams.end, grace_seconds=2, room=room)
     async with contextlib.AsyncExitStack() as opened, App("gateway", [*peers.parts, server]) as app:
         async with client(app) as web:

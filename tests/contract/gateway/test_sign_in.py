@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from pathlib import Path
 
 import httpx
 import pytest
+from sonic.price.v1 import price_pb2 as pb
 
 from services.gateway import server as gateway
 from services.gateway.access import COOKIE
 from shared import tokens
 from shared.clock import PushedClock
 from shared.tokens import Scope
-from tests.contract.gateway.conftest import client, config
+from tests.contract.gateway.conftest import Script, client, config
 from tests.contract.gateway.test_hooks import START
 
 HTML = {"Accept": "text/html"}
@@ -204,6 +206,50 @@ async def test_a_token_that_is_revoked_ends_what_is_signed_in_with_it(
     clock.advance(1)
     answer = await web.get(PATH)
     assert (answer.status_code, reason(answer)) == (401, "BAD_TOKEN")
+
+
+@pytest.mark.parametrize("ended", ["revoked", "expired", "first"])
+@pytest.mark.parametrize("path", ["/v1/prices:watch", "/v1:watch?path=/v1/prices:watch"])
+async def test_an_open_stream_ends_with_what_opened_it(
+    web: httpx.AsyncClient,
+    script: Script,
+    made: Callable[..., str],
+    tmp_path: Path,
+    clock: PushedClock,
+    ended: str,
+    path: str,
+) -> None:
+    file = tmp_path / tokens.FILE_NAME
+    headers = bearer(made("lost", Scope.READ, 1.0))
+    if ended == "first":
+        # Open to everybody, until somebody makes a token.
+        file.unlink()
+        clock.advance(1)
+        headers = {}
+    script.watched.put_nowait(pb.WatchPricesResponse(prices=[pb.Price(asset="BTC")]))
+    async with web.stream("GET", path, headers=headers) as response:
+        assert response.status_code == 200
+        lines = response.aiter_lines()
+        seen = [line async for line in _until(lines, "BTC")]
+        if ended == "revoked":
+            tokens.revoke(file, "lost", clock.now())
+        elif ended == "first":
+            made("first")
+        clock.advance(3601 if ended == "expired" else 1)
+        script.watched.put_nowait(pb.WatchPricesResponse(prices=[pb.Price(asset="ETH")]))
+        async with asyncio.timeout(30):
+            rest = "\n".join([line async for line in lines])
+    assert seen
+    assert "TOKEN_ENDED" in rest
+    assert "ETH" not in rest
+
+
+async def _until(lines: AsyncIterator[str], word: str) -> AsyncIterator[str]:
+    async with asyncio.timeout(30):
+        async for line in lines:
+            yield line
+            if word in line:
+                return
 
 
 async def test_a_file_that_is_broken_lets_nobody_in(

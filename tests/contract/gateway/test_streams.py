@@ -13,6 +13,7 @@ import httpx
 import pytest
 from sonic.price.v1 import price_pb2 as pb
 
+from services.gateway.access import Access
 from services.gateway.application import Application
 from services.gateway.events import Streams
 from services.gateway.guard import Guard
@@ -35,7 +36,9 @@ def message(asset: str) -> pb.WatchPricesResponse:
 async def around(scripted: str, streams: Streams) -> AsyncIterator[httpx.AsyncClient]:
     """A gateway with these streams."""
     peers = Peers({peer: scripted if peer == "price" else NOWHERE for peer in PEERS})
-    application = Application(peers, streams, Guard([]), Metrics(), {}, SystemClock())
+    clock = SystemClock()
+    access = Access(None, clock, None, is_open=True)
+    application = Application(peers, streams, Guard([]), access, Metrics(), {}, clock)
     server = HttpServer("127.0.0.1:0", application, leaving=streams.end, grace_seconds=2)
     async with App("gateway", [*peers.parts, server]) as app, client(app) as web:
         yield web

@@ -90,6 +90,10 @@ def test_a_proxy_is_believed_from_its_own_networks_only(file: Path) -> None:
     assert (caller.name, caller.scope, caller.way) == ("ann", Scope.READ, "proxy")
     assert refused(asked, request("127.0.0.1", x_forwarded_user="ann"))[0] == 401
     assert refused(asked, request("10.1.2.3"))[0] == 401
+    # The person wrote one, and the proxy added its own.
+    twice = request("10.1.2.3", x_forwarded_user="root")
+    twice.scope["headers"].append((b"x-forwarded-user", b"ann"))
+    assert refused(asked, twice)[0] == 401
 
 
 def test_wrong_tokens_of_one_address_are_slowed_and_a_right_one_never_waits(file: Path) -> None:
