@@ -161,7 +161,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
     days = config.alerts_version_kept_days
     kept = KeptEdits(VersionKeeper(timedelta(days=days) if days else None))
     told = [EventKind[name] for name in config.alerts_position_news]
-    news = PositionNews(cache, EventsClient(positions), told, config.alerts_burst_count)
+    news = PositionNews(cache, EventsClient(positions), peer, told, config.alerts_burst_count)
     queries = AlertQueries(cache, peer)
     gathering = Gathering(config.alerts_burst_count)
     silences = Silences(cache, commits, peer, queries, gathering)

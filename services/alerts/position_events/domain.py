@@ -1,22 +1,33 @@
 """Events of positions as rows of the ledger and messages. Pure.
 
 How a position ended is told by the end of its alerts (see services.alerts.alerts.domain.ends):
-closed as news, liquidated as danger; so neither is told from here a second time.
+closed as news, liquidated as danger. From here it is told of a position without any, as when every
+limit is off.
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
+from types import MappingProxyType
 
 from services.alerts.alerts.domain.change_payload import ChangeContext, level_payload, moment
+from services.alerts.alerts.domain.ends import LOOK
 from services.alerts.domain.kinds import POSITION_EVENT_KIND, AlertType, Level
 from services.alerts.ledger.domain.chain import Entry
-from services.alerts.notifications.domain import Payload, about, plain, short
+from services.alerts.notifications.domain import (
+    CLOSED,
+    GONE,
+    LIQUIDATED,
+    Payload,
+    about,
+    plain,
+    short,
+)
 
 # Of many that are told as one, how many are named.
 _NAMED_COUNT = 3
@@ -44,7 +55,14 @@ _VERBS = {
     EventKind.OPENED: "opened",
     EventKind.GREW: "grew",
     EventKind.SHRANK: "shrank",
+    EventKind.CLOSED: "closed",
 }
+_ENDED = {
+    CLOSED: "closed",
+    LIQUIDATED: "was LIQUIDATED",
+    GONE: "is gone, may have been liquidated",
+}
+ENDS = (EventKind.CLOSED, EventKind.LIQUIDATED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +84,11 @@ class PositionEvent:
 
 @dataclass(frozen=True, slots=True)
 class EventEntries:
-    """Rows of the ledger, and the places of those that people hear of."""
+    """Rows of the ledger, and the places of those that people hear of; `urgent_places`: at HIGH."""
 
     entries: Sequence[Entry] = ()
     told_places: Sequence[int] = ()
+    urgent_places: Sequence[int] = ()
 
 
 def entries_of_events(
@@ -78,18 +97,36 @@ def entries_of_events(
     most: int,
     context: ChangeContext,
     now: datetime,
+    ends: Mapping[int, str] = MappingProxyType({}),
 ) -> EventEntries:
     """A row for each event that is told from here; `told`: kinds that people want to hear of. More
-    than `most` of those are told as one, which has a row of its own.
+    than `most` of those are told as one, which has a row of its own. `ends`: of ends that no alert
+    tells what people hear (LIQUIDATED, GONE, CLOSED), by sequence: all but CLOSED always.
     """
-    here = [event for event in events if event.kind in TOLD_HERE]
-    entries = [_entry(event, _payload(event, context), now, context) for event in here]
-    wanted = [place for place, event in enumerate(here) if event.kind in told]
-    if len(wanted) <= most:
-        return EventEntries(entries, wanted)
-    last = here[wanted[-1]]
-    payload = _summary_payload([here[place] for place in wanted], context)
-    return EventEntries([*entries, _entry(last, payload, now, context)], [len(entries)])
+    here = [event for event in events if event.kind in TOLD_HERE or event.sequence in ends]
+    urgent = [place for place, event in enumerate(here) if _is_urgent(event, ends)]
+    wanted = [
+        place
+        for place, event in enumerate(here)
+        if event.kind in told and not _is_urgent(event, ends)
+    ]
+    entries = [
+        _entry(event, _payload(event, context, ends.get(event.sequence, "")), now, context)
+        for event in here
+    ]
+    if len(urgent) > most:
+        ended = [here[place] for place in urgent]
+        entries.append(_entry(ended[-1], _many_ended(ended, ends, context), now, context))
+        urgent = [len(entries) - 1]
+    if len(wanted) > most:
+        payload = _summary_payload([here[place] for place in wanted], context)
+        entries.append(_entry(here[wanted[-1]], payload, now, context))
+        wanted = [len(entries) - 1]
+    return EventEntries(entries, wanted, urgent)
+
+
+def _is_urgent(event: PositionEvent, ends: Mapping[int, str]) -> bool:
+    return ends.get(event.sequence, CLOSED) != CLOSED
 
 
 def _entry(event: PositionEvent, payload: Payload, now: datetime, context: ChangeContext) -> Entry:
@@ -100,8 +137,8 @@ def _entry(event: PositionEvent, payload: Payload, now: datetime, context: Chang
         actor="evaluation",
         reason=payload["event"],
         level_before=0,
-        level_after=0,
-        value=event.size_after_usd if payload["event"] != _MANY else None,
+        level_after=int(Level.HIGH) if payload["level"] == Level.HIGH.name else 0,
+        value=event.size_after_usd if "position_id" in payload else None,
         flip_value=None,
         inputs_json=json.dumps(payload),
         cycle_id=context.cycle_id,
@@ -109,9 +146,10 @@ def _entry(event: PositionEvent, payload: Payload, now: datetime, context: Chang
     )
 
 
-def _payload(event: PositionEvent, context: ChangeContext) -> Payload:
+def _payload(event: PositionEvent, context: ChangeContext, ended: str) -> Payload:
     kind = EventKind(event.kind)
-    payload = _told(kind.name, f"event-{event.sequence}", _matter(event), event, context)
+    word = ended or kind.name
+    payload = _told(word, f"event-{event.sequence}", _matter(event, ended), event, context)
     payload |= {"wallet": event.wallet, "venue": event.venue}
     if kind is not EventKind.FIRST_LOOK:
         payload |= {"asset": event.asset, "side": event.side, "position_id": event.position_id}
@@ -124,7 +162,7 @@ def _payload(event: PositionEvent, context: ChangeContext) -> Payload:
 
 def _summary_payload(events: Sequence[PositionEvent], context: ChangeContext) -> Payload:
     counts = Counter(EventKind(event.kind) for event in events)
-    ways = ", ".join(f"{counts[kind]} {_VERBS[kind]}" for kind in TOLD_HERE if counts[kind])
+    ways = ", ".join(f"{counts[kind]} {verb}" for kind, verb in _VERBS.items() if counts[kind])
     largest = sorted(events, key=lambda event: -(event.size_after_usd or 0.0))[:_NAMED_COUNT]
     named = "; ".join(f"{_matter(event)} ({event.wallet})" for event in largest)
     summary = f"{len(events)} events of positions: {ways}. The largest: {named}"
@@ -132,22 +170,37 @@ def _summary_payload(events: Sequence[PositionEvent], context: ChangeContext) ->
     return _told(_MANY, name, summary, events[-1], context)
 
 
+def _many_ended(
+    events: Sequence[PositionEvent], ends: Mapping[int, str], context: ChangeContext
+) -> Payload:
+    largest = sorted(events, key=lambda event: -(event.size_before_usd or 0.0))[:_NAMED_COUNT]
+    named = "; ".join(
+        f"{_matter(event, ends[event.sequence])} ({event.wallet})" for event in largest
+    )
+    summary = f"{len(events)} positions are liquidated or gone. The largest: {named}"
+    name = f"events-{events[0].sequence}-{events[-1].sequence}"
+    return _told(LIQUIDATED, name, summary, events[-1], context)
+
+
 def _told(
     word: str, id: str, summary: str, event: PositionEvent, context: ChangeContext
 ) -> Payload:
-    payload = level_payload(POSITION_EVENT_KIND, "", Level.NORMAL, Level.LOW, context)
+    is_urgent = word in (LIQUIDATED, GONE)
+    level = Level.HIGH if is_urgent else Level.LOW
+    payload = level_payload(POSITION_EVENT_KIND, "", Level.NORMAL, level, context)
     return {
         **payload,
+        **({"action": LOOK} if is_urgent else {}),
         "event": word,
         "alert_id": id,
-        # No incident: it is over when it is told.
-        "incident_id": "",
+        # Of news no incident: it is over when it is told.
+        "incident_id": f"{id}.1" if is_urgent else "",
         "summary": summary,
         "observed_time": moment(event.event_micros),
     }
 
 
-def _matter(event: PositionEvent) -> str:
+def _matter(event: PositionEvent, ended: str = "") -> str:
     after = short(event.size_after_usd or 0.0, "USD")
     if event.kind == EventKind.FIRST_LOOK:
         plural = "s" if event.position_count != 1 else ""
@@ -159,5 +212,7 @@ def _matter(event: PositionEvent) -> str:
     if event.kind == EventKind.OPENED:
         return f"{name} opened, size {after}, on {event.venue}"
     before = short(event.size_before_usd or 0.0, "USD")
+    if event.kind in ENDS:
+        return f"{name} {_ENDED[ended or CLOSED]}, size {before}, on {event.venue}"
     verb = _VERBS[EventKind(event.kind)]
     return f"{name} {verb} from size {before} to {after}, on {event.venue}"

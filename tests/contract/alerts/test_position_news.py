@@ -18,6 +18,8 @@ from tests.fakes.http_provider import HttpProvider
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 SOLANA = "HskfdWhZTfsEL2he8iqJmXmbHdj5vr5xBooRnUfQs5PY"
+TRADES = json.loads((FIXTURES / "jupiter_perps_trades_v2_liquidation.json").read_text())
+TRADE = TRADES["dataList"][0]
 _OPENED = {"createdTime": 1771000000, "updatedTime": 1771000000}
 ROWS = [
     {**row, **_OPENED}
@@ -213,6 +215,49 @@ async def test_positions_of_an_older_backup_are_told_of_again_from_there_on(book
         "OPENED: BTC long opened",
         "OPENED: BTC short opened",
     ]
+
+
+async def test_an_end_that_no_alert_could_tell_is_told_once_all_the_same(book: Book) -> None:
+    """All limits are off, so no alert stands for the position: a liquidation is told anyway."""
+    servers = book.servers
+    await servers.only()
+    book.holds(*ROWS[:2])
+    await book.cycle()
+    assert not (await servers.alerts.ListAlerts(pb.ListAlertsRequest(alert_class=1))).alerts
+    book.holds()
+    moment = int(servers.clock.now().timestamp()) + 30
+    traded = {"positionPubkey": ROWS[0]["positionPubkey"], "createdTime": moment}
+    book.jupiter.answer(
+        "GET /v2/trades",
+        json={"count": 1, "dataList": [{**TRADE, **traded, "updatedTime": moment}]},
+    )
+    for _ in range(4):
+        await book.cycle()
+    ends = [one for one in await servers.messages() if "FIRST LOOK" not in one.subject]
+    assert sorted((one.level, one.kind, one.subject.split(",")[0]) for one in ends) == [
+        (xcom_pb.LEVEL_LOW, xcom_pb.KIND_NEWS, "CLOSED: BTC short closed"),
+        (
+            xcom_pb.LEVEL_HIGH,
+            xcom_pb.KIND_DANGER,
+            "HIGH: BTC long was LIQUIDATED",
+        ),
+    ]
+
+
+async def test_an_end_that_its_alerts_told_before_its_event_was_read_is_not_told_again(
+    book: Book,
+) -> None:
+    servers = book.servers
+    book.holds(*ROWS)
+    await book.cycle()
+    book.holds(*ROWS[1:])
+    for _ in range(3):
+        await book.sync()
+    # Cleared before anybody judged: the event is still to be read.
+    await servers.alerts.ClearStaleAlerts(pb.ClearStaleAlertsRequest(cycle_id="cycle-4", epoch=1))
+    await book.cycle()
+    ends = [one for one in await servers.messages() if "BTC long" in one.subject]
+    assert [one.subject.split(":")[0] for one in ends] == ["CLOSED"]
 
 
 async def test_of_nothing_new_nobody_is_asked(book: Book, monkeypatch: pytest.MonkeyPatch) -> None:

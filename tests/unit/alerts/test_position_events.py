@@ -43,6 +43,29 @@ def test_an_end_is_not_told_from_here_its_alerts_tell_it(kind: EventKind) -> Non
     assert (made.entries, made.told_places) == ([], [])
 
 
+def test_an_end_without_alerts_is_told_from_here_and_loud_when_it_was_no_choice() -> None:
+    events = [_event(1, EventKind.CLOSED), _event(2, EventKind.CLOSED), _event(3, EventKind.GREW)]
+    ends = {1: "CLOSED", 2: "GONE", 4: "LIQUIDATED"}
+    liquidated = _event(4, EventKind.LIQUIDATED)
+    made = entries_of_events([*events, liquidated], (), 20, CONTEXT, NOW, ends)
+    assert (list(made.told_places), list(made.urgent_places)) == ([], [1, 3])
+    payloads = [json.loads(entry.inputs_json) for entry in made.entries]
+    assert [is_news(one) for one in payloads] == [True, False, True, False]
+    assert [one["level"] for one in payloads] == ["LOW", "HIGH", "LOW", "HIGH"]
+    assert "was LIQUIDATED" in compose(payloads[3]).subject
+    assert "collateral" in compose(payloads[3]).body
+    assert payloads[3]["incident_id"] == "event-4.1"
+
+
+def test_many_that_are_liquidated_without_alerts_are_one_message_at_high() -> None:
+    events = [_event(number, EventKind.LIQUIDATED) for number in range(1, 6)]
+    ends = dict.fromkeys(range(1, 6), "LIQUIDATED")
+    made = entries_of_events(events, SWITCHABLE, 3, CONTEXT, NOW, ends)
+    assert (list(made.told_places), list(made.urgent_places)) == ([], [5])
+    text = compose(json.loads(made.entries[5].inputs_json))
+    assert text.subject.startswith("HIGH: 5 positions are liquidated or gone.")
+
+
 def test_every_other_kind_is_news_without_an_incident_and_names_its_wallet() -> None:
     kinds = (EventKind.FIRST_LOOK, EventKind.OPENED, EventKind.GREW, EventKind.SHRANK)
     events = [_event(place, kind) for place, kind in enumerate(kinds)]

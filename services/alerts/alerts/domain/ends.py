@@ -24,7 +24,7 @@ from services.alerts.notifications.domain import (
 
 # Gone without a record after a last distance below this, in percent: it may have been liquidated.
 NEAR_PERCENT = 10.0
-_LOOK = (
+LOOK = (
     "Look at the venue now: check what is left of the collateral, and the other positions of "
     "this wallet."
 )
@@ -96,7 +96,7 @@ def end_notification(
             incidents.append(payload["incident_id"])
         payload |= {
             "level": Level.HIGH.name,
-            "action": _LOOK,
+            "action": LOOK,
             "incident_id": incident_id(key, count + 1),
         }
     if incidents:

@@ -332,6 +332,7 @@ def _noticed_entries(
     ]
     first = count + len(rules.seen)
     events += [(first + place, int(Level.LOW)) for place in news.told_places]
+    events += [(first + place, int(Level.HIGH)) for place in news.urgent_places]
     places, levels = (
         (np.array(column, np.int64) for column in zip(*events, strict=True))
         if events

@@ -46,6 +46,11 @@ _GONE = Statement(
     " and subject = any(cast(:subjects as text[])) and not exists (select from ledger as back"
     "  where back.alert_id = gone.alert_id and back.reason = 'BACK') order by sequence"
 )
+_ENDED = Statement(
+    "select subject, max(entry_time) as end_time from ledger where entry_time >= :after"
+    " and subject = any(cast(:subjects as text[])) and reason in ('DELETED', 'GONE', 'LIQUIDATED')"
+    " group by subject"
+)
 
 
 class LedgerStore:
@@ -84,6 +89,13 @@ class LedgerStore:
         """Rows since then by which one of these positions was GONE, and is not BACK since."""
         found = await self._transaction.fetch(_GONE, subjects=list(subjects), after=after)
         return [sealed_row(row) for row in found]
+
+    async def ended(self, subjects: Sequence[str], after: datetime) -> dict[str, datetime]:
+        """When alerts of these positions ended last, of those of which one did since then."""
+        if not subjects:
+            return {}
+        found = await self._transaction.fetch(_ENDED, subjects=list(subjects), after=after)
+        return {row["subject"]: row["end_time"] for row in found}
 
     async def digests_of_gone(self, gone: Sequence[Sealed]) -> list[tuple[int, int, bool]]:
         """Digests that told of these rows, with the row each, and whether they are over when all of
