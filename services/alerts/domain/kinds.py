@@ -203,6 +203,13 @@ WITHDRAW_KIND = kind_of(AlertType.WITHDRAWAL, Condition.ABOVE)
 DEPEG_KIND = kind_of(AlertType.WITHDRAWAL, Condition.BELOW)
 # Only in the ledger and in notifications, never of an alert.
 POSITION_EVENT_KIND = kind_of(AlertType.POSITION_EVENT, Condition.NONE)
+
+
+def is_news_kind(alert_type: AlertType, condition: int) -> bool:
+    """Whether a rise of these is news and no danger."""
+    return METRICS[alert_type].opportunity or kind_of(alert_type, condition) == WITHDRAW_KIND
+
+
 TIME_KIND = kind_of(AlertType.TIME, Condition.ABOVE)
 COOLDOWN_SECONDS = 300
 # No cooldown and no hold of a person lasts longer, also when the machine's clock was set back.

@@ -19,7 +19,14 @@ from services.alerts.alerts.domain.views import Alert
 from services.alerts.alerts.service.evaluate import Evaluated
 from services.alerts.alerts.service.previews import Previewed
 from services.alerts.alerts.service.queries import Summary
-from services.alerts.domain.kinds import METRICS, OF_PORTFOLIO, AlertClass, AlertType, Condition
+from services.alerts.domain.kinds import (
+    METRICS,
+    OF_PORTFOLIO,
+    AlertClass,
+    AlertType,
+    Condition,
+    is_news_kind,
+)
 from services.alerts.ledger.domain.chain import Sealed
 from services.alerts.ledger.store.statistics import Statistics
 from services.alerts.price_rules.service import RuleEvent
@@ -78,7 +85,7 @@ def alert_message(alert: Alert, now: datetime) -> pb.Alert:
         created_time=moment_of(alert.created_micros),
         held_until_time=moment_of(alert.held_until_micros),
         trigger_time=moment_of(alert.trigger_micros),
-        is_news=METRICS[alert.type].opportunity,
+        is_news=is_news_kind(alert.type, alert.condition),
     )
 
 

@@ -157,7 +157,8 @@ def _positions(frame: EnrichedFrame, rows: Sequence[int]) -> list[SeparatePositi
     return [
         SeparatePosition(
             frame.asset_names[asset],
-            side * size / entry if entry > 0 else 0.0,
+            # Of an unknown side, or without an entry price, how much is held is not known.
+            side * size / entry if side and size > 0 and entry > 0 else None,
             _known(mark),
             _known(line),
             _known(value),

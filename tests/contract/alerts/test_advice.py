@@ -66,6 +66,22 @@ async def test_a_lost_peg_is_danger_beside_what_may_be_withdrawn(servers: Server
     assert (f"RESOLVED: {ON_PEG}", danger) in last
 
 
+async def test_what_may_be_withdrawn_is_listed_as_the_news_it_is_told_as(servers: Servers) -> None:
+    for number in (1, 2, 3):
+        await _report(servers, number, ok=True)
+    (told,) = await servers.messages()
+    assert told.kind == xcom_pb2.KIND_NEWS
+    request = pb.ListAlertsRequest(type=pb.ALERT_TYPE_WITHDRAWAL)
+    found = (await servers.alerts.ListAlerts(request)).alerts
+    assert {one.condition: one.is_news for one in found}[pb.CONDITION_ABOVE]
+    await _report(servers, 4, depegged=True)
+    found = (await servers.alerts.ListAlerts(request)).alerts
+    assert {one.condition: one.is_news for one in found} == {
+        pb.CONDITION_ABOVE: True,
+        pb.CONDITION_BELOW: False,
+    }
+
+
 async def test_an_older_decision_than_the_last_one_reported_is_refused(servers: Servers) -> None:
     now = int(time.time() * 1000)
     # The newer one changes nothing, and is remembered all the same.

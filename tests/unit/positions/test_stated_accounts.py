@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from services.positions.accounts.domain.account import (
+    NO_LINE,
     AccountKind,
     SeparatePosition,
     Source,
@@ -199,3 +200,13 @@ def test_a_position_without_a_line_is_said_and_a_value_that_is_missing_is_no_zer
     assert account.common.down_percent == pytest.approx(10.0)
     assert account.equity_usd is None and account.notional_usd is None
     assert account.exposure_ratio is None
+
+
+def test_a_position_of_unknown_size_or_side_makes_the_sum_absent_never_less() -> None:
+    known = SeparatePosition("BTC", 1.0, 100_000.0, 90_000.0, 10_000.0)
+    unknown = SeparatePosition("ETH", None, 4_000.0, 3_000.0, 500.0)
+    account = separate([known, unknown], SOURCE)
+    assert account.notional_usd is None
+    assert account.exposure_ratio is None
+    assert account.reason == NO_LINE
+    assert [line.asset for line in account.lines] == ["BTC"]

@@ -19,6 +19,7 @@ from services.alerts.alerts.domain.incidents import IS_OPPORTUNITY
 from services.alerts.alerts.domain.subjects import Subject
 from services.alerts.domain.kinds import (
     METRICS,
+    WITHDRAW_KIND,
     AlertClass,
     AlertStatus,
     AlertType,
@@ -294,7 +295,8 @@ def urgency(columns: AlertColumns) -> NDArray[np.int8]:
     each by its level: hundreds of positions in profit stand behind the one near liquidation.
     """
     ranks = columns.level.astype(np.int8)
-    ranks[(ranks > Level.NORMAL) & ~IS_OPPORTUNITY[columns.kind]] += len(Level)
+    is_danger = ~IS_OPPORTUNITY[columns.kind] & (columns.kind != WITHDRAW_KIND)
+    ranks[(ranks > Level.NORMAL) & is_danger] += len(Level)
     return ranks
 
 

@@ -75,12 +75,12 @@ class AccountRisk:
 
 @dataclass(frozen=True, slots=True)
 class SeparatePosition:
-    """A position whose collateral stands for nothing else. `base` is signed; `liquidation_usd`
-    is the price that drives its risk; None = not known.
+    """A position whose collateral stands for nothing else. `base` is signed, never 0;
+    `liquidation_usd` is the price that drives its risk; None = not known.
     """
 
     asset: str
-    base: float
+    base: float | None
     price_usd: float | None
     liquidation_usd: float | None
     value_usd: float | None
@@ -111,11 +111,11 @@ def pool(
 
 def separate(positions: Sequence[SeparatePosition], source: Source) -> AccountRisk:
     """Positions that are liquidated one by one: the lines are those of the nearest."""
-    judged = [one for one in positions if one.price_usd and one.liquidation_usd]
+    judged = [one for one in positions if one.base and one.price_usd and one.liquidation_usd]
     assets = sorted({one.asset for one in judged})
     lines = [_nearest([one for one in judged if one.asset == asset]) for asset in assets]
     values = [one.value_usd for one in positions]
-    prices = [one.price_usd for one in positions]
+    notionals = [_notional(one) for one in positions]
     downs = [line.moves.down_percent for line in lines]
     ups = [line.moves.up_percent for line in lines]
     return AccountRisk(
@@ -124,25 +124,29 @@ def separate(positions: Sequence[SeparatePosition], source: Source) -> AccountRi
         AccountKind.SEPARATE_POSITIONS,
         source,
         equity_usd=None if None in values else sum(value or 0.0 for value in values),
-        notional_usd=None
-        if None in prices
-        else sum(abs(one.base) * (one.price_usd or 0.0) for one in positions),
+        notional_usd=None if None in notionals else sum(value or 0.0 for value in notionals),
         common=Moves(_least(downs), _least(ups)),
         lines=tuple(lines),
         reason="" if len(judged) == len(positions) else NO_LINE,
     )
 
 
+def _notional(one: SeparatePosition) -> float | None:
+    return None if one.base is None or one.price_usd is None else abs(one.base) * one.price_usd
+
+
 def _nearest(positions: Sequence[SeparatePosition]) -> AssetLine:
     """Of one asset. A position at or past its line has 0 percent left, on its own side."""
-    longs = [_left(one) for one in positions if one.base > 0]
-    shorts = [_left(one) for one in positions if one.base < 0]
-    below = [one.liquidation_usd or 0.0 for one in positions if one.base > 0]
-    above = [one.liquidation_usd or 0.0 for one in positions if one.base < 0]
+    bases = [one.base or 0.0 for one in positions]
+    longs = [_left(one) for one, base in zip(positions, bases, strict=True) if base > 0]
+    shorts = [_left(one) for one, base in zip(positions, bases, strict=True) if base < 0]
+    lines = [one.liquidation_usd or 0.0 for one in positions]
+    below = [line for line, base in zip(lines, bases, strict=True) if base > 0]
+    above = [line for line, base in zip(lines, bases, strict=True) if base < 0]
     return AssetLine(
         positions[0].asset,
         positions[0].price_usd or 0.0,
-        sum(one.base for one in positions),
+        sum(bases),
         max(below, default=None),
         min(above, default=None),
         Moves(_least(longs), _least(shorts)),
@@ -151,7 +155,7 @@ def _nearest(positions: Sequence[SeparatePosition]) -> AssetLine:
 
 def _left(one: SeparatePosition) -> float:
     price, line = one.price_usd or 0.0, one.liquidation_usd or 0.0
-    left = price - line if one.base > 0 else line - price
+    left = price - line if (one.base or 0.0) > 0 else line - price
     return max(100.0 * left / price, 0.0)
 
 
