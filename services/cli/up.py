@@ -16,7 +16,7 @@ from rich.text import Text
 from services.cli import certificates, database, keeper, privacy, system
 from services.cli.alarm import Alarm
 from services.cli.backup.schedule import Backups
-from services.cli.backup.take import take
+from services.cli.backup.take import take, words_of_missing
 from services.cli.complaints import Complaints
 from services.cli.connection import connected
 from services.cli.notices import gather, next_steps, notices
@@ -176,7 +176,10 @@ def _saving(
         return []
 
     async def taken() -> Path:
-        return (await take(opened.url, plan.home, plan.backup_folder))[0]
+        file, manifest = await take(opened.url, plan.home, plan.backup_folder)
+        if words := words_of_missing(manifest):
+            say(f"backup: {words}")
+        return file
 
     hours, kept_count = plan.sonic_backup_hours, plan.sonic_backups_kept
     saving = Backups(taken, plan.backup_folder, say, clock, hours=hours, kept=kept_count)

@@ -66,6 +66,8 @@ class TrustedProxy:
             address = ip_address(request.client.host if request.client else "")
         except ValueError:
             return ""
+        # What listens on both kinds of addresses sees the old kind written as the new one.
+        address = getattr(address, "ipv4_mapped", None) or address
         if not any(address in network for network in self.networks):
             return ""
         named = request.headers.getlist(self.header)

@@ -43,7 +43,9 @@ class LedgerHead(BaseModel):
 
 
 class Manifest(BaseModel):
-    """What a backup is of. `rows`: of some tables, by schema.table; `revisions`: by schema."""
+    """What a backup is of. `rows`: of some tables, by schema.table; `revisions`: by schema;
+    `missing`: sealed files that the ledger speaks of and that could not be found.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     format: int = 1
@@ -54,6 +56,7 @@ class Manifest(BaseModel):
     ledger_head: LedgerHead | None
     rows: Mapping[str, int]
     members: Mapping[str, Member] = {}
+    missing: tuple[str, ...] = ()
 
 
 def name_of(taken: datetime) -> str:

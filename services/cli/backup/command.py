@@ -12,7 +12,7 @@ import typer
 from services.cli import database
 from services.cli.backup.archive import Manifest
 from services.cli.backup.schedule import forget
-from services.cli.backup.take import take
+from services.cli.backup.take import take, words_of_missing
 from services.cli.output import command, console, print_json
 from services.cli.plan import Plan
 
@@ -44,6 +44,8 @@ async def backup(
         return
     console.print(f"{file}  {size / 1e6:,.1f} MB")
     console.print(_rows(manifest.rows))
+    if words := words_of_missing(manifest):
+        console.print(words, style="yellow")
 
 
 @command

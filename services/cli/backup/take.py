@@ -59,8 +59,20 @@ async def take(url: str, home: Path, to: Path) -> tuple[Path, Manifest]:
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             words = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise FailedPrecondition("BACKUP_FAILED", f"the database: {words}") from error
-        await asyncio.to_thread(_copy, home, folder / HOME, sealed)
+        missing = await asyncio.to_thread(_copy, home, folder / HOME, sealed)
+        manifest = manifest.model_copy(update={"missing": missing})
         return file, await asyncio.to_thread(pack, folder, manifest, file)
+
+
+def words_of_missing(manifest: Manifest) -> str:
+    """What whoever relies on this backup has to know; empty when it has everything."""
+    if not manifest.missing:
+        return ""
+    count, first = len(manifest.missing), manifest.missing[0]
+    return (
+        f"{count} sealed files of the ledger are not in it, as {first}: save the folder where"
+        " alerts keeps them, and name it here in ALERTS_LEDGER_FOLDER"
+    )
 
 
 def ledger_folder(home: Path) -> Path:
@@ -134,9 +146,9 @@ async def _refuse_without_room(
         )
 
 
-def _copy(home: Path, to: Path, sealed: Sequence[str]) -> None:
+def _copy(home: Path, to: Path, sealed: Sequence[str]) -> tuple[str, ...]:
     """The ledger's key and tokens, and the sealed files that the dump's ledger speaks of: a newer
-    one would be a file that no seal speaks of.
+    one would be a file that no seal speaks of. Answers those that are not here.
     """
     to.mkdir(mode=0o700)
     for name in (LEDGER_KEY, tokens.FILE_NAME):
@@ -148,6 +160,7 @@ def _copy(home: Path, to: Path, sealed: Sequence[str]) -> None:
             if file.is_file():
                 (to / LEDGER_FOLDER).mkdir(exist_ok=True, mode=0o700)
                 shutil.copyfile(file, to / LEDGER_FOLDER / file.name)
+    return tuple(name for name in sealed if not (ledger / name).is_file())
 
 
 def _file(to: Path, now: datetime) -> Path:

@@ -26,7 +26,7 @@ from services.cli.backup.archive import (
 )
 from services.cli.backup.programs import _split
 from services.cli.backup.schedule import Backups, forget, overdue
-from services.cli.backup.take import take
+from services.cli.backup.take import _copy, take, words_of_missing
 from services.cli.backup.working import working_folder
 from shared.clock import PushedClock
 from shared.errors import FailedPrecondition
@@ -184,6 +184,19 @@ async def test_what_a_killed_one_left_is_removed_and_what_works_now_is_not(tmp_p
             assert second.is_dir()
             assert stat.S_IMODE(second.parent.stat().st_mode) == 0o700
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_sealed_file_that_is_not_here_is_named_and_one_elsewhere_is_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALERTS_LEDGER_FOLDER", str(tmp_path / "sealed"))
+    (tmp_path / "sealed").mkdir()
+    (tmp_path / "sealed" / "1-2").write_text("rows")
+    missing = _copy(tmp_path / "home", tmp_path / "to", ["1-2", "3-4"])
+    assert (tmp_path / "to" / "ledger" / "1-2").read_text() == "rows"
+    manifest = MANIFEST.model_copy(update={"missing": missing})
+    assert "1 sealed files of the ledger are not in it, as 3-4" in words_of_missing(manifest)
+    assert not words_of_missing(MANIFEST)
 
 
 def test_two_that_are_packed_into_one_name_at_once_do_not_mix(tmp_path: Path) -> None:

@@ -88,7 +88,9 @@ def test_a_proxy_is_believed_from_its_own_networks_only(file: Path) -> None:
     asked = access(file, proxy=PROXY)
     caller = asked.admit(request("10.1.2.3", x_forwarded_user="ann"), "")
     assert (caller.name, caller.scope, caller.way) == ("ann", Scope.READ, "proxy")
+    assert asked.admit(request("::ffff:10.1.2.3", x_forwarded_user="ann"), "").name == "ann"
     assert refused(asked, request("127.0.0.1", x_forwarded_user="ann"))[0] == 401
+    assert refused(asked, request("::ffff:127.0.0.1", x_forwarded_user="ann"))[0] == 401
     assert refused(asked, request("10.1.2.3"))[0] == 401
     # The person wrote one, and the proxy added its own.
     twice = request("10.1.2.3", x_forwarded_user="root")
