@@ -29,6 +29,8 @@ _LATE_INTERVALS = 3
 _FAR_APART = timedelta(minutes=10)
 # A wallet that failed meanwhile is not looked at any more.
 _FORGOTTEN = timedelta(minutes=15)
+# Clocks of two machines differ by less; what is further ahead hides that nothing happens now.
+_CLOCKS_APART = timedelta(minutes=1)
 _QUIET_STEP = timedelta(minutes=5)
 _MOST_NAMED = 3
 # Wakes a person; a mail is read in the morning.
@@ -145,17 +147,15 @@ def _is_forgotten(wallet: WatchedWallet, facts: Facts, now: datetime) -> bool:
     span = _FORGOTTEN
     if facts.cycle is not None:
         span = max(span, _LATE_INTERVALS * facts.cycle.interval)
-    return wallet.read_time is None or now - wallet.read_time > span
+    age = None if wallet.read_time is None else now - wallet.read_time
+    return age is None or not -_CLOCKS_APART <= age <= span
 
 
 def _alerts(facts: Facts, now: datetime) -> tuple[Verdict, str]:
     if high := [one.about for one in facts.raised if one.level == "HIGH"]:
         return Verdict.RED, f"HIGH: {_named(high)}"
-    if facts.evaluated_time is None:
-        return Verdict.RED, "No alert was judged yet"
-    age = now - facts.evaluated_time
-    if facts.cycle is not None and age > _LATE_INTERVALS * facts.cycle.interval:
-        return Verdict.RED, f"Alerts were last judged {age.total_seconds() / 60:.0f} minutes ago"
+    if problem := _evaluation_problem(facts, now):
+        return Verdict.RED, problem
     priced = [one for one in facts.positions if not one.is_without_price]
     if unjudged := [one.about for one in priced if one.id not in facts.judged_ids]:
         return Verdict.RED, f"No limit judges: {_named(unjudged)}"
@@ -166,6 +166,18 @@ def _alerts(facts: Facts, now: datetime) -> tuple[Verdict, str]:
     if facts.never_high:
         return Verdict.AMBER, f"Limits without a HIGH: {_named(facts.never_high)}"
     return Verdict.GREEN, "No danger is above LOW"
+
+
+def _evaluation_problem(facts: Facts, now: datetime) -> str:
+    """Why the levels are not those of now; empty when they are."""
+    if facts.evaluated_time is None:
+        return "No alert was judged yet"
+    age = now - facts.evaluated_time
+    if age < -_CLOCKS_APART:
+        return "Alerts were last judged in the future: was the clock set back?"
+    if facts.cycle is not None and age > _LATE_INTERVALS * facts.cycle.interval:
+        return f"Alerts were last judged {age.total_seconds() / 60:.0f} minutes ago"
+    return ""
 
 
 def _channels(facts: Facts, now: datetime) -> tuple[Verdict, str]:
@@ -237,6 +249,8 @@ def _cycle(facts: Facts, now: datetime) -> tuple[Verdict, str]:
     age = now - health.last_good_time
     if age > _LATE_INTERVALS * health.interval:
         return Verdict.RED, f"The last good cycle ended {age.total_seconds() / 60:.0f} minutes ago"
+    if age < -_CLOCKS_APART:
+        return Verdict.RED, "The last good cycle ended in the future: was the clock set back?"
     if health.last_problem:
         return Verdict.AMBER, f"The last cycle: {health.last_problem}"
     if health.interval > _FAR_APART:
