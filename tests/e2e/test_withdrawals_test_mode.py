@@ -61,8 +61,10 @@ async def test_test_mode_leaves_the_normal_schema_alone(
         assert done.stdout.startswith("djed: decision=")
         count = "select count(*) from {0}.decision"
         assert await administrator.fetchval(count.format("withdrawals")) == 1
-        # The same advice again is the same row.
-        assert await administrator.fetchval(count.format("withdrawals_test")) == 1
+        # The same advice again is the same row; the simulated market may have moved meanwhile.
+        said = "select count(distinct body::json ->> 'summary') from withdrawals_test.decision"
+        rows = await administrator.fetchval(count.format("withdrawals_test"))
+        assert 1 <= rows == await administrator.fetchval(said)
         with pytest.raises(ValueError, match="must name the role withdrawals_test"):
             await evaluated(databases.url("withdrawals"), is_test=True)
     finally:

@@ -123,7 +123,10 @@ async def test_what_waits_together_is_told_worst_first(xcom: Xcom, hook: FakeWeb
 async def test_simulated_data_is_called_so_in_every_text(
     xcom: Xcom, twilio: FakeTwilio, mail: FakeMailServer, hook: FakeWebhook
 ) -> None:
-    await xcom.start(**twilio_settings(twilio), **mail_settings(mail), **hook_settings(hook))
+    ringing = {"xcom_demo_channels": ("sms", "voice")}
+    await xcom.start(
+        **twilio_settings(twilio), **mail_settings(mail), **hook_settings(hook), **ringing
+    )
     message = await xcom.send(
         "HIGH",
         subject="HIGH: SOL long travel -80 %",

@@ -15,6 +15,7 @@ from services.positions.store.retention import KINDS
 AGED = {
     "position": "closed",
     "refused_row": "refused_rows",
+    "position_event": "events",
     "request": "requests",
     "session": "sessions",
     "snapshot": "snapshots old_snapshots",
