@@ -74,7 +74,8 @@ async def test_the_sol_long_is_told_once_and_never_again(
                 str(one.message["Subject"]).split(":")[0]: one.text for one in outside.mailbox.mails
             }
             assert by_level.keys() == {"HIGH", "FIRST LOOK"}
-            assert "first time" in by_level["FIRST LOOK"]
+            assert "watched from now on" in by_level["FIRST LOOK"]
+            assert "somebody else" not in by_level["FIRST LOOK"]
             text = by_level["HIGH"]
             for words in ("SOL", "long", "182.4", "177.7", "2.5", "What to do"):
                 assert words in text

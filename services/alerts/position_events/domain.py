@@ -182,6 +182,12 @@ def _many_ended(
     return _told(LIQUIDATED, name, summary, events[-1], context)
 
 
+# Of a wallet that a person has just added nobody need be afraid.
+_ACTIONS: Mapping[str, Payload] = {
+    EventKind.FIRST_LOOK.name: {"action": "Nothing: see them by `sonic positions list`."}
+}
+
+
 def _told(
     word: str, id: str, summary: str, event: PositionEvent, context: ChangeContext
 ) -> Payload:
@@ -190,7 +196,7 @@ def _told(
     payload = level_payload(POSITION_EVENT_KIND, "", Level.NORMAL, level, context)
     return {
         **payload,
-        **({"action": LOOK} if is_urgent else {}),
+        **({"action": LOOK} if is_urgent else _ACTIONS.get(word, {})),
         "event": word,
         "alert_id": id,
         # Of news no incident: it is over when it is told.
