@@ -38,13 +38,21 @@ def _step(cycle: pb.Cycle, name: str) -> pb.Step:
     return next(step for step in cycle.steps if step.name == name)
 
 
+def _steps_called(servers: Servers) -> list[str]:
+    """The calls of steps: what is read for the report afterwards may be under way already."""
+    reading = ("List", "GetTotals", "GetSummary", "Verify", "GetLedger")
+    return [
+        name for name in servers.peers.names() if not name.partition(".")[2].startswith(reading)
+    ]
+
+
 async def test_a_whole_cycle_succeeds_and_calls_each_service_in_order(servers: Servers) -> None:
     stub = await servers.start()
     cycle = await servers.run(stub)
     assert cycle.state == pb.CYCLE_STATE_SUCCEEDED
     assert [step.name for step in cycle.steps] == list(NAMES)
     assert {step.state for step in cycle.steps} == {SUCCEEDED}
-    called = servers.peers.names()
+    called = _steps_called(servers)
     assert called[:4] == [
         "positions.GetMode",
         "price.RefreshPrices",
@@ -292,7 +300,7 @@ async def test_an_unknown_step_is_refused_with_the_known_ones(servers: Servers) 
 async def test_the_order_is_the_cycles_whatever_was_asked(servers: Servers) -> None:
     cycle = await servers.run(await servers.start(), "notify", "Update Prices", "NOTIFY")
     assert [step.name for step in cycle.steps] == ["UPDATE_PRICES", "NOTIFY"]
-    assert servers.peers.names() == [
+    assert _steps_called(servers) == [
         "positions.GetMode",
         "price.RefreshPrices",
         "alerts.FlushOutbox",
