@@ -189,6 +189,9 @@ def short(span: timedelta) -> str:
     return f"{seconds:.0f} s" if seconds >= 1 or not seconds else f"{seconds * 1000:.0f} ms"
 
 
+_LONG_HEAD = 12
+
+
 def table(title: str, columns: Sequence[str]) -> Table:
     """An empty table; a column name that ends in `>` is set to the right."""
     made = Table(
@@ -196,9 +199,10 @@ def table(title: str, columns: Sequence[str]) -> Table:
     )
     for name in columns:
         figure = name.endswith(">")
-        # A cut figure is a wrong one: words give way first.
+        head = name.removesuffix(">").rstrip()
+        # A cut figure is a wrong one: words give way first, and its own head stands in lines.
         made.add_column(
-            name.removesuffix(">"),
+            head.replace(" ", "\n") if figure and len(head) > _LONG_HEAD else head,
             justify="right" if figure else "left",
             no_wrap=figure,
             overflow="fold",

@@ -104,6 +104,12 @@ async def revoke(
         print_json(_as_json(gone, now))
         return
     console.print(f"{gone.name} ({gone.id}) is revoked")
+    if not any(token.is_valid(now) for token in tokens.read(tokens_file())):
+        console.print(
+            "No token is left: nobody can sign in. Make one, or remove "
+            f"{tokens_file()}: then nobody is asked on 127.0.0.1",
+            style="yellow",
+        )
 
 
 def tokens_file() -> Path:

@@ -40,7 +40,10 @@ def test_a_token_is_shown_once_and_opens_what_the_gateway_reads(home: Path) -> N
         ("ann", "ADMIN", "VALID")
     ]
     assert text not in sonic("token", "list").stdout
-    assert sonic("token", "revoke", "ann").exit_code == 0
+    gone = sonic("token", "revoke", "ann")
+    assert gone.exit_code == 0
+    # Whoever is asked and has nothing to show could not get in again.
+    assert "nobody can sign in" in gone.stdout
     assert json.loads(sonic("token", "list", "--json").stdout)["tokens"][0]["state"] == "REVOKED"
 
 
