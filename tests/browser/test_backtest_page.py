@@ -47,11 +47,10 @@ async def test_the_past_is_judged_and_shown_with_strip_and_curve(servers: Visit)
 
 
 async def test_what_cannot_be_judged_is_said_in_the_form(servers: Visit) -> None:
-    page = await servers.show("/backtest?asset=BTC")
+    await servers.show("/backtest?asset=BTC")
     await servers.write("distance", "200")
     await servers.click("#ask form button", "Judge the past")
     await servers.says("#ask form", "is at most 99")
-    assert page.problems == []
     # The demo's hours of BTC are fewer than a week.
     await servers.write("distance", "10")
     await servers.click("#ask form button", "Judge the past")

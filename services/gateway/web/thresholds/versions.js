@@ -38,7 +38,7 @@ function item(version, place, newest, back) {
   const what = version.changes.length ? version.changes.slice(0, SHOWN).map(words).join("; ") : "what there was before the first change";
   return h(
     "li",
-    { "data-version": version.number },
+    { data: { version: version.number } },
     h("strong", {}, `${version.number} `),
     age(version.saved_time, { after: ` ${[version.reason.toLowerCase(), version.actor && `by ${version.actor}`].filter(Boolean).join(" ")}` }),
     h("p", {}, what),
