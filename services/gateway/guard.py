@@ -132,5 +132,15 @@ def _json(request: Request, body: bytes) -> bytes:
     return body
 
 
+async def small_body(request: Request, most_bytes: int) -> bytes:
+    """The body of a form or a signed request, as it was sent. Refused 413 BODY_TOO_LARGE."""
+    body = b""
+    async for piece in request.stream():
+        body += piece
+        if len(body) > most_bytes:
+            raise Refused(413, "BODY_TOO_LARGE", f"a body here has at most {most_bytes} bytes")
+    return body
+
+
 def _too_large() -> Refused:
     return Refused(413, "BODY_TOO_LARGE", f"a body has at most {MAX_BODY_BYTES} bytes")

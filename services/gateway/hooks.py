@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from services.gateway.failures import Refused
+from services.gateway.guard import small_body
 from services.gateway.json_writer import written
 from services.gateway.peers import Peers
 from services.gateway.surface import Route
@@ -65,7 +66,7 @@ class CycleHook:
 
     async def answer(self, request: Request) -> Response:
         """The cycle, 200; Refused 401 BAD_SIGNATURE or SIGNATURE_EXPIRED, 413 BODY_TOO_LARGE."""
-        body = await _body(request)
+        body = await small_body(request, _MOST_BODY_BYTES)
         signature = self._checked(request, body)
         message = self._message(request, body, signature)
         answer = await self._peers.ask(self._route, message)
@@ -99,14 +100,3 @@ class CycleHook:
         digest = hashlib.sha256(named.encode()).hexdigest()[:32]
         setattr(message, _REQUEST_ID, f"hook-{digest}")
         return message
-
-
-async def _body(request: Request) -> bytes:
-    body = b""
-    async for piece in request.stream():
-        body += piece
-        if len(body) > _MOST_BODY_BYTES:
-            raise Refused(
-                413, "BODY_TOO_LARGE", f"a body here has at most {_MOST_BODY_BYTES} bytes"
-            )
-    return body

@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from services.gateway.access import COOKIE, Access, Caller
 from services.gateway.failures import Refused
-from services.gateway.guard import host_name
+from services.gateway.guard import host_name, small_body
 from services.gateway.simple_page import page
 from shared.errors import Exhausted
 from shared.loopback import is_loopback
@@ -47,7 +47,9 @@ async def serve(path: str, access: Access, request: Request, client: str) -> Res
         return _shown(request, request.query_params.get("next", "/"))
     if request.method != "POST":
         raise _wrong_verb("GET, HEAD, POST")
-    fields = parse_qs((await _body(request)).decode("utf-8", errors="replace"))
+    fields = parse_qs(
+        (await small_body(request, _MOST_BODY_BYTES)).decode("utf-8", errors="replace")
+    )
     token, wanted = (fields.get(name, [""])[0].strip() for name in ("token", "next"))
     try:
         access.check(token, client)
@@ -106,15 +108,6 @@ def _is_here(request: Request) -> bool:
 
 def _is_https(request: Request) -> bool:
     return request.headers.get("x-forwarded-proto", "").lower() == "https"
-
-
-async def _body(request: Request) -> bytes:
-    body = b""
-    async for piece in request.stream():
-        body += piece
-        if len(body) > _MOST_BODY_BYTES:
-            raise Refused(413, "BODY_TOO_LARGE", f"at most {_MOST_BODY_BYTES} bytes")
-    return body
 
 
 def _wrong_verb(allowed: str) -> Refused:
