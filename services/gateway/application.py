@@ -182,6 +182,7 @@ class Application:
             if request.method == "GET" and path in self._pages and wants_html(request):
                 return sign_in.redirect(request)
             raise
+        call.asked_by(caller.name)
         return await self._answer_to(caller, request, path, found)
 
     async def _answer_to(

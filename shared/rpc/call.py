@@ -1,4 +1,4 @@
-"""What one call passes on to the calls it makes: deadline and trace;
+"""What one call passes on to the calls it makes: deadline, trace, the person who asked;
 its ids are words of the log."""
 
 import re
@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable
 from contextvars import ContextVar
 from dataclasses import dataclass
+from urllib.parse import quote, unquote
 
 from shared import log
 from shared.names import new_id
@@ -14,8 +15,13 @@ from shared.secret_shapes import looks_secret
 REQUEST_ID = "x-request-id"
 CYCLE_ID = "x-cycle-id"
 TRACE = "traceparent"
+# The name of whoever signed in at the gateway; what no header can carry is quoted as in a URL.
+PERSON = "x-person"
 
 _WORD = re.compile(r"[\x21-\x7e]{1,128}")
+_MOST_PERSON_LENGTH = 128
+_SOMEBODY = "person"
+_PLAIN = " @+"
 _MARGIN_SECONDS = 0.1
 _LEAST_SECONDS = 0.001
 # Whoever asks others with a bound of its own goes on without their answer: half of its time is left
@@ -32,6 +38,7 @@ class Call:
     deadline: float | None
     trace: str
     caller: str = ""
+    person: str = ""
 
 
 _current: ContextVar[Call | None] = ContextVar("sonic_call", default=None)
@@ -44,7 +51,7 @@ def enter(metadata: Iterable[tuple[str, str | bytes]], remaining_seconds: float 
     A task made inside a call inherits its deadline; one that outlives the call is made with
     `asyncio.create_task(work, context=contextvars.Context())`.
     """
-    request_id = cycle_id = trace = ""
+    request_id = cycle_id = trace = person = ""
     for key, value in metadata:
         if key == REQUEST_ID:
             request_id = _kept(value)
@@ -52,12 +59,14 @@ def enter(metadata: Iterable[tuple[str, str | bytes]], remaining_seconds: float 
             cycle_id = _kept(value)
         elif key == TRACE:
             trace = _kept(value)
+        elif key == PERSON and isinstance(value, str):
+            person = unquote(value)
     words = {"request_id": request_id or new_id("req")}
     if cycle_id:
         words["cycle_id"] = cycle_id
     log.rebind(words)
     deadline = None if remaining_seconds is None else time.monotonic() + remaining_seconds
-    _current.set(Call(deadline, trace))
+    _current.set(Call(deadline, trace, person=_name(person)))
 
 
 def called_by(caller: str) -> None:
@@ -70,6 +79,20 @@ def caller() -> str:
     """Who makes this call; empty where nobody is asked who they are."""
     entered = _current.get()
     return "" if entered is None else entered.caller
+
+
+def asked_by(person: str) -> None:
+    """Notes the person who asked for this call, as their token or a proxy names them."""
+    if (entered := _current.get()) is not None:
+        entered.person = _name(person)
+
+
+def person(says: str = "") -> str:
+    """The name of whoever asked for this call by hand. Where nobody is asked who they are it is
+    what they say of themselves, or "person".
+    """
+    entered = _current.get()
+    return (entered.person if entered is not None else "") or says or _SOMEBODY
 
 
 def remaining_seconds() -> float | None:
@@ -103,7 +126,15 @@ def metadata() -> list[tuple[str, str]]:
     call = _current.get()
     if call is not None and call.trace:
         pairs.append((TRACE, call.trace))
+    if call is not None and call.person:
+        pairs.append((PERSON, quote(call.person, safe=_PLAIN)))
     return pairs
+
+
+def _name(person: str) -> str:
+    """As it may stand in a record: one line, never a secret."""
+    name = " ".join("".join(one if one.isprintable() else " " for one in person).split())
+    return "" if looks_secret(name) else name[:_MOST_PERSON_LENGTH]
 
 
 def _kept(word: str | bytes) -> str:

@@ -33,6 +33,7 @@ from shared import paging
 from shared.clock import micros_of
 from shared.errors import Conflict, NotFound
 from shared.paging import Page
+from shared.rpc import call
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,7 +273,7 @@ def _edited(reason: str, before: Rule | None, after: Rule | None, now: datetime)
         inputs["incident_id"] = rule_incident_id(before)
     text = json.dumps(inputs)
     return Entry(
-        now, id, AlertType.PRICE_THRESHOLD, "person", reason, 0, 0, None, None, text, "", asset
+        now, id, AlertType.PRICE_THRESHOLD, call.person(), reason, 0, 0, None, None, text, "", asset
     )
 
 

@@ -37,6 +37,7 @@ from services.alerts.store.service_state import new_version
 from services.alerts.store.unit_of_work import Store
 from shared.clock import micros_of
 from shared.errors import FailedPrecondition, NotFound, Unavailable, invalid
+from shared.rpc import call
 
 Integers = NDArray[np.int64]
 Truths = NDArray[np.bool_]
@@ -105,7 +106,7 @@ class Silences:
                 self._cache.clock_guard.micros(),
             )
             digest = _wholly_held(snapshot.columns, rows)
-            said = _Said("UNSILENCED", actor or "person", is_noted=held, digest=digest)
+            said = _Said("UNSILENCED", call.person(actor), is_noted=held, digest=digest)
             after = await self._write(edit, outcome, positions, said)
             (alert,) = await self._queries.shown(edit.store, after, [_worst(after.columns, rows)])
         return alert
@@ -169,7 +170,7 @@ class Silences:
             rows = rows[_says_more(columns, rows, said.level, until_micros)]
             if len(rows) and left > 0:
                 held = hold(columns, rows, status, said.level, until_micros)
-                heard = _Said(status.name, said.actor or "person")
+                heard = _Said(status.name, call.person(said.actor))
                 await self._write_hold(edit, held, rows, heard)
             await edit.store.service_state.put_acknowledged_sequence(said.sequence)
         self.held()
@@ -190,7 +191,7 @@ class Silences:
             until_micros = self._cache.clock_guard.micros() + round(seconds * 1_000_000)
             held = hold(columns, rows, status, held_level, until_micros)
             said = _Said(
-                status.name, actor or "person", is_noted=True, digest=_wholly_held(held, rows)
+                status.name, call.person(actor), is_noted=True, digest=_wholly_held(held, rows)
             )
             after = await self._write_hold(edit, held, rows, said)
             (alert,) = await self._queries.shown(edit.store, after, [row])

@@ -25,6 +25,7 @@ from services.alerts.thresholds.service.edits import KeptEdits, entry
 from shared import paging
 from shared.errors import Conflict, NotFound
 from shared.paging import Page
+from shared.rpc import call
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ class VersionKeeper:
         if not await store.versions.last_number():
             # What there was before the first edit that was kept.
             await store.versions.append(was, "", "FIRST", now)
-        await store.versions.append(after, "person", reason, now)
+        await store.versions.append(after, call.person(), reason, now)
         oldest = oldest_kept(now, self._kept)
         if oldest is not None:
             await store.versions.forget(oldest)

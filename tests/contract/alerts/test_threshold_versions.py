@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 
 import pytest
+from google.protobuf.field_mask_pb2 import FieldMask
 from sonic.alerts.v1 import alerts_pb2 as pb
 
 from shared.errors import Conflict, NotFound
+from shared.rpc import call
 from tests.contract.alerts.conftest import Servers
 
 HEAT = "HEAT_INDEX-POSITION-ABOVE"
@@ -61,6 +63,17 @@ async def test_every_edit_keeps_a_version_with_what_it_changed(without_xcom: Ser
     assert _words(last) == [(HEAT, "low", "30", "20")]
     assert last.saved_time.seconds - first_edit.saved_time.seconds == 60
     assert [one.number for one in await _versions(servers, page_size=2)] == [3, 2]
+
+
+async def test_a_version_and_the_ledger_say_who_it_was(without_xcom: Servers) -> None:
+    servers = without_xcom
+    request = pb.UpdateThresholdRequest(
+        threshold=pb.Threshold(id=HEAT, high=78.0), update_mask=FieldMask(paths=["high"])
+    )
+    await servers.thresholds.UpdateThreshold(request, metadata=[(call.PERSON, "J%C3%BCrgen")])
+    assert (await _versions(servers))[0].actor == "J\u00fcrgen"
+    listed = await servers.ledger.ListLedger(pb.ListLedgerRequest(page_size=1))
+    assert listed.entries[0].actor == "J\u00fcrgen"
 
 
 async def test_two_versions_are_compared_and_any_with_now(without_xcom: Servers) -> None:

@@ -33,11 +33,13 @@ class Script(rpc.PriceServiceServicer):
     def __init__(self) -> None:
         self.failure: Exception | None = None
         self.request_id = ""
+        self.person = ""
         self.watched: asyncio.Queue[object] = asyncio.Queue()
         self.left = asyncio.Event()
 
     async def GetPrice(self, request: pb.GetPriceRequest, context: object) -> pb.Price:
         self.request_id = dict(call.metadata())[call.REQUEST_ID]
+        self.person = call.person()
         if self.failure is not None:
             raise self.failure
         return pb.Price(asset=request.asset)

@@ -80,6 +80,25 @@ async def test_whoever_is_nobody_gets_nothing(web: httpx.AsyncClient, path: str)
     assert "sonic token create" in answer.json()["error"]["message"]
 
 
+async def test_services_hear_the_name_of_whoever_signed_in_and_nobody_elses_word_for_it(
+    web: httpx.AsyncClient, script: Script, made: Callable[..., str]
+) -> None:
+    given = {name: made(name) for name in ("anna", "bo-2")}
+    for name, token in given.items():
+        signed = bearer(token) | {"x-person": "bob", "Grpc-Metadata-x-person": "bob"}
+        assert (await web.get(PATH, headers=signed)).status_code == 200
+        assert script.person == name
+
+
+async def test_where_nobody_is_asked_it_was_a_person(
+    scripted: str, script: Script, tmp_path: Path
+) -> None:
+    built = gateway.build(config({"price": scripted}, sonic_home=tmp_path))
+    async with built as app, client(app) as web:
+        assert (await web.get(PATH, headers={"x-person": "bob"})).status_code == 200
+    assert script.person == "person"
+
+
 @pytest.mark.parametrize("path", ["/livez", "/readyz", "/healthz", "/sign-in", "/web/style.css"])
 async def test_what_says_nothing_of_anybody_is_open(web: httpx.AsyncClient, path: str) -> None:
     assert (await web.get(path)).status_code in (200, 503)

@@ -39,6 +39,7 @@ from services.alerts.service.snapshot_cache import SnapshotCache
 from services.alerts.store.service_state import ServiceState, new_version
 from services.alerts.store.unit_of_work import Store
 from shared.errors import AlreadyExists, invalid
+from shared.rpc import call
 
 EDITABLE = (
     "notes",
@@ -135,10 +136,11 @@ class AlertEdits:
             key, count = int(after.alert_key[row]), int(after.incident_count[row])
             inputs["incident_id"] = incident_id(key, count)
         level, value = int(after.level[row]), present(float(after.readings.value[row]))
+        actor = call.person()
         id, kind = alert_id(int(after.alert_key[row])), int(after.kind[row])
         now, text = self._cache.clock.now(), json.dumps(inputs)
         return Entry(
-            now, id, type_number(kind), "person", reason, level, level, value, None, text, "", ""
+            now, id, type_number(kind), actor, reason, level, level, value, None, text, "", ""
         )
 
 

@@ -39,6 +39,7 @@ from services.alerts.store.unit_of_work import Store
 from shared.clock import micros_of
 from shared.database.fence import Step
 from shared.errors import require_confirmation
+from shared.rpc import call
 
 T = TypeVar("T")
 Integers = NDArray[np.int64]
@@ -242,7 +243,7 @@ def _quiet_entries(
         for row, place in places.items()
         if place in carriers or (loud[row] and not left[row])
     ]
-    entries = Entries.of([*first, *_entries(columns, made, "person", now)], notices)
+    entries = Entries.of([*first, *_entries(columns, made, call.person(), now)], notices)
     return replace(entries, ended=ended)
 
 
@@ -382,6 +383,6 @@ def _summary(columns: AlertColumns, now: datetime) -> list[Entry]:
         }
         text = json.dumps(inputs)
         entries.append(
-            Entry(now, "", alert_type, "person", "CLEARED", 0, 0, None, None, text, "", "")
+            Entry(now, "", alert_type, call.person(), "CLEARED", 0, 0, None, None, text, "", "")
         )
     return entries

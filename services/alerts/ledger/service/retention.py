@@ -43,6 +43,7 @@ from services.alerts.service.snapshot_cache import SnapshotCache
 from services.alerts.store.service_state import new_version
 from shared.errors import FailedPrecondition, SonicError, invalid
 from shared.log import get_logger
+from shared.rpc import call
 
 _CUT_ROWS = 5_000
 # Rows that were told are read again for a day.
@@ -106,7 +107,7 @@ class Retention:
             words = "needed: the ledger stays for ever (ALERTS_LEDGER_KEPT_DAYS is 0)"
             raise invalid("older_than", words)
         kept = self.kept if older_than is None else Kept(older_than)
-        return await self._sweep(self.files, kept, "person", is_by_hand=True)
+        return await self._sweep(self.files, kept, call.person(), is_by_hand=True)
 
     async def _sweep(
         self, files: SegmentFiles, kept: Kept, actor: str, *, is_by_hand: bool

@@ -26,6 +26,7 @@ from services.alerts.thresholds.domain import (
 from shared import paging
 from shared.errors import AlreadyExists, Conflict, FailedPrecondition, NotFound, invalid
 from shared.paging import Page
+from shared.rpc import call
 
 CHANGEABLE = (*LIMITS, "enabled", *CHANNELS)
 
@@ -214,7 +215,7 @@ def entry(before: Threshold | None, after: Threshold | None, now: datetime) -> E
     either = after or before
     alert_type, subject = (either.scope.type, either.scope.id) if either else (0, "")
     reason = "THRESHOLD_DELETED" if after is None else "THRESHOLD_CHANGED"
-    return Entry(now, "", alert_type, "person", reason, 0, 0, None, None, text, "", subject)
+    return Entry(now, "", alert_type, call.person(), reason, 0, 0, None, None, text, "", subject)
 
 
 def _plain(threshold: Threshold | None) -> dict[str, Any] | None:
