@@ -11,6 +11,8 @@ ARGS ?=
 SLOW ?=
 # Processes of `make test`; the tests wait more than they work, so more than cores. 0: one, with its output.
 JOBS ?= 4
+# The same for `make slow`, whose tests start whole systems.
+SLOW_JOBS ?= 2
 # Folder of files with hourly candles, for calibrate.
 CANDLES ?= candles
 # Of the first of the series of calibrate-gate.
@@ -46,7 +48,7 @@ test: $(TOOLS) ## every test (ARGS="tests/unit -k alert"; JOBS=0 for one process
 	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile -p no:schemathesis $(ARGS)
 
 slow: $(TOOLS) ## kills, repeated seeds, the HTTP document, the page in Chromium; twenty minutes (SLOW=full: more)
-	@$(BIN)/python -m pytest -q -m slow tests $(ARGS)
+	@$(BIN)/python -m pytest -q -n $(SLOW_JOBS) --dist loadfile -p no:schemathesis -m slow tests $(ARGS)
 	@if [ "$(SLOW)" = full ]; then $(BIN)/python -m tests.chaos.kills; fi
 
 soak: $(TOOLS) ## thousands of cycles with faults: what grows, some ten minutes (ARGS="--cycles 2000 --positions 1000 --seed 0")

@@ -53,7 +53,14 @@ class PushedClock:
     @property
     def sleeping_count(self) -> int:
         """How many sleepers wait: a test that must push them waits until they are there."""
-        return sum(1 for _, _, woken in self._sleepers if not woken.done())
+        return len(self.sleeping_seconds)
+
+    @property
+    def sleeping_seconds(self) -> list[float]:
+        """How long each of them sleeps yet."""
+        return [
+            end - self._monotonic_seconds for end, _, woken in self._sleepers if not woken.done()
+        ]
 
     async def sleep(self, seconds: float) -> None:
         if seconds <= 0:

@@ -18,6 +18,8 @@ from shared import log
 from shared.postgres import EmbeddedPostgres
 from tests.fakes.databases import Databases, Template, found, template
 
+pytest_plugins = ["tests.under_way"]
+
 _REPOSITORY = Path(__file__).parent.parent
 # Tests lose nothing in a crash; what is promised about crashes is tested on servers of its own.
 _MEMORY_BYTES = 4 * 1024**3

@@ -5,6 +5,7 @@ own.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import re
@@ -44,9 +45,11 @@ class Up:
     def pid(self, service: str) -> int:
         """Process id of one server."""
         for child in psutil.Process(self.process.pid).children(recursive=True):
-            # The kernel keeps fifteen letters of a name.
-            if child.name()[:15] == f"sonic-{service}"[:15]:
-                return int(child.pid)
+            # One that has ended meanwhile has no name any more.
+            with contextlib.suppress(psutil.NoSuchProcess):
+                # The kernel keeps fifteen letters of a name.
+                if child.name()[:15] == f"sonic-{service}"[:15]:
+                    return int(child.pid)
         raise LookupError(f"no process of {service}")
 
     def kill(self, service: str, number: signal.Signals = signal.SIGKILL) -> None:

@@ -23,6 +23,8 @@ from shared.database.address import as_role, with_database
 from shared.postgres import EmbeddedPostgres
 from tests.fakes.databases import found, password
 
+pytestmark = pytest.mark.timeout(240)
+
 ROOT = Path(__file__).resolve().parents[2]
 HOMES = sorted((ROOT / "tests/fixtures/homes").glob("*.sql.gz"))
 # Of the homes of the fixtures; it guards nothing.
@@ -93,7 +95,7 @@ async def test_a_home_of_an_earlier_version_opens_and_keeps_what_it_holds(
     async with serving as addresses, connected(addresses) as running:
         cyclone = await running.stub("cyclone", cyclone_pb2_grpc.CycloneServiceStub)
         last = cyclone_pb2.Cycle()
-        async for progress in cyclone.RunCycle(cyclone_pb2.RunCycleRequest(), timeout=60):
+        async for progress in cyclone.RunCycle(cyclone_pb2.RunCycleRequest(), timeout=150):
             last = progress.cycle
         assert last.state == cyclone_pb2.CYCLE_STATE_SUCCEEDED, last.message
         ledger = await running.stub("alerts", alerts_pb2_grpc.LedgerServiceStub)

@@ -51,6 +51,9 @@ class HttpProvider:
     """
 
     requests: list[Asked] = field(default_factory=list)
+    # Of requests that waited for their answers at the same time.
+    most_at_once: int = 0
+    _waiting_count: int = 0
     _script: dict[str, list[Scripted]] = field(default_factory=dict)
     _server: asyncio.Server | None = None
     _talks: set[asyncio.Task[None]] = field(default_factory=set)
@@ -148,8 +151,13 @@ class HttpProvider:
         try:
             while (request := await _read(reader)) is not None:
                 self.requests.append(request)
-                if not await _say(self._choose(request), reader, writer):
-                    return
+                self._waiting_count += 1
+                self.most_at_once = max(self.most_at_once, self._waiting_count)
+                try:
+                    if not await _say(self._choose(request), reader, writer):
+                        return
+                finally:
+                    self._waiting_count -= 1
         except (ConnectionError, asyncio.IncompleteReadError):
             return
         finally:

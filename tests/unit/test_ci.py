@@ -1,10 +1,11 @@
-"""What CI does about a browser, among stand-ins of the machine's own commands."""
+"""What CI does about a browser, what fails and time, among stand-ins of the machine's commands."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 RUN = Path(__file__).resolve().parents[2] / ".ci" / "run"
 NOT_RUN = "NOT RUN: no Chromium here"
 INSTALLING = "no Chromium here: installing one"
-SETTINGS = ("CI_INSTALL_BROWSER",)
+SETTINGS = ("CI_INSTALL_BROWSER", "CI_MINUTES")
 
 
 class Machine:
@@ -96,12 +97,14 @@ def test_who_is_not_root_installs_nothing(machine: Machine) -> None:
 def test_an_installation_that_hangs_is_given_up_and_the_rest_runs(machine: Machine) -> None:
     # Its stand-in ends at once as the real one would after its seconds.
     (machine.folder / "timeout").unlink()
-    machine.has("timeout", "exit 124")
+    machine.has(
+        "timeout", f'[[ $* != *apt-get* ]] || exit 124; exec {shutil.which("timeout")} "$@"'
+    )
     machine.has("apt-get")
     done = machine.run()
     assert done.returncode == 0
     assert done.stderr.count(NOT_RUN) == 2
-    assert [line.split()[0] for line in machine.ran] == ["timeout", "make", "make"]
+    assert [line.split()[0] for line in machine.ran] == ["timeout", *["timeout", "make"] * 2]
     assert machine.ran[0].startswith("timeout -k 10 100 apt-get ")
 
 
@@ -117,3 +120,62 @@ def test_a_failure_stays_one_without_a_browser(machine: Machine) -> None:
     done = machine.run()
     assert done.returncode == 2
     assert done.stderr.rstrip().endswith("!")
+
+
+CHECK_AGAIN = (
+    "make lint types imports protos-check test"
+    " ARGS=--last-failed --last-failed-no-failures none JOBS=0"
+)
+SLOW_AGAIN = "make slow ARGS=--last-failed --last-failed-no-failures none SLOW_JOBS=0"
+
+
+def test_what_failed_is_looked_at_once_more_and_nothing_else(machine: Machine) -> None:
+    machine.has("chromium")
+    machine.has("make", "[[ $* != check && $* != slow ]]")
+    done = machine.run()
+    assert done.returncode == 0
+    assert machine.ran == ["make check", CHECK_AGAIN, "make slow", SLOW_AGAIN]
+
+
+@pytest.mark.parametrize(
+    ("failing", "ran"),
+    [("check", ["make check", CHECK_AGAIN]), ("slow", ["make check", "make slow", SLOW_AGAIN])],
+)
+def test_what_fails_twice_fails(machine: Machine, failing: str, ran: list[str]) -> None:
+    machine.has("chromium")
+    part = {"check": "$1 = check || $1 = lint", "slow": "$1 = slow"}[failing]
+    machine.has("make", f"[[ ! ( {part.replace(' = ', ' == ')} ) ]]")
+    assert machine.run().returncode != 0
+    assert machine.ran == ran
+
+
+def test_what_hangs_is_ended_loudly_and_not_looked_at_again(machine: Machine) -> None:
+    machine.has("chromium")
+    (machine.folder / "timeout").unlink()
+    # A second stands for its minutes.
+    machine.has("timeout", f'shift 3; exec {shutil.which("timeout")} -k 5 1 "$@"')
+    machine.has("make", f"exec {shutil.which('sleep')} 40")
+    done = machine.run()
+    assert done.returncode == 124
+    assert "!! ENDED after 2400 seconds: make check" in done.stderr
+    assert [line.split()[0] for line in machine.ran] == ["timeout", "make"]
+
+
+@pytest.mark.parametrize(("minutes", "seconds"), [("1", range(50, 61)), ("41", [2400])])
+def test_no_part_is_given_more_than_is_left_of_the_whole(
+    machine: Machine, minutes: str, seconds: Sequence[int]
+) -> None:
+    machine.has("chromium")
+    (machine.folder / "timeout").unlink()
+    machine.has("timeout", 'shift 3; exec "$@"')
+    assert machine.run(CI_MINUTES=minutes).returncode == 0
+    assert machine.ran[0] in [f"timeout -k 30 {one} make check" for one in seconds]
+
+
+def test_when_the_time_of_the_whole_is_over_nothing_begins(machine: Machine) -> None:
+    machine.has("chromium")
+    machine.has("make")
+    done = machine.run(CI_MINUTES="0")
+    assert done.returncode == 124
+    assert "!! NOT RUN: make check" in done.stderr
+    assert not machine.log.exists()

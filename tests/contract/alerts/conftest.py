@@ -178,7 +178,7 @@ class Servers:
 
     async def until(self, done: Callable[[], Awaitable[bool]]) -> None:
         """Look until it is so; a background loop works in real time."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(45):
             while not await done():
                 await asyncio.sleep(0.01)
 

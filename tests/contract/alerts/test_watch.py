@@ -26,7 +26,7 @@ async def servers(without_xcom: Servers) -> Servers:
 
 
 async def _next(stream: AsyncIterator[pb.WatchAlertsResponse]) -> pb.WatchAlertsResponse:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(45):
         return await anext(stream)
 
 

@@ -32,7 +32,7 @@ START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 REPOSITORY = Path(__file__).parents[3]
 
 
-async def until(holds: Callable[[], Awaitable[Any] | Any], seconds: float = 8.0) -> Any:
+async def until(holds: Callable[[], Awaitable[Any] | Any], seconds: float = 45.0) -> Any:
     """Waits until `holds` gives something true, and gives it back."""
     end = time.monotonic() + seconds
     while True:
@@ -51,6 +51,8 @@ class Servers:
         self.url = databases.url("cyclone")
         self.peers = peers
         self._stack = stack
+        self._looking = asyncio.Lock()
+        self._connection: asyncpg.Connection[asyncpg.Record] | None = None
 
     def config(self, **changes: Any) -> Config:
         addresses = {f"{name}_address": self.peers.address for name in SERVICES}
@@ -93,18 +95,16 @@ class Servers:
         return cycle
 
     async def value(self, sql: str, *arguments: object) -> Any:
-        connection = await asyncpg.connect(self.url)
-        try:
-            return await connection.fetchval(sql, *arguments)
-        finally:
-            await connection.close()
+        rows = await self.rows(sql, *arguments)
+        return rows[0][0] if rows else None
 
     async def rows(self, sql: str, *arguments: object) -> list[Any]:
-        connection = await asyncpg.connect(self.url)
-        try:
-            return list(await connection.fetch(sql, *arguments))
-        finally:
-            await connection.close()
+        """On one connection for all of them: a test may look a hundred times."""
+        async with self._looking:
+            if self._connection is None:
+                self._connection = await asyncpg.connect(self.url)
+                self._stack.push_async_callback(self._connection.close)
+            return list(await self._connection.fetch(sql, *arguments))
 
 
 @pytest.fixture(scope="session")

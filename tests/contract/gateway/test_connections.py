@@ -53,12 +53,12 @@ class Gate:
     async def works(self) -> None:
         """What must be answered whatever others do, on a new connection each."""
         for path in PROBES:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(45):
                 answer = await self.web.get(path, headers={"connection": "close"})
             assert answer.json()["status"] in ("SERVING", "NOT_SERVING"), path
             if path != "/healthz":
                 assert answer.status_code == 200
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(45):
             answer = await self.web.get("/v1/prices/BTC", headers={"connection": "close"})
         assert answer.json()["asset"] == "BTC"
 
@@ -124,7 +124,7 @@ async def test_eleven_hundred_idle_connections_close_nobody_out(scripted: str) -
 
 
 async def _answer(reader: asyncio.StreamReader) -> tuple[int, dict[str, Any]]:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(45):
         text = await reader.read()
     head, _, body = text.partition(b"\r\n\r\n")
     return int(head.split()[1]), json.loads(body)
@@ -150,7 +150,7 @@ async def test_headers_that_drip_come_to_an_end(scripted: str) -> None:
 async def test_who_says_nothing_is_sent_away_without_a_word(scripted: str) -> None:
     async with gate(scripted, Room(40, header_seconds=0.1)) as held:
         reader, _ = await held.dial()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(45):
             with contextlib.suppress(ConnectionError):
                 assert await reader.read() == b""
         while held.room.count:
@@ -161,11 +161,11 @@ async def test_a_second_request_that_drips_comes_to_an_end_too(scripted: str) ->
     whole = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
     async with gate(scripted, Room(40, header_seconds=0.3)) as held:
         reader, writer = await held.dial(whole)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(45):
             await reader.readuntil(b'"SERVING"}')
         await asyncio.sleep(0.4)  # idle between requests is no slowness
         writer.write(whole)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(45):
             await reader.readuntil(b'"SERVING"}')
         writer.write(b"GET /livez HT")
         status, _ = await _answer(reader)
@@ -194,7 +194,7 @@ async def test_who_takes_nothing_of_an_answer_is_cut_off(scripted: str) -> None:
         await loop.sock_sendall(
             taker, b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * 100
         )
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(45):
             while not held.room.count:
                 await asyncio.sleep(0.01)
             while held.room.count:
@@ -210,7 +210,7 @@ async def test_held_streams_of_one_client_leave_calls_and_health_alone(
     watch = b"GET /v1/prices:watch HTTP/1.1\r\nHost: localhost\r\n\r\n"
     async with gate(scripted, Room(200), streams) as held:
         readers = [(await held.dial(watch))[0] for _ in range(100)]
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(45):
             heads = [await reader.readuntil(b"\r\n") for reader in readers]
         statuses = [int(head.split()[1]) for head in heads]
         assert statuses.count(200) == 20

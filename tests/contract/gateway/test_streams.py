@@ -47,7 +47,7 @@ async def around(scripted: str, streams: Streams) -> AsyncIterator[httpx.AsyncCl
 async def event(lines: AsyncIterator[str]) -> list[str]:
     """The lines up to the next empty one."""
     found = []
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(45):
         async for line in lines:
             if not line:
                 break
@@ -101,7 +101,7 @@ async def test_a_reader_who_leaves_ends_the_call(web: httpx.AsyncClient, script:
     script.watched.put_nowait(message("BTC"))
     async with web.stream("GET", WATCH) as response:
         await event(response.aiter_lines())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(45):
         await script.left.wait()
 
 
@@ -123,7 +123,7 @@ async def test_streams_are_bounded_in_number_and_given_back(scripted: str, scrip
             await event(response.aiter_lines())
             refused = await web.get(WATCH)
             assert (refused.status_code, refused.headers["retry-after"]) == (429, "3")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(45):
             await script.left.wait()
             while streams.open_count:
                 await asyncio.sleep(0.01)

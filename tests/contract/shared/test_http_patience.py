@@ -13,6 +13,7 @@ import pytest
 from shared.clock import PushedClock, SystemClock
 from shared.http import Answer, FailureKind, ProviderFailure, ProviderHttp, asking
 from tests.fakes.http_provider import HttpProvider
+from tests.fakes.naps import Naps
 
 START_TIME = datetime(2026, 1, 1, tzinfo=UTC)
 OPEN_SECONDS = 30.0
@@ -62,22 +63,22 @@ async def test_a_call_is_bounded_whatever_the_provider_does(
 ) -> None:
     http = asker(provider, SystemClock(), timeout_seconds=0.3, retries=2)
     provider.answer("GET /x", json={"a": "b" * 100}, **{fault: True})
-    started_seconds = time.monotonic()
-    failure = await failure_of(http)
+    async with Naps() as naps:
+        failure = await failure_of(http)
     await http.stop()
     assert failure.kind is FailureKind.TIMEOUT
-    assert time.monotonic() - started_seconds < 0.6
+    assert naps.seconds < 0.6
 
 
 async def test_the_bound_holds_over_all_tries_together(provider: HttpProvider) -> None:
     http = asker(provider, SystemClock(), timeout_seconds=0.5, retries=50)
     provider.answer("GET /x", status=500, delay=0.05)
-    started_seconds = time.monotonic()
-    failure = await failure_of(http)
+    async with Naps() as naps:
+        failure = await failure_of(http)
     await http.stop()
     # The last try may have been cut off.
     assert failure.kind in {FailureKind.SERVER_ERROR, FailureKind.TIMEOUT}
-    assert time.monotonic() - started_seconds < 0.8
+    assert naps.seconds < 0.8
 
 
 async def test_a_host_that_is_not_there_is_a_connect_failure(provider: HttpProvider) -> None:
@@ -359,12 +360,12 @@ async def test_a_cancelled_probe_leaves_room_for_the_next(
 
 
 async def test_the_pace_is_kept_and_its_wait_is_no_timeout(provider: HttpProvider) -> None:
-    http = asker(provider, SystemClock(), per_second=10.0, timeout_seconds=0.2)
+    http = asker(provider, SystemClock(), per_second=1.0, timeout_seconds=2.0)
     provider.answer("GET /x", json={})
     started_seconds = time.monotonic()
-    await asyncio.gather(*(http.get_json("/x") for _ in range(14)))
+    await asyncio.gather(*(http.get_json("/x") for _ in range(4)))
     await http.stop()
-    assert time.monotonic() - started_seconds >= 0.35
+    assert time.monotonic() - started_seconds >= 2.9
 
 
 async def test_a_broken_answer_for_one_leaves_the_others_alone(

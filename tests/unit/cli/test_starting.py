@@ -56,7 +56,7 @@ async def test_a_port_that_nobody_listens_on_and_that_is_let_go_is_waited_for(pl
         assert taken_addresses(plan) == [plan.addresses["alerts"]]
         await asyncio.sleep(0.1)
         assert not waiting.done()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(45):
         await waiting
 
 

@@ -60,7 +60,7 @@ def _value(news: News) -> tuple[str, bool]:
 
 
 async def _next(stream: AsyncIterator[News]) -> News:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(45):
         return await anext(stream)
 
 
