@@ -39,8 +39,14 @@ keep alerts/alerts_ledger_key "$(random)$(random)"
 mkdir -p "$folder/gateway"
 
 # An authority of Sonic's own, and a certificate by which each server knows the others; run again, what ends within 30
-# days is made anew, and the servers take it while they run. TLS=0 leaves them out, for a cluster.
-[ "${TLS:-1}" = 0 ] && exit
+# days is made anew, and the servers take it while they run. TLS=apart puts them into FOLDER/tls, as a cluster wants them;
+# TLS=0 leaves them out, for cert-manager.
+case "${TLS:-1}" in
+0) exit ;;
+apart) folder="$folder/tls" ;;
+1) ;;
+*) echo "make-secrets.sh: TLS is 1, apart or 0, not $TLS" >&2; exit 2 ;;
+esac
 command -v openssl >/dev/null || { echo "make-secrets.sh: certificates need openssl; install it" >&2; exit 1; }
 
 good() {

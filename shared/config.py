@@ -81,7 +81,7 @@ class ProcessConfig(BaseSettings):
         default=None, gt=0, description="process that started this one and whose end ends it"
     )
 
-    @field_validator("listen_address", "metrics_address")
+    @field_validator("listen_address", "metrics_address", "health_address", check_fields=False)
     @classmethod
     def _is_address(cls, value: str | None) -> str | None:
         if value and not value.startswith("unix:"):
@@ -142,6 +142,12 @@ class ServiceConfig(ProcessConfig):
     database_url: SecretStr = Field(
         description="Postgres URL of the service's own role",
         examples=["postgresql://name:password@host/sonic"],
+    )
+    health_address: str = Field(
+        default="",
+        description="host:port where health alone is answered, without TLS, for the probes of"
+        " Kubernetes; empty: nowhere",
+        examples=["0.0.0.0:9091"],
     )
     channelz: bool = Field(
         default=False, description="1: the server shows its connections by channelz"

@@ -182,6 +182,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
         channelz=config.channelz,
         tls=config.tls,
         callers=CALLERS,
+        health_address=config.health_address,
     )
     side = metrics.serve(config.metrics_address)
     loops = [

@@ -194,6 +194,8 @@ def environment(
     peers = {f"{peer.upper()}_ADDRESS": address for peer, address in addresses.items()}
     # The administrator's URL and the other services' passwords are nobody's business but `sonic`'s.
     secret = {"DATABASE_URL"} | {f"{other.upper()}_DATABASE_URL" for other in urls}
+    # One port, and here are eight servers.
+    secret.add("HEALTH_ADDRESS")
     person = {
         key: value
         for key, value in os.environ.items()

@@ -224,6 +224,7 @@ def _server(
         channelz=config.channelz,
         tls=config.tls,
         callers=CALLERS,
+        health_address=config.health_address,
     )
 
 

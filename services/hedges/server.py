@@ -64,6 +64,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
         channelz=config.channelz,
         tls=config.tls,
         callers=CALLERS,
+        health_address=config.health_address,
     )
     side = metrics.serve(config.metrics_address)
     return App("hedges", [database, channel, feed, side, server])

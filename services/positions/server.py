@@ -154,6 +154,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
         channelz=config.channelz,
         tls=config.tls,
         callers=CALLERS,
+        health_address=config.health_address,
         large=dict.fromkeys(("ImportPositions", "ImportPositionsStream"), _FILE_BYTES),
     )
     asked = [*(part for one in built for part in one.parts), *balances.parts]

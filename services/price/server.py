@@ -194,6 +194,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
         channelz=config.channelz,
         tls=config.tls,
         callers=CALLERS,
+        health_address=config.health_address,
     )
     side = serve(config.metrics_address)
     loops = [retention(forgetting.trim, clock), learning(moves.refresh, clock)]

@@ -205,6 +205,7 @@ def build(config: Config, clock: Clock | None = None, world: Outside | None = No
         channelz=config.channelz,
         tls=config.tls,
         callers=CALLERS,
+        health_address=config.health_address,
         large=dict.fromkeys(("ImportFlows", "ImportSamples", "ImportTokenRegistry"), _FILE_BYTES),
     )
     side = metrics.serve(config.withdrawals_metrics_address or config.metrics_address)

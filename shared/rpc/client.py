@@ -56,7 +56,8 @@ def channel(
     tls: TlsFiles | None = None,
     peer: str = "",
 ) -> "DeadlineChannel":
-    """A grpc.aio.Channel for generated stubs; it connects at the first call.
+    """A grpc.aio.Channel for generated stubs; it connects at the first call, to every address that
+    the name of `address` has (or `ipv4:10.0.0.1:50051,10.0.0.2:50051`), and calls them in turn.
 
     `retry`: methods tried again on UNAVAILABLE (see `idempotent`). `authorization` is sent as that
     header. Without `timeout=`, a call gets the caller's remaining time less a margin, else
@@ -310,6 +311,8 @@ def _or_bytes(serialize: Callable[[Any], bytes]) -> Callable[[Any], bytes]:
 def _options(max_message_bytes: int, retry: list[str]) -> list[tuple[str, Any]]:
     options: list[tuple[str, Any]] = [
         ("grpc.use_local_subchannel_pool", 1),  # a channel's trouble stays its own
+        # Every address the name has is used, and one that does not answer is left out at once.
+        ("grpc.lb_policy_name", "round_robin"),
         ("grpc.max_receive_message_length", max_message_bytes),
         ("grpc.max_send_message_length", max_message_bytes),
         ("grpc.initial_reconnect_backoff_ms", 100),

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import inspect
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -13,15 +12,17 @@ from grpc_channelz.v1 import channelz_pb2
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from shared.clock import Clock, SystemClock
-from shared.errors import Exhausted, SonicError
+from shared.errors import SonicError
 from shared.log import get_logger
 from shared.loopback import is_local
 from shared.metrics import Metrics, process
-from shared.ports import holder_of
 from shared.rpc.access import Access, Callers, Way, by_certificate
+from shared.rpc.bounded import Bounded
 from shared.rpc.health import LIVENESS, Health
+from shared.rpc.health_port import HealthPort
 from shared.rpc.intercept import Interceptor
 from shared.rpc.limits import MAX_MESSAGE_BYTES, Gate, Limits
+from shared.rpc.listening import bind, dialled
 from shared.rpc.reflection import add_reflection
 from shared.rpc.tls import server_credentials
 from shared.tls_files import TlsFiles
@@ -39,6 +40,9 @@ _STREAM_DRAIN_SECONDS = 1.0
 _MAX_STREAMS_PER_CONNECTION = 2000
 # What nobody uses is closed: a client connects again with its next call.
 _IDLE_MILLISECONDS = 15 * 60_000
+# And so is every connection in the end, calls and streams on it finished: its client asks again
+# which replicas there are, and shows the certificate it has now.
+_AGE_MILLISECONDS = 5 * 60_000
 _NO_COMPRESSION = 1
 
 
@@ -54,7 +58,7 @@ class GrpcServer:
     second of it. `large` names methods whose one request may be larger than `max_message_bytes`;
     such a server takes no compressed ones. With `tls` every client shows a certificate. Where that
     or one of `ways` tells who calls, only those are served whom `callers` lists for the method, but
-    for health and reflection.
+    for health and reflection. `health_address`: a further port, of health alone and without TLS.
     """
 
     def __init__(
@@ -75,6 +79,7 @@ class GrpcServer:
         tls: TlsFiles | None = None,
         callers: Callers = MappingProxyType({}),
         ways: Sequence[Way] = (),
+        health_address: str = "",
     ) -> None:
         self.address = listen_address
         self.serving = False
@@ -100,8 +105,14 @@ class GrpcServer:
         limits = limits or Limits()
         self._probes = Gate("PROBES", limits.probes, limits.probes_per_peer)
         self._health = Health()
+        self._health_port = HealthPort(health_address, self._health)
         self._server: grpc.aio.Server | None = None
         self._polling: asyncio.Task[None] | None = None
+
+    @property
+    def health_address(self) -> str:
+        """Where health is answered without TLS, with the real port once started; "" nowhere."""
+        return self._health_port.address
 
     async def start(self) -> None:
         # No maximum_concurrent_rpcs: it counts held streams and refuses health checks with the
@@ -109,10 +120,13 @@ class GrpcServer:
         server = grpc.aio.server(options=self._options)
         self._register(server)
         try:
-            self.address = _dialled(self._listen_address, self._bind(server))
+            credentials = server_credentials(self._tls) if self._tls is not None else None
+            port = bind(server, self._listen_address, credentials)
+            self.address = dialled(self._listen_address, port)
             await self._tell(health_pb2.HealthCheckResponse.NOT_SERVING)
             await self._health.set(LIVENESS, health_pb2.HealthCheckResponse.SERVING)
             await server.start()
+            await self._health_port.start()
         except BaseException:
             await server.stop(None)
             raise
@@ -140,30 +154,13 @@ class GrpcServer:
             self._grace_seconds * 0.9, min(_STREAM_DRAIN_SECONDS, self._grace_seconds * 0.5)
         )
         await server.stop(self._grace_seconds)
-
-    def _bind(self, server: grpc.aio.Server) -> int:
-        try:
-            if self._tls is not None:
-                credentials = server_credentials(self._tls)
-                return server.add_secure_port(self._listen_address, credentials)
-            return server.add_insecure_port(self._listen_address)
-        except RuntimeError as error:
-            holder = (
-                None
-                if self._listen_address.startswith("unix:")
-                else holder_of(self._listen_address)
-            )
-            raise OSError(
-                f"cannot listen on {self._listen_address}: taken by {holder}"
-                if holder
-                else str(error)
-            ) from error
+        await self._health_port.stop()
 
     def _register(self, server: grpc.aio.Server) -> None:
         intercepted = _Intercepted(server, self._interceptor)
         for add, servicer in self._registrations:
             add(servicer, intercepted)
-        probes = _Bounded(server, self._probes)
+        probes = Bounded(server, self._probes)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, probes)
         names = [*self._names, health.SERVICE_NAME]
         if self._channelz:
@@ -223,58 +220,7 @@ class _Intercepted:
         )
 
 
-class _Bounded:
-    """Stands in for the server likewise: only so many streams are open, and an answer waits for
-    none.
-    """
-
-    def __init__(self, server: grpc.aio.Server, gate: Gate) -> None:
-        self._server = server
-        self._gate = gate
-
-    def add_generic_rpc_handlers(self, handlers: Iterable[object]) -> None:
-        """The same handlers come again, by name, in the next call."""
-
-    def add_registered_method_handlers(self, service: str, handlers: Mapping[str, Any]) -> None:
-        bounded = {name: self._bounded(handler) for name, handler in handlers.items()}
-        self._server.add_generic_rpc_handlers(
-            (grpc.method_handlers_generic_handler(service, bounded),)
-        )
-
-    def _bounded(self, handler: Any) -> Any:
-        if not handler.response_streaming:
-            return handler
-        behaviour = handler.stream_stream or handler.unary_stream
-
-        async def within(request: Any, context: Any) -> None:
-            try:
-                with self._gate.entered(context.peer()):
-                    replies = behaviour(request, context)
-                    if inspect.isawaitable(replies):
-                        await replies
-                        return
-                    async for reply in replies:
-                        await context.write(reply)
-            except Exhausted as refused:
-                await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, refused.message)
-
-        make = (
-            grpc.stream_stream_rpc_method_handler
-            if handler.request_streaming
-            else grpc.unary_stream_rpc_method_handler
-        )
-        return make(within, handler.request_deserializer, handler.response_serializer)
-
-
 _CHANNELZ_NAME = channelz_pb2.DESCRIPTOR.services_by_name["Channelz"].full_name
-
-
-def _dialled(listen_address: str, port: int) -> str:
-    """The address a client on this machine dials."""
-    if listen_address.startswith("unix:"):
-        return listen_address
-    host = listen_address.rpartition(":")[0]
-    return f"{'127.0.0.1' if host in ('0.0.0.0', '[::]', '') else host}:{port}"
 
 
 def _options(max_message_bytes: int, *, is_large: bool, channelz: bool) -> list[tuple[str, int]]:
@@ -285,6 +231,7 @@ def _options(max_message_bytes: int, *, is_large: bool, channelz: bool) -> list[
         ("grpc.max_send_message_length", max_message_bytes),
         ("grpc.max_concurrent_streams", _MAX_STREAMS_PER_CONNECTION),
         ("grpc.max_connection_idle_ms", _IDLE_MILLISECONDS),
+        ("grpc.max_connection_age_ms", _AGE_MILLISECONDS),
         ("grpc.keepalive_time_ms", 60_000),  # finds the watcher whose machine is gone
         ("grpc.keepalive_timeout_ms", 20_000),
         ("grpc.http2.min_ping_interval_without_data_ms", 30_000),

@@ -11,63 +11,35 @@ import tomllib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
+from sonic.callers import CALLERS
 
 from services.cli.plan import GATEWAY, SERVICES, Plan
 from shared import config as configuration
 from shared.rpc.health import LIVENESS
+from tests.unit.deploy import kustomize
+from tests.unit.deploy.kustomize import Document
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 DEPLOY = ROOT / "deploy"
 K8S = DEPLOY / "k8s"
 NAME = "app.kubernetes.io/name"
 DEPLOYED = sorted(path.parent.name for path in (ROOT / "services").glob("*/server.py"))
-WITH_DATABASE = [*SERVICES, "init"]
-# Lists of Kubernetes that are merged by a key of their items when a patch is laid over them.
-KEYS = ("mountPath", "containerPort", "name")
-
-Document = dict[str, Any]
-
-
-def merged(below: Any, above: Any) -> Any:
-    """A strategic merge as kustomize does it, as far as our one patch needs it."""
-    if isinstance(below, dict) and isinstance(above, dict):
-        return below | {
-            key: merged(below[key], above[key]) if key in below else above[key] for key in above
-        }
-    if isinstance(below, list) and isinstance(above, list):
-        key = next(
-            (key for key in KEYS if all(isinstance(x, dict) and key in x for x in below + above)),
-            None,
-        )
-        if key is not None:
-            items = {item[key]: item for item in below}
-            return list(
-                (items | {x[key]: merged(items.get(x[key], {}), x) for x in above}).values()
-            )
-    return above
+WITH_DATABASE = [*SERVICES, "init", "backup"]
 
 
 @cache
 def documents(folder: str) -> tuple[Document, ...]:
-    """What a folder of k8s/ brings by itself, its Deployments under the base's patch."""
-    listed = yaml.safe_load((K8S / folder / "kustomization.yaml").read_text())["resources"]
-    files = [K8S / folder / name for name in listed if name.endswith(".yaml")]
-    found = [document for file in files for document in yaml.safe_load_all(file.read_text())]
-    alike = yaml.safe_load((K8S / "base" / "every-deployment.yaml").read_text())
-    patch = {"spec": alike["spec"]}
-    return tuple(merged(patch, one) if one["kind"] == "Deployment" else one for one in found)
+    """The base, or an overlay as it is."""
+    if folder == "base":
+        return tuple(kustomize.build(K8S / "base", kustomize.kustomization(K8S / "base"), []))
+    return tuple(kustomize.overlay(folder))
 
 
 def everything() -> list[Document]:
-    return [
-        one
-        for folder in ("base", "overlays/small", "overlays/replicated")
-        for one in documents(folder)
-    ]
+    return [one for folder in ("small", "replicated") for one in documents(folder)]
 
 
 def one(kind: str, name: str, folder: str = "base") -> Document:
@@ -80,12 +52,15 @@ def one(kind: str, name: str, folder: str = "base") -> Document:
 
 def pods() -> Iterator[tuple[str, Document]]:
     for document in everything():
+        spec = document.get("spec", {})
         if document["kind"] in {"Deployment", "StatefulSet", "Job"}:
-            yield document["metadata"]["name"], document["spec"]["template"]["spec"]
+            yield document["metadata"]["name"], spec["template"]["spec"]
+        if document["kind"] == "CronJob":
+            yield document["metadata"]["name"], spec["jobTemplate"]["spec"]["template"]["spec"]
 
 
-def container(service: str) -> Document:
-    [found] = one("Deployment", service)["spec"]["template"]["spec"]["containers"]
+def container(service: str, folder: str = "base") -> Document:
+    [found] = one("Deployment", service, folder)["spec"]["template"]["spec"]["containers"]
     return dict(found)
 
 
@@ -98,8 +73,8 @@ def composed_environment(service: str) -> dict[str, str]:
     return dict(compose()["services"][service]["environment"])
 
 
-def k8s_environment(service: str) -> dict[str, str]:
-    return {word["name"]: word["value"] for word in container(service)["env"]}
+def k8s_environment(service: str, folder: str = "small") -> dict[str, str]:
+    return {word["name"]: word["value"] for word in container(service, folder)["env"]}
 
 
 @cache
@@ -132,6 +107,18 @@ def drawn() -> frozenset[tuple[str, str]]:
     return frozenset((caller, callee) for caller, callee in arrows if caller != "cli")
 
 
+@cache
+def ruled() -> frozenset[tuple[str, str]]:
+    """Who may call whom by protos/callers.txt, of those that are deployed."""
+    return frozenset(
+        (caller, method.split(".")[1])
+        for method, callers in CALLERS.items()
+        if method.startswith("/sonic.")
+        for caller in callers & set(DEPLOYED)
+        if caller != method.split(".")[1]
+    )
+
+
 def named(peers: list[Document]) -> set[str]:
     return {peer["podSelector"]["matchLabels"][NAME] for peer in peers}
 
@@ -148,7 +135,7 @@ def secrets_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def cluster_secrets_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("deploy") / "secrets"
     make = [str(DEPLOY / "make-secrets.sh"), str(folder)]
-    subprocess.run(make, check=True, env={"PATH": "/usr/bin:/bin", "TLS": "0"})
+    subprocess.run(make, check=True, env={"PATH": "/usr/bin:/bin", "TLS": "apart"})
     return folder
 
 
@@ -187,17 +174,30 @@ def test_a_server_listens_where_the_plan_says(service: str) -> None:
     listen = f"0.0.0.0:{port(service)}"
     assert composed_environment(service)["LISTEN_ADDRESS"] == listen
     assert k8s_environment(service)["LISTEN_ADDRESS"] == listen
-    # In a cluster the policies beside it say who may connect; the gateway has its own words.
+    # Without certificates policies alone say who may connect; the gateway has its own words.
     wanted = None if service == GATEWAY else "1"
-    assert k8s_environment(service).get("ALLOW_INSECURE_LISTEN") == wanted
-    assert "ALLOW_INSECURE_LISTEN" not in composed_environment(service)
+    assert k8s_environment(service, "base").get("ALLOW_INSECURE_LISTEN") == wanted
+    assert "ALLOW_INSECURE_LISTEN" not in composed_environment(service) | k8s_environment(service)
     assert port(service) in {found["containerPort"] for found in container(service)["ports"]}
     assert [found["port"] for found in one("Service", service)["spec"]["ports"]] == [port(service)]
-    ready, alive = (container(service)[kind] for kind in ("readinessProbe", "livenessProbe"))
-    if service != GATEWAY:
-        assert ready["grpc"] == {"port": port(service)}
-        # A restart cures no database: the process alone is asked for.
-        assert alive["grpc"] == {"port": port(service), "service": LIVENESS}
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_kubelet_asks_at_the_port_of_health(service: str) -> None:
+    asked = container(service)
+    health = int(k8s_environment(service)["HEALTH_ADDRESS"].rpartition(":")[2])
+    assert health in {found["containerPort"] for found in asked["ports"]}
+    assert asked["readinessProbe"]["grpc"] == {"port": health}
+    # A restart cures no database: the process alone is asked for.
+    for kind in ("livenessProbe", "startupProbe"):
+        assert asked[kind]["grpc"] == {"port": health, "service": LIVENESS}
+    # No other pod is let in there.
+    assert all(
+        {"port": health} not in rule.get("ports", [])
+        for document in everything()
+        if document["kind"] == "NetworkPolicy"
+        for rule in document["spec"].get("ingress", [])
+    )
 
 
 @pytest.mark.parametrize("service", DEPLOYED)
@@ -208,7 +208,7 @@ def test_a_server_is_told_the_addresses_of_whom_it_calls_and_of_nobody_else(serv
         if caller == service
     }
     for environment in (composed_environment(service), k8s_environment(service)):
-        own = {"LISTEN_ADDRESS", "METRICS_ADDRESS"}
+        own = {"LISTEN_ADDRESS", "METRICS_ADDRESS", "HEALTH_ADDRESS"}
         told = {
             name: text
             for name, text in environment.items()
@@ -227,6 +227,8 @@ def test_a_server_is_reached_by_its_callers_only(service: str) -> None:
     callees = set().union(*(named(rule["to"]) for rule in outward))
     assert callers == {caller for caller, callee in drawn() if callee == service}
     assert callees == {callee for caller, callee in drawn() if caller == service}
+    called = {(caller, callee) for caller, callee in ruled() if service in {caller, callee}}
+    assert called == {(one, service) for one in callers} | {(service, one) for one in callees}
     assert all(rule["ports"] == [{"port": port(service)}] for rule in inward)
     assert all(
         rule["ports"] == [{"port": port(callee)} for callee in named(rule["to"])]
@@ -248,7 +250,7 @@ def test_whatever_no_policy_allows_is_denied() -> None:
 
 @pytest.mark.parametrize("overlay", ["small", "replicated"])
 def test_only_who_has_a_role_reaches_the_database(overlay: str) -> None:
-    policy = one("NetworkPolicy", "database", f"overlays/{overlay}")["spec"]
+    policy = one("NetworkPolicy", "database", overlay)["spec"]
     [chosen] = policy["podSelector"]["matchExpressions"]
     assert set(chosen["values"]) == set(WITH_DATABASE)
     assert GATEWAY not in chosen["values"]
@@ -351,15 +353,14 @@ def test_made_secrets_are_the_ones_the_cluster_is_given(cluster_secrets_folder: 
         for file in cluster_secrets_folder.rglob("*")
         if file.is_file()
     }
-    generators = yaml.safe_load((K8S / "secrets" / "kustomization.yaml").read_text())[
-        "secretGenerator"
-    ]
-    own = yaml.safe_load((K8S / "secrets" / "postgres" / "kustomization.yaml").read_text())[
-        "secretGenerator"
-    ]
-    given = {file for generator in generators for file in generator["files"]}
-    given |= {f"postgres/{file}" for generator in own for file in generator["files"]}
-    assert given == made
+    generators, given = [], set()
+    for folder in ("", "postgres", "tls"):
+        listed = kustomize.kustomization(K8S / "secrets" / folder)["secretGenerator"]
+        generators += listed
+        given |= {str(Path(folder) / file) for one in listed for file in one["files"]}
+    # The authority's key and the operator's certificate are a person's, not the cluster's.
+    persons = {name for name in made if name.startswith(("tls/authority/", "tls/operator/"))}
+    assert given == made - persons and len(persons) == 5
     mounted = {
         volume["secret"]["secretName"]: volume["secret"].get("optional", False)
         for _, pod in pods()
@@ -368,7 +369,7 @@ def test_made_secrets_are_the_ones_the_cluster_is_given(cluster_secrets_folder: 
     }
     # Tokens are made by people, when they want any.
     assert mounted.pop("gateway")
-    assert mounted == {generator["name"]: False for generator in [*generators, *own]}
+    assert mounted == {generator["name"]: False for generator in generators}
 
 
 def test_secrets_are_made_once_and_closed_to_others(secrets_folder: Path) -> None:
@@ -394,9 +395,13 @@ def test_a_server_can_read_its_configuration_in_either_deployment(
         """The mounted folder where it is on this machine."""
         own = f"{secrets_folder / service}/"
         tls = {k: v for k, v in environment.items() if k.startswith("TLS_")}
-        return environment | {k: v.replace("/run/secrets/", own) for k, v in tls.items()}
+        return environment | {k: own + Path(v).name for k, v in tls.items()}
 
-    for environment in (composed_environment(service), k8s_environment(service)):
+    for environment in (
+        composed_environment(service),
+        k8s_environment(service),
+        k8s_environment(service, "base"),
+    ):
         has_secrets = "SONIC_SECRETS_DIR" in environment
         assert has_secrets == (service in SERVICES)
         loaded = configuration.load(

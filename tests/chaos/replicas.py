@@ -1,0 +1,160 @@
+"""Several processes of every server on one database, as a cluster runs them: an address that
+names all replicas, certificates, a port of health; any of them can be killed and comes back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+from urllib.request import urlopen
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from services.cli import certificates
+from services.cli.plan import SERVICES
+from tests.fakes.databases import Databases
+
+ROOT = Path(__file__).resolve().parents[2]
+_READY_SECONDS = 90.0
+_KEPT_NAMES = ("PATH", "HOME", "LANG", "TMPDIR")
+
+
+class Ports(NamedTuple):
+    """Where one replica is."""
+
+    listen: int
+    health: int
+    metrics: int
+
+
+class Replicas:
+    """`count` of each server."""
+
+    def __init__(
+        self, databases: Databases, home: Path, settings: Mapping[str, str], count: int = 2
+    ) -> None:
+        self._databases = databases
+        self._home = home
+        self._settings = settings
+        taken = iter(_free_ports(len(SERVICES) * count * len(Ports._fields)))
+        self.ports = {
+            (name, number): Ports(*(next(taken) for _ in Ports._fields))
+            for name in SERVICES
+            for number in range(count)
+        }
+        self.addresses = {
+            name: "ipv4:"
+            + ",".join(f"127.0.0.1:{self.ports[name, number].listen}" for number in range(count))
+            for name in SERVICES
+        }
+        self._processes: dict[tuple[str, int], asyncio.subprocess.Process] = {}
+
+    @property
+    def tls_folder(self) -> Path:
+        return self._home / "tls"
+
+    async def start(self, name: str, number: int) -> None:
+        """As a container would: from its environment alone."""
+        ports = self.ports[name, number]
+        own = self._home / f"{name}-{number}"
+        own.mkdir(exist_ok=True)
+        environment = {
+            **{key: os.environ[key] for key in _KEPT_NAMES if key in os.environ},
+            **self._settings,
+            **{f"{peer.upper()}_ADDRESS": address for peer, address in self.addresses.items()},
+            **certificates.variables(self.tls_folder, name),
+            "PYTHONPATH": f"{ROOT}:{ROOT / 'protos' / 'stubs'}",
+            "LISTEN_ADDRESS": f"127.0.0.1:{ports.listen}",
+            "HEALTH_ADDRESS": f"127.0.0.1:{ports.health}",
+            "METRICS_ADDRESS": f"127.0.0.1:{ports.metrics}",
+            f"{name.upper()}_DATABASE_URL": self._databases.url(name),
+            "SONIC_HOME": str(own),
+            "SONIC_PARENT_PID": str(os.getpid()),
+            "LOG_FILE": str(own / "log"),
+        }
+        self._processes[name, number] = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", f"services.{name}.server"),
+            env=environment,
+            cwd=ROOT,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+
+    async def kill(self, name: str, number: int) -> None:
+        process = self._processes.pop((name, number))
+        process.send_signal(signal.SIGKILL)
+        await process.wait()
+
+    async def until_ready(self, name: str, number: int) -> None:
+        """By the port that a kubelet asks."""
+        process, address = self._processes[name, number], self.ports[name, number].health
+        async with (
+            grpc.aio.insecure_channel(f"127.0.0.1:{address}") as channel,
+            asyncio.timeout(_READY_SECONDS),
+        ):
+            stub = health_pb2_grpc.HealthStub(channel)
+            while True:
+                if process.returncode is not None:
+                    raise AssertionError(f"{name} ended: {self.log(name, number)[-2000:]}")
+                try:
+                    answer = await stub.Check(health_pb2.HealthCheckRequest(), timeout=5)
+                except grpc.aio.AioRpcError:
+                    await asyncio.sleep(0.1)
+                    continue
+                if answer.status == health_pb2.HealthCheckResponse.SERVING:
+                    return
+                await asyncio.sleep(0.1)
+
+    def log(self, name: str, number: int) -> str:
+        return (self._home / f"{name}-{number}" / "log").read_text()
+
+    def answered_count(self, name: str, number: int, method: str) -> float:
+        """How many calls of a method one replica has answered with OK."""
+        address = f"http://127.0.0.1:{self.ports[name, number].metrics}/metrics"
+        with urlopen(address, timeout=20) as page:
+            text = page.read().decode()
+        line = rf'^rpc_handled_total{{code="OK",method="{method}",service="[^"]+"}} (\S+)$'
+        return sum(float(found) for found in re.findall(line, text, re.MULTILINE))
+
+    async def stop(self) -> None:
+        for process in self._processes.values():
+            process.terminate()
+        await asyncio.gather(*(process.wait() for process in self._processes.values()))
+
+
+@asynccontextmanager
+async def replicas(
+    databases: Databases, home: Path, settings: Mapping[str, str]
+) -> AsyncIterator[Replicas]:
+    """Two of each, ready."""
+    made = Replicas(databases, home, settings)
+    names = (*SERVICES, certificates.OPERATOR)
+    certificates.ensure(made.tls_folder, names, ["127.0.0.1"], datetime.now(UTC))
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(made.stop)
+        for name, number in made.ports:
+            await made.start(name, number)
+        for name, number in made.ports:
+            await made.until_ready(name, number)
+        yield made
+
+
+def _free_ports(count: int) -> list[int]:
+    probes = [socket.socket() for _ in range(count)]
+    try:
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [int(probe.getsockname()[1]) for probe in probes]
+    finally:
+        for probe in probes:
+            probe.close()
