@@ -36,8 +36,13 @@ def components() -> tuple[str, ...]:
     return tuple(sorted(path.name for path in (K8S / "components").iterdir()))
 
 
+@cache
+def _parsed(path: Path) -> tuple[Document, ...]:
+    return tuple(one for one in yaml.safe_load_all(path.read_text()) if one)
+
+
 def kustomization(folder: Path) -> Document:
-    found = yaml.safe_load((folder / "kustomization.yaml").read_text())
+    [found] = copy.deepcopy(_parsed(folder / "kustomization.yaml"))
     assert set(found) <= _KNOWN, f"{folder}: this renderer knows no {set(found) - _KNOWN}"
     return dict(found)
 
@@ -90,7 +95,7 @@ def _resource(path: Path) -> list[Document]:
     if path.is_dir():
         path = path.resolve()
         return build(path, kustomization(path), [])
-    return [one for one in yaml.safe_load_all(path.read_text()) if one]
+    return list(copy.deepcopy(_parsed(path)))
 
 
 def _secret(generator: Document, own: Document) -> Document:
@@ -109,8 +114,7 @@ def _secret(generator: Document, own: Document) -> Document:
 
 
 def _patched(found: list[Document], patch: Document, folder: Path) -> list[Document]:
-    text = patch["patch"] if "patch" in patch else (folder / patch["path"]).read_text()
-    above = yaml.safe_load(text)
+    above = yaml.safe_load(patch["patch"]) if "patch" in patch else _parsed(folder / patch["path"])[0]
     target = patch.get("target", {"kind": above["kind"], "name": f"^{above['metadata']['name']}$"})
     body = {key: value for key, value in above.items() if key not in {"apiVersion", "kind"}}
     # A target names whom it is for; the name in the patch says nothing then.

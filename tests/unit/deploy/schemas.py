@@ -10,8 +10,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from jsonschema import Draft202012Validator
-from referencing import Registry, Resource
+import jsonschema_rs
 
 Document = dict[str, Any]
 
@@ -46,21 +45,27 @@ def problems(document: Document) -> list[str]:
     """What its schema says against it; every version and field is looked at."""
     if document["kind"] in _CUSTOM:
         return _of_custom(document)
-    return [
-        f"{version}: {'.'.join(map(str, error.absolute_path))}: {error.message[:200]}"
+    return list(_against_schemas(json.dumps(document, sort_keys=True)))
+
+
+# Most of what is built is built again in the next choice.
+@cache
+def _against_schemas(text: str) -> tuple[str, ...]:
+    document = json.loads(text)
+    return tuple(
+        f"{version}: {'.'.join(map(str, error.instance_path))}: {error.message[:200]}"
         for version in VERSIONS
         for error in _validator(document["apiVersion"], document["kind"], version).iter_errors(
             document
         )
-    ]
+    )
 
 
 @cache
-def _validator(api_version: str, kind: str, version: str) -> Draft202012Validator:
+def _validator(api_version: str, kind: str, version: str) -> Any:
     group = re.sub(r"^([^./]*)(?:\.[^/]*)?/", r"\1-", api_version)
-    name = f"{kind.lower()}-{group}.json"
-    schema = json.loads((_schemas(version) / name).read_text())
-    return Draft202012Validator(schema, registry=_registry(version, schema.get("$id", "")))
+    schema = json.loads((_schemas(version) / f"{kind.lower()}-{group}.json").read_text())
+    return jsonschema_rs.validator_for(schema, registry=_registry(version))
 
 
 def _schemas(version: str) -> Any:
@@ -69,10 +74,9 @@ def _schemas(version: str) -> Any:
 
 
 @cache
-def _registry(version: str, _of: str) -> Registry[Any]:
+def _registry(version: str) -> Any:
     definitions = json.loads((_schemas(version) / "_definitions.json").read_text())
-    resource: Resource[Any] = Resource.from_contents(definitions)
-    return resource @ Registry()
+    return jsonschema_rs.Registry([(definitions["$id"], definitions)])
 
 
 def _of_custom(document: Document) -> list[str]:
