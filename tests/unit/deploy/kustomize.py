@@ -114,7 +114,9 @@ def _secret(generator: Document, own: Document) -> Document:
 
 
 def _patched(found: list[Document], patch: Document, folder: Path) -> list[Document]:
-    above = yaml.safe_load(patch["patch"]) if "patch" in patch else _parsed(folder / patch["path"])[0]
+    above = (
+        yaml.safe_load(patch["patch"]) if "patch" in patch else _parsed(folder / patch["path"])[0]
+    )
     target = patch.get("target", {"kind": above["kind"], "name": f"^{above['metadata']['name']}$"})
     body = {key: value for key, value in above.items() if key not in {"apiVersion", "kind"}}
     # A target names whom it is for; the name in the patch says nothing then.

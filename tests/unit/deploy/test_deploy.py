@@ -415,7 +415,9 @@ def test_a_server_can_read_its_configuration_in_either_deployment(
 def test_the_ledger_key_comes_from_a_secret_not_from_a_container_that_goes(
     secrets_folder: Path,
 ) -> None:
-    environment = k8s_environment("alerts", "base") | {"SONIC_SECRETS_DIR": str(secrets_folder / "alerts")}
+    environment = k8s_environment("alerts", "base") | {
+        "SONIC_SECRETS_DIR": str(secrets_folder / "alerts")
+    }
     loaded = configuration.load(config_class("alerts"), environment)
     assert len(loaded.model_dump()["alerts_ledger_key"].get_secret_value()) >= 64
 
