@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from services.alerts.ledger.service.retention import Retention
 from services.alerts.notifications.service.relay import Relay
+from services.alerts.recorder.service.recorder import Recorder
 from services.alerts.service.ports import AcknowledgementSource
 from services.alerts.service.snapshot_cache import SnapshotCache
 from services.alerts.silences.service import Silences
@@ -20,6 +21,9 @@ _HEARING_SECONDS = 5.0
 _SWEEP_SECONDS = 3600.0
 # The first one when a start is over: it has the database know the ledger's key.
 _FIRST_SWEEP_SECONDS = 60.0
+
+# How often recordings past their age are looked for.
+_FORGET_SECONDS = 600.0
 
 
 class RelayLoop(Loop):
@@ -90,3 +94,29 @@ class RetentionLoop(Loop):
             # Said by the monitor of storage too, when rows are past their age for it.
             get_logger().warning("ledger rows stay", reason=error.reason, words=error.message)
         return _SWEEP_SECONDS
+
+
+class RecorderLoop(Loop):
+    """Writes what evaluations read once they are committed, and what waits before it stops."""
+
+    def __init__(self, recorder: Recorder, clock: Clock) -> None:
+        super().__init__("alerts recorder", self._once_more, clock)
+        self._recorder = recorder
+        self._next_seconds = 0.0
+        self._time = clock
+        recorder.filled = self.wake
+
+    async def _once_more(self) -> float:
+        await self._recorder.write()
+        now = self._time.monotonic()
+        if now >= self._next_seconds:
+            await self._recorder.forget()
+            self._next_seconds = now + _FORGET_SECONDS
+        return self._next_seconds - now if self._recorder.is_on else _SWEEP_SECONDS
+
+    async def stop(self) -> None:
+        await super().stop()
+        try:
+            await self._recorder.write()
+        except Unavailable as error:
+            get_logger().warning("the last cycles were not recorded", reason=error.reason)

@@ -35,13 +35,23 @@ from services.alerts.ledger.service.verification import Verification
 from services.alerts.ledger.servicer import LedgerCases, LedgerServicer
 from services.alerts.ledger.store.files import SegmentFiles
 from services.alerts.ledger.store.key import GivenKey, KeyFile
-from services.alerts.loop import AcknowledgementLoop, HoldLoop, RelayLoop, RetentionLoop
+from services.alerts.loop import (
+    AcknowledgementLoop,
+    HoldLoop,
+    RecorderLoop,
+    RelayLoop,
+    RetentionLoop,
+)
 from services.alerts.notifications.service.gathering import Gathering
 from services.alerts.notifications.service.relay import Relay
 from services.alerts.position_events.domain import SWITCHABLE, EventKind
 from services.alerts.position_events.service import PositionNews
 from services.alerts.price_rules.service import PriceRules
 from services.alerts.price_rules.servicer import RulesServicer
+from services.alerts.recorder.service.recorder import Kept as KeptRecordings
+from services.alerts.recorder.service.recorder import Recorder
+from services.alerts.recorder.service.replays import Replays
+from services.alerts.recorder.servicer import RecorderServicer
 from services.alerts.service.commits import Commits
 from services.alerts.service.known_names import Channels
 from services.alerts.service.ledger_writer import Keys, LedgerWriter
@@ -64,7 +74,16 @@ from shared.rpc.server import GrpcServer
 
 _SERVICE_NAMES = tuple(
     f"sonic.alerts.v1.{noun}Service"
-    for noun in ("Alerts", "Thresholds", "Ledger", "Attention", "Rules", "Reports", "Backtest")
+    for noun in (
+        "Alerts",
+        "Thresholds",
+        "Ledger",
+        "Attention",
+        "Rules",
+        "Reports",
+        "Backtest",
+        "Recorder",
+    )
 )
 _COLUMN_MESSAGE_BYTES = 64 * 1024 * 1024
 
@@ -117,6 +136,18 @@ class Config(ServiceConfig):
         description="rows of the ledger of which more leave too, once they are 8 days old (about "
         "2 GB); 0 = any number stays",
     )
+    alerts_recorder_days: float = Field(
+        7,
+        ge=0,
+        le=400,
+        description="days for which what every evaluation read is kept, to be replayed; 0 = "
+        "nothing is recorded",
+    )
+    alerts_recorder_bytes: int = Field(
+        1024**3,
+        ge=1,
+        description="bytes of recordings of which the oldest leave earlier",
+    )
     sonic_home: Path = Field(Path(".sonic"), description="state directory")
 
     @field_validator("alerts_position_news")
@@ -144,6 +175,12 @@ def ledger_kept(config: Config) -> Kept:
     return Kept(timedelta(days=days) if days else None, config.alerts_ledger_kept_rows)
 
 
+def recordings_kept(config: Config) -> KeptRecordings:
+    """How long what evaluations read stays, and how much of it."""
+    days = config.alerts_recorder_days
+    return KeptRecordings(timedelta(days=days) if days else None, config.alerts_recorder_bytes)
+
+
 def build(config: Config, clock: Clock | None = None) -> App:
     """The service as an application; nothing is opened before it starts."""
     clock = clock or SystemClock()
@@ -164,6 +201,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
     news = PositionNews(cache, EventsClient(positions), peer, told, config.alerts_burst_count)
     queries = AlertQueries(cache, peer)
     gathering = Gathering(config.alerts_burst_count)
+    recorder = Recorder(cache.begin, clock, recordings_kept(config))
     silences = Silences(cache, commits, peer, queries, gathering)
     watch = AlertWatch(cache, queries)
     channels, ledger = Channels(notifier, clock), _ledger_cases(config, cache, commits)
@@ -171,7 +209,9 @@ def build(config: Config, clock: Clock | None = None) -> App:
     servicers: list[tuple[Callable[[Any, Any], None], object]] = [
         (rpc.add_AttentionServiceServicer_to_server, attention),
         (rpc.add_LedgerServiceServicer_to_server, LedgerServicer(ledger)),
-        *_servicers(cache, commits, peer, relay, queries, channels, gathering, news, kept),
+        *_servicers(
+            cache, commits, peer, relay, queries, channels, gathering, news, kept, recorder
+        ),
     ]
     server = GrpcServer(
         config.listen_address,
@@ -190,6 +230,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
         HoldLoop(silences, clock),
         AcknowledgementLoop(silences, notifier, clock),
         RetentionLoop(ledger.retention, clock),
+        RecorderLoop(recorder, clock),
     ]
     return App("alerts", [database, positions, xcom, watch, *loops, side, server])
 
@@ -239,6 +280,7 @@ def _servicers(
     gathering: Gathering,
     news: PositionNews,
     kept: KeptEdits,
+    recorder: Recorder,
 ) -> list[tuple[Callable[[Any, Any], None], object]]:
     price_rules = PriceRules(cache, commits, channels)
     edits = AlertEdits(cache, commits, channels, queries)
@@ -251,6 +293,7 @@ def _servicers(
             price_rules,
             gathering,
             news,
+            recorder,
         ),
         DeleteAlerts(cache, commits, peer, gathering, is_closing_told=news.tells(EventKind.CLOSED)),
         queries,
@@ -271,6 +314,7 @@ def _servicers(
         (rpc.add_RulesServiceServicer_to_server, RulesServicer(price_rules)),
         (rpc.add_ReportsServiceServicer_to_server, ReportsServicer(Advice(cache, commits))),
         (rpc.add_BacktestServiceServicer_to_server, BacktestServicer(Backtests(cache))),
+        (rpc.add_RecorderServiceServicer_to_server, RecorderServicer(Replays(cache))),
     ]
 
 

@@ -13,6 +13,8 @@ from sqlalchemy import (
     Column,
     DateTime,
     Double,
+    ForeignKey,
+    Identity,
     Index,
     Integer,
     LargeBinary,
@@ -286,6 +288,34 @@ digest = Table(
     # The row of the ledger by which the last of its alerts left it; none: it goes on.
     Column("ended_sequence", BigInteger),
     Index("digest_ended", "ended_sequence", postgresql_where=text("ended_sequence is not null")),
+)
+
+# What evaluations read and what came of it, packed against a base; see recorder/domain/packing.
+recording_base = Table(
+    "recording_base",
+    metadata,
+    Column("base_key", BigInteger, Identity(always=True), primary_key=True),
+    Column("content", LargeBinary, nullable=False),
+    Column("size_bytes", Integer, nullable=False),
+)
+recording = Table(
+    "recording",
+    metadata,
+    Column("recording_key", BigInteger, Identity(always=True), primary_key=True),
+    Column(
+        "base_key",
+        BigInteger,
+        ForeignKey("recording_base.base_key", ondelete="CASCADE"),
+        nullable=False,
+    ),
+    Column("cycle_id", Text, nullable=False),
+    Column("recorded_time", DateTime(timezone=True), nullable=False),
+    *_required(Integer, "alert_count", "position_count", "change_count", "notified_count"),
+    Column("content", LargeBinary, nullable=False),
+    Column("size_bytes", Integer, nullable=False),
+    Index("recording_by_base", "base_key"),
+    Index("recording_by_time", "recorded_time"),
+    Index("recording_by_cycle", "cycle_id", postgresql_where=text("cycle_id <> ''")),
 )
 
 declare_fence(metadata)

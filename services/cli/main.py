@@ -19,6 +19,7 @@ from services.cli.doctor import doctor
 from services.cli.logs import logs
 from services.cli.nouns import NOUNS
 from services.cli.output import complaints
+from services.cli.replay import replay
 from services.cli.report import app as reports
 from services.cli.report import report
 from services.cli.schema import commands
@@ -55,6 +56,7 @@ def assembled(wanted: str | None = None) -> typer.Typer:
     app.command(rich_help_panel="Look")(logs)
     app.command(rich_help_panel="Look")(calibration)
     app.command(rich_help_panel="Look")(backtest)
+    app.command(rich_help_panel="Look")(replay)
     app.command(rich_help_panel="Look")(report)
     app.command(rich_help_panel="Act")(cycle)
     for made in (up, doctor, dashboard, console, backup, restore):

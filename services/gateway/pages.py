@@ -46,6 +46,7 @@ PAGES = (
     "/cycles/{id}",
     "/prices",
     "/backtest",
+    "/replay",
     "/portfolio",
     "/sleep",
     "/logs",

@@ -52,6 +52,7 @@ NOUNS: dict[str, set[str]] = {
         "position_events",
         "backtest",
         "threshold_versions",
+        "recorder",
     },
     "positions": {
         "positions",

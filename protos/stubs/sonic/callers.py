@@ -38,6 +38,8 @@ CALLERS: Mapping[str, frozenset[str]] = {
     "/sonic.alerts.v1.LedgerService/ListSegments": frozenset({"gateway", "operator"}),
     "/sonic.alerts.v1.LedgerService/SealLedger": frozenset({"gateway", "operator"}),
     "/sonic.alerts.v1.LedgerService/VerifyLedger": frozenset({"cyclone", "gateway", "operator"}),
+    "/sonic.alerts.v1.RecorderService/ListRecordings": frozenset({"gateway", "operator"}),
+    "/sonic.alerts.v1.RecorderService/Replay": frozenset({"gateway", "operator"}),
     "/sonic.alerts.v1.ReportsService/ReportDecision": frozenset({"gateway", "operator", "withdrawals"}),
     "/sonic.alerts.v1.RulesService/CreateRule": frozenset({"gateway", "operator"}),
     "/sonic.alerts.v1.RulesService/DeleteRule": frozenset({"gateway", "operator"}),

@@ -124,7 +124,7 @@ class PriceRules:
             if (window := window_of(rule, observation.observed_micros)) is not None
         }
         kept = await store.rules.prices_in(windows)
-        moved, events, samples = [], [], {}
+        moved, events, samples, seen = [], [], {}, []
         for rule, observation in observations:
             if rule.rule_key in windows:
                 is_sampled, oldest_usd = kept[rule.rule_key]
@@ -136,20 +136,24 @@ class PriceRules:
                     if oldest_usd is None and observation.observed_micros >= window.since_micros:
                         oldest_usd = observation.price_usd
                 observation = replace(observation, reference_usd=oldest_usd)
+            seen.append((rule, observation))
             after, happened = judge_rule(rule, observation, guarded_micros)
             events += happened
             if after is not rule:
                 moved.append(after)
-        return JudgedRules(moved, list(samples.values()), events)
+        return JudgedRules(moved, list(samples.values()), events, seen)
 
 
 @dataclass(frozen=True, slots=True)
 class JudgedRules:
-    """What prices made of the rules: those that moved, prices to be kept, events."""
+    """What prices made of the rules: those that moved, prices to be kept, events; and what was
+    judged.
+    """
 
     moved: Sequence[Rule]
     samples: Sequence[Sample]
     events: Sequence[Event]
+    observed: Sequence[tuple[Rule, Observation]] = ()
 
     @property
     def are_moved(self) -> bool:

@@ -112,6 +112,8 @@ class Decision(Generic[T]):
     is_also_lasting: bool = True
     # A part of a step that is too much for one commit: the rest is decided after it.
     is_part: bool = False
+    # Of a step: called once it is committed, and never for a decision that was overtaken.
+    committed: Callable[[], None] | None = None
 
 
 Decide = Callable[[Snapshot, Store | None], Awaitable[Decision[T]]]
@@ -213,6 +215,8 @@ class Commits:
         if made.recorded is not None:
             return made.recorded, False
         self._finish(after, is_noticed=bool(len(decision.entries.place)))
+        if decision.committed is not None:
+            decision.committed()
         return decision.answer, decision.is_part
 
     def _finish(self, after: Snapshot, *, is_noticed: bool) -> None:

@@ -16,7 +16,7 @@ from services.alerts.alerts.domain.previews import PreviewedRow
 from services.alerts.alerts.domain.readings import Reading
 from services.alerts.alerts.domain.summaries import MetricSummary
 from services.alerts.alerts.domain.views import Alert
-from services.alerts.alerts.service.evaluate import Evaluated
+from services.alerts.alerts.service.evaluated import Evaluated
 from services.alerts.alerts.service.previews import Previewed
 from services.alerts.alerts.service.queries import Summary
 from services.alerts.domain.kinds import (

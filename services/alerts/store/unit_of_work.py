@@ -10,6 +10,7 @@ from services.alerts.ledger.store.seals import SealStore
 from services.alerts.ledger.store.statistics import StatisticStore
 from services.alerts.notifications.store import OutboxStore
 from services.alerts.price_rules.store import RuleStore
+from services.alerts.recorder.store import RecordingStore
 from services.alerts.store.annotations import AnnotationStore
 from services.alerts.store.commit import Commit
 from services.alerts.store.service_state import ServiceStateStore
@@ -37,6 +38,7 @@ class Store:
         self.outbox = OutboxStore(transaction)
         self.annotations = AnnotationStore(transaction)
         self.rules = RuleStore(transaction)
+        self.recordings = RecordingStore(transaction)
         self.statistics = StatisticStore(transaction)
 
     async def enter(self, step: Step) -> None:

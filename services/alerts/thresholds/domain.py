@@ -117,6 +117,13 @@ def built_in(scope: Scope) -> BuiltIn | None:
     return _BUILT_IN.get(scope)
 
 
+def dangerous_side(alert_type: AlertType) -> Condition:
+    """The side of the threshold that the product comes with; NONE of a metric without one."""
+    return next(
+        (scope.condition for scope in _BUILT_IN if scope.type is alert_type), Condition.NONE
+    )
+
+
 def scope_from_id(id: str) -> Scope | None:
     """The scope an id spells, or None."""
     parts = id.split("-", 3)

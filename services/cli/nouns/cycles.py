@@ -20,6 +20,21 @@ CYCLES = Noun(
             help="Start a cycle and do not wait for its end; `sonic cycle` waits.",
         ),
         Verb("cancel", "cyclone.CycloneService.CancelCycle", ("id",)),
+        Verb(
+            "recordings",
+            "alerts.RecorderService.ListRecordings",
+            columns=(
+                "recorded_time",
+                "cycle_id",
+                "alert_count",
+                "position_count",
+                "change_count",
+                "notified_count",
+                "size_bytes",
+            ),
+            empty="Nothing is recorded yet.",
+            help="What evaluations kept of what they read; `sonic replay` judges it again.",
+        ),
     ),
     "Look",
 )

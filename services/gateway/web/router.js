@@ -50,6 +50,7 @@ export const ROUTES = [
   { path: "/cycles/{id}", name: "cycle", under: "/cycles" },
   { path: "/prices", name: "prices", label: "Prices" },
   { path: "/backtest", name: "backtest", label: "Backtest" },
+  { path: "/replay", name: "replay", label: "Replay" },
   { path: "/portfolio", name: "portfolio", label: "Portfolio" },
   { path: "/sleep", name: "sleep", label: "Sleep" },
   { path: "/logs", name: "logs", label: "Logs" },

@@ -89,6 +89,7 @@ class Servers:
         self.rules = channel.stub(rpc.RulesServiceStub)
         self.reports = channel.stub(rpc.ReportsServiceStub)
         self.backtests = channel.stub(rpc.BacktestServiceStub)
+        self.recorder = channel.stub(rpc.RecorderServiceStub)
 
     async def stop(self, name: str) -> None:
         await self.apps.pop(name).stop()

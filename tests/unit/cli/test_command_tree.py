@@ -32,6 +32,7 @@ BY_HAND = {
     "ListWallets": "sonic wallets list",
     "VerifyLedger": "sonic ledger verify",
     "RunBacktest": "sonic backtest",
+    "Replay": "sonic replay",
 }
 DELETING = {"remove", "delete", "remove-all", "reset", "unlink", "delete-snapshot"}
 # RPCs that are no command, with the reason.

@@ -6,7 +6,7 @@ of their present incident, so that what becomes of it is seen by columns.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Final
 
@@ -150,7 +150,8 @@ def digest_of(
 @dataclass(frozen=True, slots=True)
 class Gathered:
     """What goes into the outbox, by places of entries, digests last. `ended`: digests of which no
-    alert is left, each with the entry by which it is over.
+    alert is left, each with the entry by which it is over. `own_channels`: of alerts by id, as
+    they were gathered.
     """
 
     place: Integers = field(default_factory=lambda: np.empty(0, np.int64))
@@ -158,6 +159,7 @@ class Gathered:
     noted: Truths = field(default_factory=lambda: np.empty(0, bool))
     digests: Sequence[Digest] = ()
     ended: Sequence[tuple[int, int]] = ()
+    own_channels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def ended_digests(left: Integers, held: Integers) -> list[int]:

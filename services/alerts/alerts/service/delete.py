@@ -196,6 +196,7 @@ class DeleteAlerts:
 async def _delete_all(store: Store) -> None:
     await store.alerts.delete_all()
     await store.evaluations.delete_all()
+    await store.recordings.clear()
     await store.annotations.delete_all()
     await store.outbox.quieten()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
@@ -11,19 +11,15 @@ from functools import partial
 
 import numpy as np
 
-from services.alerts.alerts.domain.alert_columns import AlertColumns, Column, no_rows
-from services.alerts.alerts.domain.change_payload import (
-    ChangeContext,
-    alert_id,
-    changes_worst_first,
-)
+from services.alerts.alerts.domain.alert_columns import AlertColumns, no_rows
+from services.alerts.alerts.domain.change_payload import ChangeContext
 from services.alerts.alerts.domain.digests import Gathered
 from services.alerts.alerts.domain.evaluation import Outcome, enrich, evaluate
-from services.alerts.alerts.domain.extremes import Extremes, Unseen
+from services.alerts.alerts.domain.extremes import Extremes
 from services.alerts.alerts.domain.readings import NOTHING_HELD, Inputs, Positions, Reading
 from services.alerts.alerts.domain.subjects import Subject
-from services.alerts.alerts.domain.views import present
-from services.alerts.domain.kinds import AlertType, Level, type_number
+from services.alerts.alerts.service.evaluated import Evaluated, evaluated
+from services.alerts.domain.kinds import AlertType, Level
 from services.alerts.ledger.domain.chain import Entry
 from services.alerts.notifications.service.entries import entries_of
 from services.alerts.notifications.service.gathering import Gathering, digest_entries
@@ -34,7 +30,9 @@ from services.alerts.position_events.service import (
     UntoldEvents,
     told_until,
 )
-from services.alerts.price_rules.service import NO_RULES, JudgedRules, PriceRules, RuleEvent
+from services.alerts.price_rules.service import NO_RULES, JudgedRules, PriceRules
+from services.alerts.recorder.domain.recording import Judgement, Telling
+from services.alerts.recorder.service.recorder import Recorder
 from services.alerts.service.commits import Commits, Decision, Entries
 from services.alerts.service.offload import offload
 from services.alerts.service.part_size import PartSize
@@ -47,7 +45,6 @@ from shared.database.fence import Step
 from shared.errors import Unavailable
 from shared.log import get_logger
 
-_MOST_TRANSITIONS = 500
 # Changes of level of one commit: a second or two of work.
 _PART_ROWS = 100_000
 
@@ -69,48 +66,6 @@ def _outcome(
         return enrich(columns, limits, places, inputs)
     is_told = work is Work.EVALUATE
     return evaluate(columns, limits, places, inputs, most=most, notifying=is_told)
-
-
-@dataclass(frozen=True, slots=True)
-class Transition:
-    """One change of level; levels and type as numbers."""
-
-    alert_id: str
-    type: int
-    subject: str
-    level_before: int
-    level_after: int
-    value: float | None
-    notified: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Evaluated:
-    """What an evaluation did; the first 500 transitions, worst first."""
-
-    evaluated_count: int
-    raised_count: int
-    lowered_count: int
-    stale_count: int
-    unknown_count: int
-    transitions: Sequence[Transition]
-    level_count: Mapping[str, int]
-    rule_events: Sequence[RuleEvent] = ()
-    # Alerts whose levels were only held: positions could not be read.
-    unjudged_count: int = 0
-    # Some that changed are not judged yet.
-    is_part: bool = False
-    # Of these stretches no extreme is known.
-    unseen: Sequence[Unseen] = ()
-
-    def after(self, earlier: Evaluated) -> Evaluated:
-        """With the changes of earlier parts, which were the worse ones."""
-        return replace(
-            self,
-            raised_count=earlier.raised_count + self.raised_count,
-            lowered_count=earlier.lowered_count + self.lowered_count,
-            transitions=[*earlier.transitions, *self.transitions][:_MOST_TRANSITIONS],
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +98,10 @@ class EvaluateAlerts:
         price_rules: PriceRules,
         gathering: Gathering,
         news: PositionNews,
+        recorder: Recorder,
     ) -> None:
         self._news = news
+        self._recorder = recorder
         self._cache = cache
         self._commits = commits
         self._positions = positions
@@ -214,8 +171,9 @@ class EvaluateAlerts:
         now, columns = self._cache.clock.now(), snapshot.columns
         guarded_micros = self._cache.clock_guard.micros()
         inputs = request.inputs(micros_of(now), guarded_micros)
+        most = self._part.rows
         outcome = await offload(
-            len(columns), _outcome, request.work, self._cache, snapshot, inputs, self._part.rows
+            len(columns), _outcome, request.work, self._cache, snapshot, inputs, most
         )
         after = _state_after(snapshot.service_state, request, outcome)
         context = ChangeContext(request.step.cycle_id, after.demo, inputs.now_micros)
@@ -238,10 +196,24 @@ class EvaluateAlerts:
                 outcome, gathered = await self._gathering.gather(
                     reading, snapshot, outcome, request.positions, more
                 )
+        more = len(rules.seen) + len(news.entries)
+        place = self._gathering.place(snapshot, outcome, more)
+        judgement = Judgement(
+            cycle_id=request.step.cycle_id,
+            notifying=request.work is Work.EVALUATE,
+            most=most,
+            demo=after.demo,
+            columns=columns,
+            thresholds=snapshot.thresholds.rows,
+            inputs=inputs,
+            subjects=subjects,
+            rules=rules.observed,
+            telling=Telling(place, gathered.own_channels, len(news.entries)),
+        )
         released = outcome.changed[outcome.released]
         active = self._cache.compiled_limits(snapshot).active
         return Decision(
-            answer=_evaluated(active, outcome, subjects, rules.seen, request.positions),
+            answer=evaluated(active, outcome, subjects, rules.seen, request.positions),
             service_state=after,
             columns=_unread(outcome.columns, columns) if is_part else outcome.columns,
             levels=outcome.changed,
@@ -257,6 +229,9 @@ class EvaluateAlerts:
             also=rules.write if rules.are_moved else None,
             is_also_lasting=False,
             is_part=is_part,
+            committed=None
+            if request.work is Work.ENRICH
+            else partial(self._recorder.take, judgement, outcome),
         )
 
 
@@ -345,45 +320,3 @@ def _noticed_entries(
         noted=np.concatenate([gathered.noted, np.zeros(len(events), bool)]),
     )
     return Entries.gathered(first + len(news.entries), entries, told)
-
-
-def _evaluated(
-    active: Column,
-    outcome: Outcome,
-    subjects: Mapping[int, Subject],
-    events: Sequence[RuleEvent],
-    positions: Positions,
-) -> Evaluated:
-    columns = outcome.columns
-    moved = outcome.raised | outcome.lowered
-    order = changes_worst_first(outcome)
-    first = order[moved[order]][:_MOST_TRANSITIONS].tolist()
-    return Evaluated(
-        evaluated_count=outcome.evaluated_count,
-        raised_count=int(outcome.raised.sum()),
-        lowered_count=int(outcome.lowered.sum()),
-        stale_count=outcome.stale_count,
-        unknown_count=outcome.unknown_count,
-        transitions=[_transition(outcome, subjects, place) for place in first],
-        level_count={
-            level.name: int(np.count_nonzero(active & (columns.level == level))) for level in Level
-        },
-        rule_events=events,
-        unjudged_count=outcome.unjudged_count,
-        is_part=outcome.is_part,
-        unseen=positions.extremes.unseen,
-    )
-
-
-def _transition(outcome: Outcome, subjects: Mapping[int, Subject], place: int) -> Transition:
-    columns, row = outcome.columns, outcome.changed[place]
-    name = subjects[int(columns.subject_key[row])].name
-    return Transition(
-        alert_id(int(columns.alert_key[row])),
-        type_number(int(columns.kind[row])),
-        name or columns.assets[columns.asset_key[row]],
-        int(outcome.before[place]),
-        int(columns.level[row]),
-        present(float(columns.readings.value[row])),
-        bool(outcome.notified[place]),
-    )

@@ -85,6 +85,11 @@ class LedgerStore:
         query = apply(query, [(_ORDER, "desc")], page.after, page.size)
         return [sealed_row(row) for row in await self._transaction.fetch(query)]
 
+    async def rows(self, sequences: Sequence[int]) -> list[Sealed]:
+        """Those of these rows that are in the database, in no order."""
+        query = select(ledger).where(any_(cast(list(sequences), ARRAY(BigInteger))) == _ORDER)
+        return [sealed_row(row) for row in await self._transaction.fetch(query)]
+
     async def gone(self, subjects: Sequence[str], after: datetime) -> list[Sealed]:
         """Rows since then by which one of these positions was GONE, and is not BACK since."""
         found = await self._transaction.fetch(_GONE, subjects=list(subjects), after=after)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -42,14 +43,19 @@ class Gathering:
         come after those of the changes and of price rules.
         """
         changed = outcome.changed
-        first_place = len(changed) + rule_count
-        commit = LedgerPlace(self.most, first_place, snapshot.head.sequence)
+        commit = self.place(snapshot, outcome, rule_count)
         notified = changed[outcome.notified]
         own = await self.own_channels(store, outcome.columns, notified)
         ways = Ways(np.zeros(len(notified), np.int64), [()])
         if len(notified) > self.most:
             ways = ways_of(outcome.columns, notified, snapshot.thresholds, own)
-        return await offload(len(changed), gather, outcome, ways, positions, commit)
+        after, gathered = await offload(len(changed), gather, outcome, ways, positions, commit)
+        return after, replace(gathered, own_channels=own)
+
+    def place(self, snapshot: Snapshot, outcome: Outcome, more: int) -> LedgerPlace:
+        """Where entries of digests go: after those of the changes and so many of other things."""
+        first_place = len(outcome.changed) + more
+        return LedgerPlace(self.most, first_place, snapshot.head.sequence)
 
     async def own_channels(
         self, store: Store, columns: AlertColumns, rows: Column

@@ -18,7 +18,7 @@ export function mount(root, { params: { id } }) {
   sheet("lists");
   sheet("cycles");
   const named = encodeURIComponent(id);
-  const head = panel("Cycle", { wide: true, rows: 3, id: "cycle", tools: [h("a", { class: "second", href: `/v1/cycles/${named}:report` }, "Report"), h("a", { class: "second", href: `/cycles?compare=${named}` }, "Compare"), h("a", { class: "second", href: "/cycles" }, "All cycles")] });
+  const head = panel("Cycle", { wide: true, rows: 3, id: "cycle", tools: [h("a", { class: "second", href: `/replay?cycle=${named}` }, "Replay"), h("a", { class: "second", href: `/v1/cycles/${named}:report` }, "Report"), h("a", { class: "second", href: `/cycles?compare=${named}` }, "Compare"), h("a", { class: "second", href: "/cycles" }, "All cycles")] });
   const steps = panel("Steps", { wide: true, rows: 11, id: "steps" });
   const changes = panel("What changed", { wide: true, rows: 3, id: "changes" });
   const log = panel("Log", { wide: true, rows: 12, id: "log" });

@@ -443,7 +443,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_LIQUIDATED_AT_START: _ErrorReason.ValueType  # 28
     """The position was liquidated before the first candle ended."""
     ERROR_REASON_TOO_MUCH_WORK: _ErrorReason.ValueType  # 29
-    """A backtest would look more often than it may: fewer starts, a shorter horizon or fewer sets of limits."""
+    """A backtest would look more often than it may: fewer starts, a shorter horizon or fewer sets of limits. Or a replay
+    would judge too many recordings: a shorter stretch.
+    """
     ERROR_REASON_LEDGER_KEY_MISSING: _ErrorReason.ValueType  # 40
     """The key that wrote the ledger is not here; the message says where it belongs."""
     ERROR_REASON_LEDGER_FOLDER_MISSING: _ErrorReason.ValueType  # 41
@@ -462,6 +464,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """No version of this number is kept."""
     ERROR_REASON_VERSION_UNREADABLE: _ErrorReason.ValueType  # 48
     """The version names a threshold that this release does not know."""
+    ERROR_REASON_RECORDING_NOT_FOUND: _ErrorReason.ValueType  # 49
+    """Nothing is recorded of that cycle or stretch; the message says since when recordings are kept."""
+    ERROR_REASON_RECORDING_DAMAGED: _ErrorReason.ValueType  # 50
+    """A recording is not what was written, or of a form that this release does not read."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call of this service fails."""
@@ -529,7 +535,9 @@ ERROR_REASON_BAD_HORIZON: ErrorReason.ValueType  # 27
 ERROR_REASON_LIQUIDATED_AT_START: ErrorReason.ValueType  # 28
 """The position was liquidated before the first candle ended."""
 ERROR_REASON_TOO_MUCH_WORK: ErrorReason.ValueType  # 29
-"""A backtest would look more often than it may: fewer starts, a shorter horizon or fewer sets of limits."""
+"""A backtest would look more often than it may: fewer starts, a shorter horizon or fewer sets of limits. Or a replay
+would judge too many recordings: a shorter stretch.
+"""
 ERROR_REASON_LEDGER_KEY_MISSING: ErrorReason.ValueType  # 40
 """The key that wrote the ledger is not here; the message says where it belongs."""
 ERROR_REASON_LEDGER_FOLDER_MISSING: ErrorReason.ValueType  # 41
@@ -548,6 +556,10 @@ ERROR_REASON_VERSION_NOT_FOUND: ErrorReason.ValueType  # 47
 """No version of this number is kept."""
 ERROR_REASON_VERSION_UNREADABLE: ErrorReason.ValueType  # 48
 """The version names a threshold that this release does not know."""
+ERROR_REASON_RECORDING_NOT_FOUND: ErrorReason.ValueType  # 49
+"""Nothing is recorded of that cycle or stretch; the message says since when recordings are kept."""
+ERROR_REASON_RECORDING_DAMAGED: ErrorReason.ValueType  # 50
+"""A recording is not what was written, or of a form that this release does not read."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 
 class _BacktestSide:
@@ -573,6 +585,34 @@ BACKTEST_SIDE_LONG: BacktestSide.ValueType  # 1
 BACKTEST_SIDE_SHORT: BacktestSide.ValueType  # 2
 """Wins when the price falls."""
 Global___BacktestSide: _TypeAlias = BacktestSide  # noqa: Y015
+
+class _Presence:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PresenceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Presence.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PRESENCE_UNSPECIFIED: _Presence.ValueType  # 0
+    """Never sent."""
+    PRESENCE_BOTH: _Presence.ValueType  # 1
+    """It came of the replay as it was recorded."""
+    PRESENCE_RECORDED: _Presence.ValueType  # 2
+    """It happened, and does not come of the replay."""
+    PRESENCE_REPLAYED: _Presence.ValueType  # 3
+    """It comes of the replay, and did not happen."""
+
+class Presence(_Presence, metaclass=_PresenceEnumTypeWrapper):
+    """Where a change is found."""
+
+PRESENCE_UNSPECIFIED: Presence.ValueType  # 0
+"""Never sent."""
+PRESENCE_BOTH: Presence.ValueType  # 1
+"""It came of the replay as it was recorded."""
+PRESENCE_RECORDED: Presence.ValueType  # 2
+"""It happened, and does not come of the replay."""
+PRESENCE_REPLAYED: Presence.ValueType  # 3
+"""It comes of the replay, and did not happen."""
+Global___Presence: _TypeAlias = Presence  # noqa: Y015
 
 @_typing.final
 class Alert(_message.Message):
@@ -4457,3 +4497,400 @@ class RestoreThresholdsRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RestoreThresholdsRequest: _TypeAlias = RestoreThresholdsRequest  # noqa: Y015
+
+@_typing.final
+class Recording(_message.Message):
+    """What an evaluation read, and what came of it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: _builtins.int
+    CYCLE_ID_FIELD_NUMBER: _builtins.int
+    RECORDED_TIME_FIELD_NUMBER: _builtins.int
+    ALERT_COUNT_FIELD_NUMBER: _builtins.int
+    POSITION_COUNT_FIELD_NUMBER: _builtins.int
+    CHANGE_COUNT_FIELD_NUMBER: _builtins.int
+    NOTIFIED_COUNT_FIELD_NUMBER: _builtins.int
+    SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    number: _builtins.int
+    """Number, rising."""
+    cycle_id: _builtins.str
+    """Cycle of the evaluation; empty = by hand."""
+    alert_count: _builtins.int
+    """Alerts there were."""
+    position_count: _builtins.int
+    """Positions it read."""
+    change_count: _builtins.int
+    """Changes of level, and notices that had been kept back."""
+    notified_count: _builtins.int
+    """Changes that people were told of."""
+    size_bytes: _builtins.int
+    """Bytes it takes."""
+    @_builtins.property
+    def recorded_time(self) -> _timestamp_pb2.Timestamp:
+        """When it judged."""
+
+    def __init__(
+        self,
+        *,
+        number: _builtins.int = ...,
+        cycle_id: _builtins.str = ...,
+        recorded_time: _timestamp_pb2.Timestamp | None = ...,
+        alert_count: _builtins.int = ...,
+        position_count: _builtins.int = ...,
+        change_count: _builtins.int = ...,
+        notified_count: _builtins.int = ...,
+        size_bytes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["recorded_time", b"recorded_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alert_count", b"alert_count", "change_count", b"change_count", "cycle_id", b"cycle_id", "notified_count", b"notified_count", "number", b"number", "position_count", b"position_count", "recorded_time", b"recorded_time", "size_bytes", b"size_bytes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Recording: _TypeAlias = Recording  # noqa: Y015
+
+@_typing.final
+class ListRecordingsRequest(_message.Message):
+    """Request of ListRecordings."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """Recordings wanted: 0 = 50, more than 500 gives 500."""
+    page_token: _builtins.str
+    """Token of the previous page."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListRecordingsRequest: _TypeAlias = ListRecordingsRequest  # noqa: Y015
+
+@_typing.final
+class ListRecordingsResponse(_message.Message):
+    """Answer of ListRecordings."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORDINGS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    FIRST_TIME_FIELD_NUMBER: _builtins.int
+    RECORDING_COUNT_FIELD_NUMBER: _builtins.int
+    SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty on the last page."""
+    recording_count: _builtins.int
+    """All that are kept."""
+    size_bytes: _builtins.int
+    """Bytes all of them take."""
+    @_builtins.property
+    def recordings(self) -> _containers.RepeatedCompositeFieldContainer[Global___Recording]:
+        """One page, newest first."""
+
+    @_builtins.property
+    def first_time(self) -> _timestamp_pb2.Timestamp:
+        """Of the oldest one that is kept; unset = none is."""
+
+    def __init__(
+        self,
+        *,
+        recordings: _abc.Iterable[Global___Recording] | None = ...,
+        next_page_token: _builtins.str = ...,
+        first_time: _timestamp_pb2.Timestamp | None = ...,
+        recording_count: _builtins.int = ...,
+        size_bytes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["first_time", b"first_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["first_time", b"first_time", "next_page_token", b"next_page_token", "recording_count", b"recording_count", "recordings", b"recordings", "size_bytes", b"size_bytes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListRecordingsResponse: _TypeAlias = ListRecordingsResponse  # noqa: Y015
+
+@_typing.final
+class ReplayThreshold(_message.Message):
+    """Limits to judge by in the place of those that were in force for the same metric, side and asset."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TYPE_FIELD_NUMBER: _builtins.int
+    CONDITION_FIELD_NUMBER: _builtins.int
+    ASSET_FIELD_NUMBER: _builtins.int
+    LOW_FIELD_NUMBER: _builtins.int
+    MEDIUM_FIELD_NUMBER: _builtins.int
+    HIGH_FIELD_NUMBER: _builtins.int
+    type: Global___AlertType.ValueType
+    """Metric."""
+    condition: Global___Condition.ValueType
+    """Dangerous side; unspecified = that of the built-in threshold of the metric."""
+    asset: _builtins.str
+    """Asset, any case; empty = every asset that has no threshold of its own."""
+    low: _builtins.float
+    """Limit of LOW in the metric's unit; unset = no such limit."""
+    medium: _builtins.float
+    """Limit of MEDIUM."""
+    high: _builtins.float
+    """Limit of HIGH."""
+    def __init__(
+        self,
+        *,
+        type: Global___AlertType.ValueType = ...,
+        condition: Global___Condition.ValueType = ...,
+        asset: _builtins.str = ...,
+        low: _builtins.float | None = ...,
+        medium: _builtins.float | None = ...,
+        high: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_high", b"_high", "_low", b"_low", "_medium", b"_medium", "high", b"high", "low", b"low", "medium", b"medium"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_high", b"_high", "_low", b"_low", "_medium", b"_medium", "asset", b"asset", "condition", b"condition", "high", b"high", "low", b"low", "medium", b"medium", "type", b"type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__high: _TypeAlias = _typing.Literal["high"]  # noqa: Y015
+    _WhichOneofArgType__high: _TypeAlias = _typing.Literal["_high", b"_high"]  # noqa: Y015
+    _WhichOneofReturnType__low: _TypeAlias = _typing.Literal["low"]  # noqa: Y015
+    _WhichOneofArgType__low: _TypeAlias = _typing.Literal["_low", b"_low"]  # noqa: Y015
+    _WhichOneofReturnType__medium: _TypeAlias = _typing.Literal["medium"]  # noqa: Y015
+    _WhichOneofArgType__medium: _TypeAlias = _typing.Literal["_medium", b"_medium"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__high) -> _WhichOneofReturnType__high | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__low) -> _WhichOneofReturnType__low | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__medium) -> _WhichOneofReturnType__medium | None: ...
+
+Global___ReplayThreshold: _TypeAlias = ReplayThreshold  # noqa: Y015
+
+@_typing.final
+class ReplayRequest(_message.Message):
+    """Request of Replay: either cycle_id, or start_time."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CYCLE_ID_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    THRESHOLDS_FIELD_NUMBER: _builtins.int
+    cycle_id: _builtins.str
+    """A cycle."""
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """Every recording since then."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """Until then; unset = now."""
+
+    @_builtins.property
+    def thresholds(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReplayThreshold]:
+        """Empty = as it was judged."""
+
+    def __init__(
+        self,
+        *,
+        cycle_id: _builtins.str = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+        thresholds: _abc.Iterable[Global___ReplayThreshold] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cycle_id", b"cycle_id", "end_time", b"end_time", "start_time", b"start_time", "thresholds", b"thresholds"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReplayRequest: _TypeAlias = ReplayRequest  # noqa: Y015
+
+@_typing.final
+class ReplayedChange(_message.Message):
+    """A change of level, or a notice that a cooldown or a person had kept back."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TIME_FIELD_NUMBER: _builtins.int
+    CYCLE_ID_FIELD_NUMBER: _builtins.int
+    ALERT_ID_FIELD_NUMBER: _builtins.int
+    TYPE_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    WALLET_FIELD_NUMBER: _builtins.int
+    ASSET_FIELD_NUMBER: _builtins.int
+    LEVEL_BEFORE_FIELD_NUMBER: _builtins.int
+    LEVEL_AFTER_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    NOTIFIED_FIELD_NUMBER: _builtins.int
+    PRESENCE_FIELD_NUMBER: _builtins.int
+    cycle_id: _builtins.str
+    """Cycle; empty = by hand."""
+    alert_id: _builtins.str
+    """Alert."""
+    type: Global___AlertType.ValueType
+    """Metric."""
+    subject: _builtins.str
+    """Position id, or asset."""
+    wallet: _builtins.str
+    """Wallet of the position; empty = none."""
+    asset: _builtins.str
+    """Asset; empty = none."""
+    level_before: Global___Level.ValueType
+    """Level before."""
+    level_after: Global___Level.ValueType
+    """Level after."""
+    value: _builtins.float
+    """The metric in its unit, as it is read after the replay; unset = absent, or of a change that is only recorded."""
+    notified: _builtins.bool
+    """Whether people are told."""
+    presence: Global___Presence.ValueType
+    """Where it is found."""
+    @_builtins.property
+    def time(self) -> _timestamp_pb2.Timestamp:
+        """When it was judged."""
+
+    def __init__(
+        self,
+        *,
+        time: _timestamp_pb2.Timestamp | None = ...,
+        cycle_id: _builtins.str = ...,
+        alert_id: _builtins.str = ...,
+        type: Global___AlertType.ValueType = ...,
+        subject: _builtins.str = ...,
+        wallet: _builtins.str = ...,
+        asset: _builtins.str = ...,
+        level_before: Global___Level.ValueType = ...,
+        level_after: Global___Level.ValueType = ...,
+        value: _builtins.float | None = ...,
+        notified: _builtins.bool = ...,
+        presence: Global___Presence.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_value", b"_value", "time", b"time", "value", b"value"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_value", b"_value", "alert_id", b"alert_id", "asset", b"asset", "cycle_id", b"cycle_id", "level_after", b"level_after", "level_before", b"level_before", "notified", b"notified", "presence", b"presence", "subject", b"subject", "time", b"time", "type", b"type", "value", b"value", "wallet", b"wallet"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__value: _TypeAlias = _typing.Literal["value"]  # noqa: Y015
+    _WhichOneofArgType__value: _TypeAlias = _typing.Literal["_value", b"_value"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__value) -> _WhichOneofReturnType__value | None: ...
+
+Global___ReplayedChange: _TypeAlias = ReplayedChange  # noqa: Y015
+
+@_typing.final
+class ToldCount(_message.Message):
+    """How often people are told of a danger that rises or stands."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LEVEL_FIELD_NUMBER: _builtins.int
+    RECORDED_COUNT_FIELD_NUMBER: _builtins.int
+    REPLAYED_COUNT_FIELD_NUMBER: _builtins.int
+    level: Global___Level.ValueType
+    """Level."""
+    recorded_count: _builtins.int
+    """As recorded."""
+    replayed_count: _builtins.int
+    """As replayed."""
+    def __init__(
+        self,
+        *,
+        level: Global___Level.ValueType = ...,
+        recorded_count: _builtins.int = ...,
+        replayed_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["level", b"level", "recorded_count", b"recorded_count", "replayed_count", b"replayed_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ToldCount: _TypeAlias = ToldCount  # noqa: Y015
+
+@_typing.final
+class Replayed(_message.Message):
+    """Answer of Replay."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORDING_COUNT_FIELD_NUMBER: _builtins.int
+    ALERT_COUNT_FIELD_NUMBER: _builtins.int
+    DIFFERING_COUNT_FIELD_NUMBER: _builtins.int
+    DIFFERING_CYCLES_FIELD_NUMBER: _builtins.int
+    MESSAGE_COUNT_FIELD_NUMBER: _builtins.int
+    DIFFERING_MESSAGE_COUNT_FIELD_NUMBER: _builtins.int
+    UNREAD_MESSAGE_COUNT_FIELD_NUMBER: _builtins.int
+    FIRST_TIME_FIELD_NUMBER: _builtins.int
+    LAST_TIME_FIELD_NUMBER: _builtins.int
+    CHANGE_COUNT_FIELD_NUMBER: _builtins.int
+    CHANGES_FIELD_NUMBER: _builtins.int
+    TOLD_FIELD_NUMBER: _builtins.int
+    UNJUDGED_THRESHOLDS_FIELD_NUMBER: _builtins.int
+    recording_count: _builtins.int
+    """Recordings that were judged again."""
+    alert_count: _builtins.int
+    """Alerts in them, each counted in every recording."""
+    differing_count: _builtins.int
+    """Recordings of which something differs: without thresholds any bit of levels, changes or messages; with thresholds
+    a change or whether it is told.
+    """
+    message_count: _builtins.int
+    """Rows of the ledger made again, of which messages are made; none with thresholds."""
+    differing_message_count: _builtins.int
+    """Of them those that differ from the ledger."""
+    unread_message_count: _builtins.int
+    """Of them those that left the database for sealed files: not compared."""
+    change_count: _builtins.int
+    """Changes of both."""
+    @_builtins.property
+    def differing_cycles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Their cycles, the first 100; empty = by hand."""
+
+    @_builtins.property
+    def first_time(self) -> _timestamp_pb2.Timestamp:
+        """First recording."""
+
+    @_builtins.property
+    def last_time(self) -> _timestamp_pb2.Timestamp:
+        """Last one."""
+
+    @_builtins.property
+    def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReplayedChange]:
+        """The first 500."""
+
+    @_builtins.property
+    def told(self) -> _containers.RepeatedCompositeFieldContainer[Global___ToldCount]:
+        """LOW, MEDIUM and HIGH."""
+
+    @_builtins.property
+    def unjudged_thresholds(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Ids of given thresholds that judged nothing: no alert was of their metric."""
+
+    def __init__(
+        self,
+        *,
+        recording_count: _builtins.int = ...,
+        alert_count: _builtins.int = ...,
+        differing_count: _builtins.int = ...,
+        differing_cycles: _abc.Iterable[_builtins.str] | None = ...,
+        message_count: _builtins.int = ...,
+        differing_message_count: _builtins.int = ...,
+        unread_message_count: _builtins.int = ...,
+        first_time: _timestamp_pb2.Timestamp | None = ...,
+        last_time: _timestamp_pb2.Timestamp | None = ...,
+        change_count: _builtins.int = ...,
+        changes: _abc.Iterable[Global___ReplayedChange] | None = ...,
+        told: _abc.Iterable[Global___ToldCount] | None = ...,
+        unjudged_thresholds: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["first_time", b"first_time", "last_time", b"last_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alert_count", b"alert_count", "change_count", b"change_count", "changes", b"changes", "differing_count", b"differing_count", "differing_cycles", b"differing_cycles", "differing_message_count", b"differing_message_count", "first_time", b"first_time", "last_time", b"last_time", "message_count", b"message_count", "recording_count", b"recording_count", "told", b"told", "unjudged_thresholds", b"unjudged_thresholds", "unread_message_count", b"unread_message_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Replayed: _TypeAlias = Replayed  # noqa: Y015

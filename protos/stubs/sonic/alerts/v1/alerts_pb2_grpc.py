@@ -2146,6 +2146,129 @@ class BacktestService:
             _registered_method=True)
 
 
+class RecorderServiceStub:
+    """What evaluations read and what came of it, kept for a while (ALERTS_RECORDER_DAYS, ALERTS_RECORDER_BYTES).
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.ListRecordings = channel.unary_unary(
+                '/sonic.alerts.v1.RecorderService/ListRecordings',
+                request_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.ListRecordingsRequest.SerializeToString,
+                response_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.ListRecordingsResponse.FromString,
+                _registered_method=True)
+        self.Replay = channel.unary_unary(
+                '/sonic.alerts.v1.RecorderService/Replay',
+                request_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.ReplayRequest.SerializeToString,
+                response_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.Replayed.FromString,
+                _registered_method=True)
+
+
+class RecorderServiceServicer:
+    """What evaluations read and what came of it, kept for a while (ALERTS_RECORDER_DAYS, ALERTS_RECORDER_BYTES).
+    """
+
+    def ListRecordings(self, request, context):
+        """Recordings, newest first, one for each commit of an evaluation. Fails with BAD_PAGE_TOKEN.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Replay(self, request, context):
+        """Judges what was recorded again, by the functions of the cycle: the same, bit for bit, or what differs. With other
+        thresholds it says what would have been told instead: each cycle then begins at the levels that these thresholds
+        left; what people did meanwhile is as recorded. Nothing is written, nobody is told. Fails with RECORDING_NOT_FOUND,
+        RECORDING_DAMAGED, TOO_MUCH_WORK, LIMITS_OUT_OF_ORDER, UNKNOWN_NAME, INVALID_FIELD, NOT_FINITE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_RecorderServiceServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'ListRecordings': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRecordings,
+                    request_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.ListRecordingsRequest.FromString,
+                    response_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.ListRecordingsResponse.SerializeToString,
+            ),
+            'Replay': grpc.unary_unary_rpc_method_handler(
+                    servicer.Replay,
+                    request_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.ReplayRequest.FromString,
+                    response_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.Replayed.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'sonic.alerts.v1.RecorderService', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('sonic.alerts.v1.RecorderService', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class RecorderService:
+    """What evaluations read and what came of it, kept for a while (ALERTS_RECORDER_DAYS, ALERTS_RECORDER_BYTES).
+    """
+
+    @staticmethod
+    def ListRecordings(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.alerts.v1.RecorderService/ListRecordings',
+            sonic_dot_alerts_dot_v1_dot_alerts__pb2.ListRecordingsRequest.SerializeToString,
+            sonic_dot_alerts_dot_v1_dot_alerts__pb2.ListRecordingsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Replay(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.alerts.v1.RecorderService/Replay',
+            sonic_dot_alerts_dot_v1_dot_alerts__pb2.ReplayRequest.SerializeToString,
+            sonic_dot_alerts_dot_v1_dot_alerts__pb2.Replayed.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+
 class ReportsServiceStub:
     """What other services report.
     """

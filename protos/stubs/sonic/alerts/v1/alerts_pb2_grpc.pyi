@@ -630,6 +630,44 @@ class BacktestServiceServicer(metaclass=_abc_1.ABCMeta):
 
 def add_BacktestServiceServicer_to_server(servicer: BacktestServiceServicer, server: _aio.Server) -> None: ...
 
+class RecorderServiceStub:
+    """What evaluations read and what came of it, kept for a while (ALERTS_RECORDER_DAYS, ALERTS_RECORDER_BYTES)."""
+
+    def __init__(self, channel: _aio.Channel) -> None: ...
+    ListRecordings: _aio.UnaryUnaryMultiCallable[_alerts_pb2.ListRecordingsRequest, _alerts_pb2.ListRecordingsResponse]
+    """Recordings, newest first, one for each commit of an evaluation. Fails with BAD_PAGE_TOKEN."""
+    Replay: _aio.UnaryUnaryMultiCallable[_alerts_pb2.ReplayRequest, _alerts_pb2.Replayed]
+    """Judges what was recorded again, by the functions of the cycle: the same, bit for bit, or what differs. With other
+    thresholds it says what would have been told instead: each cycle then begins at the levels that these thresholds
+    left; what people did meanwhile is as recorded. Nothing is written, nobody is told. Fails with RECORDING_NOT_FOUND,
+    RECORDING_DAMAGED, TOO_MUCH_WORK, LIMITS_OUT_OF_ORDER, UNKNOWN_NAME, INVALID_FIELD, NOT_FINITE.
+    """
+
+class RecorderServiceServicer(metaclass=_abc_1.ABCMeta):
+    """What evaluations read and what came of it, kept for a while (ALERTS_RECORDER_DAYS, ALERTS_RECORDER_BYTES)."""
+
+    @_abc_1.abstractmethod
+    def ListRecordings(
+        self,
+        request: _alerts_pb2.ListRecordingsRequest,
+        context: _aio.ServicerContext[_alerts_pb2.ListRecordingsRequest, _abc.Awaitable[_alerts_pb2.ListRecordingsResponse]],
+    ) -> _abc.Awaitable[_alerts_pb2.ListRecordingsResponse]:
+        """Recordings, newest first, one for each commit of an evaluation. Fails with BAD_PAGE_TOKEN."""
+
+    @_abc_1.abstractmethod
+    def Replay(
+        self,
+        request: _alerts_pb2.ReplayRequest,
+        context: _aio.ServicerContext[_alerts_pb2.ReplayRequest, _abc.Awaitable[_alerts_pb2.Replayed]],
+    ) -> _abc.Awaitable[_alerts_pb2.Replayed]:
+        """Judges what was recorded again, by the functions of the cycle: the same, bit for bit, or what differs. With other
+        thresholds it says what would have been told instead: each cycle then begins at the levels that these thresholds
+        left; what people did meanwhile is as recorded. Nothing is written, nobody is told. Fails with RECORDING_NOT_FOUND,
+        RECORDING_DAMAGED, TOO_MUCH_WORK, LIMITS_OUT_OF_ORDER, UNKNOWN_NAME, INVALID_FIELD, NOT_FINITE.
+        """
+
+def add_RecorderServiceServicer_to_server(servicer: RecorderServiceServicer, server: _aio.Server) -> None: ...
+
 class ReportsServiceStub:
     """What other services report."""
 

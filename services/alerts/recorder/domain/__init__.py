@@ -1,0 +1,1 @@
+"""Recordings, their bytes, and what comes of them again. Pure."""

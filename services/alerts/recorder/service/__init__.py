@@ -1,0 +1,1 @@
+"""Written beside the cycle; replayed when somebody asks."""
