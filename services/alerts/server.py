@@ -48,8 +48,7 @@ from services.alerts.position_events.domain import SWITCHABLE, EventKind
 from services.alerts.position_events.service import PositionNews
 from services.alerts.price_rules.service import PriceRules
 from services.alerts.price_rules.servicer import RulesServicer
-from services.alerts.recorder.service.recorder import Kept as KeptRecordings
-from services.alerts.recorder.service.recorder import Recorder
+from services.alerts.recorder.service.recorder import Recorder, RecordingsAge
 from services.alerts.recorder.service.replays import Replays
 from services.alerts.recorder.servicer import RecorderServicer
 from services.alerts.service.commits import Commits
@@ -175,10 +174,10 @@ def ledger_kept(config: Config) -> Kept:
     return Kept(timedelta(days=days) if days else None, config.alerts_ledger_kept_rows)
 
 
-def recordings_kept(config: Config) -> KeptRecordings:
+def recordings_kept(config: Config) -> RecordingsAge:
     """How long what evaluations read stays, and how much of it."""
     days = config.alerts_recorder_days
-    return KeptRecordings(timedelta(days=days) if days else None, config.alerts_recorder_bytes)
+    return RecordingsAge(timedelta(days=days) if days else None, config.alerts_recorder_bytes)
 
 
 def build(config: Config, clock: Clock | None = None) -> App:
@@ -199,8 +198,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
     kept = KeptEdits(VersionKeeper(timedelta(days=days) if days else None))
     told = [EventKind[name] for name in config.alerts_position_news]
     news = PositionNews(cache, EventsClient(positions), peer, told, config.alerts_burst_count)
-    queries = AlertQueries(cache, peer)
-    gathering = Gathering(config.alerts_burst_count)
+    queries, gathering = AlertQueries(cache, peer), Gathering(config.alerts_burst_count)
     recorder = Recorder(cache.begin, clock, recordings_kept(config))
     silences = Silences(cache, commits, peer, queries, gathering)
     watch = AlertWatch(cache, queries)

@@ -8,7 +8,12 @@ from sonic.alerts.v1 import alerts_pb2 as pb
 
 from services.alerts.alerts.domain.change_payload import alert_id
 from services.alerts.domain.kinds import AlertType, Condition, Level
-from services.alerts.recorder.service.replays import Listed, Replayed, ReplayRequest, Shown
+from services.alerts.recorder.service.replays import (
+    ListedRecordings,
+    Replayed,
+    ReplayRequest,
+    Shown,
+)
 from services.alerts.recorder.store import About
 from services.alerts.servicer.mapping import moment_of
 from services.alerts.thresholds.domain import Scope, Threshold, dangerous_side
@@ -17,7 +22,7 @@ from shared.codec import fill, from_timestamp, number
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def request_of(message: pb.ReplayRequest) -> ReplayRequest:
+def replay_request(message: pb.ReplayRequest) -> ReplayRequest:
     return ReplayRequest(
         cycle_id=message.cycle_id.strip(),
         start_time=from_timestamp(message, "start_time"),
@@ -34,7 +39,7 @@ def _threshold(message: pb.ReplayThreshold) -> Threshold:
     return Threshold(scope, low, medium, high, True, (), (), (), 0, _NEVER)
 
 
-def listed_message(listed: Listed) -> pb.ListRecordingsResponse:
+def listed_message(listed: ListedRecordings) -> pb.ListRecordingsResponse:
     return fill(
         pb.ListRecordingsResponse,
         listed.kept,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sonic.alerts.v1 import alerts_pb2 as pb
 from sonic.alerts.v1 import alerts_pb2_grpc as rpc
 
-from services.alerts.recorder.mapping import listed_message, replayed_message, request_of
+from services.alerts.recorder.mapping import listed_message, replay_request, replayed_message
 from services.alerts.recorder.service.replays import Replays
 from services.alerts.servicer.mapping import Context
 
@@ -20,4 +20,4 @@ class RecorderServicer(rpc.RecorderServiceServicer):
         return listed_message(await self._replays.list(request.page_size, request.page_token))
 
     async def Replay(self, request: pb.ReplayRequest, context: Context) -> pb.Replayed:
-        return replayed_message(await self._replays.replay(request_of(request)))
+        return replayed_message(await self._replays.replay(replay_request(request)))

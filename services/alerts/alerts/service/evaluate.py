@@ -87,6 +87,17 @@ class _Request:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What was read beside the inputs: to be recorded."""
+
+    most: int
+    subjects: Mapping[int, Subject]
+    rules: JudgedRules
+    own_channels: Mapping[str, tuple[str, ...]]
+    news_count: int
+
+
 class EvaluateAlerts:
     """The evaluation of alerts."""
 
@@ -171,14 +182,12 @@ class EvaluateAlerts:
         now, columns = self._cache.clock.now(), snapshot.columns
         guarded_micros = self._cache.clock_guard.micros()
         inputs = request.inputs(micros_of(now), guarded_micros)
-        most = self._part.rows
-        outcome = await offload(
-            len(columns), _outcome, request.work, self._cache, snapshot, inputs, most
-        )
+        work, most = request.work, self._part.rows
+        outcome = await offload(len(columns), _outcome, work, self._cache, snapshot, inputs, most)
         after = _state_after(snapshot.service_state, request, outcome)
         context = ChangeContext(request.step.cycle_id, after.demo, inputs.now_micros)
         is_part = outcome.is_part  # The levels alone: readings and price rules come with the last.
-        is_told = request.work is Work.EVALUATE and not is_part
+        is_told = work is Work.EVALUATE and not is_part
         rules, news, gathered = NO_RULES, EventEntries(), Gathered()
         if is_told and request.untold is not NO_EVENTS:
             news = self._news.entries(request.untold, snapshot.service_state, context, now)
@@ -196,20 +205,7 @@ class EvaluateAlerts:
                 outcome, gathered = await self._gathering.gather(
                     reading, snapshot, outcome, request.positions, more
                 )
-        more = len(rules.seen) + len(news.entries)
-        place = self._gathering.place(snapshot, outcome, more)
-        judgement = Judgement(
-            cycle_id=request.step.cycle_id,
-            notifying=request.work is Work.EVALUATE,
-            most=most,
-            demo=after.demo,
-            columns=columns,
-            thresholds=snapshot.thresholds.rows,
-            inputs=inputs,
-            subjects=subjects,
-            rules=rules.observed,
-            telling=Telling(place, gathered.own_channels, len(news.entries)),
-        )
+        recorded = _Read(most, subjects, rules, gathered.own_channels, len(news.entries))
         released = outcome.changed[outcome.released]
         active = self._cache.compiled_limits(snapshot).active
         return Decision(
@@ -229,10 +225,38 @@ class EvaluateAlerts:
             also=rules.write if rules.are_moved else None,
             is_also_lasting=False,
             is_part=is_part,
-            committed=None
-            if request.work is Work.ENRICH
-            else partial(self._recorder.take, judgement, outcome),
+            committed=partial(
+                self._record, request, snapshot, inputs, after.demo, outcome, recorded
+            ),
         )
+
+    def _record(
+        self,
+        request: _Request,
+        snapshot: Snapshot,
+        inputs: Inputs,
+        demo: bool,
+        outcome: Outcome,
+        read: _Read,
+    ) -> None:
+        """What was committed is kept, to be replayed; readings alone judge nothing."""
+        if request.work is Work.ENRICH:
+            return
+        rules, news_count = read.rules, read.news_count
+        place = self._gathering.place(snapshot, outcome, len(rules.seen) + news_count)
+        judgement = Judgement(
+            cycle_id=request.step.cycle_id,
+            notifying=request.work is Work.EVALUATE,
+            most=read.most,
+            demo=demo,
+            columns=snapshot.columns,
+            thresholds=snapshot.thresholds.rows,
+            inputs=inputs,
+            subjects=read.subjects,
+            rules=rules.observed,
+            telling=Telling(place, read.own_channels, news_count),
+        )
+        self._recorder.take(judgement, outcome)
 
 
 def _news_told(after: ServiceState, request: _Request, before: ServiceState) -> ServiceState:

@@ -19,22 +19,22 @@ from services.alerts.alerts.domain.readings import FIGURES, Positions
 from services.alerts.recorder.domain.header import Header, header_of, judgement_of
 from services.alerts.recorder.domain.recording import (
     MEMORY,
-    Changes,
+    ChangedLevels,
     Recording,
     bare,
     standing,
 )
 from services.alerts.recorder.domain.tables import (
+    BytesReader,
+    BytesWriter,
     Column,
     Layout,
-    Reader,
     Table,
-    Writer,
     none,
     read,
     write,
 )
-from shared.errors import Internal
+from shared.errors import FailedPrecondition
 
 _FORMAT = 1
 # Beyond 6 zlib takes twice as long for a hundredth less.
@@ -121,7 +121,7 @@ def base_of(recording: Recording) -> Base:
 def pack(recording: Recording, base: Base = NO_BASE) -> bytes:
     """A recording, or with NO_BASE one that others can be written against: see `unpack`."""
     judgement, changes = recording.judgement, recording.changes
-    header, writer = header_of(recording), Writer()
+    header, writer = header_of(recording), BytesWriter()
     write(_ALERTS, _alerts(judgement.columns), base.alerts, writer)
     write(_POSITIONS, _positions(judgement.inputs.positions), base.positions, writer)
     last = judgement.columns.readings.pick(standing(judgement.columns, changes.rows))
@@ -136,13 +136,13 @@ def pack(recording: Recording, base: Base = NO_BASE) -> bytes:
 
 
 def unpack(packed: bytes, base: Base = NO_BASE) -> Recording:
-    """The recording that was packed against this base; Internal RECORDING_DAMAGED for bytes that
+    """The recording that was packed against this base; FailedPrecondition RECORDING_DAMAGED for bytes that
     are not what was written, or of another release's form.
     """
     try:
         return _unpack(packed, base)
     except (zlib.error, ValueError, KeyError, IndexError, TypeError) as error:
-        raise Internal(
+        raise FailedPrecondition(
             "RECORDING_DAMAGED", f"a recording is not what was written: {error}"
         ) from error
 
@@ -154,14 +154,14 @@ def _unpack(packed: bytes, base: Base) -> Recording:
         raise ValueError(f"form {form}, this release reads {_FORMAT}")
     if zlib.crc32(content) != check:
         raise ValueError("its bytes were changed")
-    header, reader = {**base.header, **told}, Reader(numbers, content)
+    header, reader = {**base.header, **told}, BytesReader(numbers, content)
     alerts = read(_ALERTS, base.alerts, reader)
     positions = read(_POSITIONS, base.positions, reader)
     last = {name: reader.take(f"<{READING_COLUMNS[name]}") for name in _LAST}
     rows, level, notified = (reader.take(dtype) for dtype in _CHANGES.values())
     columns = _columns(header["assets"], alerts, last, rows)
     judgement = judgement_of(header, columns, _positions_of(header, positions))
-    changes = Changes(rows, level, notified.astype(bool), header["fingerprint"])
+    changes = ChangedLevels(rows, level, notified.astype(bool), header["fingerprint"])
     return Recording(judgement, changes)
 
 

@@ -79,7 +79,7 @@ class Judgement:
 
 
 @dataclass(frozen=True, slots=True)
-class Changes:
+class ChangedLevels:
     """What came of it: rows that changed, their levels afterwards, whether people were told; and a
     fingerprint of all of the outcome.
     """
@@ -97,7 +97,7 @@ class Recording:
     """
 
     judgement: Judgement
-    changes: Changes
+    changes: ChangedLevels
 
     @property
     def notified_count(self) -> int:
@@ -110,8 +110,8 @@ def recorded(judgement: Judgement, outcome: Outcome) -> Recording:
     return Recording(replace(judgement, columns=columns), changes_of(outcome))
 
 
-def changes_of(outcome: Outcome) -> Changes:
-    return Changes(
+def changes_of(outcome: Outcome) -> ChangedLevels:
+    return ChangedLevels(
         outcome.changed,
         outcome.columns.level[outcome.changed],
         outcome.notified,

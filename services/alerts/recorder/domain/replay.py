@@ -26,7 +26,12 @@ from services.alerts.alerts.domain.gathering import gather, ways_of
 from services.alerts.alerts.domain.incidents import IS_OPPORTUNITY
 from services.alerts.domain.kinds import Level
 from services.alerts.price_rules.domain.rules import Event, judge_rule
-from services.alerts.recorder.domain.recording import Changes, Judgement, Recording, changes_of
+from services.alerts.recorder.domain.recording import (
+    ChangedLevels,
+    Judgement,
+    Recording,
+    changes_of,
+)
 from services.alerts.thresholds.domain import Scope, Threshold, ThresholdSet
 
 # What an evaluation makes of an alert; the rest people or other events do.
@@ -70,7 +75,7 @@ class Again:
 
     outcome: Outcome
     gathered: Gathered
-    changes: Changes
+    changes: ChangedLevels
     is_equal: bool
 
 
@@ -160,7 +165,7 @@ def with_thresholds(known: Sequence[Threshold], others: Sequence[Threshold]) -> 
 
 
 def compared(recording: Recording, outcome: Outcome) -> Iterator[ReplayedChange]:
-    """Changes of both, in order of the alerts: the same level and the same telling is one of BOTH.
+    """ChangedLevels of both, in order of the alerts: the same level and the same telling is one of BOTH.
     Before and after of one that is only recorded are as recorded.
     """
     recorded, columns = recording.changes, recording.judgement.columns
@@ -201,7 +206,7 @@ def _change(
     return ReplayedChange(row, Level(before), Level(after), told, value, presence)
 
 
-def told_counts(columns: AlertColumns, changes: Changes) -> Mapping[Level, int]:
+def told_counts(columns: AlertColumns, changes: ChangedLevels) -> Mapping[Level, int]:
     """How often people were told of a danger that rose or stands, by its level."""
     danger = ~IS_OPPORTUNITY[columns.kind[changes.rows]]
     told = changes.level[changes.notified & danger]

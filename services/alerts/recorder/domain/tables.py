@@ -33,7 +33,7 @@ class Layout:
 
 
 @dataclass(slots=True)
-class Writer:
+class BytesWriter:
     """Pieces of bytes, and the numbers by which they are read again."""
 
     numbers: list[int] = field(default_factory=list)
@@ -49,7 +49,7 @@ class Writer:
 
 
 @dataclass(slots=True)
-class Reader:
+class BytesReader:
     """The other way. ValueError for bytes that end early."""
 
     numbers: Sequence[int]
@@ -73,7 +73,7 @@ class Reader:
         return raw.reshape(-1).view(dtype)
 
 
-def write(layout: Layout, table: Table, other: Table, writer: Writer) -> None:
+def write(layout: Layout, table: Table, other: Table, writer: BytesWriter) -> None:
     """What differs from `other`, which may be of other rows, or of none."""
     keys, known = table[layout.key], other[layout.key]
     is_same = keys is known or np.array_equal(keys, known)
@@ -96,7 +96,7 @@ def write(layout: Layout, table: Table, other: Table, writer: Writer) -> None:
         _write_column(column, guess, writer, is_new=not len(known))
 
 
-def read(layout: Layout, other: Table, reader: Reader) -> dict[str, Column]:
+def read(layout: Layout, other: Table, reader: BytesReader) -> dict[str, Column]:
     """The table that was written against `other`."""
     known = other[layout.key]
     is_same = bool(reader.next())
@@ -114,7 +114,7 @@ def read(layout: Layout, other: Table, reader: Reader) -> dict[str, Column]:
 
 
 def _read_column(
-    layout: Layout, name: str, dtype: str, table: Table, aligned: Table, reader: Reader
+    layout: Layout, name: str, dtype: str, table: Table, aligned: Table, reader: BytesReader
 ) -> Column:
     mode, formula = reader.next(), layout.formulas.get(name)
     if mode == _SAME:
@@ -174,7 +174,7 @@ def _guess(formula: Formula, table: Table, aligned: Table, dtype: str) -> Column
         return np.ascontiguousarray(formula(table, aligned), dtype)
 
 
-def _write_column(column: Column, guess: Column, writer: Writer, *, is_new: bool) -> None:
+def _write_column(column: Column, guess: Column, writer: BytesWriter, *, is_new: bool) -> None:
     """By the form that is likely to be the shortest."""
     unsigned = _unsigned(column.dtype.str)
     bits = column.view(unsigned)

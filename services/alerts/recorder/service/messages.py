@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from functools import partial
 
 from services.alerts.alerts.domain.change_payload import ChangeContext
+from services.alerts.alerts.domain.subjects import Subject
 from services.alerts.ledger.domain.chain import Entry
 from services.alerts.notifications.service.entries import entries_of
 from services.alerts.notifications.service.gathering import digest_entries
@@ -50,9 +51,12 @@ def entries_again(recording: Recording, again: Again) -> Iterator[tuple[int, Ent
     judgement, outcome = recording.judgement, again.outcome
     now = datetime.fromtimestamp(judgement.now_micros / 1_000_000, UTC)
     context = ChangeContext(judgement.cycle_id, judgement.demo, judgement.now_micros)
+    # Of a change that was not recorded nobody knows what it was about.
+    keys = outcome.columns.subject_key[outcome.changed].tolist()
+    subjects = {key: Subject(key, "", "", 0, "") for key in keys} | dict(judgement.subjects)
     made = partial(
         entries_of,
-        subjects=judgement.subjects,
+        subjects=subjects,
         positions=judgement.inputs.positions,
         context=context,
         actor="evaluation",

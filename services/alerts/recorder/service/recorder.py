@@ -28,7 +28,7 @@ _ROW_COST: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class RecordingsAge:
     """How long recordings stay, None: nothing is recorded; and how much of them together."""
 
     age: timedelta | None
@@ -38,7 +38,7 @@ class Kept:
 class Recorder:
     """A failing database costs recordings, and no evaluation anything."""
 
-    def __init__(self, begin: Begin, clock: Clock, kept: Kept) -> None:
+    def __init__(self, begin: Begin, clock: Clock, kept: RecordingsAge) -> None:
         self.kept = kept
         self.filled: Callable[[], None] = _nobody
         self._begin = begin

@@ -97,7 +97,7 @@ class Replayed:
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ListedRecordings:
     page: Page[About]
     kept: KeptRecordings
 
@@ -110,14 +110,16 @@ class Replays:
         # One at a time: the cycle wants the processor, too.
         self._one = asyncio.Lock()
 
-    async def list(self, page_size: int, page_token: str) -> Listed:
+    async def list(self, page_size: int, page_token: str) -> ListedRecordings:
         """Newest first."""
         context = paging.context("recordings")
         page = paging.parse(page_size, page_token, context=context)
         async with self._cache.begin_reading() as store:
             rows = await store.recordings.page(page)
             kept = await store.recordings.kept()
-        return Listed(paging.cut(rows, page, context, lambda one: (one.recording_key,)), kept)
+        return ListedRecordings(
+            paging.cut(rows, page, context, lambda one: (one.recording_key,)), kept
+        )
 
     async def replay(self, request: ReplayRequest) -> Replayed:
         """RECORDING_NOT_FOUND, TOO_MUCH_WORK, RECORDING_DAMAGED; INVALID_FIELD,
