@@ -193,9 +193,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
     )
     commits = Commits(cache, LedgerWriter(ledger_keys(config), cache.begin_reading))
     peer, notifier = PositionsClient(positions), XComClient(xcom)
-    relay = Relay(cache, notifier)
-    days = config.alerts_version_kept_days
-    kept = KeptEdits(VersionKeeper(timedelta(days=days) if days else None))
+    relay, kept = Relay(cache, notifier), _kept_edits(config)
     told = [EventKind[name] for name in config.alerts_position_news]
     news = PositionNews(cache, EventsClient(positions), peer, told, config.alerts_burst_count)
     queries, gathering = AlertQueries(cache, peer), Gathering(config.alerts_burst_count)
@@ -231,6 +229,11 @@ def build(config: Config, clock: Clock | None = None) -> App:
         RecorderLoop(recorder, clock),
     ]
     return App("alerts", [database, positions, xcom, watch, *loops, side, server])
+
+
+def _kept_edits(config: Config) -> KeptEdits:
+    days = config.alerts_version_kept_days
+    return KeptEdits(VersionKeeper(timedelta(days=days) if days else None))
 
 
 def _ledger_cases(config: Config, cache: SnapshotCache, commits: Commits) -> LedgerCases:

@@ -92,9 +92,10 @@ class _Read:
     """What was read beside the inputs: to be recorded."""
 
     most: int
+    demo: bool
     subjects: Mapping[int, Subject]
     rules: JudgedRules
-    own_channels: Mapping[str, tuple[str, ...]]
+    gathered: Gathered
     news_count: int
 
 
@@ -202,10 +203,9 @@ class EvaluateAlerts:
                         reading, request.prices, inputs.now_micros, guarded_micros
                     )
                 more = len(rules.seen) + len(news.entries)
-                outcome, gathered = await self._gathering.gather(
-                    reading, snapshot, outcome, request.positions, more
-                )
-        recorded = _Read(most, subjects, rules, gathered.own_channels, len(news.entries))
+                gather = self._gathering.gather
+                outcome, gathered = await gather(reading, snapshot, outcome, inputs.positions, more)
+        recorded = _Read(most, after.demo, subjects, rules, gathered, len(news.entries))
         released = outcome.changed[outcome.released]
         active = self._cache.compiled_limits(snapshot).active
         return Decision(
@@ -225,9 +225,7 @@ class EvaluateAlerts:
             also=rules.write if rules.are_moved else None,
             is_also_lasting=False,
             is_part=is_part,
-            committed=partial(
-                self._record, request, snapshot, inputs, after.demo, outcome, recorded
-            ),
+            committed=partial(self._record, request, snapshot, inputs, outcome, recorded),
         )
 
     def _record(
@@ -235,7 +233,6 @@ class EvaluateAlerts:
         request: _Request,
         snapshot: Snapshot,
         inputs: Inputs,
-        demo: bool,
         outcome: Outcome,
         read: _Read,
     ) -> None:
@@ -248,13 +245,13 @@ class EvaluateAlerts:
             cycle_id=request.step.cycle_id,
             notifying=request.work is Work.EVALUATE,
             most=read.most,
-            demo=demo,
+            demo=read.demo,
             columns=snapshot.columns,
             thresholds=snapshot.thresholds.rows,
             inputs=inputs,
             subjects=read.subjects,
             rules=rules.observed,
-            telling=Telling(place, read.own_channels, news_count),
+            telling=Telling(place, read.gathered.own_channels, news_count),
         )
         self._recorder.take(judgement, outcome)
 

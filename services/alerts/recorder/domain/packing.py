@@ -136,8 +136,8 @@ def pack(recording: Recording, base: Base = NO_BASE) -> bytes:
 
 
 def unpack(packed: bytes, base: Base = NO_BASE) -> Recording:
-    """The recording that was packed against this base; FailedPrecondition RECORDING_DAMAGED for bytes that
-    are not what was written, or of another release's form.
+    """The recording that was packed against this base; RECORDING_DAMAGED for bytes that are not
+    what was written, or of another release's form.
     """
     try:
         return _unpack(packed, base)

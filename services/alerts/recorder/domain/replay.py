@@ -165,7 +165,7 @@ def with_thresholds(known: Sequence[Threshold], others: Sequence[Threshold]) -> 
 
 
 def compared(recording: Recording, outcome: Outcome) -> Iterator[ReplayedChange]:
-    """ChangedLevels of both, in order of the alerts: the same level and the same telling is one of BOTH.
+    """Changes of both, in order of the alerts: the same level and the same telling is one of BOTH.
     Before and after of one that is only recorded are as recorded.
     """
     recorded, columns = recording.changes, recording.judgement.columns
