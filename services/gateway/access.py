@@ -104,6 +104,15 @@ class Access:
         if self._proxy is not None and (person := self._proxy.person(request)):
             return Caller(person, self._proxy.scope, "proxy")
         given, way = presented(request)
+        return self._caller_of(given, way, client)
+
+    def admit_by(self, authorization: str, client: str) -> Caller:
+        """As admit(), by that header alone: of whoever comes by gRPC."""
+        if not self.is_asked:
+            return Caller("", Scope.ADMIN, "machine")
+        return self._caller_of(_of_header(authorization), "token", client)
+
+    def _caller_of(self, given: str, way: Literal["token", "cookie"], client: str) -> Caller:
         if not given:
             raise Refused(
                 401, "NOT_SIGNED_IN", FIX, headers={"WWW-Authenticate": 'Bearer realm="sonic"'}
@@ -115,7 +124,14 @@ class Access:
         """Of whoever was let in before: Unauthenticated TOKEN_ENDED once that is over."""
         if not self.is_asked or (self._proxy is not None and self._proxy.person(request)):
             return
-        given, _ = presented(request)
+        self._refuse_when_unknown(presented(request)[0])
+
+    def refuse_when_ended(self, authorization: str) -> None:
+        """As refuse_when_over(), of whoever comes by gRPC."""
+        if self.is_asked:
+            self._refuse_when_unknown(_of_header(authorization))
+
+    def _refuse_when_unknown(self, given: str) -> None:
         if self._tokens is None or self._tokens.find(given) is None:
             raise Unauthenticated("TOKEN_ENDED", f"who asked for this may no longer; {FIX}")
 
@@ -165,13 +181,20 @@ def presented(request: Request) -> tuple[str, Literal["token", "cookie"]]:
     """The token a request shows: as Bearer, as the password of Basic, or in the cookie; empty
     without one.
     """
-    kind, _, value = request.headers.get("authorization", "").partition(" ")
+    authorization = request.headers.get("authorization", "")
+    if authorization.partition(" ")[0].lower() in {"bearer", "basic"}:
+        return _of_header(authorization), "token"
+    return request.cookies.get(COOKIE, ""), "cookie"
+
+
+def _of_header(authorization: str) -> str:
+    kind, _, value = authorization.partition(" ")
     match kind.lower():
         case "bearer":
-            return value.strip(), "token"
+            return value.strip()
         case "basic":
-            return _password(value.strip()), "token"
-    return request.cookies.get(COOKIE, ""), "cookie"
+            return _password(value.strip())
+    return ""
 
 
 def _password(encoded: str) -> str:

@@ -12,6 +12,7 @@ from services.gateway.access import Access, TrustedProxy
 from services.gateway.application import Application
 from services.gateway.connection import Room
 from services.gateway.events import Streams
+from services.gateway.grpc_port import grpc_port
 from services.gateway.guard import Guard
 from services.gateway.hooks import keys_of
 from services.gateway.listener import HttpServer, most_connections
@@ -22,6 +23,7 @@ from shared.clock import Clock, SystemClock
 from shared.config import ProcessConfig
 from shared.lifecycle import App, run
 from shared.loopback import is_loopback
+from shared.rpc.server import GrpcServer
 from shared.tokens import Scope, TokenFile
 
 
@@ -42,6 +44,13 @@ class Config(ProcessConfig):
         default="",
         description="listened on as well, e.g. where the first tool was asked; empty: nowhere else",
         examples=["127.0.0.1:9808"],
+    )
+    gateway_grpc_address: str = Field(
+        default="",
+        validate_default=True,
+        description="host:port where people call by gRPC with a token, by TLS with TLS_CERT; empty:"
+        " nowhere",
+        examples=["127.0.0.1:50060"],
     )
     gateway_hosts: list[str] = Field(
         default_factory=list,
@@ -85,6 +94,18 @@ class Config(ProcessConfig):
         examples=["ci:a-long-random-secret"],
     )
 
+    @field_validator("gateway_grpc_address")
+    @classmethod
+    def _is_no_place_to_read_tokens(cls, listen: str, others: ValidationInfo) -> str:
+        if listen and not listen.rpartition(":")[2].isdecimal():
+            raise ValueError("not host:port")
+        if listen and not _is_here(listen) and not others.data.get("tls_ca"):
+            raise ValueError(
+                f"{listen} can be reached by others, and without TLS whoever is between could read"
+                " tokens: set TLS_CERT, TLS_KEY and TLS_CA, or listen on 127.0.0.1"
+            )
+        return listen
+
     @field_validator("gateway_hook_keys")
     @classmethod
     def _are_keys(cls, value: SecretStr) -> SecretStr:
@@ -114,6 +135,17 @@ class Config(ProcessConfig):
                     "who they are: name TOKENS_FILE and make a token (`sonic token create`), listen"
                     " on 127.0.0.1, or stand behind a proxy that authenticates"
                 )
+        listen = str(others.data.get("gateway_grpc_address", ""))
+        # No proxy signs people in there, and none names them.
+        if (
+            listen
+            and not _is_here(listen)
+            and not any(others.data.get(field) for field in ("tokens_file", "sonic_home"))
+        ):
+            raise ValueError(
+                f"GATEWAY_GRPC_ADDRESS {listen} can be reached by others, and is asked with tokens"
+                " alone: name TOKENS_FILE and make one (`sonic token create`)"
+            )
         return behind_proxy
 
     @property
@@ -155,7 +187,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
     access = Access(file, clock, config.proxy, is_open=config.is_open)
     application = Application(peers, streams, guard, access, metrics.process(), keys, clock)
     room = Room(most_connections())
-    servers = [
+    servers: list[HttpServer | GrpcServer] = [
         HttpServer(
             address,
             application,
@@ -166,6 +198,10 @@ def build(config: Config, clock: Clock | None = None) -> App:
         for address in (config.listen_address, config.gateway_second_address)
         if address
     ]
+    if at := config.gateway_grpc_address:
+        # A proxy in front of HTTP lets nobody in here.
+        asked = Access(file, clock, None, is_open=_is_here(at))
+        servers.append(grpc_port(at, config.tls, peers, asked, clock))
     side = metrics.serve(config.metrics_address)
     return App(
         "gateway", [*peers.parts, side, *servers], grace_seconds=config.shutdown_grace_seconds

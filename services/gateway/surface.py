@@ -38,7 +38,7 @@ FILES: Mapping[str, FileDescriptor] = {
 }
 # The words of a cycle, in the request of every step: only the owner of the schedule sends them, and
 # it never comes by HTTP. Known by the pair, so that a new step is covered too.
-_OF_OWNERS = frozenset({"cycle_id", "epoch"})
+OF_OWNERS = frozenset({"cycle_id", "epoch"})
 _VERBS = ("get", "put", "post", "delete", "patch")
 _FIELD = re.compile(r"\{([a-z0-9_.]+)\}")
 
@@ -82,7 +82,7 @@ class Route:
     def withheld(self) -> frozenset[str]:
         """Fields of the request that are not offered here."""
         names = frozenset(field.name for field in self.method.input_type.fields)
-        return _OF_OWNERS if names >= _OF_OWNERS else frozenset()
+        return OF_OWNERS if names >= OF_OWNERS else frozenset()
 
     @property
     def request_class(self) -> type[Message]:

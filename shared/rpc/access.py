@@ -78,8 +78,7 @@ class MethodAccess:
             listed = ", ".join(sorted(self._allowed)) or "nobody"
             raise PermissionDenied(
                 "CALLER_NOT_ALLOWED",
-                f"{caller} may not call {self._path}; {listed} may. Call it with the certificate"
-                " of one of them.",
+                f"{caller} may not call {self._path}; {listed} may. Call it as one of them.",
                 metadata={"caller": caller},
             )
         return caller

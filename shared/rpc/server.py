@@ -56,9 +56,10 @@ class GrpcServer:
     `ready` is a real query, polled by `clock`: while it raises, health of every name but LIVENESS
     is NOT_SERVING. `grace_seconds` is the time calls in flight have at the end; streams get one
     second of it. `large` names methods whose one request may be larger than `max_message_bytes`;
-    such a server takes no compressed ones. With `tls` every client shows a certificate. Where that
-    or one of `ways` tells who calls, only those are served whom `callers` lists for the method, but
-    for health and reflection. `health_address`: a further port, of health alone and without TLS.
+    such a server takes no compressed ones. With `tls` every client shows a certificate, unless
+    `asks_certificates` is False. Where that or one of `ways` tells who calls, only those are served
+    whom `callers` lists for the method, but for health and reflection. `health_address`: a further
+    port, of health alone and without TLS.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class GrpcServer:
         limits: Limits | None = None,
         channelz: bool = False,
         tls: TlsFiles | None = None,
+        asks_certificates: bool = True,
         callers: Callers = MappingProxyType({}),
         ways: Sequence[Way] = (),
         health_address: str = "",
@@ -93,7 +95,9 @@ class GrpcServer:
         self._grace_seconds = grace_seconds
         self._tls = tls
         self._channelz = channelz
-        ways = (by_certificate, *ways) if tls is not None else ways
+        self._asks_certificates = asks_certificates
+        if tls is not None and asks_certificates:
+            ways = (by_certificate, *ways)
         self._interceptor = Interceptor(
             metrics or process(),
             unary_seconds=unary_seconds,
@@ -120,8 +124,7 @@ class GrpcServer:
         server = grpc.aio.server(options=self._options)
         self._register(server)
         try:
-            credentials = server_credentials(self._tls) if self._tls is not None else None
-            port = bind(server, self._listen_address, credentials)
+            port = bind(server, self._listen_address, self._credentials())
             self.address = dialled(self._listen_address, port)
             await self._tell(health_pb2.HealthCheckResponse.NOT_SERVING)
             await self._health.set(LIVENESS, health_pb2.HealthCheckResponse.SERVING)
@@ -155,6 +158,11 @@ class GrpcServer:
         )
         await server.stop(self._grace_seconds)
         await self._health_port.stop()
+
+    def _credentials(self) -> grpc.ServerCredentials | None:
+        if self._tls is None:
+            return None
+        return server_credentials(self._tls, asks_certificates=self._asks_certificates)
 
     def _register(self, server: grpc.aio.Server) -> None:
         intercepted = _Intercepted(server, self._interceptor)

@@ -33,8 +33,12 @@ class ChannelTls:
         return None if pems is None else _of_channel(pems)
 
 
-def server_credentials(files: TlsFiles) -> grpc.ServerCredentials:
-    """Every client shows a certificate of the authority. Raises OSError, ValueError."""
+def server_credentials(
+    files: TlsFiles, *, asks_certificates: bool = True
+) -> grpc.ServerCredentials:
+    """Every client shows a certificate of the authority, unless none is asked for one. Raises
+    OSError, ValueError.
+    """
     renewals = Renewals(files)
 
     def fetch() -> grpc.ServerCertificateConfiguration | None:
@@ -45,7 +49,7 @@ def server_credentials(files: TlsFiles) -> grpc.ServerCredentials:
     return grpc.dynamic_ssl_server_credentials(
         first,
         fetch,  # type: ignore[arg-type]  # None is its word for "as before"; the stubs know it not
-        require_client_authentication=True,
+        require_client_authentication=asks_certificates,
     )
 
 

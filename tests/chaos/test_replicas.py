@@ -47,7 +47,7 @@ SEED = int(os.environ.get("SONIC_REPLICAS_SEED", random.SystemRandom().randrange
 KILL_WITHIN_SECONDS = 0.6
 # Down comes a level after two looks at a mark.
 LOOKS = 3
-PATIENCE_SECONDS = 90.0
+PATIENCE_SECONDS = 150.0
 
 
 @pytest.fixture

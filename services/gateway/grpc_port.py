@@ -1,0 +1,126 @@
+"""gRPC for people: every RPC that HTTP shows, asked with a token as `authorization`, and handed on
+as the gateway's own call.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing
+from typing import Any
+from urllib.parse import unquote
+
+import grpc
+from google.protobuf.message import Message
+
+from services.gateway.access import Access, Caller
+from services.gateway.failures import Refused
+from services.gateway.peers import Peers
+from services.gateway.scopes import scope_of
+from services.gateway.surface import OF_OWNERS, Route, routes
+from shared.clock import Clock
+from shared.errors import Unauthenticated
+from shared.log import get_logger
+from shared.rpc import call
+from shared.rpc.access import Callers
+from shared.rpc.server import GrpcServer
+from shared.tls_files import TlsFiles
+from shared.tokens import Scope
+
+
+def grpc_port(
+    listen_address: str, tls: TlsFiles | None, peers: Peers, access: Access, clock: Clock
+) -> GrpcServer:
+    """The server. With `tls` it shows the gateway's certificate and asks nobody for one."""
+    offered = {route.full_name: route for route in routes() if not route.method.client_streaming}
+    port = _Port(peers, access)
+    by_service: dict[str, dict[str, Route]] = defaultdict(dict)
+    for route in offered.values():
+        by_service[route.method.containing_service.full_name][route.method.name] = route
+    return GrpcServer(
+        listen_address,
+        [(port.add, methods) for methods in by_service.items()],
+        service_names=sorted(by_service),
+        clock=clock,
+        tls=tls,
+        asks_certificates=False,
+        ways=[port.scope],
+        callers=_table(offered),
+    )
+
+
+def _table(offered: Mapping[str, Route]) -> Callers:
+    """Who may what, in the form of protos/callers.txt: by scope, and the words of a cycle nobody
+    whom a token names.
+    """
+    allowed = {
+        name: frozenset(scope.name.lower() for scope in Scope if scope >= scope_of(route))
+        for name, route in offered.items()
+    }
+    return allowed | {"+".join(sorted(OF_OWNERS)): frozenset({"cyclone"})}
+
+
+class _Port:
+    def __init__(self, peers: Peers, access: Access) -> None:
+        self._peers = peers
+        self._access = access
+
+    def scope(self, context: Any) -> str:
+        """What the caller may, by the name of its scope. Raises Unauthenticated NOT_SIGNED_IN,
+        BAD_TOKEN; Exhausted TOO_MANY_ATTEMPTS.
+        """
+        return self._caller(context).scope.name.lower()
+
+    def add(self, methods: tuple[str, Mapping[str, Route]], server: grpc.aio.Server) -> None:
+        """Registers the methods of one service."""
+        service, offered = methods
+        handlers = {name: self._handler(route) for name, route in offered.items()}
+        server.add_registered_method_handlers(service, handlers)
+
+    def _handler(self, route: Route) -> Any:
+        kinds = {
+            "request_deserializer": route.request_class.FromString,
+            "response_serializer": route.response_class.SerializeToString,
+        }
+
+        async def ask(request: Message, context: Any) -> Message:
+            self._note(route, context)
+            return await self._peers.ask(route, request)
+
+        async def watch(request: Message, context: Any) -> AsyncIterator[Message]:
+            self._note(route, context)
+            async with aclosing(self._peers.watch(route, request)) as messages:
+                async for message in messages:
+                    self._refuse_when_over(context)
+                    yield message
+
+        if route.streams:
+            return grpc.unary_stream_rpc_method_handler(watch, **kinds)
+        return grpc.unary_unary_rpc_method_handler(ask, **kinds)
+
+    def _note(self, route: Route, context: Any) -> None:
+        """Whose call it is: the services hear the token's name, whatever a header says."""
+        caller = self._caller(context)
+        call.asked_by(caller.name)
+        if caller.name and not route.reads:
+            get_logger().info("asked for", caller=caller.name, method=route.full_name)
+
+    def _caller(self, context: Any) -> Caller:
+        try:
+            return self._access.admit_by(_authorization(context), _host(context.peer()))
+        except Refused as refused:
+            raise Unauthenticated(refused.reason, refused.message) from refused
+
+    def _refuse_when_over(self, context: Any) -> None:
+        self._access.refuse_when_ended(_authorization(context))
+
+
+def _authorization(context: Any) -> str:
+    shown = [str(value) for key, value in context.invocation_metadata() if key == "authorization"]
+    # Of two, one may be what somebody on the way let pass.
+    return shown[0] if len(shown) == 1 else ""
+
+
+def _host(peer: str) -> str:
+    """`ipv4:10.0.0.7:5123` is 10.0.0.7: guesses are counted by address, as those of HTTP."""
+    return unquote(peer.partition(":")[2]).rpartition(":")[0]

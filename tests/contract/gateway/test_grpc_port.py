@@ -1,0 +1,263 @@
+"""People by gRPC: a token instead of a certificate, the scopes of HTTP, and never the words of a
+cycle.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf import descriptor_pb2
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from sonic.alerts.v1 import alerts_pb2, alerts_pb2_grpc
+from sonic.callers import CALLERS
+from sonic.price.v1 import price_pb2 as pb
+from sonic.price.v1 import price_pb2_grpc as rpc
+
+from services.cli.certificates import ensure, files
+from services.gateway import server as gateway
+from services.gateway.scopes import scope_of
+from services.gateway.surface import routes
+from shared import errors, tokens
+from shared.clock import PushedClock
+from shared.lifecycle import App
+from shared.rpc.client import Channel
+from shared.rpc.failures import from_rpc_error
+from shared.rpc.server import GrpcServer
+from shared.tokens import Scope
+from tests.contract.gateway.conftest import Script, config
+
+START = datetime(2026, 11, 30, 3, tzinfo=UTC)
+
+
+@pytest.fixture
+def clock() -> PushedClock:
+    return PushedClock(START)
+
+
+@pytest.fixture
+def made(tmp_path: Path, clock: PushedClock) -> Callable[..., str]:
+    def make(name: str, scope: Scope = Scope.ADMIN) -> str:
+        return tokens.create(tmp_path / tokens.FILE_NAME, name, scope, clock.now(), None)[1]
+
+    return make
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "tls"
+    ensure(made, ["gateway", "price"], ["127.0.0.1"], datetime.now(UTC))
+    return made
+
+
+@pytest.fixture
+async def secured(script: Script, folder: Path) -> AsyncIterator[str]:
+    """Address of the scripted service, which asks for certificates."""
+    server = GrpcServer(
+        "127.0.0.1:0",
+        [(rpc.add_PriceServiceServicer_to_server, script)],
+        service_names=["sonic.price.v1.PriceService"],
+        grace_seconds=0.5,
+        tls=files(folder, "price"),
+        callers=CALLERS,
+    )
+    async with App("script", [server]):
+        yield server.address
+
+
+@pytest.fixture
+async def address(
+    secured: str, tmp_path: Path, folder: Path, clock: PushedClock
+) -> AsyncIterator[str]:
+    """Of the port, by TLS."""
+    settings = {
+        "sonic_home": tmp_path,
+        "gateway_grpc_address": "127.0.0.1:0",
+        **{f"tls_{kind}": folder / name for kind, name in FILES.items()},
+    }
+    built = gateway.build(config({"price": secured}, **settings), clock)
+    async with built as app:
+        yield app.part(GrpcServer).address
+
+
+FILES = {"cert": "gateway.crt", "key": "gateway.key", "ca": "ca.crt"}
+
+
+def person(address: str, folder: Path, token: str = "") -> grpc.aio.Channel:
+    """A client as a stranger writes one: the authority alone, and a token with each call."""
+    trusted = grpc.ssl_channel_credentials((folder / "ca.crt").read_bytes())
+    options = [("grpc.ssl_target_name_override", "localhost")]
+    if token:
+        calls = grpc.access_token_call_credentials(token)
+        trusted = grpc.composite_channel_credentials(trusted, calls)
+    return grpc.aio.secure_channel(address, trusted, options=options)
+
+
+async def refused(call: Any) -> tuple[grpc.StatusCode, str]:
+    with pytest.raises(grpc.aio.AioRpcError) as raised:
+        await call
+    return raised.value.code(), from_rpc_error(raised.value).reason
+
+
+async def test_a_token_is_enough_and_its_name_goes_along(
+    address: str, folder: Path, script: Script, made: Callable[..., str]
+) -> None:
+    async with person(address, folder, made("ann", Scope.READ)) as channel:
+        asked = rpc.PriceServiceStub(channel).GetPrice(
+            pb.GetPriceRequest(asset="BTC"), timeout=30, metadata=[("x-person", "mallory")]
+        )
+        assert (await asked).asset == "BTC"
+    assert script.person == "ann"
+
+
+async def test_who_shows_nothing_or_something_wrong_is_refused_with_the_fix(
+    address: str, folder: Path, made: Callable[..., str]
+) -> None:
+    made("ann")
+    asked = pb.GetPriceRequest(asset="BTC")
+    for token, reason in (("", "NOT_SIGNED_IN"), ("sonic_wrong", "BAD_TOKEN")):
+        async with person(address, folder, token) as channel:
+            told = await refused(rpc.PriceServiceStub(channel).GetPrice(asked, timeout=30))
+            assert told == (grpc.StatusCode.UNAUTHENTICATED, reason)
+    # Guesses are slowed as over HTTP.
+    async with person(address, folder, "sonic_wrong") as channel:
+        stub = rpc.PriceServiceStub(channel)
+        codes = [(await refused(stub.GetPrice(asked, timeout=30)))[1] for _ in range(6)]
+    assert codes[-1] == "TOO_MANY_ATTEMPTS"
+
+
+async def test_a_scope_may_what_it_may_over_http(
+    address: str, folder: Path, made: Callable[..., str]
+) -> None:
+    """Every RPC by every scope: refused exactly where HTTP refuses."""
+    offered = {route.full_name: route for route in routes() if not route.method.client_streaming}
+    assert len(offered) > 100
+    shown = {scope: made(scope.name, scope) for scope in Scope}
+    for scope, token in shown.items():
+        async with person(address, folder, token) as channel:
+            for name, route in offered.items():
+                if scope >= scope_of(route):
+                    continue
+                kind = channel.unary_stream if route.streams else channel.unary_unary
+                call = kind(name, None, None)(b"", timeout=30)
+                told = await refused(anext(aiter(call)) if route.streams else call)
+                assert told == (grpc.StatusCode.PERMISSION_DENIED, "CALLER_NOT_ALLOWED"), name
+
+
+async def test_the_words_of_a_cycle_are_nobodys_here(
+    address: str, folder: Path, made: Callable[..., str]
+) -> None:
+    asked = alerts_pb2.EvaluateAlertsRequest(cycle_id="cyc-1", epoch=7)
+    async with person(address, folder, made("root", Scope.ADMIN)) as channel:
+        stub = alerts_pb2_grpc.AlertsServiceStub(channel)
+        told = await refused(stub.EvaluateAlerts(asked, timeout=30))
+        assert told == (grpc.StatusCode.PERMISSION_DENIED, "FIELDS_NOT_ALLOWED")
+
+
+async def test_a_stream_ends_with_its_token(
+    address: str,
+    folder: Path,
+    script: Script,
+    tmp_path: Path,
+    clock: PushedClock,
+    made: Callable[..., str],
+) -> None:
+    made("another")
+    async with person(address, folder, made("lost", Scope.READ)) as channel:
+        stream = aiter(rpc.PriceServiceStub(channel).WatchPrices(pb.WatchPricesRequest()))
+        script.watched.put_nowait(pb.WatchPricesResponse(prices=[pb.Price(asset="BTC")]))
+        assert (await anext(stream)).prices[0].asset == "BTC"
+        tokens.revoke(tmp_path / tokens.FILE_NAME, "lost", clock.now())
+        clock.advance(1)
+        script.watched.put_nowait(pb.WatchPricesResponse(prices=[pb.Price(asset="ETH")]))
+        told = await refused(anext(stream))
+        assert told == (grpc.StatusCode.UNAUTHENTICATED, "TOKEN_ENDED")
+
+
+async def test_a_failure_of_a_service_keeps_its_reason(
+    address: str, folder: Path, script: Script, made: Callable[..., str]
+) -> None:
+    script.failure = errors.NotFound("PRICE_NOT_FOUND", "There is none.")
+    async with person(address, folder, made("ann")) as channel:
+        asked = pb.GetPriceRequest(asset="BTC")
+        told = await refused(rpc.PriceServiceStub(channel).GetPrice(asked, timeout=30))
+        assert told == (grpc.StatusCode.NOT_FOUND, "PRICE_NOT_FOUND")
+
+
+async def test_on_this_machine_nobody_is_asked_before_the_first_token(
+    scripted: str, tmp_path: Path, script: Script, clock: PushedClock
+) -> None:
+    settings = {"sonic_home": tmp_path, "gateway_grpc_address": "127.0.0.1:0"}
+    async with gateway.build(config({"price": scripted}, **settings), clock) as app:
+        peer = Channel(app.part(GrpcServer).address)
+        stub = peer.stub(rpc.PriceServiceStub)
+        assert (await stub.GetPrice(pb.GetPriceRequest(asset="BTC"), timeout=30)).asset == "BTC"
+        tokens.create(tmp_path / tokens.FILE_NAME, "ann", Scope.READ, clock.now(), None)
+        clock.advance(1)
+        with pytest.raises(errors.Unauthenticated) as asked:
+            await stub.GetPrice(pb.GetPriceRequest(asset="BTC"), timeout=30)
+        assert asked.value.reason == "NOT_SIGNED_IN"
+        await peer.stop()
+
+
+@pytest.mark.parametrize(
+    ("settings", "fix"),
+    [
+        ({}, "set TLS_CERT, TLS_KEY and TLS_CA"),
+        ({"tls": True, "gateway_behind_proxy": True}, "name TOKENS_FILE and make one"),
+    ],
+)
+def test_an_address_that_others_reach_needs_tls_and_tokens(
+    folder: Path, settings: dict[str, Any], fix: str
+) -> None:
+    if settings.pop("tls", False):
+        settings |= {f"tls_{kind}": folder / name for kind, name in FILES.items()}
+    with pytest.raises(ValueError, match=fix):
+        config({}, gateway_grpc_address="0.0.0.0:50060", **settings)
+
+
+async def test_reflection_lists_what_is_offered(address: str, folder: Path) -> None:
+    async def ask() -> AsyncIterator[Any]:
+        yield reflection_pb2.ServerReflectionRequest(list_services="")
+        yield reflection_pb2.ServerReflectionRequest(
+            file_containing_symbol="sonic.price.v1.PriceService"
+        )
+
+    async with person(address, folder) as channel:
+        answers = reflection_pb2_grpc.ServerReflectionStub(channel).ServerReflectionInfo(ask())
+        listed, described = [answer async for answer in answers]
+        health = health_pb2_grpc.HealthStub(channel)
+        state = await health.Check(health_pb2.HealthCheckRequest(), timeout=30)
+    assert state.status == health_pb2.HealthCheckResponse.SERVING
+    names = {one.name for one in listed.list_services_response.service}
+    assert {"sonic.price.v1.PriceService", "sonic.alerts.v1.AlertsService"} <= names
+    [file, *_] = described.file_descriptor_response.file_descriptor_proto
+    assert descriptor_pb2.FileDescriptorProto.FromString(file).package == "sonic.price.v1"
+
+
+@pytest.mark.skipif(shutil.which("buf") is None, reason="no buf here")
+async def test_a_tool_needs_a_token_and_the_authority_alone(
+    address: str, folder: Path, made: Callable[..., str], script: Script
+) -> None:
+    """As docs/clients.md says it: buf finds the schema by reflection."""
+    method = "sonic.price.v1.PriceService/GetPrice"
+    url = f"https://localhost:{address.rpartition(':')[2]}/{method}"
+    words = ["buf", "curl", "--protocol", "grpc", "--cacert", str(folder / "ca.crt")]
+    words += ["-H", f"Authorization: Bearer {made('ann', Scope.READ)}", "-d", '{"asset": "BTC"}']
+    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    done = await asyncio.to_thread(
+        subprocess.run, [*words, url], capture_output=True, text=True, timeout=200, env=kept
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["asset"] == "BTC"
+    assert script.person == "ann"
