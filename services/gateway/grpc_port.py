@@ -71,14 +71,14 @@ class _Port:
         """
         return self._caller(context).scope.name.lower()
 
-    def add(self, methods: tuple[str, Mapping[str, Route]], server: grpc.aio.Server) -> None:
-        """Registers the methods of one service."""
+    def add(self, methods: tuple[str, Mapping[str, Route]], server: Any) -> None:
+        """Registers the methods of one service, as a generated function does."""
         service, offered = methods
         handlers = {name: self._handler(route) for name, route in offered.items()}
         server.add_registered_method_handlers(service, handlers)
 
     def _handler(self, route: Route) -> Any:
-        kinds = {
+        kinds: dict[str, Any] = {
             "request_deserializer": route.request_class.FromString,
             "response_serializer": route.response_class.SerializeToString,
         }
