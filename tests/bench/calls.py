@@ -81,10 +81,12 @@ async def reads(positions_address: str, tls: TlsFiles | None, count: int) -> lis
     ]
 
 
-async def calls_and_commits(admin_url: str, rounds: int) -> list[float]:
-    """Milliseconds of 11 empty calls and 12 commits, one after the other."""
+async def calls_and_commits(admin_url: str, tls: TlsFiles | None, rounds: int) -> list[float]:
+    """Milliseconds of 11 empty calls, over the TLS of these files, and 12 commits, one after the
+    other.
+    """
     taken_ms = []
-    async with bare() as empty_call, floor.schema(admin_url) as connection:
+    async with bare(tls) as empty_call, floor.schema(admin_url) as connection:
         await connection.execute("create table bench.tick (number int8 not null)")
         for number in range(rounds + 5):
             taken = await _timed(lambda: _round(empty_call, connection))

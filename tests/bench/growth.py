@@ -7,12 +7,14 @@ extrapolated with the ages that the services keep by default.
 from __future__ import annotations
 
 import importlib
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import asyncpg
 
+from services.alerts.ledger.domain.segments import LEAST_AGE
 from services.cli.connection import connected
 from services.cli.plan import SERVICES
 from services.cli.room import folder_bytes
@@ -45,6 +47,8 @@ KEPT_BY = {
     "xcom.": "xcom_messages_kept_days",
     "cyclone.": "cycles_kept_days",
 }
+# Of a row that left the ledger for a sealed file: docs/decisions/ledger-age.md.
+_LEDGER, _SEALED_ROW_BYTES = "alerts.ledger", 63
 # A quote is stored however soon it comes: here a cycle takes less than the least age of one.
 _SETTINGS = {"PRICE_MIN_REFRESH_SECONDS": "0"}
 
@@ -72,6 +76,17 @@ class Growth:
         return ", ".join(f"{table} {added * CYCLES_A_DAY / 1e6:.1f}" for table, added in most)
 
 
+def ledger_month_bytes(changes_a_day: float, row_bytes: float) -> float:
+    """After thirty days of so many rows: those that are kept by default, and the files of the
+    rest. Files are made of many rows at once; what waits for the next one is not counted.
+    """
+    grown = changes_a_day * MONTH_DAYS
+    days = _default("alerts", "alerts_ledger_kept_days") or math.inf
+    most = _default("alerts", "alerts_ledger_kept_rows") or math.inf
+    kept = min(grown, changes_a_day * days, max(most, changes_a_day * LEAST_AGE.days))
+    return kept * row_bytes + (grown - kept) * _SEALED_ROW_BYTES
+
+
 def between(before: Mapping[str, int], after: Mapping[str, int], count: int) -> Growth:
     """What one of `count` cycles added; a table that shrank added nothing."""
     added = {table: max(0, size - before.get(table, 0)) / count for table, size in after.items()}
@@ -88,8 +103,8 @@ async def measure(run: Run) -> list[Figure]:
         folder = folder_bytes(running.home)
         many_count = max(_SMALL, run.options.size // 10)
         many = await _grown(running, many_count, _MANY_CYCLES, run.options.seed)
-        change_bytes = await _bytes_of_a_change(running)
-    return [*_figures(small, folder, change_bytes), *_context(many_count, many, change_bytes)]
+        change = await _a_change(running)
+    return [*_figures(small, folder, change), *_context(many_count, many, change)]
 
 
 async def _grown(running: Running, count: int, cycles_count: int, seed: int) -> Growth:
@@ -104,13 +119,12 @@ async def _grown(running: Running, count: int, cycles_count: int, seed: int) -> 
     return between(before, await _sizes(running.admin_url), cycles_count)
 
 
-async def _bytes_of_a_change(running: Running) -> float:
+async def _a_change(running: Running) -> Growth:
     """Of a level: its ledger row, its message, its deliveries; all alerts about distance change."""
     before = await _sizes(running.admin_url)
     async with connected(running.addresses, running.tls) as found:
         count = evaluation(await crash.one(Judging(found, running.admin_url))).counts["raised"]
-    after = await _sizes(running.admin_url)
-    return sum(between(before, after, 1).by_table.values()) / max(1, count)
+    return between(before, await _sizes(running.admin_url), max(1, count))
 
 
 async def _sizes(admin_url: str) -> dict[str, int]:
@@ -144,10 +158,22 @@ def _default(service: str, name: str) -> float:
     return float(field.default) if field is not None else 0.0
 
 
-def _figures(small: Growth, folder: int, change_bytes: float) -> list[Figure]:
-    changes = _SMALL * CHANGES_A_DAY * change_bytes
-    day = small.day_bytes() + changes
-    month = folder + small.month_bytes(kept_days(small.by_table)) + changes * MONTH_DAYS
+def _day_of_changes(count: int, change: Growth) -> float:
+    return count * CHANGES_A_DAY * sum(change.by_table.values())
+
+
+def _month_of_changes(count: int, change: Growth) -> float:
+    """All but the ledger counts for the whole month."""
+    rows, row_bytes = count * CHANGES_A_DAY, change.by_table.get(_LEDGER, 0.0)
+    others = _day_of_changes(count, change) - rows * row_bytes
+    return others * MONTH_DAYS + ledger_month_bytes(rows, row_bytes)
+
+
+def _figures(small: Growth, folder: int, change: Growth) -> list[Figure]:
+    day = small.day_bytes() + _day_of_changes(_SMALL, change)
+    month = folder + small.month_bytes(kept_days(small.by_table))
+    month += _month_of_changes(_SMALL, change)
+    change_bytes = sum(change.by_table.values())
     assumed = f"{CHANGES_A_DAY} changed levels a position and day of {change_bytes:,.0f} B"
     return [
         Figure(
@@ -169,16 +195,10 @@ def _figures(small: Growth, folder: int, change_bytes: float) -> list[Figure]:
     ]
 
 
-def _context(count: int, many: Growth, change_bytes: float) -> list[Figure]:
-    changes = count * CHANGES_A_DAY * change_bytes
-    month = many.month_bytes(kept_days(many.by_table)) + changes * MONTH_DAYS
+def _context(count: int, many: Growth, change: Growth) -> list[Figure]:
+    day = many.day_bytes() + _day_of_changes(count, change)
+    month = many.month_bytes(kept_days(many.by_table)) + _month_of_changes(count, change)
     return [
-        Figure(
-            "G16",
-            f"a day, {count:,} positions",
-            [(many.day_bytes() + changes) / 1e6],
-            unit="MB",
-            note=many.dearest(3),
-        ),
+        Figure("G16", f"a day, {count:,} positions", [day / 1e6], unit="MB", note=many.dearest(3)),
         Figure("G16", f"a month, {count:,} positions", [month / 1e6], unit="MB"),
     ]

@@ -202,7 +202,8 @@ async def _g4(large: Large) -> list[Figure]:
 
 
 async def _g6(large: Large) -> list[Figure]:
-    taken_ms = await calls.calls_and_commits(large.running.admin_url, large.run.options.cycles)
+    running, rounds = large.running, large.run.options.cycles
+    taken_ms = await calls.calls_and_commits(running.admin_url, running.tls, rounds)
     beside = f"{calls.CALLS} empty calls, {calls.COMMITS} commits"
     return [
         Figure("G6", "a cycle, 100 positions", large.cycle_ms(100), beside, taken_ms, Limit(1.5))

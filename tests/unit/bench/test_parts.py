@@ -52,6 +52,17 @@ def test_a_crash_that_nobody_hears_of_is_missed() -> None:
     assert "7 were still untold" in told.note
 
 
+def test_a_month_of_the_ledger_is_what_stays_and_what_is_sealed() -> None:
+    few = growth.ledger_month_bytes(300, 600)
+    assert few == 300 * 30 * 600
+    # Of nine million rows three stay, packed are the rest.
+    many = growth.ledger_month_bytes(300_000, 600)
+    assert many == 3_000_000 * 600 + 6_000_000 * 63
+    # Eight days stay, however many they are.
+    most = growth.ledger_month_bytes(3_000_000, 600)
+    assert most == 24_000_000 * 600 + 66_000_000 * 63
+
+
 def test_growth_is_what_tables_gained_and_never_less_than_nothing() -> None:
     grown = growth.between({"a.x": 100, "a.y": 500}, {"a.x": 300, "a.y": 400, "a.z": 10}, 10)
     assert grown.by_table == {"a.x": 20, "a.y": 0, "a.z": 1}
