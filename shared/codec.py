@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterable
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from functools import lru_cache, partial
+from operator import attrgetter
 from typing import Any, TypeVar, get_type_hints
 
 from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
@@ -18,7 +19,7 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from shared.errors import InvalidArgument
-from shared.rows import Convert, by_hint, parts
+from shared.rows import Convert, by_hint, parts, taking
 
 M = TypeVar("M", bound=Message)
 T = TypeVar("T")
@@ -176,8 +177,9 @@ _TAKES: dict[str, Callable[[Message, str], Any]] = {
     "google.protobuf.Timestamp": from_timestamp,
     "google.protobuf.Duration": from_duration,
 }
-_Fields = list[tuple[str, Convert | None]]
-_outward: dict[Any, tuple[_Fields, _Fields]] = {}
+# Names of a source, how they are taken of it, and the conversions of those values that need one.
+_Plan = tuple[list[str], Convert, list[tuple[str, Convert]]]
+_outward: dict[Any, _Plan] = {}
 _inward: dict[Any, list[tuple[str, Convert]]] = {}
 
 
@@ -188,17 +190,21 @@ def fill(kind: type[M], source: object, /, *, unset: Collection[str] = (), **val
     is a word, the number of `PREFIX_WORD`); None, and NaN or infinity of an optional number, stay
     unset. Messages within messages come by `values`. `unset`: fields that are left out on purpose.
     """
-    key = kind, type(source), tuple(values), tuple(unset)
-    taken, given = _outward.get(key) or _outward.setdefault(key, _plan_outward(*key))
+    names, take, converts = outward(kind, type(source), tuple(values), tuple(unset))
+    made = dict(zip(names, take(source), strict=False), **values)
     # A message constructor takes a None as an unset field.
-    made = {
-        name: convert(value) if (value := getattr(source, name)) is not None and convert else value
-        for name, convert in taken
-    }
-    for name, convert in given:
-        value = values[name]
-        made[name] = convert(value) if value is not None and convert else value
+    for name, convert in converts:
+        if (value := made[name]) is not None:
+            made[name] = convert(value)
     return kind(**made)
+
+
+def outward(
+    kind: type[Message], source: type[Any], given: tuple[str, ...], unset: tuple[str, ...] = ()
+) -> _Plan:
+    """What `fill` takes of a source, and how that and what is given become values of fields."""
+    key = kind, source, given, unset
+    return _outward.get(key) or _outward.setdefault(key, _plan_outward(*key))
 
 
 def read(kind: type[T], message: Message, /, **values: object) -> T:
@@ -217,8 +223,7 @@ def read(kind: type[T], message: Message, /, **values: object) -> T:
 
 def _plan_outward(
     kind: type[Message], source: type[Any], given: tuple[str, ...], unset: tuple[str, ...]
-) -> tuple[_Fields, _Fields]:
-    """Each field to fill with the conversion of its value: those taken, and those given."""
+) -> _Plan:
     fields = {field.name: field for field in kind.DESCRIPTOR.fields}
     _refuse(kind, (set(given) | set(unset)) - fields.keys(), "has no field")
     named = {name for name in fields if name not in given and name not in unset}
@@ -226,14 +231,13 @@ def _plan_outward(
     _refuse(kind, named - known, f"is not filled by {source.__name__} in")
     nested = {name for name in named if _is_nested(fields[name])}
     _refuse(kind, nested, "needs messages, handed in, for")
-    taken, handed_in = (
-        [(name, _to_field(fields[name])) for name in fields if name in names]
-        for names in (named, given)
-    )
-    return taken, handed_in
+    names = [name for name in fields if name in named]
+    converts = [(name, to_field(fields[name])) for name in (*names, *given)]
+    return names, taking(attrgetter, names), [(name, one) for name, one in converts if one]
 
 
-def _to_field(field: Any) -> Convert | None:
+def to_field(field: Any) -> Convert | None:
+    """How a domain value becomes one that a message takes for the field; None: it is one."""
     one = _to_value(field)
     if one is None or not field.is_repeated:
         return one

@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 import json
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from functools import partial
-from typing import Any, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
+from operator import itemgetter
+from typing import Any, Protocol, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
 Convert = Callable[[Any], Any]
@@ -20,7 +21,8 @@ class Row(Protocol):
     def __getitem__(self, name: str, /) -> Any: ...
 
 
-_plans: dict[tuple[type[Any], tuple[str, ...]], list[tuple[str, Convert | None]]] = {}
+_Plan = tuple[list[str], Callable[[Any], Any], list[tuple[str, Convert]]]
+_plans: dict[tuple[type[Any], tuple[str, ...]], _Plan] = {}
 
 
 def read(kind: type[T], row: Row, /, **values: object) -> T:
@@ -30,17 +32,29 @@ def read(kind: type[T], row: Row, /, **values: object) -> T:
     not matter; a field without a column and not handed in is a KeyError.
     """
     key = kind, tuple(values)
-    plan = _plans.get(key) or _plans.setdefault(key, _plan(*key))
-    made = dict(values)
-    for name, convert in plan:
-        value = row[name]
-        made[name] = value if convert is None or value is None else convert(value)
-    return kind(**made)
+    names, take, converts = _plans.get(key) or _plans.setdefault(key, _plan(*key))
+    made = dict(zip(names, take(row), strict=False))
+    for name, convert in converts:
+        if (value := made[name]) is not None:
+            made[name] = convert(value)
+    return kind(**made, **values)
 
 
-def _plan(kind: type[Any], given: tuple[str, ...]) -> list[tuple[str, Convert | None]]:
+def _plan(kind: type[Any], given: tuple[str, ...]) -> _Plan:
     hints = get_type_hints(kind)
-    return [(name, by_hint(hints[name])) for name in parts(kind) if name not in given]
+    names = [name for name in parts(kind) if name not in given]
+    converts = [(name, by_hint(hints[name])) for name in names]
+    return names, taking(itemgetter, names), [(n, convert) for n, convert in converts if convert]
+
+
+def taking(getter: Callable[..., Any], names: Sequence[str]) -> Callable[[Any], Any]:
+    """`itemgetter` or `attrgetter` of these names, which gives a tuple also for one of them, or
+    none.
+    """
+    if not names:
+        return lambda _: ()
+    # Of one name alone it would give no tuple.
+    return cast("Callable[[Any], Any]", getter(*names, names[0]))
 
 
 def parts(kind: type[Any]) -> list[str]:
