@@ -288,6 +288,7 @@ def changed_rows(before: AlertColumns, after: AlertColumns) -> NDArray[np.bool_]
 
 
 _MOST_URGENT = Level.HIGH + len(Level)
+_BLOCK_ROWS = 16_384
 
 
 def urgency(columns: AlertColumns) -> NDArray[np.int8]:
@@ -301,18 +302,31 @@ def urgency(columns: AlertColumns) -> NDArray[np.int8]:
 
 
 def worst_first(
-    columns: AlertColumns, mask: NDArray[np.bool_], after: tuple[int, int] | None, size: int
+    ranks: NDArray[np.int8],
+    keys: NDArray[np.int64],
+    mask: NDArray[np.bool_],
+    after: tuple[int, int] | None,
+    size: int,
 ) -> list[tuple[int, int]]:
     """The next `size` + 1 of the chosen, each as (urgency, row): the most urgent first, then by
-    key; `after`: (urgency, key).
+    key; `ranks`: the urgency of each row; `after`: (urgency, key).
     """
-    ranks = urgency(columns)
     found: list[tuple[int, int]] = []
     for rank in range(after[0] if after is not None else _MOST_URGENT, -1, -1):
-        here = np.flatnonzero(mask & (ranks == rank))
+        chosen, start = mask & (ranks == rank), 0
         if after is not None and rank == after[0]:
-            here = here[columns.alert_key[here] > after[1]]
-        found += [(rank, row) for row in here[: size + 1 - len(found)].tolist()]
+            start = int(np.searchsorted(keys, after[1], side="right"))
+        found += [(rank, row) for row in _first(chosen, start, size + 1 - len(found))]
         if len(found) > size:
             break
     return found
+
+
+def _first(chosen: NDArray[np.bool_], start: int, count: int) -> list[int]:
+    """The first so many rows from `start` on; of a full column only its beginning is looked at."""
+    rows: list[int] = []
+    while start < len(chosen) and len(rows) < count:
+        end = start + _BLOCK_ROWS
+        rows += (start + np.flatnonzero(chosen[start:end])).tolist()
+        start = end
+    return rows[:count]

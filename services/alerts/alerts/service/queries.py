@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from services.alerts.alerts.domain.alert_columns import ANNOTATED_BIT
 from services.alerts.alerts.domain.change_payload import alert_id, key_of
@@ -16,6 +17,7 @@ from services.alerts.alerts.domain.views import (
     Filter,
     choose,
     show,
+    urgency,
     worst_first,
 )
 from services.alerts.domain.kinds import Level
@@ -49,6 +51,7 @@ class AlertQueries:
     def __init__(self, cache: SnapshotCache, positions: PositionsPeer) -> None:
         self._cache = cache
         self._positions = positions
+        self._ranked: tuple[_Versions, NDArray[np.int8]] | None = None
         self._summed: tuple[_Versions, Sequence[MetricSummary], Mapping[int, str]] | None = None
 
     async def get(self, id: str) -> Alert:
@@ -67,12 +70,20 @@ class AlertQueries:
             keys = await store.subjects.find(wanted.names) if wanted.names else None
             active = self._cache.compiled_limits(snapshot).active
             mask = choose(snapshot.columns, active, wanted, keys)
-            found = worst_first(snapshot.columns, mask, after, page.size)
+            key = snapshot.columns.alert_key
+            found = worst_first(self._urgency(snapshot), key, mask, after, page.size)
             alerts = await self.shown(store, snapshot, [row for _, row in found])
         if not alerts:
             await self.refuse_unknown(wanted)
         ranks = {alert.id: rank for alert, (rank, _) in zip(alerts, found, strict=True)}
         return paging.cut(alerts, page, context, lambda alert: (ranks[alert.id], key_of(alert.id)))
+
+    def _urgency(self, snapshot: Snapshot) -> NDArray[np.int8]:
+        """Of each row; the same for all lists until something changes."""
+        versions = _versions(snapshot)
+        if self._ranked is None or self._ranked[0] != versions:
+            self._ranked = versions, urgency(snapshot.columns)
+        return self._ranked[1]
 
     async def refuse_unknown(self, wanted: Filter) -> None:
         """POSITION_NOT_FOUND: an empty list would say that nothing is wrong with it."""
@@ -97,12 +108,7 @@ class AlertQueries:
         return Summary(level, metrics, names, evaluated, glance.head_hash, glance.waiting_count)
 
     async def _sums(self, snapshot: Snapshot) -> tuple[Sequence[MetricSummary], Mapping[int, str]]:
-        service_state = snapshot.service_state
-        versions = (
-            service_state.alert_version,
-            service_state.evaluation_version,
-            service_state.threshold_version,
-        )
+        versions = _versions(snapshot)
         if self._summed is None or self._summed[0] != versions:
             active = self._cache.compiled_limits(snapshot).active
             metrics = await offload(len(snapshot.columns), summarise, snapshot.columns, active)
@@ -112,7 +118,7 @@ class AlertQueries:
                 if metric.worst_subject_key is not None
             }
             keys |= {raised.subject_key for metric in metrics for raised in metric.raised}
-            same = self._summed is not None and self._summed[0][0] == service_state.alert_version
+            same = self._summed is not None and self._summed[0][0] == versions[0]
             names = self._summed[2] if self._summed is not None and same else {}
             if not keys <= names.keys():
                 async with self._cache.begin_statement() as store:
@@ -130,6 +136,12 @@ class AlertQueries:
         )
         whose = [subjects.get(key, _NOBODY) for key in keys.tolist()]
         return show(columns, snapshot.tables, rows, whose, annotations)
+
+
+def _versions(snapshot: Snapshot) -> _Versions:
+    """Of alerts, of what was evaluated, of thresholds."""
+    state = snapshot.service_state
+    return state.alert_version, state.evaluation_version, state.threshold_version
 
 
 def _after(key: paging.Key | None) -> tuple[int, int] | None:

@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 
 from services.alerts.alerts.domain.alert_columns import AlertColumns
 from services.alerts.alerts.domain.change_payload import alert_id
-from services.alerts.alerts.domain.views import Alert, Filter, changed_rows, choose, worst_first
+from services.alerts.alerts.domain.views import (
+    Alert,
+    Filter,
+    changed_rows,
+    choose,
+    urgency,
+    worst_first,
+)
 from services.alerts.alerts.service.queries import AlertQueries
 from services.alerts.service.snapshot_cache import Snapshot, SnapshotCache
 from shared.feed import Alike, Feed
@@ -93,7 +100,8 @@ class AlertWatch:
             is_new = ~np.isin(columns.alert_key, seen.shown)
             fresh = mask & (changed_rows(seen.columns, columns) | is_new)
             gone = [alert_id(key) for key in np.setdiff1d(seen.shown, shown).tolist()]
-        rows = [row for _, row in worst_first(columns, fresh, None, int(fresh.sum()))]
+        ranks, count = urgency(columns), int(fresh.sum())
+        rows = [row for _, row in worst_first(ranks, columns.alert_key, fresh, None, count)]
         if seen is not None and not rows and not gone:
             return (), shown
         return [news async for news in self._portions(snapshot, rows, gone, gap=gap)], shown
