@@ -24,7 +24,6 @@ from services.gateway.events import Streams
 from services.gateway.failures import DOMAIN, Refused, failure_response, precondition_failed
 from services.gateway.guard import HEADERS, Guard, json_body
 from services.gateway.hooks import CycleHook
-from services.gateway.json_writer import written
 from services.gateway.limits import Limit
 from services.gateway.links import TEMPLATE as LINKS
 from services.gateway.links import LinkPages
@@ -36,6 +35,7 @@ from services.gateway.surface import Route, routes
 from services.gateway.transcode import request_message
 from shared.clock import Clock
 from shared.errors import Conflict, SonicError
+from shared.json_writer import written
 from shared.log import get_logger
 from shared.metrics import Metrics
 from shared.names import new_id
@@ -75,7 +75,13 @@ class Application:
         self._guard = guard
         self._access = access
         described = routes()
-        self._routes = (*described, *first_tool.named_routes(described))
+        all_routes = (*described, *first_tool.named_routes(described))
+        # Those whose path names something are looked through one by one; they are less literal.
+        self._naming_routes = [route for route in all_routes if route.path_fields]
+        self._plain_routes: dict[str, list[Route]] = {}
+        for route in all_routes:
+            if not route.path_fields:
+                self._plain_routes.setdefault(route.template, []).append(route)
         self._pages = Pages(described)
         self._links = LinkPages(described, peers, clock)
         self._hook = CycleHook(hook_keys, described, peers, clock)
@@ -140,7 +146,14 @@ class Application:
     def _find(self, path: str) -> Found:
         """Every method under this path, whatever its verb."""
         try:
-            return [(route, at) for route in self._routes if (at := route.match(path)) is not None]
+            return [
+                *((route, {}) for route in self._plain_routes.get(path, ())),
+                *(
+                    (route, at)
+                    for route in self._naming_routes
+                    if (at := route.match(path)) is not None
+                ),
+            ]
         except UnicodeDecodeError:
             return []
 
@@ -249,7 +262,9 @@ class Application:
         if reports.is_report(route):
             reports.place_format(message, request)
         with self._calls.held(client):
-            answer = await self._peers.ask(route, message)
+            answer = await self._peers.ask_for_json(route, message)
+        if isinstance(answer, bytes):
+            return Response(answer, media_type="application/json")
         if reports.is_report(route) and (file := reports.file_of(message, answer)):
             return file
         return tagged(Response(written(answer), media_type="application/json"), answer)

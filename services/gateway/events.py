@@ -16,9 +16,9 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from services.gateway.failures import failure_json
-from services.gateway.json_writer import written
 from services.gateway.limits import Limit
 from shared.errors import SonicError, Unavailable
+from shared.json_writer import written
 from shared.log import get_logger
 
 MAX_STREAMS = 200

@@ -17,9 +17,9 @@ from sonic.withdrawals.v1 import withdrawals_pb2 as pb
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from services.gateway.json_writer import written
 from services.gateway.peers import Peers
 from services.gateway.surface import Route
+from shared.json_writer import written
 
 PAGE = "/dashboard"
 # What the page takes of the first tool's parameters.

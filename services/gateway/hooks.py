@@ -18,11 +18,11 @@ from starlette.responses import Response
 
 from services.gateway.failures import Refused
 from services.gateway.guard import small_body
-from services.gateway.json_writer import written
 from services.gateway.peers import Peers
 from services.gateway.surface import Route
 from services.gateway.transcode import request_message
 from shared.clock import Clock
+from shared.json_writer import written
 
 PATH = "/hooks/cycle"
 WINDOW_SECONDS = 300

@@ -13,7 +13,9 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from services.gateway.surface import FILES, Route
 from shared.errors import SonicError, Unavailable
+from shared.rpc import call
 from shared.rpc.client import Channel, idempotent
+from shared.rpc.fit import is_page
 from shared.rpc.health import problem_of
 from shared.tls_files import TlsFiles
 
@@ -24,6 +26,9 @@ _READ_SECONDS = 15.0
 _CHANGE_SECONDS = 60.0
 _HEALTH_SECONDS = 1.5
 _RETRY = timedelta(seconds=2)
+_AS_JSON = ((call.ANSWER, call.JSON),)
+# As a message this would be a group, which ours have not.
+_OPENING = b"{"
 
 
 class Peers:
@@ -49,6 +54,7 @@ class Peers:
         self._looking: asyncio.Task[list[dict[str, str]]] | None = None
         # Callables of gRPC, made once a route.
         self._calls: dict[str, Any] = {}
+        self._pages: dict[str, Any] = {}
 
     @property
     def parts(self) -> list[Channel]:
@@ -60,6 +66,18 @@ class Peers:
         seconds = _READ_SECONDS if route.reads else _CHANGE_SECONDS
         try:
             answer: Message = await self._call(route)(request, timeout=seconds)
+        except Unavailable as error:
+            raise _plain(route, error) from error
+        return answer
+
+    async def ask_for_json(self, route: Route, request: Message) -> Message | bytes:
+        """One answer; of a list as JSON, where its service makes it."""
+        if route.full_name not in self._pages:
+            self._pages[route.full_name] = self._page_call(route)
+        if (ask := self._pages[route.full_name]) is None:
+            return await self.ask(route, request)
+        try:
+            answer: Message | bytes = await ask(request, timeout=_READ_SECONDS, metadata=_AS_JSON)
         except Unavailable as error:
             raise _plain(route, error) from error
         return answer
@@ -95,6 +113,19 @@ class Peers:
             return {"state": "UNREACHABLE", "reason": error.reason}
         state = {"state": health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)}
         return state | ({"reason": problem.reason, "message": problem.words} if problem else {})
+
+    def _page_call(self, route: Route) -> Any:
+        """None where the answer is no page."""
+        kind = route.response_class
+        if not (route.reads and is_page(kind)):
+            return None
+        return self.channels[route.service].channel.unary_unary(
+            route.full_name,
+            request_serializer=route.request_class.SerializeToString,
+            response_deserializer=lambda raw: (
+                raw if raw.startswith(_OPENING) else kind.FromString(raw)
+            ),
+        )
 
     def _call(self, route: Route) -> Any:
         if route.full_name not in self._calls:

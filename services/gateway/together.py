@@ -11,8 +11,8 @@ from datetime import timedelta
 from google.protobuf.message import Message
 
 from services.gateway.failures import failure_json
-from services.gateway.json_writer import written
 from shared.errors import SonicError, Unavailable
+from shared.json_writer import written
 
 PATH = "/v1:watch"
 MAX_WATCHED = 8

@@ -17,6 +17,9 @@ CYCLE_ID = "x-cycle-id"
 TRACE = "traceparent"
 # The name of whoever signed in at the gateway; what no header can carry is quoted as in a URL.
 PERSON = "x-person"
+# What a caller that passes a page on as JSON sends along: such an answer begins as no message does.
+ANSWER = "x-answer"
+JSON = "json"
 
 _WORD = re.compile(r"[\x21-\x7e]{1,128}")
 _MOST_PERSON_LENGTH = 128
@@ -39,6 +42,7 @@ class Call:
     trace: str
     caller: str = ""
     person: str = ""
+    wants_json: bool = False
 
 
 _current: ContextVar[Call | None] = ContextVar("sonic_call", default=None)
@@ -52,6 +56,7 @@ def enter(metadata: Iterable[tuple[str, str | bytes]], remaining_seconds: float 
     `asyncio.create_task(work, context=contextvars.Context())`.
     """
     request_id = cycle_id = trace = person = ""
+    wants_json = False
     for key, value in metadata:
         if key == REQUEST_ID:
             request_id = _kept(value)
@@ -61,12 +66,14 @@ def enter(metadata: Iterable[tuple[str, str | bytes]], remaining_seconds: float 
             trace = _kept(value)
         elif key == PERSON and isinstance(value, str):
             person = unquote(value)
+        elif key == ANSWER:
+            wants_json = value == JSON
     words = {"request_id": request_id or new_id("req")}
     if cycle_id:
         words["cycle_id"] = cycle_id
     log.rebind(words)
     deadline = None if remaining_seconds is None else time.monotonic() + remaining_seconds
-    _current.set(Call(deadline, trace, person=_name(person)))
+    _current.set(Call(deadline, trace, person=_name(person), wants_json=wants_json))
 
 
 def called_by(caller: str) -> None:
@@ -93,6 +100,12 @@ def person(says: str = "") -> str:
     """
     entered = _current.get()
     return (entered.person if entered is not None else "") or says or _SOMEBODY
+
+
+def wants_json() -> bool:
+    """Whether the caller passes a page on as JSON."""
+    entered = _current.get()
+    return entered is not None and entered.wants_json
 
 
 def remaining_seconds() -> float | None:

@@ -21,6 +21,7 @@ from shared.errors import Exhausted, InvalidArgument, Unavailable
 from shared.log import get_logger
 from shared.metrics import CallMeter, Metrics
 from shared.names import new_id
+from shared.page_answer import PageAnswer
 from shared.rpc import call, failures, fit, validation
 from shared.rpc.access import Access
 from shared.rpc.limits import MAX_MESSAGE_BYTES, Gate, Limits
@@ -150,6 +151,10 @@ class Method:
         async with self._turn:
             request = await self._message(raw)
             answer = await self._call(request, context)
+            if isinstance(answer, PageAnswer):
+                if call.wants_json() and len(text := answer.json()) <= fit.PAGE_BYTES:
+                    return text
+                answer = answer.message()
         encoded = self._encoded(answer)
         if len(encoded) <= fit.PAGE_BYTES:
             return encoded
@@ -162,6 +167,8 @@ class Method:
         if fit.is_page(type(answer)):
             request.page_size = fit.rows_that_fit(answer)
             answer = await self._call(request, context)
+            if isinstance(answer, PageAnswer):
+                answer = answer.message()
             encoded = self._encoded(answer)
         if len(encoded) > self._shared.most_bytes:
             if self._path.rpartition("/")[2].startswith("Export"):

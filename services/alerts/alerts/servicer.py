@@ -23,6 +23,7 @@ from services.alerts.servicer.edit_mapping import alert_edit, new_alert_of
 from services.alerts.servicer.mapping import (
     Context,
     alert_message,
+    alert_values,
     chosen,
     evaluated_message,
     prices_of,
@@ -30,8 +31,9 @@ from services.alerts.servicer.mapping import (
     totals_of,
 )
 from shared.clock import Clock
-from shared.codec import check_mask, masked, read
+from shared.codec import check_mask, read
 from shared.database.fence import Step
+from shared.page_answer import page_answer
 
 _Judged = pb.EvaluateAlertsRequest | pb.EnrichAlertsRequest | pb.ProcessAlertsRequest
 
@@ -117,9 +119,12 @@ class AlertsServicer(rpc.AlertsServiceServicer):
         )
         page = await self._cases.queries.list(wanted, request.page_size, request.page_token)
         now = self._clock.now()
-        return pb.ListAlertsResponse(
-            alerts=masked((alert_message(alert, now) for alert in page.rows), request.read_mask),
-            next_page_token=page.next_page_token,
+        return page_answer(
+            pb.ListAlertsResponse(next_page_token=page.next_page_token),
+            "alerts",
+            pb.Alert,
+            ((alert, alert_values(alert, now)) for alert in page.rows),
+            request.read_mask,
         )
 
     async def GetAlert(self, request: pb.GetAlertRequest, context: Context) -> pb.Alert:

@@ -74,19 +74,22 @@ def _micros(moment: datetime | None) -> int:
 
 
 def alert_message(alert: Alert, now: datetime) -> pb.Alert:
+    return fill(pb.Alert, alert, **alert_values(alert, now))
+
+
+def alert_values(alert: Alert, now: datetime) -> dict[str, Any]:
+    """What a message of an alert says beside its own values."""
     age = max(micros_of(now) - alert.evaluated_micros, 0)
-    return fill(
-        pb.Alert,
-        alert,
-        evaluated_time=moment_of(alert.evaluated_micros),
-        reading_age=timedelta(microseconds=age) if alert.evaluated_micros else None,
-        last_triggered_time=moment_of(alert.last_triggered_micros),
-        cooldown=timedelta(seconds=alert.cooldown_seconds),
-        created_time=moment_of(alert.created_micros),
-        held_until_time=moment_of(alert.held_until_micros),
-        trigger_time=moment_of(alert.trigger_micros),
-        is_news=is_news_kind(alert.type, alert.condition),
-    )
+    return {
+        "evaluated_time": moment_of(alert.evaluated_micros),
+        "reading_age": timedelta(microseconds=age) if alert.evaluated_micros else None,
+        "last_triggered_time": moment_of(alert.last_triggered_micros),
+        "cooldown": timedelta(seconds=alert.cooldown_seconds),
+        "created_time": moment_of(alert.created_micros),
+        "held_until_time": moment_of(alert.held_until_micros),
+        "trigger_time": moment_of(alert.trigger_micros),
+        "is_news": is_news_kind(alert.type, alert.condition),
+    }
 
 
 def totals_of(message: pb.TotalsReading) -> dict[AlertType, Reading]:

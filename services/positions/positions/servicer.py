@@ -26,6 +26,7 @@ from services.positions.servicer.mapping import (
     imported_message,
     member,
     position_message,
+    position_parts,
     totals_message,
     what_if_terms,
 )
@@ -34,6 +35,7 @@ from services.positions.wallets.service.wallets import WalletsService
 from shared import columns
 from shared.codec import apply_mask, check_mask, fill, masked, number, put, read
 from shared.database.fence import Step
+from shared.page_answer import page_answer
 from shared.rpc.once import Once
 from shared.touch import TouchModel
 
@@ -105,10 +107,15 @@ class PositionsServicer(rpc.PositionsServiceServicer):
         page = await self._service.list(
             _filter(request), request.order_by, request.page_size, request.page_token
         )
-        return pb.ListPositionsResponse(
-            positions=masked(map(position_message, page.rows), request.read_mask),
-            next_page_token=page.next_page_token,
-            unwatched=await self._wallets.unwatched(request.wallet),
+        return page_answer(
+            pb.ListPositionsResponse(
+                next_page_token=page.next_page_token,
+                unwatched=await self._wallets.unwatched(request.wallet),
+            ),
+            "positions",
+            pb.Position,
+            map(position_parts, page.rows),
+            request.read_mask,
         )
 
     async def UpdatePosition(

@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from sonic.positions.v1 import positions_pb2 as pb
 
-from services.positions.domain.position import Position, Risk
+from services.positions.domain.position import Inputs, Position, Risk
 from services.positions.domain.venue_answer import Flag, Side
 from services.positions.enrichment.domain.totals import Totals
 from services.positions.extremes.service import Extremes
@@ -48,11 +48,17 @@ def flag_numbers(flags: Iterable[Flag]) -> list[pb.Flag.ValueType]:
 
 def position_message(position: Position) -> pb.Position:
     """A position with the figures of the last pass; without a pass only what is stored."""
+    inputs, figures = position_parts(position)
+    return fill(pb.Position, inputs, **figures)
+
+
+def position_parts(position: Position) -> tuple[Inputs, dict[str, Any]]:
+    """What a message of a position is filled with: the inputs, and the figures by name."""
     inputs = position.inputs
     risk = position.risk or Risk(inputs.mark_price_usd, inputs.mark_time, flags=inputs.flags)
     figures: dict[str, Any] = dict(zip(_OF_RISK, _figures(risk), strict=True))
     figures["flags"] = sorted(risk.flags)
-    return fill(pb.Position, inputs, **figures)
+    return inputs, figures
 
 
 def refusal_message(row: RefusedTerms) -> pb.ImportRefusal:

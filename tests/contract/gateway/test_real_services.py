@@ -124,3 +124,25 @@ async def test_a_filter_that_names_what_is_not_there_is_404(
 ) -> None:
     answer = await served.get(path)
     assert (answer.status_code, answer.json()["error"]["details"][0]["reason"]) == (404, reason)
+
+
+async def test_a_list_says_of_each_row_what_the_row_itself_says(
+    served: httpx.AsyncClient,
+) -> None:
+    """A list is written by its service, column by column; one row goes through its message."""
+    for number in range(3):
+        made = await served.post("/v1/positions", json=HELD | {"note": f"of list {number}"})
+        assert made.status_code == 200, made.text
+    rows, token = [], ""
+    while not rows or token:
+        params = {"page_size": "2", "page_token": token}
+        page = (await served.get("/v1/positions", params=params)).json()
+        rows, token = rows + page["positions"], page["next_page_token"]
+    assert {f"of list {number}" for number in range(3)} <= {row["note"] for row in rows}
+    for row in rows:
+        assert row == (await served.get(f"/v1/positions/{row['id']}")).json()
+
+    masked = (await served.get("/v1/positions", params={"read_mask": "id,size_usd"})).json()
+    assert masked["positions"][0]["size_usd"] == 5000
+    assert masked["positions"][0]["note"] == ""
+    assert "entry_price_usd" not in masked["positions"][0]

@@ -17,10 +17,10 @@ from google.protobuf.message import Message
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.gateway.json_writer import written
 from services.gateway.surface import Route, message_class, routes
 from services.gateway.transcode import request_message
 from shared.errors import InvalidArgument
+from shared.json_writer import written
 
 ROUTES = {route.method.name: route for route in routes()}
 TYPES = {

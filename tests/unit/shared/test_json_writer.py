@@ -21,7 +21,7 @@ from sonic.positions.v1 import positions_pb2
 from sonic.price.v1 import price_pb2
 from sonic.xcom.v1 import xcom_pb2
 
-from services.gateway.json_writer import written
+from shared.json_writer import written
 
 FILES = (
     *(alerts_pb2, cyclone_pb2, hedges_pb2, monitor_pb2),

@@ -28,7 +28,29 @@ _known: dict[str, Shape] = {}
 
 def written(message: Message) -> bytes:
     """The message with the names of its proto; fields that cannot be absent are always there."""
-    return msgspec.json.encode(_shape(message.DESCRIPTOR)(message))
+    return msgspec.json.encode(plain(message))
+
+
+def plain(message: Message) -> Any:
+    """The message as msgspec writes it: a dict that is the caller's own, or a text."""
+    return _shape(message.DESCRIPTOR)(message)
+
+
+def shape_of(field: Any) -> Shape | None:
+    """How a value that the field holds becomes one that JSON has; None: it is one."""
+    return _many(field) if field.is_repeated else _value(field)
+
+
+def absent(field: Any) -> Any:
+    """What is said of a field that holds its default, which is when protobuf does not list it;
+    UNSET: nothing.
+    """
+    if field.is_repeated:
+        return {} if _is_map(field) else []
+    if field.has_presence:
+        return msgspec.UNSET
+    one = _value(field)
+    return field.default_value if one is None else one(field.default_value)
 
 
 def _shape(descriptor: Any) -> Shape:
@@ -49,11 +71,10 @@ def _as_protobuf_does(message: Message) -> Any:
 
 def _made(descriptor: Descriptor) -> Shape:
     present: dict[Any, tuple[str, Shape | None]] = {}
-    # What is said of those that hold their default, which is when protobuf does not list them.
-    absent: dict[str, Any] = {}
+    defaults: dict[str, Any] = {}
 
     def shape(message: Message) -> dict[str, Any]:
-        made = absent.copy()
+        made = defaults.copy()
         for field, value in message.ListFields():
             name, one = present[field]
             made[name] = value if one is None else one(value)
@@ -62,13 +83,9 @@ def _made(descriptor: Descriptor) -> Shape:
     # Before its fields: a message may hold messages of its own type.
     _known[descriptor.full_name] = shape
     for field in descriptor.fields:
-        one = _many(field) if field.is_repeated else _value(field)
-        present[field] = field.name, one
-        if field.is_repeated:
-            absent[field.name] = {} if _is_map(field) else []
-        elif not field.has_presence:
-            value = field.default_value
-            absent[field.name] = value if one is None else one(value)
+        present[field] = field.name, shape_of(field)
+        if (default := absent(field)) is not msgspec.UNSET:
+            defaults[field.name] = default
     return shape
 
 
@@ -93,7 +110,6 @@ def _key(field: Any) -> Callable[[Any], str]:
 
 
 def _value(field: Any) -> Shape | None:
-    """How a value becomes one that JSON has; None: it is one."""
     if field.message_type is not None:
         return _shape(field.message_type)
     if field.enum_type is not None:
