@@ -1,7 +1,7 @@
 """A page of a list on its way out: a message for whoever speaks gRPC, JSON for who passes it on.
 
 JSON is made of the columns of the rows. As messages each row would be built, written, read and
-taken apart again, at three times the price of its text: docs/decisions/transcoder.md.
+taken apart again, at three times what its text takes: docs/decisions/transcoder.md.
 """
 
 from __future__ import annotations
