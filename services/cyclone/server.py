@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import time, timedelta
 from pathlib import Path
 from typing import ClassVar
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, SecretStr, field_validator
 from sonic.callers import CALLERS
@@ -17,6 +19,7 @@ from sonic.cyclone.v1 import cyclone_pb2_grpc as rpc
 from services.cyclone.clients.channels import channels
 from services.cyclone.clients.clearing import ClearingClient
 from services.cyclone.clients.deaths import DeathClient
+from services.cyclone.clients.evening import EveningClient
 from services.cyclone.clients.heartbeat import Heartbeat
 from services.cyclone.clients.levels import LevelClient
 from services.cyclone.clients.light_line import LightLineClient
@@ -38,7 +41,8 @@ from services.cyclone.results.service import ResultService
 from services.cyclone.results.store import ResultStore
 from services.cyclone.service import CycloneService
 from services.cyclone.servicer import CycloneServicer
-from services.cyclone.sleep.service import SleepService
+from services.cyclone.sleep.domain.evening import Evening
+from services.cyclone.sleep.service import EveningTeller, SleepService
 from services.cyclone.sleep.servicer import SleepServicer
 from services.cyclone.store.drills import DrillStore
 from services.cyclone.store.lease import LeaseStore
@@ -55,6 +59,8 @@ from shared.lifecycle import App, Loop, Part, run
 from shared.names import new_id
 from shared.rpc.client import Channel
 from shared.rpc.server import GrpcServer
+
+_TIME_OF_DAY = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 
 
 class Config(ServiceConfig):
@@ -109,6 +115,38 @@ class Config(ServiceConfig):
         examples=["https://sonic.example.com"],
     )
 
+    sleep_tell_at: str = Field(
+        "",
+        description="each day at this time (HH:MM of SLEEP_TELL_ZONE) sonic sleep is asked and"
+        " told; empty: never",
+        examples=["22:30"],
+    )
+    sleep_tell_zone: str = Field(
+        "UTC", description="zone of SLEEP_TELL_AT, by name", examples=["Europe/Berlin"]
+    )
+    sleep_tell_hours: float = Field(8, gt=0, le=24, description="for how many hours it is asked")
+    sleep_tell_channels: tuple[str, ...] = Field(
+        (),
+        description="channels it goes to, with commas between; empty: those of LOW when it is"
+        " GREEN, else of MEDIUM",
+        examples=["telegram,email"],
+    )
+
+    @field_validator("sleep_tell_at")
+    @classmethod
+    def _is_time(cls, value: str) -> str:
+        if value and not _TIME_OF_DAY.fullmatch(value):
+            raise ValueError("HH:MM, such as 22:30")
+        return value
+
+    @field_validator("sleep_tell_zone")
+    @classmethod
+    def _is_zone(cls, value: str) -> str:
+        try:
+            return ZoneInfo(value).key
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            raise ValueError("a name such as Europe/Berlin") from error
+
     @field_validator("public_url")
     @classmethod
     def _is_page_address(cls, value: str) -> str:
@@ -134,6 +172,13 @@ class Config(ServiceConfig):
         return self.report_light_url.get_secret_value() if self.report_light_url else ""
 
     @property
+    def evening(self) -> Evening | None:
+        if not self.sleep_tell_at:
+            return None
+        at = time.fromisoformat(self.sleep_tell_at)
+        return Evening(at, ZoneInfo(self.sleep_tell_zone), self.sleep_tell_hours)
+
+    @property
     def addresses(self) -> dict[str, str]:
         names = ("price", "positions", "hedges", "alerts", "monitor", "withdrawals", "xcom")
         return {name: getattr(self, f"{name}_address") for name in names}
@@ -143,8 +188,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
     """The service as an application; nothing is opened before it starts."""
     clock = clock or SystemClock()
     interval = timedelta(seconds=config.sonic_cycle_interval_seconds)
-    address = config.database_url.get_secret_value()
-    database = Database(address, pool_size=6, application_name="cyclone")
+    database = _database(config)
     peers = channels(config.addresses, config.tls)
     listener = Listener(database)
     leases = database.open(LeaseStore, isolation="AUTOCOMMIT")
@@ -188,7 +232,22 @@ def build(config: Config, clock: Clock | None = None) -> App:
     telling = Loop("cyclone results", results.turn, clock)
     listener.on(("", RESULT), telling.wake)
     loops: list[Part] = [notifier, report_keeper, listener, telling, side, server, keeper]
+    loops += _evening(config, sleep, peers["xcom"], clock)
     return App("cyclone", [database, *peers.values(), *outside, *loops])
+
+
+def _database(config: Config) -> Database:
+    address = config.database_url.get_secret_value()
+    return Database(address, pool_size=6, application_name="cyclone")
+
+
+def _evening(config: Config, sleep: SleepService, xcom: Channel, clock: Clock) -> list[Part]:
+    """The loop that asks each evening, when one is set."""
+    if config.evening is None:
+        return []
+    outbox = EveningClient(xcom, config.sleep_tell_channels)
+    teller = EveningTeller(sleep, outbox, clock, config.evening)
+    return [Loop("cyclone evening", teller.turn, clock)]
 
 
 def _reports(

@@ -26,6 +26,7 @@ from tests.bench import (
     large,
     notifications,
     page,
+    past,
     profile,
     prometheus,
     starting,
@@ -128,6 +129,8 @@ async def _measure(run: Run) -> None:
         partial(notifications.measure, run.home, options.notifications, say),
     )
     await run.part("G18", "withdrawals", partial(withdrawals.measure, run))
+    await run.part("G19", "the recorder", partial(past.recorder, run))
+    await run.part("G20", "a backtest", partial(past.backtest, run))
     await run.part(profile.GOAL, "functions", partial(profile.functions, run))
 
 

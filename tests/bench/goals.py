@@ -25,6 +25,8 @@ GOALS = {
     "G16": "growth of the database",
     "G17": "the size at which defaults stop working",
     "G18": "an evaluation of withdrawals over a year of samples",
+    "G19": "recording what an evaluation read: bytes, and what the evaluation pays",
+    "G20": "a backtest of a year by 20 sets of limits",
 }
 
 
@@ -34,7 +36,7 @@ def chosen(only: str) -> list[str]:
         f"G{word.strip().upper().removeprefix('G')}" for word in only.split(",") if word.strip()
     }
     if unknown := asked - GOALS.keys():
-        raise ValueError(f"no such goal: {', '.join(sorted(unknown))}; there are G1 to G18")
+        raise ValueError(f"no such goal: {', '.join(sorted(unknown))}; there are G1 to G20")
     return [goal for goal in GOALS if not asked or goal in asked]
 
 

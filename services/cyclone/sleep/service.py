@@ -1,23 +1,36 @@
-"""Whether one may sleep: what others say, and what this service knows of its own cycles."""
+"""Whether one may sleep: what others say, and what this service knows of its own cycles; asked by
+a person, and each evening by itself.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Protocol
 
 from services.cyclone.domain import steps
 from services.cyclone.domain.cycle import Cycle, CycleState
 from services.cyclone.domain.schedule import Lease, Setting
+from services.cyclone.sleep.domain.evening import (
+    Evening,
+    EveningMessage,
+    evening_message,
+    night_due,
+    until_next,
+)
 from services.cyclone.sleep.domain.facts import CycleHealth, Facts, Part
 from services.cyclone.sleep.domain.verdicts import Reason, Verdict, reasons, verdict
 from shared.clock import Clock
-from shared.errors import SonicError
+from shared.errors import AlreadyExists, SonicError, Unavailable
+from shared.log import get_logger
 from shared.paging import Page
 
 USUAL = timedelta(hours=8)
 _RECENT_COUNT = 100
+# A clock that is set is followed within so long.
+_LONGEST_WAIT_SECONDS = 600.0
+_AGAIN_SECONDS = 15.0
 # A cycle without one of these has not looked, or would have told nobody.
 _LOOKING = frozenset(
     {
@@ -91,3 +104,50 @@ class SleepService:
         if last is not None and last.state is not CycleState.SUCCEEDED:
             problem = f"{last.state.name}. {last.message}".strip(". ")
         return CycleHealth(setting.enabled, setting.interval, max(good, default=None), problem)
+
+
+class EveningOutbox(Protocol):
+    """Who tells people."""
+
+    async def send(self, message: EveningMessage) -> None:
+        """Once a request id; AlreadyExists when it was told otherwise. Raises SonicError."""
+        ...
+
+
+class EveningTeller:
+    """`turn` asks and tells once a night, whatever dies: xcom takes a request id once."""
+
+    def __init__(
+        self, sleep: SleepService, outbox: EveningOutbox, clock: Clock, evening: Evening
+    ) -> None:
+        self._sleep = sleep
+        self._outbox = outbox
+        self._clock = clock
+        self._evening = evening
+        self._told: date | None = None
+
+    async def turn(self) -> float:
+        """The seconds until the next look."""
+        night = night_due(self._clock.now(), self._evening)
+        if night is not None and night != self._told and not await self._is_told(night):
+            return _AGAIN_SECONDS
+        wait = until_next(self._clock.now(), self._evening).total_seconds()
+        return min(wait, _LONGEST_WAIT_SECONDS)
+
+    async def _is_told(self, night: date) -> bool:
+        """Whether it is settled, one way or the other."""
+        hours = self._evening.hours
+        answer = await self._sleep.ask(timedelta(hours=hours))
+        message = evening_message(night, answer.verdict, answer.reasons, hours)
+        try:
+            await self._outbox.send(message)
+        except AlreadyExists:
+            # Told by another process, or before this one started.
+            pass
+        except Unavailable as error:
+            get_logger().warning("evening message waits", reason=error.reason)
+            return False
+        except SonicError as error:
+            get_logger().error("evening message refused", reason=error.reason, words=error.message)
+        self._told = night
+        return True
