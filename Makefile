@@ -45,7 +45,7 @@ db: $(RUNTIME) ## roles, schemas and migrations in the database of DATABASE_URL
 	@$(BIN)/sonic db init $(ARGS)
 
 test: $(TOOLS) ## every test (ARGS="tests/unit -k alert"; JOBS=0 for one process)
-	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile -p no:schemathesis $(ARGS)
+	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile --no-loadscope-reorder -p no:schemathesis $(ARGS)
 
 slow: $(TOOLS) ## kills, repeated seeds, the HTTP document, the page in Chromium; twenty minutes (SLOW=full: more)
 	@$(BIN)/python -m pytest -q -n $(SLOW_JOBS) --dist loadfile -p no:schemathesis -m slow tests $(ARGS)

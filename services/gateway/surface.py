@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, cast
 from urllib.parse import unquote
 
@@ -128,6 +129,7 @@ def field_at(descriptor: Descriptor, dotted: str) -> FieldDescriptor:
     return found
 
 
+@cache
 def routes() -> tuple[Route, ...]:
     """Every route, the most literal first: a verb after a colon is not taken for the end of an
     id."""

@@ -4,11 +4,9 @@ import asyncio
 import logging
 import math
 import random
-import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cache
 
 import httpx
 from aiolimiter import AsyncLimiter
@@ -18,6 +16,7 @@ from shared.http import body, retry_after
 from shared.http.circuit import Circuit
 from shared.http.failure import FailureKind, ProviderFailure
 from shared.http.scope import Scope, current
+from shared.http.trust import trust
 from shared.loopback import is_loopback
 from shared.rpc import call
 
@@ -290,7 +289,7 @@ class ProviderHttp:
                 },
                 timeout=httpx.Timeout(self._timeout_seconds, connect=self._connect_seconds),
                 limits=httpx.Limits(max_connections=_MAX_CONNECTIONS),
-                verify=_trust(),
+                verify=trust(),
                 # A proxy of the environment is for the world outside, not for this machine.
                 trust_env=not is_loopback(httpx.URL(self._base_url).host),
             )
@@ -307,9 +306,3 @@ def _hush() -> None:
     """Both write whole URLs, whatever the process does about its logs."""
     for name in ("httpx", "httpcore"):
         logging.getLogger(name).setLevel(logging.WARNING)
-
-
-@cache
-def _trust() -> ssl.SSLContext:
-    """Made once: reading the certificates takes longer than a call."""
-    return httpx.create_ssl_context()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -12,6 +13,9 @@ import asyncpg
 
 from shared.database import migrations, roles
 from shared.database.address import as_role, with_database
+
+_LOOKS = 20
+_LOOK_SECONDS = 0.01
 
 
 @dataclass(frozen=True)
@@ -73,9 +77,11 @@ class Template:
         # Rights on schemas and tables are copied, those on the database itself are not.
         await roles.admit(self.administrator, name, self.services)
         connection = await asyncpg.connect(with_database(self.server_url, name))
-        emptying = await _emptying(connection, self.services)
-        print_ = await connection.fetch(_FINGERPRINT, list(self.services))
-        return _Copy(name, list(self.services), connection, emptying, print_)
+        services = list(self.services)
+        rows, places = await _contents(connection, services)
+        print_ = await connection.fetch(_FINGERPRINT, services)
+        writes = dict(await connection.fetch(_WRITES, services))
+        return _Copy(name, services, connection, rows, places, print_, writes)
 
     async def _drop(self, copy: _Copy) -> None:
         """Also when somebody is still connected."""
@@ -88,26 +94,58 @@ class Template:
             await self._drop(self._idle.pop())
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Copy:
-    """A database that is kept from test to test, with the administrator's connection to it."""
+    """A database that is kept from test to test, with the administrator's connection to it.
+
+    `rows`: of each table the statement that gives it the rows it began with. `writes`: how many
+    rows of it were ever written, as last counted.
+    """
 
     name: str
     services: list[str]
     connection: asyncpg.Connection[asyncpg.Record]
-    emptying: str
+    rows: Mapping[str, str]
+    places: Sequence[str]
     fingerprint: list[asyncpg.Record]
+    writes: Mapping[str, int]
 
     async def is_as_new(self) -> bool:
         """Its rows are those it began with; not when it was altered, is in use or gone."""
         try:
-            if await self.connection.fetchval(_IN_USE):
+            if await self._is_in_use():
                 return False
-            await self.connection.execute(self.emptying)
+            # Whoever left has counted what he wrote before he was gone.
+            writes = dict(await self.connection.fetch(_WRITES, self.services))
+            written = [name for name, count in writes.items() if count != self.writes.get(name)]
+            await self.connection.execute(self._emptying(written))
             found = await self.connection.fetch(_FINGERPRINT, self.services)
+            self.writes = dict(await self.connection.fetch(_WRITES, self.services))
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
             return False
         return bool(found == self.fingerprint)
+
+    async def _is_in_use(self) -> bool:
+        """Whether somebody is connected who does not leave: a server needs a moment to notice."""
+        for _ in range(_LOOKS):
+            if not await self.connection.fetchval(_IN_USE):
+                return False
+            await asyncio.sleep(_LOOK_SECONDS)
+        return True
+
+    def _emptying(self, tables: Sequence[str]) -> str:
+        """The script that gives these tables the rows they had, and every sequence its place."""
+        steps = [
+            "begin",
+            "set local session_replication_role = replica",
+            *(f"delete from {name}" for name in tables),
+            *(self.rows[name] for name in tables if name in self.rows),
+            *self.places,
+            "commit",
+            # What was written just now is counted at once, not when there is time.
+            "select pg_stat_force_next_flush()",
+        ]
+        return ";\n".join(steps)
 
 
 # Everything a test may have altered but rows: columns, rights, indexes, constraints, settings. By
@@ -137,9 +175,10 @@ _IN_USE = """
 select count(*) from pg_stat_activity
 where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'
 """
-_TABLES = """
-select format('%I.%I', n.nspname, c.relname) as name from pg_class c
-join pg_namespace n on n.oid = c.relnamespace
+_WRITES = """
+select format('%I.%I', n.nspname, c.relname), pg_stat_get_tuples_inserted(c.oid)
+    + pg_stat_get_tuples_updated(c.oid) + pg_stat_get_tuples_deleted(c.oid)
+from pg_class c join pg_namespace n on n.oid = c.relnamespace
 where n.nspname = any($1::text[]) and c.relkind = 'r'
 """
 _SEQUENCES = """
@@ -149,24 +188,22 @@ from pg_sequences where schemaname = any($1::text[])
 """
 
 
-async def _emptying(connection: asyncpg.Connection[asyncpg.Record], services: Sequence[str]) -> str:
-    """The script that gives every table the rows it has now, every sequence its present place."""
-    tables = [row[0] for row in await connection.fetch(_TABLES, services)]
-    rows = {name: await connection.fetchval(f"select json_agg(t) from {name} t") for name in tables}
-    filled = {name: text.replace("'", "''") for name, text in rows.items() if text}
-    steps = [
-        "begin",
-        "set local session_replication_role = replica",
-        *(f"delete from {name}" for name in tables),
-        *(
-            f"insert into {name} overriding system value"
-            f" select * from json_populate_recordset(null::{name}, '{text}')"
-            for name, text in filled.items()
-        ),
-        *(row[0] for row in await connection.fetch(_SEQUENCES, services)),
-        "commit",
-    ]
-    return ";\n".join(steps)
+async def _contents(
+    connection: asyncpg.Connection[asyncpg.Record], services: Sequence[str]
+) -> tuple[dict[str, str], list[str]]:
+    """Of each table that has rows the statement that gives it those again, and the same of the
+    sequences.
+    """
+    rows: dict[str, str] = {}
+    for name, _ in await connection.fetch(_WRITES, services):
+        text = await connection.fetchval(f"select json_agg(t) from {name} t")
+        if text:
+            literal = text.replace("'", "''")
+            rows[name] = (
+                f"insert into {name} overriding system value"
+                f" select * from json_populate_recordset(null::{name}, '{literal}')"
+            )
+    return rows, [row[0] for row in await connection.fetch(_SEQUENCES, services)]
 
 
 def password(role: str) -> str:

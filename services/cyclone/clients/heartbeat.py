@@ -8,6 +8,7 @@ import httpx
 from sonic.alerts.v1 import alerts_pb2, alerts_pb2_grpc
 
 from shared.errors import SonicError, Unavailable
+from shared.http import trust
 from shared.rpc.client import Channel
 
 _SECONDS = 5.0
@@ -19,7 +20,7 @@ class Heartbeat:
     def __init__(self, url: str, alerts: Channel) -> None:
         self._url = url
         self._alerts = alerts.stub(alerts_pb2_grpc.AlertsServiceStub)
-        self._http = httpx.AsyncClient(timeout=_SECONDS, follow_redirects=False)
+        self._http = httpx.AsyncClient(timeout=_SECONDS, follow_redirects=False, verify=trust())
 
     async def start(self) -> None:
         """Nothing to do: the first ping connects."""

@@ -16,6 +16,7 @@ from services.xcom.domain.texts import titled_text
 from services.xcom.replies.domain import Incoming, Reply, ReplyOutcome
 from services.xcom.senders.channel import Channel, is_own, redacted, refused, several
 from shared.clock import Clock
+from shared.http import trust
 
 _URL = re.compile(r"tgram://(\d+:[A-Za-z0-9_-]{10,})((?:/(?:-?\d+|@\w+))+)/?")
 _ROOM = 4096
@@ -205,7 +206,10 @@ class Telegram(Channel):
     def _opened(self) -> httpx.AsyncClient:
         if self._client is None:
             self._client = httpx.AsyncClient(
-                timeout=self.timeout_seconds, follow_redirects=False, trust_env=False
+                timeout=self.timeout_seconds,
+                follow_redirects=False,
+                trust_env=False,
+                verify=trust(),
             )
         return self._client
 

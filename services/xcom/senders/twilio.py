@@ -21,6 +21,7 @@ from services.xcom.senders.channel import (
     several,
 )
 from shared.clock import Clock
+from shared.http import trust
 
 _NUMBER = re.compile(r"\+[1-9][0-9]{6,14}")
 _SID = re.compile(r"[A-Za-z0-9]{1,64}")
@@ -196,6 +197,7 @@ class Twilio(Channel):
                 timeout=self.timeout_seconds,
                 follow_redirects=False,
                 trust_env=False,
+                verify=trust(),
             )
         return self._client
 

@@ -7,6 +7,7 @@ import sys
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
@@ -74,7 +75,7 @@ async def test_the_owner_can_migrate_without_the_administrator(
     empty_url: str, histories: dict[str, Path], samples: Databases
 ) -> None:
     await roles.initialise(empty_url, ["alpha"], {})
-    owner_url = with_database(samples.owner_url("alpha"), empty_url.rpartition("/")[2])
+    owner_url = with_database(samples.owner_url("alpha"), urlsplit(empty_url).path[1:])
     await migrations.upgrade(owner_url, "alpha", histories["alpha"])
     await migrations.check(owner_url, "alpha", histories["alpha"])
 

@@ -17,6 +17,7 @@ from services.alerts import server as alerts
 from services.gateway import server as gateway
 from services.positions import server as positions
 from services.price import server as price
+from shared.http import trust
 from shared.lifecycle import App
 from shared.rpc import call
 from shared.rpc.server import GrpcServer
@@ -84,7 +85,7 @@ def config(addresses: dict[str, str], **settings: object) -> gateway.Config:
 
 
 def client(app: App) -> httpx.AsyncClient:
-    return httpx.AsyncClient(base_url=f"http://{app.address}", timeout=10)
+    return httpx.AsyncClient(base_url=f"http://{app.address}", timeout=10, verify=trust())
 
 
 @pytest.fixture

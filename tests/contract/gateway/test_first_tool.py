@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from services.gateway import server as gateway
 from services.withdrawals import server as withdrawals
 from shared.clock import PushedClock
+from shared.http import trust
 from tests.contract.gateway.conftest import client, config
 from tests.contract.gateway.test_http import JSON, reason
 from tests.contract.withdrawals.conftest import START, FakeAlerts, FakePrices, FakeVenue
@@ -157,7 +158,7 @@ async def test_a_second_address_is_listened_on_when_it_is_set(
     second = f"127.0.0.1:{unused_tcp_port}"
     async with gateway.build(config({}, gateway_second_address=second)) as app:
         for address in (app.address, second):
-            async with httpx.AsyncClient(base_url=f"http://{address}") as asking:
+            async with httpx.AsyncClient(base_url=f"http://{address}", verify=trust()) as asking:
                 assert (await asking.get("/livez")).status_code == 200
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"http://{second}/livez")
