@@ -59,7 +59,7 @@ async def list_alerts(
             alert.id,
             Text(name, style=LEVEL_STYLES.get(name, "")),
             enum_name(alert, "type"),
-            " ".join(filter(None, [alert.asset, alert.side, alert.wallet]))
+            " ".join(filter(None, [alert.account, alert.asset, alert.side, alert.wallet]))
             or enum_name(alert, "alert_class").lower(),
             number(alert, "evaluated_value"),
             enum_name(alert, "reading_state").replace("UNSPECIFIED", "-"),

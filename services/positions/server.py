@@ -203,7 +203,8 @@ def _registrations(
     imports = ImportService(begin, enrichment, clock)
     by_hand = PositionsService(begin, read, enrichment, clock)
     wallets = WalletsService(begin, read, enrichment)
-    reading = ReadingCases(enrichment, extremes, watch, wallets, EventsService(read))
+    events = EventsService(read)
+    reading = ReadingCases(enrichment, extremes, watch, wallets, events, accounts)
     positions = PositionsServicer(by_hand, reading, sync, imports)
     portfolio = PortfolioServicer(
         PortfolioService(begin, read, clock),

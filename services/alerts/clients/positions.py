@@ -14,6 +14,14 @@ from numpy.typing import NDArray
 from sonic.positions.v1 import positions_pb2 as pb
 from sonic.positions.v1 import positions_pb2_grpc as rpc
 
+from services.alerts.alerts.domain.accounts import (
+    ACCOUNT_FIGURES,
+    DISTANCE,
+    NO_ACCOUNTS,
+    Account,
+    Accounts,
+    common_move,
+)
 from services.alerts.alerts.domain.ends import EndRecord, PositionEnd
 from services.alerts.alerts.domain.extremes import NO_EXTREMES, Extremes, Unseen
 from services.alerts.alerts.domain.readings import (
@@ -133,6 +141,7 @@ class PositionsClient:
             columns=names,
             position_keys=position_keys,
             extremes_since_micros=extremes_since_micros,
+            accounts=True,
         )
         with positions_asked():
             async for part in self._columns.ReadColumns(request, timeout=_READ_SECONDS):
@@ -179,6 +188,24 @@ def _positions(parts: Sequence[Any], joined: Mapping[str, columns.Array]) -> Pos
         dict(zip(parts[0].asset_names, parts[0].asset_models, strict=False)) if parts else {},
         _extremes(parts[0], joined, held) if len(joined["extreme_price_usd"]) else NO_EXTREMES,
         int(parts[0].event_sequence) if parts else 0,
+        _accounts(parts),
+    )
+
+
+def _accounts(parts: Sequence[Any]) -> Accounts:
+    return Accounts.of(map(_account, parts[0].accounts)) if parts else NO_ACCOUNTS
+
+
+def _account(message: pb.AccountReading) -> Account:
+    distance = common_move(number(message, "distance_percent"), message.reason)
+    figures = [number(message, name) for name in ACCOUNT_FIGURES if name != DISTANCE]
+    return Account(
+        message.id,
+        f"{message.venue} {message.name}",
+        message.wallet,
+        [distance, *(math.nan if figure is None else figure for figure in figures)],
+        message.observed_micros,
+        message.stale,
     )
 
 
@@ -204,9 +231,9 @@ def _extremes(
 
 def _present(parts: Sequence[Any]) -> tuple[int, NDArray[np.int64]]:
     joined = _join(parts)
-    return _epoch(parts), _whole(joined, "position_key")[
-        np.isin(joined["status"], (*HELD, _INACTIVE))
-    ]
+    held = np.isin(joined["status"], (*HELD, _INACTIVE))
+    positions = _whole(joined, "position_key")[held]
+    return _epoch(parts), np.concatenate([positions, _accounts(parts).key])
 
 
 def _ended(position: pb.Position) -> PositionEnd:

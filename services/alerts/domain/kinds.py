@@ -20,6 +20,7 @@ class AlertClass(IntEnum):
     PORTFOLIO = 2
     MARKET = 3
     SYSTEM = 4
+    ACCOUNT = 5
 
 
 class AlertType(IntEnum):
@@ -41,6 +42,8 @@ class AlertType(IntEnum):
     DEATH_NAIL = 16
     WITHDRAWAL = 17
     POSITION_EVENT = 18
+    ACCOUNT_DISTANCE = 19
+    WALLET_EXPOSURE = 20
 
 
 class Condition(IntEnum):
@@ -100,7 +103,8 @@ _ADD = "Add collateral, cut size or close the position."
 _TAKE = "Consider taking profit or moving your stop."
 _LOOK = "Look at the portfolio: reduce size or add collateral where the distance is smallest."
 
-_POSITION, _PORTFOLIO, _MARKET, _SYSTEM = (partial(Metric, kind) for kind in AlertClass)
+_POSITION, _PORTFOLIO, _MARKET, _SYSTEM, _ACCOUNT = (partial(Metric, kind) for kind in AlertClass)
+_POOL = "Add collateral to the account or cut its positions: it is liquidated as a whole."
 _INFORM = "For your information."
 _WATCH = "Look at the positions in this asset."
 _ADVICE = "Look at sonic withdrawals explain."
@@ -154,6 +158,13 @@ METRICS: Mapping[AlertType, Metric] = {
     AlertType.POSITION_EVENT: _PORTFOLIO(
         "position_event", "event of a position", "", _NOT_YOU, opportunity=True
     ),
+    # Of all prices together; none falls by more than 100 percent.
+    AlertType.ACCOUNT_DISTANCE: _ACCOUNT(
+        "account_distance_percent", "common move to liquidation", "%", _POOL, lowest=0, highest=100
+    ),
+    AlertType.WALLET_EXPOSURE: _ACCOUNT(
+        "exposure_ratio", "exposure over equity", "x", _POOL, lowest=0, beyond=True
+    ),
 }  # fmt: skip
 
 # Types that other services report: nothing here judges them.
@@ -163,6 +174,7 @@ BY_HAND = tuple(kind for kind in METRICS if kind not in REPORTED)
 # Types that a threshold can judge: these two are of one alert, by its own start or moment.
 JUDGED = tuple(kind for kind in BY_HAND if kind not in (AlertType.DELTA_CHANGE, AlertType.TIME))
 OF_POSITIONS = tuple(kind for kind in METRICS if METRICS[kind].alert_class is AlertClass.POSITION)
+OF_ACCOUNTS = tuple(kind for kind in METRICS if METRICS[kind].alert_class is AlertClass.ACCOUNT)
 OF_PORTFOLIO = tuple(kind for kind in BY_HAND if METRICS[kind].alert_class is AlertClass.PORTFOLIO)
 
 _CONDITIONS = len(Condition) + 1

@@ -180,12 +180,12 @@ def is_news(payload: Mapping[str, str]) -> bool:
 
 
 def about(asset: str, side: str) -> str:
-    """The subject in short: SOL long, BTC, portfolio."""
+    """The subject in short, of no account: SOL long, BTC, portfolio."""
     return " ".join(part for part in (asset, side.lower()) if part) or "portfolio"
 
 
 def _about(payload: Mapping[str, str]) -> str:
-    return about(payload.get("asset", ""), payload.get("side", ""))
+    return payload.get("account") or about(payload.get("asset", ""), payload.get("side", ""))
 
 
 def _lines(payload: Mapping[str, str]) -> list[str]:
@@ -194,9 +194,9 @@ def _lines(payload: Mapping[str, str]) -> list[str]:
     if payload["type"] == AlertType.TIME.name:
         return [f"Why: its moment, {payload['trigger_time']}, has come", *_closing(payload)]
     metric = METRICS[AlertType[payload["type"]]]
-    held = metric.alert_class is AlertClass.POSITION and payload["event"] not in _ENDINGS
+    held = _HELD.get(metric.alert_class) if payload["event"] not in _ENDINGS else None
     return [
-        *(_position(payload) if held else []),
+        *(held(payload) if held else []),
         _why(payload, metric.noun, metric.unit),
         *_closing(payload),
     ]
@@ -213,6 +213,19 @@ def _position(payload: Mapping[str, str]) -> list[str]:
         f"Price: {price}, entry {entry}, liquidation {last}",
         distance(payload),
     ]
+
+
+def _account(payload: Mapping[str, str]) -> list[str]:
+    equity, size = _figure(payload, "equity_usd", "USD"), _figure(payload, "notional_usd", "USD")
+    times = f" ({_figure(payload, 'exposure_ratio', 'x')})" if "exposure_ratio" in payload else ""
+    wallet, far = payload.get("wallet") or "none", payload.get("account_distance_percent")
+    return [
+        f"Account: {_about(payload)}, wallet {wallet}, equity {equity}, positions {size}{times}",
+        f"All prices together: {_of(far, '%')} to liquidation" if far else "",
+    ]
+
+
+_HELD: Final = {AlertClass.POSITION: _position, AlertClass.ACCOUNT: _account}
 
 
 def distance(payload: Mapping[str, str]) -> str:
@@ -263,6 +276,8 @@ def _why_ended(payload: Mapping[str, str], noun: str, unit: str) -> str:
     if payload["event"] == GONE:
         return f"Why: the venue does not show it any more and no record says why{last}"
     value = _figure(payload, "value", unit)
+    if "account" in payload:
+        return f"Why: the venue or wallet has no such account any more; last {noun} {value}"
     return f"Why: the position is closed or deleted; last {noun} {value}{last}"
 
 

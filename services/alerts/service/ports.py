@@ -15,7 +15,7 @@ from services.alerts.domain.kinds import AlertType
 from services.alerts.notifications.domain import Acknowledgement, IncidentUpdate, Notification
 from shared.errors import SonicError
 
-# The membership epoch, and the keys of positions.
+# The membership epoch, and the keys of positions and accounts.
 Present = tuple[int, NDArray[np.int64]]
 
 

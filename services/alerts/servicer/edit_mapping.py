@@ -118,7 +118,8 @@ def new_alert_of(request: pb.CreateAlertRequest, now: datetime) -> NewAlert:
     ]
     is_time = scope.type is AlertType.TIME
     trigger = _moment_of(request, now) if is_time else _limit_of(request)
-    return NewAlert(scope, message.position_id, trigger, _alert_values(message, paths))
+    subjects = message.position_id, message.account_id
+    return NewAlert(scope, *subjects, trigger, _alert_values(message, paths))
 
 
 def _limit_of(request: pb.CreateAlertRequest) -> float:

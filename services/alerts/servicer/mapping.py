@@ -204,6 +204,10 @@ def preview_message(found: Previewed) -> pb.ThresholdPreview:
     )
 
 
+# Whose subjects have ids that people can ask for.
+_NAMED = (AlertClass.POSITION, AlertClass.ACCOUNT)
+
+
 def _previewed(row: PreviewedRow, found: Previewed) -> pb.PreviewedSubject:
     whose = found.subjects.get(row.subject_key)
     if whose is None:
@@ -211,7 +215,7 @@ def _previewed(row: PreviewedRow, found: Previewed) -> pb.PreviewedSubject:
     return fill(
         pb.PreviewedSubject,
         row,
-        subject=whose.name if row.subject_key > 0 else "",
+        subject=whose.name if found.scope.alert_class in _NAMED else "",
         wallet=whose.wallet,
         side=side_name(whose.side_sign, found.scope.alert_class),
     )

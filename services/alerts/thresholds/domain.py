@@ -67,6 +67,7 @@ _ABOVE: Mapping[AlertType, BuiltIn] = {
     AlertType.TOTAL_SIZE: BuiltIn(10000, 50000, 100000),
     AlertType.AVG_LEVERAGE: BuiltIn(2, 5, 10),
     AlertType.TOTAL_HEAT: BuiltIn(30, 40, 50),
+    AlertType.WALLET_EXPOSURE: BuiltIn(3, 6, 10),
 }
 _BELOW: Mapping[tuple[AlertType, str], BuiltIn] = {
     (AlertType.TRAVEL_PERCENT, ""): BuiltIn(-20, -35, -50),
@@ -75,6 +76,7 @@ _BELOW: Mapping[tuple[AlertType, str], BuiltIn] = {
     (AlertType.LIQUIDATION_DISTANCE, "SOL"): BuiltIn(14, 10, 7),
     (AlertType.AVG_TRAVEL_PERCENT, ""): BuiltIn(-10, -25, -50),
     (AlertType.VALUE_TO_COLLATERAL_RATIO, ""): BuiltIn(0.9, 0.7, 0.5),
+    (AlertType.ACCOUNT_DISTANCE, ""): BuiltIn(10, 7, 5),
 }
 _BUILT_IN: Mapping[Scope, BuiltIn] = {
     **{Scope(kind, Condition.ABOVE): limits for kind, limits in _ABOVE.items()},
@@ -151,8 +153,9 @@ def check_scope(scope: Scope) -> None:
         raise invalid("threshold.condition", "ABOVE or BELOW")
     if scope.alert_class is AlertClass.MARKET and not scope.asset:
         raise invalid("threshold.asset", "a price limit needs its asset")
-    if scope.alert_class is AlertClass.PORTFOLIO and scope.asset:
-        raise invalid("threshold.asset", "a portfolio limit has no asset")
+    if scope.alert_class in (AlertClass.PORTFOLIO, AlertClass.ACCOUNT) and scope.asset:
+        name = scope.alert_class.name.lower()
+        raise invalid("threshold.asset", f"a limit of the class {name} has no asset")
 
 
 def check_limits(threshold: Threshold, before: Threshold | None = None) -> None:

@@ -43,7 +43,8 @@ async def headline(system: System) -> Text:
         return Text("NORMAL: no alert is raised", style=LEVEL_STYLES["NORMAL"])
     worst = found.alerts[0]
     level = enum_name(worst, "level")
-    about = " ".join(filter(None, (worst.asset, worst.side, worst.wallet))) or "portfolio"
+    words = (worst.account, worst.asset, worst.side, worst.wallet)
+    about = " ".join(filter(None, words)) or "portfolio"
     status = enum_name(worst, "status")
     known = "" if status == "ACTIVE" else f" {status}"
     return Text(f"{level}{known}: {about}: {worst.why}", style=LEVEL_STYLES.get(level, ""))

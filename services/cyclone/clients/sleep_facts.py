@@ -70,6 +70,7 @@ _GUARDS = (
     alerts_pb2.ALERT_TYPE_TRAVEL_PERCENT,
     alerts_pb2.ALERT_TYPE_HEAT_INDEX,
 )
+_LIMITED = (*_GUARDS, alerts_pb2.ALERT_TYPE_ACCOUNT_DISTANCE)
 _GUARD_FIELDS = ("id", "position_id", "status", "reading_state", "channels", "description")
 # These get nobody told for sure; with them alone everything else is used as well.
 _UNSURE = frozenset({"log", "sound"})
@@ -98,6 +99,7 @@ class SleepClient:
         """All but the cycle's own."""
         reads: list[tuple[Callable[[], Awaitable[dict[str, Any]]], tuple[Part, ...]]] = [
             (self._read_positions, (Part.LIQUIDATION, Part.PROBABILITY, Part.POSITIONS)),
+            (self._read_accounts, (Part.POSITIONS,)),
             (self._read_set_aside, (Part.POSITIONS,)),
             (self._read_wallets, (Part.POSITIONS,)),
             (self._read_raised, (Part.ALERTS, Part.HELD)),
@@ -133,6 +135,16 @@ class SleepClient:
                 break
         is_part = bool(request.page_token)
         return {"positions": held, "unwatched": unwatched, "is_part": is_part}
+
+    async def _read_accounts(self) -> dict[str, Any]:
+        """Accounts that are judged, if only their figures were known."""
+        request = alerts_pb2.ListAlertsRequest(type=alerts_pb2.ALERT_TYPE_ACCOUNT_DISTANCE)
+        found = [
+            f"{one.account} of {one.wallet}"
+            for one in await self._all_alerts(request)
+            if not _judges(one) and one.status != alerts_pb2.ALERT_STATUS_INACTIVE
+        ]
+        return {"unknown_accounts": list(dict.fromkeys(found))}
 
     async def _read_set_aside(self) -> dict[str, Any]:
         """Positions that a person set aside, and whether all of it is simulated."""
@@ -236,7 +248,7 @@ class SleepClient:
             if route.level == xcom_pb2.LEVEL_HIGH
             for name in route.channels
         }
-        limits = [one for one in thresholds if one.enabled and one.type in _GUARDS]
+        limits = [one for one in thresholds if one.enabled and one.type in _LIMITED]
         judging = [[one for one in alerts if _judges(one)] for alerts in guards]
         own = [(one.id, one.high_channels) for one in limits]
         own += [(one.description, one.channels) for alerts in judging for one in alerts]

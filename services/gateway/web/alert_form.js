@@ -8,9 +8,10 @@ import { say } from "/web/toast.js";
 
 const OF_POSITIONS = ["LIQUIDATION_DISTANCE", "TRAVEL_PERCENT", "HEAT_INDEX", "LIQUIDATION_PROBABILITY", "PROFIT"];
 const OF_ALL = ["TOTAL_VALUE", "TOTAL_SIZE", "TOTAL_PROFIT", "AVG_LEVERAGE", "AVG_TRAVEL_PERCENT", "VALUE_TO_COLLATERAL_RATIO", "TOTAL_HEAT"];
-const TYPES = ["PRICE_THRESHOLD", "DELTA_CHANGE", ...OF_POSITIONS, ...OF_ALL, "TIME"];
+const OF_ACCOUNTS = ["ACCOUNT_DISTANCE", "WALLET_EXPOSURE"];
+const TYPES = ["PRICE_THRESHOLD", "DELTA_CHANGE", ...OF_POSITIONS, ...OF_ACCOUNTS, ...OF_ALL, "TIME"];
 // What can be a limit at all; the server says the same again.
-const RANGES = { HEAT_INDEX: [0, 100], TOTAL_HEAT: [0, 100], LIQUIDATION_PROBABILITY: [0, 1], LIQUIDATION_DISTANCE: [-Infinity, 100], PRICE_THRESHOLD: [Number.MIN_VALUE, Infinity] };
+const RANGES = { HEAT_INDEX: [0, 100], TOTAL_HEAT: [0, 100], LIQUIDATION_PROBABILITY: [0, 1], LIQUIDATION_DISTANCE: [-Infinity, 100], ACCOUNT_DISTANCE: [0, 100], WALLET_EXPOSURE: [Number.MIN_VALUE, Infinity], PRICE_THRESHOLD: [Number.MIN_VALUE, Infinity] };
 
 const seconds = (count) => (count === undefined ? undefined : `${count}s`);
 
@@ -34,14 +35,16 @@ export function addAlert(refresh, { position_id = "", asset = "" } = {}) {
     { name: "trigger_value", label: "Limit", kind: "number", help: "HIGH when it is reached, in the unit of what is watched", check: (value, { type }) => (value === undefined && type !== "TIME" ? "is needed" : inRange(value, type)) },
     { name: "asset", label: "Asset", value: asset, help: "for a price or a move", check: needs(["PRICE_THRESHOLD", "DELTA_CHANGE"], "name the asset, e.g. BTC") },
     { name: "position_id", label: "Position", value: position_id, help: "its id, for a figure of one position", check: needs(OF_POSITIONS, "name the position's id") },
+    { name: "account_id", label: "Account", help: "its id, for a figure of an account: sonic accounts list", check: needs(OF_ACCOUNTS, "name the account's id") },
     { name: "trigger_time", label: "Moment", kind: "datetime", help: "for time alone", check: needs(["TIME"], "say when") },
     ...shared({}),
   ];
-  const send = async ({ type, condition, trigger_value, asset: named, position_id: id, trigger_time, cooldown, notes }) => {
+  const send = async ({ type, condition, trigger_value, asset: named, position_id: id, account_id, trigger_time, cooldown, notes }) => {
     const alert = { type: `ALERT_TYPE_${type}`, notes, cooldown: seconds(cooldown) };
     if (type === "TIME") alert.trigger_time = trigger_time;
     else Object.assign(alert, { condition, trigger_value });
     if (OF_POSITIONS.includes(type)) alert.position_id = id;
+    if (OF_ACCOUNTS.includes(type)) alert.account_id = account_id;
     if (["PRICE_THRESHOLD", "DELTA_CHANGE"].includes(type)) alert.asset = named.toUpperCase();
     await post("/v1/alerts", { alert });
     dialog.close();

@@ -6,7 +6,7 @@ import { plain, present, word } from "/web/format.js";
 export const isJudged = (alert) => alert.status !== "ALERT_STATUS_INACTIVE";
 
 export function subject(alert) {
-  const words = [alert.asset, alert.side.toLowerCase(), alert.wallet].filter(Boolean).join(" ") || word(alert.alert_class, "ALERT_CLASS_");
+  const words = [alert.account, alert.asset, alert.side.toLowerCase(), alert.wallet].filter(Boolean).join(" ") || word(alert.alert_class, "ALERT_CLASS_");
   return alert.position_id ? h("a", { class: "subject", href: `/positions/${encodeURIComponent(alert.position_id)}` }, words) : h("span", { class: "subject" }, words);
 }
 

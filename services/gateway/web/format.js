@@ -32,7 +32,7 @@ export function reading(metric, value) {
   if (metric.endsWith("_usd")) return usd(value);
   if (metric.endsWith("_percent")) return percent(value, 2);
   if (metric.includes("probability")) return percent(100 * Number(value), 2);
-  if (metric.includes("leverage")) return times(value);
+  if (metric.includes("leverage") || metric.includes("exposure")) return times(value);
   return plain(value, 2);
 }
 

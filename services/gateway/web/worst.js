@@ -117,7 +117,7 @@ function subject(alert) {
   const side = [alert.asset, alert.side.toLowerCase()].join(" ");
   if (alert.type === "ALERT_TYPE_LIQUIDATION_DISTANCE" && present(alert.evaluated_value)) return [`${side}, ${distance({ liquidation_distance_percent: alert.evaluated_value })}`, `/positions/${encodeURIComponent(alert.position_id)}`];
   const value = present(alert.evaluated_value) ? ` ${reading(alert.metric, alert.evaluated_value)}` : "";
-  const what = `${[alert.asset, alert.side.toLowerCase()].filter(Boolean).join(" ") || word(alert.alert_class, "ALERT_CLASS_")}, ${word(alert.type, "ALERT_TYPE_")}${value}`;
+  const what = `${[alert.account, alert.asset, alert.side.toLowerCase()].filter(Boolean).join(" ") || word(alert.alert_class, "ALERT_CLASS_")}, ${word(alert.type, "ALERT_TYPE_")}${value}`;
   return [what, alert.position_id ? `/positions/${encodeURIComponent(alert.position_id)}` : "/alerts"];
 }
 

@@ -9,16 +9,19 @@ from typing import Final
 import numpy as np
 
 from services.positions.accounts.domain.account import (
+    AccountReading,
     AccountRisk,
     SeparatePosition,
     Source,
     pool,
+    reading,
     separate,
 )
 from services.positions.accounts.domain.liquidation_lines import missing_betas
 from services.positions.accounts.domain.stated_account import StatedAccount, unread
-from services.positions.accounts.store import FeedAccounts
+from services.positions.accounts.store import FeedAccounts, stated_accounts
 from services.positions.enrichment.domain.enriched_frame import EnrichedFrame
+from services.positions.enrichment.domain.enrichment import Feed
 from services.positions.enrichment.service import EnrichmentService
 from services.positions.service.ports import Begin
 from shared import paging
@@ -55,6 +58,18 @@ class AccountsService:
         self._enrichment = enrichment
         self._clock = clock
         self._max_age = timedelta(seconds=mark_max_age_seconds)
+
+    def readings(self, frame: EnrichedFrame) -> list[AccountReading]:
+        """What is judged of accounts as of a pass: those whose positions share a margin."""
+        not_before = self._clock.now() - self._max_age
+        feeds = [
+            (_source(feed, not_before), stated_accounts(feed.accounts))
+            for feed in frame.feeds
+            if feed.accounts is not None
+        ]
+        return [
+            reading(one, source) for source, stated in feeds for one in stated if not one.isolated
+        ]
 
     async def list(
         self, wallet: str, venue: str, page_size: int, page_token: str
@@ -121,7 +136,7 @@ class AccountsService:
     def _of_feed(
         self, feed: FeedAccounts, frame: EnrichedFrame
     ) -> Iterator[tuple[AccountRisk, StatedAccount | None]]:
-        source = _source(feed, self._clock.now() - self._max_age)
+        source = _source(feed, self._clock.now() - self._max_age, feed.unwatched)
         rows = _rows(frame, feed.wallet, feed.venue)
         if feed.venue not in _POOLING:
             if len(rows):
@@ -136,9 +151,11 @@ class AccountsService:
             yield pool(one, source), one
 
 
-def _source(feed: FeedAccounts, not_before: datetime) -> Source:
+def _source(
+    feed: FeedAccounts | Feed, not_before: datetime, unwatched: tuple[str, ...] = ()
+) -> Source:
     stale = feed.failed or feed.observed_time is None or feed.observed_time < not_before
-    return Source(feed.feed_key, feed.wallet, feed.venue, feed.observed_time, stale, feed.unwatched)
+    return Source(feed.feed_key, feed.wallet, feed.venue, feed.observed_time, stale, unwatched)
 
 
 def _rows(frame: EnrichedFrame, wallet: str, venue: str) -> Sequence[int]:

@@ -55,5 +55,10 @@ def _feed(row: Row) -> FeedAccounts:
         row["observed_time"],
         row["failed"],
         tuple(row["unwatched"]),
-        None if stated is None else _ADAPTER.validate_json(stated),
+        None if stated is None else stated_accounts(stated),
     )
+
+
+def stated_accounts(text: str) -> tuple[StatedAccount, ...]:
+    """Accounts by what `accounts_json` made of them."""
+    return _ADAPTER.validate_json(text)

@@ -7,6 +7,7 @@ from typing import Any
 from sonic.positions.v1 import positions_pb2 as pb
 from sonic.positions.v1 import positions_pb2_grpc as rpc
 
+from services.positions.accounts.service import AccountsService
 from services.positions.domain.position import Draft
 from services.positions.domain.venue_answer import Flag, Side, Status
 from services.positions.enrichment.domain.enrichment import places_of
@@ -21,6 +22,7 @@ from services.positions.positions.service.positions import CHANGEABLE, Positions
 from services.positions.positions.service.watch import News, Watch
 from services.positions.servicer.mapping import (
     Context,
+    account_reading_message,
     extremes_fields,
     flag_numbers,
     imported_message,
@@ -49,6 +51,7 @@ class ReadingCases:
     watch: Watch
     wallets: WalletsService
     events: EventsService
+    accounts: AccountsService
 
 
 class PositionsServicer(rpc.PositionsServiceServicer):
@@ -69,6 +72,7 @@ class PositionsServicer(rpc.PositionsServiceServicer):
         self._watch = reading.watch
         self._wallets = reading.wallets
         self._events = reading.events
+        self._accounts = reading.accounts
         self._message = Once(_news_message)
 
     async def SyncPositions(
@@ -186,6 +190,8 @@ class PositionsServicer(rpc.PositionsServiceServicer):
             "totals": totals_message(self._enrichment.aged(frame)),
             "event_sequence": frame.event_sequence,
         }
+        if request.accounts:
+            first["accounts"] = [*map(account_reading_message, self._accounts.readings(frame))]
         if extremes is not None:
             rows_of = (
                 places_of(keys, frame.columns["position_key"])

@@ -11,8 +11,10 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from sonic.positions.v1 import positions_pb2 as pb
 
+from services.positions.accounts.domain.account import AccountReading
 from services.positions.domain.position import Inputs, Position, Risk
 from services.positions.domain.venue_answer import Flag, Side
+from services.positions.enrichment.domain.enrichment import micros
 from services.positions.enrichment.domain.totals import Totals
 from services.positions.extremes.service import Extremes
 from services.positions.files.domain.imports import RefusedTerms
@@ -86,6 +88,19 @@ def what_if_terms(position: pb.PositionTerms) -> WhatIf:
     """Terms that a request gives. Raises INVALID_FIELD, NOT_FINITE."""
     side = member(Side, position.side, "position.side")
     return read(WhatIf, position, side=side, moves=NO_HISTORY)
+
+
+def account_reading_message(account: AccountReading) -> pb.AccountReading:
+    """What is judged of an account."""
+    source = account.source
+    return fill(
+        pb.AccountReading,
+        account,
+        wallet=source.wallet,
+        venue=source.venue,
+        observed_micros=micros(source.observed_time),
+        stale=source.stale,
+    )
 
 
 def extremes_fields(extremes: Extremes) -> dict[str, Any]:

@@ -60,9 +60,10 @@ _LOOK_AT_CHANGES = Statement(
 )
 _MARKET = Statement("select market from service_state")
 _NAMES = Statement(
-    "select feed_key as key, w.name, venue, observed_time, failed"
+    "select feed_key as key, w.name, venue, observed_time, failed,"
+    " case when w.active then accounts::text end as accounts"
     " from feed f join wallet w using (wallet_key)"
-    " union all select asset_key, name, null, null, false from asset order by 1"
+    " union all select asset_key, name, null, null, false, null from asset order by 1"
 )
 _START = datetime(1970, 1, 1, tzinfo=UTC)
 TOTALS: Final = tuple(field.name for field in fields(Totals) if field.name != "totals_time")
@@ -151,11 +152,11 @@ class EnrichmentStore:
         """Every feed and every asset name by key."""
         feeds: dict[int, Feed] = {}
         assets: dict[int, str] = {}
-        for key, name, venue, observed_time, failed in await self._transaction.fetch(_NAMES):
+        for key, name, venue, *stated in await self._transaction.fetch(_NAMES):
             if venue is None:
                 assets[key] = name
             else:
-                feeds[key] = Feed(key, name, venue, observed_time, failed)
+                feeds[key] = Feed(key, name, venue, *stated)
         return feeds, assets
 
     async def inputs(self, position_keys: NDArray[np.int64] | None = None) -> Columns:

@@ -11,7 +11,11 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 
-from services.positions.accounts.domain.stated_account import StatedAccount, unread
+from services.positions.accounts.domain.stated_account import (
+    StatedAccount,
+    disbelieved,
+    unread,
+)
 from services.positions.domain.scale import off_scale
 from services.positions.domain.venue_answer import (
     Answer,
@@ -170,7 +174,10 @@ def read_accounts(
     unmarked = sorted({held.asset for held in holdings if held.mark_price_usd is None})
     if _off_scale(accounts, markets, reference_prices):
         whole = Refusal("PRICE_SCALE", "oraclePrice", "")
-        return Answer((), (whole,), False, "PRICE_SCALE", row_count, observed_time)
+        return Answer(
+            *((), (whole,), False, "PRICE_SCALE", row_count, observed_time),
+            accounts=disbelieved(pools),
+        )
     found = [
         (incomplete_reason, "the isolated subaccounts could not be read"),
         ("POSITIONS_MISSING" if hollow else "", f"dydx's {hollow}"),
@@ -179,7 +186,7 @@ def read_accounts(
     ]
     reason, message = next((one for one in found if one[0]), ("", ""))
     if incomplete_reason:
-        pools.append(unread("isolated subaccounts", incomplete_reason))
+        pools.append(unread("isolated subaccounts", incomplete_reason, isolated=True))
     return Answer(
         tuple(holdings),
         tuple(refusals),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from services.positions.accounts.domain.margin_account import Leg, MarginAccount, flat
-from services.positions.accounts.domain.stated_account import StatedAccount, unread
+from services.positions.accounts.domain.stated_account import REFUSED, StatedAccount, unread
 from services.positions.domain.scale import off_scale
 from services.positions.domain.venue_answer import (
     UNKNOWN_ASSET,
@@ -44,6 +44,7 @@ from services.positions.venues.rows import (
 QUOTE = "USDC"
 # Equity as stated and as added up may differ by prices of a moment, never by this much.
 EQUITY_TOLERANCE_RATIO = 0.05
+_ISOLATED_NUMBER = 128
 _TICKER = re.compile(r"([A-Z0-9]{1,20})(?:,[^-]{0,200})?-USD")
 _MARKET_WORD = re.compile(r"[A-Za-z0-9,._/-]{1,64}")
 _SIDES = {"LONG": Side.LONG, "SHORT": Side.SHORT}
@@ -171,7 +172,7 @@ def read_subaccount(
             continue
         if read is not None:
             taken.append(read)
-    refused_pool = unread(pool_name(number), "ROWS_REFUSED")
+    refused_pool = unread(pool_name(number), REFUSED, isolated=_is_isolated(number))
     if not taken:
         return [], refusals, len(rows), refused_pool if refusals else None
     try:
@@ -183,6 +184,11 @@ def read_subaccount(
         return [], refusals, len(rows), refused_pool
     held = list(_holdings(taken, quote, number, address))
     return held, refusals, len(rows), _pool(account, taken, quote, number)
+
+
+def _is_isolated(number: int) -> bool:
+    """Isolated positions live in subaccounts of their own."""
+    return number >= _ISOLATED_NUMBER
 
 
 def pool_name(number: int) -> str:
@@ -198,7 +204,10 @@ def _pool(
         for row in rows
     ]
     margin = MarginAccount(quote_usd, tuple(legs))
-    return StatedAccount(pool_name(number), margin, equity_usd=readable(account, "equity"))
+    equity = readable(account, "equity")
+    return StatedAccount(
+        pool_name(number), margin, equity_usd=equity, isolated=_is_isolated(number)
+    )
 
 
 def position_id(address: str, number: int, ticker: str) -> str:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 from types import MappingProxyType
 
+from services.positions.accounts.domain.stated_account import disbelieved
 from services.positions.domain.scale import off_scale
 from services.positions.domain.venue_answer import Answer, Chain, Flag, Refusal, WalletRef
 from services.positions.venues.hyperliquid_account import (
@@ -133,8 +134,10 @@ def read_answer(
         held = [replace(one, flags=one.flags | flags) for one in held]
     if any(off_scale(mark, reference_prices.get(coin)) for coin, mark in state.marks_usd.items()):
         whole = Refusal("PRICE_SCALE", "positionValue", masked(body, wallet_address))
-        left = account.unwatched
-        return Answer((), (whole,), False, "PRICE_SCALE", state.row_count, observed_time, "", left)
+        left, pools = account.unwatched, disbelieved(accounts(state, account.mode, tiers))
+        return Answer(
+            (), (whole,), False, "PRICE_SCALE", state.row_count, observed_time, "", left, pools
+        )
     reason, message = "", ""
     if received_time - observed_time > OLD_STATE:
         reason, message = "ANSWER_OLD", "hyperliquid's answer is over five minutes old"

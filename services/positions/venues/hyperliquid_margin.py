@@ -65,7 +65,7 @@ def _cross(state: State, rows: list[Row], tiers: Tiers) -> StatedAccount:
 
 def _isolated(row: Row, mode: AccountMode, tiers: Tiers) -> StatedAccount:
     margin = MarginAccount(row.margin_usd - _signed(row), (_leg(row, tiers),))
-    return StatedAccount(f"isolated {row.coin}", margin, mode.name, row.margin_usd)
+    return StatedAccount(f"isolated {row.coin}", margin, mode.name, row.margin_usd, isolated=True)
 
 
 def _leg(row: Row, tiers: Tiers) -> Leg:

@@ -62,6 +62,8 @@ RANGES = {
     AlertType.PRICE_THRESHOLD: ((1e-9, 1e9), (0, -5)),
     AlertType.DELTA_CHANGE: ((-99, 1e6), (-100, -150)),
     AlertType.TIME: ((1,), (0, -1)),
+    AlertType.ACCOUNT_DISTANCE: ((0, 100), (-0.1, 101)),
+    AlertType.WALLET_EXPOSURE: ((0.1, 50), (0, -1)),
 }
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from services.alerts.alerts.domain.accounts import ACCOUNT_FIGURES, Accounts, Integers
 from services.alerts.alerts.domain.change_payload import (
     EXTREME_SOURCES,
     PROBABILITY_MODELS,
@@ -25,7 +26,14 @@ from services.alerts.alerts.domain.change_payload import (
 from services.alerts.alerts.domain.evaluation import Outcome
 from services.alerts.alerts.domain.readings import Positions
 from services.alerts.alerts.domain.subjects import Subject
-from services.alerts.domain.kinds import REPORTED, AlertType, kind_of, type_number
+from services.alerts.domain.kinds import (
+    METRICS,
+    REPORTED,
+    AlertClass,
+    AlertType,
+    kind_of,
+    type_number,
+)
 from services.alerts.ledger.domain.chain import Entry, micros
 from services.alerts.notifications.domain import Payload, plain
 
@@ -86,6 +94,7 @@ def packed_inputs(
         table[name] = getattr(one, name)
     for place, figure in enumerate(_FIGURES.values()):
         table["figures"][held, place] = positions.figures[figure][outcome.position_row[held]]
+    _put_accounts(table, one.subject_key, positions.accounts)
     likely = np.flatnonzero(type_number(one.kind) == AlertType.LIQUIDATION_PROBABILITY)
     models, assets = positions.probability_models, outcome.columns.assets
     table["probability_model"][likely] = [
@@ -106,6 +115,15 @@ def packed_inputs(
             range(0, len(numbers), size), one.asset_key.tolist(), about, strict=True
         )
     ]  # fmt: skip
+
+
+def _put_accounts(table: Any, subject_keys: Integers, accounts: Accounts) -> None:
+    places = accounts.rows_of(subject_keys)
+    known = places >= 0
+    for place, name in enumerate(ACCOUNT_FIGURES):
+        figures = accounts.figures[name][places[known]]
+        # No common move leads there: nothing to state.
+        table["figures"][known, place] = np.where(np.isfinite(figures), figures, np.nan)
 
 
 def _put_extremes(table: Any, outcome: Outcome, positions: Positions) -> None:
@@ -146,8 +164,13 @@ def _payload_of(entry: Entry) -> Payload:
     payload |= {"alert_id": entry.alert_id, "incident_id": f"{entry.alert_id}.{count}"}
     if entry.value is not None:
         payload["value"] = plain(entry.value)
+    names: Sequence[str] = tuple(_FIGURES)
     if bits & _HELD_BIT:
         payload |= {"position_id": entry.subject, "wallet": wallet, "side": SIDES[side]}
+    elif METRICS[AlertType(entry.type)].alert_class is AlertClass.ACCOUNT:
+        # Its figures stand in the first of the same places.
+        payload |= {"account_id": entry.subject, "account": summary, "wallet": wallet}
+        names = ACCOUNT_FIGURES
     elif entry.type in REPORTED:
         payload |= {"incident": entry.subject, "summary": summary}
     elif entry.type == AlertType.TIME:
@@ -160,7 +183,7 @@ def _payload_of(entry: Entry) -> Payload:
     payload |= _later_payload(*later) if later else {}
     if entry.type == AlertType.PRICE_THRESHOLD and entry.value is not None:
         payload["price_usd"] = plain(entry.value)
-    named = zip(_FIGURES, figures, strict=True)
+    named = zip(names, figures, strict=False)
     return payload | {name: plain(value) for name, value in named if is_known(value)}
 
 

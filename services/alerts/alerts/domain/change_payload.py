@@ -33,6 +33,7 @@ _SOURCES = {
     AlertClass.POSITION: "positions",
     AlertClass.PORTFOLIO: "totals",
     AlertClass.MARKET: "price",
+    AlertClass.ACCOUNT: "accounts",
 }
 
 
@@ -107,7 +108,9 @@ def level_payload(
     return payload
 
 
-def _about_position(subject: Subject) -> Payload:
+def _about(subject: Subject, alert_class: AlertClass) -> Payload:
+    if alert_class is AlertClass.ACCOUNT:
+        return {"account_id": subject.name, "account": subject.summary, "wallet": subject.wallet}
     return {
         "position_id": subject.name,
         "wallet": subject.wallet,
@@ -165,7 +168,7 @@ def changes_worst_first(outcome: Outcome) -> np.ndarray[tuple[int], np.dtype[np.
 
 
 class EndedAlert(NamedTuple):
-    """An alert whose position is no longer held."""
+    """An alert whose position is no longer held, or whose account is gone."""
 
     row: int
     subject: Subject
@@ -178,7 +181,7 @@ def ended_alerts(
     subjects: Mapping[int, Subject],
     context: ChangeContext,
 ) -> Iterator[EndedAlert]:
-    """The payload of alerts that end with their position."""
+    """The payload of alerts that end with their position or account."""
     for row in rows:
         kind, key = int(columns.kind[row]), int(columns.alert_key[row])
         subject = subjects.get(int(columns.subject_key[row])) or Subject(0, "", "", 0, "")
@@ -188,7 +191,7 @@ def ended_alerts(
             "event": CLOSED,
             "action": _IF_NOT_YOU,
             "alert_id": alert_id(key),
-            **_about_position(subject),
+            **_about(subject, METRICS[parts_of(kind)[0]].alert_class),
         }
         payload["incident_id"] = incident_id(key, int(columns.incident_count[row]))
         readings = columns.readings

@@ -48,6 +48,8 @@ class PositionEnd:
 
 
 UNRECORDED = PositionEnd(EndRecord.CLOSED)
+# Of an account: how its positions ended is told by them.
+AT_EASE = PositionEnd(EndRecord.BY_HAND)
 
 
 def ending(ended: PositionEnd, distance_percent: float, worst: Level) -> str:

@@ -13,6 +13,7 @@ from services.alerts.alerts.domain.alert_columns import JUDGED_BIT, OFF_BIT, Ale
 from services.alerts.alerts.domain.extremes import Limits, Touches, joined, touched_values, touches
 from services.alerts.alerts.domain.incidents import AppliedLevels, apply_levels, due, expiry
 from services.alerts.alerts.domain.readings import (
+    READ_FROM_POSITIONS,
     AlignedReadings,
     Inputs,
     Order,
@@ -28,7 +29,6 @@ from services.alerts.domain.kinds import (
     KIND_COUNT,
     TIME_KIND,
     TIME_STANDS_SECONDS,
-    AlertClass,
     Level,
     ReadingState,
     condition_number,
@@ -383,9 +383,7 @@ def _counts(
 ) -> Counts:
     judged, unjudged = compiled_limits.judged, 0
     if inputs.unread:
-        asked = (columns.alert_class == AlertClass.POSITION) | (
-            columns.alert_class == AlertClass.PORTFOLIO
-        )
+        asked = np.isin(columns.alert_class, READ_FROM_POSITIONS)
         left = judged & asked & np.isnan(aligned.value)
         judged, unjudged = judged & ~left, int(np.count_nonzero(left))
     states = (ReadingState.STALE, ReadingState.UNKNOWN)

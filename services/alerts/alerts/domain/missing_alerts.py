@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from services.alerts.alerts.domain.accounts import Account, Accounts
 from services.alerts.alerts.domain.alert_columns import AlertColumns, Column, fresh_columns
 from services.alerts.alerts.domain.evaluation import ThresholdTables
 from services.alerts.alerts.domain.subjects import Members, Subject
-from services.alerts.domain.kinds import AlertClass, AlertType, parts_of
+from services.alerts.domain.kinds import METRICS, AlertClass, AlertType, parts_of
 from services.alerts.thresholds.domain import ThresholdSet
 
 
@@ -56,8 +57,8 @@ def wanted(
     now_micros: int,
     most: int,
 ) -> Wanted:
-    """Position, portfolio and price alerts, each for kinds with an enabled threshold; at most so
-    many.
+    """Position, account, portfolio and price alerts, each for kinds with an enabled threshold; at
+    most so many.
 
     Probability only where it is known; `complete` is False while some position lacks it.
     """
@@ -68,6 +69,7 @@ def wanted(
     found = _Found()
     # Few, and not of positions: they come first.
     _portfolio(columns, thresholds, found)
+    _accounts(columns, thresholds, members.positions.accounts, found)
     subjects, next_key = _market(columns, market, places, next_subject_key, found)
     complete = _positions(columns, thresholds, tables, members, places, found)
     missing_count = sum(len(piece) for piece in found.kind)
@@ -79,6 +81,9 @@ def wanted(
     made["created_micros"][:] = now_micros
     rows = np.flatnonzero(np.isin(members.position_key, made["subject_key"]))
     subjects += [_subject(members, row) for row in rows.tolist()]
+    accounts = members.positions.accounts
+    rows = np.flatnonzero(np.isin(accounts.key, made["subject_key"]))
+    subjects += [account_subject(accounts.rows[row]) for row in rows.tolist()]
     return Wanted(assets, made, subjects, complete, next_key, missing_count > most)
 
 
@@ -128,6 +133,23 @@ def _subject(members: Members, row: int) -> Subject:
         int(members.side_sign[row]),
         "",
     )
+
+
+def account_subject(account: Account) -> Subject:
+    """What alerts of an account are about."""
+    return Subject(account.key, account.id, account.wallet, 0, account.label)
+
+
+def _accounts(
+    columns: AlertColumns, thresholds: ThresholdSet, accounts: Accounts, found: _Found
+) -> None:
+    """Also of one of which nothing is known: its alert says so."""
+    for kind in thresholds.kinds(AlertClass.ACCOUNT):
+        existing = columns.subject_key[(columns.kind == kind) & columns.automatic]
+        rows = np.flatnonzero(~np.isin(accounts.key, existing))
+        value = accounts.figures[METRICS[parts_of(kind)[0]].name][rows]
+        start = np.where(np.isfinite(value), value, np.nan)
+        found.add(kind, accounts.key[rows], np.zeros(len(rows), np.int64), start)
 
 
 def _portfolio(columns: AlertColumns, thresholds: ThresholdSet, found: _Found) -> None:

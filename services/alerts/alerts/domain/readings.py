@@ -9,10 +9,12 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from services.alerts.alerts.domain.accounts import NO_ACCOUNTS, Accounts
 from services.alerts.alerts.domain.alert_columns import AlertColumns, Readings
 from services.alerts.alerts.domain.extremes import NO_EXTREMES, Extremes
 from services.alerts.domain.kinds import (
     METRICS,
+    OF_ACCOUNTS,
     OF_POSITIONS,
     TIME_KIND,
     TIME_STANDS_SECONDS,
@@ -35,6 +37,8 @@ _MARK_STALE_BIT = 1 << 5
 _ROW_REFUSED_BIT = 1 << 8
 _DEMO_BIT = 1 << 7
 
+# Classes whose figures come from positions.
+READ_FROM_POSITIONS = (AlertClass.POSITION, AlertClass.PORTFOLIO, AlertClass.ACCOUNT)
 MARK_PRICE = "mark_price_usd"
 FIGURES = (
     "entry_price_usd",
@@ -66,6 +70,7 @@ class Positions:
     extremes: Extremes = NO_EXTREMES
     # The last event of positions that their pass knows.
     event_sequence: int = 0
+    accounts: Accounts = NO_ACCOUNTS
 
     def __len__(self) -> int:
         return len(self.position_key)
@@ -182,6 +187,7 @@ class ReadingIndex:
     def __init__(self, columns: AlertColumns) -> None:
         classes = columns.alert_class
         types = np.where(classes == AlertClass.POSITION, type_number(columns.kind), 0)
+        self.accounts = np.flatnonzero(classes == AlertClass.ACCOUNT)
         self.portfolio = np.flatnonzero(classes == AlertClass.PORTFOLIO).tolist()
         self.market = np.flatnonzero(classes == AlertClass.MARKET).tolist()
         self.moments = np.flatnonzero(columns.kind == TIME_KIND).tolist()
@@ -222,10 +228,9 @@ def align(
         np.full(count, ReadingState.UNKNOWN, np.int8),
     )
     _align_positions(inputs.positions, places, aligned)
+    _align_accounts(inputs.positions.accounts, columns, reading_index.accounts, aligned)
     if inputs.unread:
-        held = (columns.alert_class == AlertClass.POSITION) | (
-            columns.alert_class == AlertClass.PORTFOLIO
-        )
+        held = np.isin(columns.alert_class, READ_FROM_POSITIONS)
         aligned.state[held & ~np.isnan(columns.readings.value)] = ReadingState.STALE
     doubtful = inputs.positions.are_doubtful or inputs.unread
     for row in reading_index.portfolio:
@@ -337,6 +342,23 @@ def _align_positions(
         aligned.observed_micros[entry.rows] = positions.observed_micros[place]
         state = np.where(np.isnan(value), ReadingState.UNKNOWN, states)
         aligned.state[entry.rows] = state[place]
+
+
+def _align_accounts(
+    accounts: Accounts, columns: AlertColumns, rows: Integers, aligned: AlignedReadings
+) -> None:
+    if not len(rows):
+        return
+    places, types = accounts.rows_of(columns.subject_key[rows]), type_number(columns.kind[rows])
+    for alert_type in OF_ACCOUNTS:
+        # One that is not there any more is not known until its alerts are cleared.
+        mine = (places >= 0) & (types == alert_type)
+        here, place = rows[mine], places[mine]
+        value = accounts.figures[METRICS[alert_type].name][place]
+        state = np.where(accounts.stale[place], ReadingState.STALE, ReadingState.FRESH)
+        aligned.value[here] = value
+        aligned.observed_micros[here] = accounts.observed_micros[place]
+        aligned.state[here] = np.where(np.isnan(value), ReadingState.UNKNOWN, state)
 
 
 def _portfolio(columns: AlertColumns, inputs: Inputs, row: int) -> Reading | None:

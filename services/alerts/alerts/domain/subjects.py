@@ -13,9 +13,10 @@ from services.alerts.alerts.domain.readings import NOTHING_HELD, Positions
 
 
 class Subject(NamedTuple):
-    """`name` is the position id, the asset of a price, or the incident; `summary` what died.
+    """`name` is the id of the position or account, the asset of a price, or the incident; `summary`
+    what died, or the account in words.
 
-    The key is the position's, 0 for the portfolio, negative for prices and incidents.
+    The key is the position's, 0 for the portfolio, negative for accounts, prices and incidents.
     """
 
     subject_key: int

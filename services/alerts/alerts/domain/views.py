@@ -25,6 +25,7 @@ from services.alerts.domain.kinds import (
     AlertType,
     Condition,
     Level,
+    Metric,
     ReadingState,
     is_reported,
     parts_of,
@@ -43,6 +44,8 @@ class Alert:
     alert_class: AlertClass
     asset: str
     position_id: str
+    account_id: str
+    account: str
     wallet: str
     side: str
     metric: str
@@ -133,6 +136,7 @@ def _alert(
     metric, trigger = METRICS[standing.type], present(row["trigger_value"])
     is_time = standing.type is AlertType.TIME
     is_position = metric.alert_class is AlertClass.POSITION
+    is_account = metric.alert_class is AlertClass.ACCOUNT
     side = side_name(subject.side_sign, metric.alert_class)
     asset, key, start = assets[row["asset_key"]], row["alert_key"], present(row["starting_value"])
     id, is_normal = alert_id(key), standing.level is Level.NORMAL
@@ -143,6 +147,8 @@ def _alert(
         alert_class=metric.alert_class,
         asset=asset,
         position_id=subject.name if is_position else "",
+        account_id=subject.name if is_account else "",
+        account=subject.summary if is_account else "",
         wallet=subject.wallet,
         side=side,
         metric=metric.name,
@@ -159,7 +165,7 @@ def _alert(
         cooldown_seconds=row["cooldown_seconds"],
         trigger_count=row["trigger_count"],
         progress_percent=_progress(standing, start),
-        description=subject.summary or f"{about(asset, side)} {metric.noun}",
+        description=_description(subject, metric, asset, side),
         created_micros=row["created_micros"],
         flip_value=present(standing.flip_value),
         why=why(standing),
@@ -172,6 +178,12 @@ def _alert(
         trigger_micros=round(trigger * 1_000_000) if is_time and trigger is not None else 0,
         digest_id=digest_id(row["digest_sequence"]) if row["digest_sequence"] else "",
     )
+
+
+def _description(subject: Subject, metric: Metric, asset: str, side: str) -> str:
+    if metric.alert_class is AlertClass.ACCOUNT:
+        return f"{subject.summary} {metric.noun}"
+    return subject.summary or f"{about(asset, side)} {metric.noun}"
 
 
 def _standings(shown: AlertColumns, tables: ThresholdTables) -> Iterator[Standing]:

@@ -16,11 +16,19 @@ from services.alerts.alerts.domain.alert_columns import (
     no_rows,
 )
 from services.alerts.alerts.domain.change_payload import alert_id
+from services.alerts.alerts.domain.missing_alerts import account_subject
 from services.alerts.alerts.domain.subjects import Members, Subject
 from services.alerts.alerts.domain.views import Alert
 from services.alerts.alerts.service.alert_edits import AlertEdits, check_trigger, equal_rows
 from services.alerts.alerts.service.queries import AlertQueries
-from services.alerts.domain.kinds import BY_HAND, AlertClass, AlertType, Condition, kind_of
+from services.alerts.domain.kinds import (
+    BY_HAND,
+    METRICS,
+    AlertClass,
+    AlertType,
+    Condition,
+    kind_of,
+)
 from services.alerts.service.commits import Commits
 from services.alerts.service.known_names import Channels, check_asset
 from services.alerts.service.ports import PositionsPeer
@@ -42,6 +50,7 @@ class NewAlert:
 
     scope: Scope
     position_id: str
+    account_id: str
     trigger: float
     values: Mapping[str, Any]
 
@@ -76,13 +85,13 @@ class AlertsByHand:
     async def create(self, wanted: NewAlert) -> Alert:
         """A new alert with its own limit; none that is there is changed.
 
-        ALREADY_THERE with the id of an equal one, POSITION_NOT_FOUND, POSITIONS_UNAVAILABLE,
-        UNKNOWN_NAME, INVALID_FIELD, XCOM_UNAVAILABLE.
+        ALREADY_THERE with the id of an equal one, POSITION_NOT_FOUND, ACCOUNT_NOT_FOUND,
+        POSITIONS_UNAVAILABLE, UNKNOWN_NAME, INVALID_FIELD, XCOM_UNAVAILABLE.
         """
         _check(wanted)
         await self._channels.check(wanted.values.get("channels", ()), (), "alert.channels")
-        is_position = wanted.scope.alert_class is AlertClass.POSITION
-        members = await self._positions.members() if is_position else None
+        is_held = wanted.scope.alert_class in (AlertClass.POSITION, AlertClass.ACCOUNT)
+        members = await self._positions.members() if is_held else None
         async with self._commits.edit() as edit:
             state, columns = edit.snapshot.service_state, edit.snapshot.columns
             if wanted.scope.alert_class is AlertClass.MARKET:
@@ -147,10 +156,10 @@ def _check(wanted: NewAlert) -> None:
         raise invalid("alert.condition", "a moment is reached: ABOVE, or none at all")
     if scope.condition is Condition.NONE:
         raise invalid("alert.condition", "ABOVE or BELOW")
-    is_position = scope.alert_class is AlertClass.POSITION
-    if is_position is not bool(wanted.position_id):
-        problem = f"{name} is of {'a position' if is_position else 'no position'}"
-        raise invalid("alert.position_id", problem)
+    for noun, held_class in (("position", AlertClass.POSITION), ("account", AlertClass.ACCOUNT)):
+        is_of, field = scope.alert_class is held_class, f"{noun}_id"
+        if is_of is not bool(getattr(wanted, field)):
+            raise invalid(f"alert.{field}", f"{name} is of {'its' if is_of else 'no'} {noun}")
     if scope.alert_class is AlertClass.MARKET and not scope.asset:
         raise invalid("alert.asset", f"{name} is of an asset")
     if scope.asset and scope.alert_class not in (AlertClass.MARKET, AlertClass.POSITION):
@@ -184,7 +193,7 @@ def _new_subject(key: int, wanted: NewAlert) -> Subject:
 
 def _place(columns: AlertColumns, wanted: NewAlert, members: Members | None) -> _Place:
     if members is not None:
-        return _of_position(wanted, members)
+        return (_of_account if wanted.account_id else _of_position)(wanted, members)
     if wanted.scope.alert_class is AlertClass.PORTFOLIO:
         return _Place(Subject(0, "", "", 0, ""), "", math.nan)
     if wanted.scope.type is AlertType.TIME:
@@ -214,6 +223,17 @@ def _of_position(wanted: NewAlert, members: Members) -> _Place:
     key, side = int(members.position_key[row]), int(members.side_sign[row])
     subject = Subject(key, wanted.position_id, wallet, side, "")
     return _Place(subject, asset, float(members.positions.metric(wanted.scope.type)[row]))
+
+
+def _of_account(wanted: NewAlert, members: Members) -> _Place:
+    accounts = members.positions.accounts
+    for row, account in enumerate(accounts.rows):
+        if account.id == wanted.account_id:
+            value = float(accounts.figures[METRICS[wanted.scope.type].name][row])
+            start = value if math.isfinite(value) else math.nan
+            return _Place(account_subject(account), "", start)
+    problem = f"no account {wanted.account_id[:80]!r} whose positions share a margin"
+    raise NotFound("ACCOUNT_NOT_FOUND", problem)
 
 
 def _refused(reason: str, field: str, problem: str) -> InvalidArgument:

@@ -21,7 +21,7 @@ from services.alerts.alerts.domain.change_payload import (
     ended_alerts,
 )
 from services.alerts.alerts.domain.digests import Gathered, ended_digests
-from services.alerts.alerts.domain.ends import UNRECORDED, PositionEnd, end_notification
+from services.alerts.alerts.domain.ends import AT_EASE, UNRECORDED, PositionEnd, end_notification
 from services.alerts.alerts.domain.gathering import LedgerPlace, Told, gather_told
 from services.alerts.alerts.domain.incidents import IS_OPPORTUNITY
 from services.alerts.alerts.domain.views import present
@@ -90,8 +90,8 @@ class DeleteAlerts:
     async def clear_stale(
         self, step: Step, membership_epoch: int | None, end_seconds: float = math.inf
     ) -> Cleared:
-        """Delete position alerts whose position is closed, liquidated or deleted, and only those.
-        Many are deleted in parts, see `Commits.step`.
+        """Delete alerts whose position is closed, liquidated or deleted, or whose account is gone,
+        and only those. Many are deleted in parts, see `Commits.step`.
 
         `membership_epoch` is what the caller heard from positions; None is asked for.
         """
@@ -154,15 +154,19 @@ class DeleteAlerts:
         if store is None:
             asked.ends = await self._positions.ends(_worst_first(columns, made))
         told = _told(columns, made, asked.ends, partial(self._gathering.channels, snapshot, own))
-        if not self._is_closing_told:
-            # What people heard of they hear the end of all the same.
-            told = [one for one in told if one.is_all or one.payload["event"] != CLOSED]
+        told = [one for one in told if self._is_told(one)]
         commit = LedgerPlace(self._gathering.most, len(made), snapshot.head.sequence)
         gathered = gather_told(told, commit, *_lost_digests(columns, rows))
         entries = _end_entries(columns, made, gathered, self._cache.clock.now())
         state = replace(state, complete=False)
         cleared = _without(Cleared(len(rows), is_part), state, columns, rows, entries)
         return replace(cleared, is_part=is_part)
+
+    def _is_told(self, one: Told) -> bool:
+        """What people heard of they hear the end of all the same; an account's end is no news."""
+        if one.is_all or one.payload["event"] != CLOSED:
+            return True
+        return self._is_closing_told and "account" not in one.payload
 
     async def _other_present(
         self, state: ServiceState, asked: _Asked, *, may_ask: bool
@@ -262,7 +266,8 @@ def _told(
     told = []
     for key, items in of_one.items():
         own_incident = {item.row: item.payload["incident_id"] for item in items}
-        chosen = end_notification(columns, items, ends.get(items[0].subject.name, UNRECORDED))
+        unrecorded = AT_EASE if "account" in items[0].payload else UNRECORDED
+        chosen = end_notification(columns, items, ends.get(items[0].subject.name, unrecorded))
         payload, is_closed = chosen.payload, chosen.payload["event"] == CLOSED
         single = {own_incident[item.row] for item in items if not columns.digest_sequence[item.row]}
         ended = payload.get(ENDED_INCIDENTS, "").split()
@@ -314,7 +319,7 @@ def _end_entries(
 def _worst_first(columns: AlertColumns, made: Iterable[EndedAlert]) -> list[str]:
     """Names of the positions: should there be more than can be asked for, those in danger first."""
     levels: dict[str, int] = {}
-    for item in made:
+    for item in (one for one in made if "account" not in one.payload):
         level = int(columns.level[item.row])
         levels[item.subject.name] = max(levels.get(item.subject.name, 0), level)
     return sorted(levels, key=lambda name: -levels[name])
@@ -327,7 +332,7 @@ def _loud(columns: AlertColumns) -> NDArray[np.bool_]:
 
 
 def _lost(columns: AlertColumns, keys: NDArray[np.int64]) -> NDArray[np.int64]:
-    rows = np.flatnonzero(columns.alert_class == AlertClass.POSITION)
+    rows = np.flatnonzero(np.isin(columns.alert_class, (AlertClass.POSITION, AlertClass.ACCOUNT)))
     return rows[~np.isin(columns.subject_key[rows], keys)]
 
 

@@ -42,6 +42,8 @@ TYPE_ALIASES: Mapping[str, str] = {
     "AvgHeatIndex": "TOTAL_HEAT",
     "PriceUsd": "PRICE_THRESHOLD",
     "Price": "PRICE_THRESHOLD",
+    "AccountDistancePercent": "ACCOUNT_DISTANCE",
+    "ExposureRatio": "WALLET_EXPOSURE",
 }
 # The dangerous side where a file does not say.
 _BELOW = {
@@ -49,6 +51,7 @@ _BELOW = {
     AlertType.LIQUIDATION_DISTANCE,
     AlertType.AVG_TRAVEL_PERCENT,
     AlertType.VALUE_TO_COLLATERAL_RATIO,
+    AlertType.ACCOUNT_DISTANCE,
 }
 
 

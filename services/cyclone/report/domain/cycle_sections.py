@@ -113,7 +113,8 @@ def headline(cycle: Cycle, alerts: Section, positions: Section) -> str:
     worst = next((row for row in alerts.rows if row.get("level") not in (None, "NORMAL")), None)
     if worst is not None:
         about = " ".join(str(worst[key]) for key in ("asset", "side") if worst.get(key))
-        words = f"{worst['level']}: {about or worst.get('type')}".strip()
+        about = about or str(worst.get("description") or worst.get("type"))
+        words = f"{worst['level']}: {about}".strip()
         said = f"{begin}. {words}. {worst.get('why') or ''}".strip()
     else:
         said = f"{begin}. No alert is above NORMAL"

@@ -110,14 +110,15 @@ class OwnRoute:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What was read. `unread`: by part, why it was not. `judged_ids`: positions of which a limit of
-    danger judges a reading, `distance_ids` one of the distance; `never_high`: limits that end below
-    HIGH. `set_aside`: what a person switched off. `is_part`: there are more positions than were
-    looked at, which are the nearest. `silenced`: of danger, at NORMAL still. `evaluated_time`: when
-    alerts were last judged.
+    """What was read. `unread`: by part, why it was not. `unknown_accounts`: it is not known what
+    liquidates them. `judged_ids`: positions of which a limit of danger judges a reading,
+    `distance_ids` one of the distance; `never_high`: limits that end below HIGH. `set_aside`: what
+    a person switched off. `is_part`: there are more positions than were looked at, which are the
+    nearest. `silenced`: of danger, at NORMAL still. `evaluated_time`: when alerts were last judged.
     """
 
     positions: Sequence[HeldPosition] = ()
+    unknown_accounts: Sequence[str] = ()
     judged_ids: Collection[str] = ()
     distance_ids: Collection[str] = ()
     never_high: Sequence[str] = ()

@@ -127,6 +127,7 @@ def _positions(facts: Facts, now: datetime) -> tuple[Verdict, str]:
         ("No liquidation price is known", [one.about for one in absent]),
         ("As of an earlier look", [one.about for one in facts.positions if one.is_stale]),
         ("Not read wholly", [one.name for one in facts.wallets if not one.is_complete]),
+        ("What liquidates it is not known", facts.unknown_accounts),
         ("Figures are doubtful", [one.about for one in facts.positions if one.is_doubtful]),
         ("Set aside, not judged", facts.set_aside),
     )

@@ -17,7 +17,7 @@ export const title = "Alerts";
 const PAGE = 50;
 const FILTERS = [
   ["min_level", "Level", [["LEVEL_LOW", "raised"], ["LEVEL_MEDIUM", "MEDIUM and above"], ["LEVEL_HIGH", "HIGH"], ["ANY", "all, quiet ones too"]]],
-  ["alert_class", "About", [["", "anything"], ["ALERT_CLASS_POSITION", "positions"], ["ALERT_CLASS_PORTFOLIO", "portfolio"], ["ALERT_CLASS_MARKET", "market"], ["ALERT_CLASS_SYSTEM", "system"]]],
+  ["alert_class", "About", [["", "anything"], ["ALERT_CLASS_POSITION", "positions"], ["ALERT_CLASS_ACCOUNT", "accounts"], ["ALERT_CLASS_PORTFOLIO", "portfolio"], ["ALERT_CLASS_MARKET", "market"], ["ALERT_CLASS_SYSTEM", "system"]]],
   ["status", "Status", [["", "any"], ["ALERT_STATUS_ACTIVE", "told"], ["ALERT_STATUS_ACKNOWLEDGED", "acknowledged"], ["ALERT_STATUS_SILENCED", "silenced"], ["ALERT_STATUS_INACTIVE", "not judged"]]],
 ];
 

@@ -18,8 +18,8 @@ const NAMES = {
   VALUE_TO_COLLATERAL_RATIO: "Value / collateral",
   TOTAL_HEAT: "Average heat",
   PRICE_THRESHOLD: "Price",
-  ACCOUNT_DISTANCE: "Distance of the account",
-  WALLET_EXPOSURE: "Exposure of the wallet",
+  ACCOUNT_DISTANCE: "Common move to liquidation",
+  WALLET_EXPOSURE: "Exposure over equity",
 };
 
 const bare = (type) => String(type).replace("ALERT_TYPE_", "");
@@ -36,7 +36,7 @@ export const side = (threshold) => (isBelow(threshold) ? "≤" : "≥");
 export function unitOf({ metric = "" }) {
   if (metric.endsWith("_percent")) return "%";
   if (metric.endsWith("_usd")) return "$";
-  if (metric.includes("leverage")) return "×";
+  if (metric.includes("leverage") || metric.includes("exposure")) return "×";
   if (metric.includes("probability")) return "0 to 1";
   return "";
 }

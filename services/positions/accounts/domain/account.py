@@ -74,6 +74,23 @@ class AccountRisk:
 
 
 @dataclass(frozen=True, slots=True)
+class AccountReading:
+    """What is judged of an account whose positions share a margin. USD; ratio >= 0; percent, >= 0.
+
+    `distance_percent`: None with a `reason` is not known, without one no common move liquidates it.
+    """
+
+    id: str
+    name: str
+    source: Source
+    distance_percent: float | None
+    exposure_ratio: float | None
+    equity_usd: float | None
+    notional_usd: float | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class SeparatePosition:
     """A position whose collateral stands for nothing else. `base` is signed, never 0;
     `liquidation_usd` is the price that drives its risk; None = not known.
@@ -105,6 +122,23 @@ def pool(
         beta_moves(margin, betas) if is_known and betas else _NO_MOVES,
         tuple(account_lines(margin)) if is_known else (),
         stated.estimated,
+        stated.missing,
+    )
+
+
+def reading(stated: StatedAccount, source: Source) -> AccountReading:
+    """A pool without its lines. Nothing is said of one of which something is missing."""
+    margin, is_known = stated.margin, not stated.missing
+    equity = margin.equity_usd if is_known else None
+    notional = margin.notional_usd if is_known else None
+    return AccountReading(
+        _id(source, stated.name),
+        stated.name,
+        source,
+        common_moves(margin).nearest_percent if is_known else None,
+        _ratio(notional, equity),
+        equity,
+        notional,
         stated.missing,
     )
 

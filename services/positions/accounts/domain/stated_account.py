@@ -10,6 +10,7 @@ from services.positions.accounts.domain.margin_account import MarginAccount
 # What the venue states and what its rules add up to: further apart, a rule is not known here.
 AGREEMENT_RATIO: Final = 0.01
 _DUST_USD: Final = 1.0
+REFUSED: Final = "ROWS_REFUSED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,7 @@ class StatedAccount:
     `mode`: the venue's word for how the collateral is held, upper case, empty where it has but one.
     `equity_usd`, `maintenance_usd`: as the venue states them; None = it does not.
     `reason`: an upper-case word why nothing can be computed of it; empty when it can.
+    `isolated`: of one position, which is judged by itself.
     """
 
     name: str
@@ -27,6 +29,7 @@ class StatedAccount:
     equity_usd: float | None = None
     maintenance_usd: float | None = None
     reason: str = ""
+    isolated: bool = False
 
     @property
     def missing(self) -> str:
@@ -42,9 +45,14 @@ class StatedAccount:
         )
 
 
-def unread(name: str, reason: str, mode: str = "") -> StatedAccount:
+def unread(name: str, reason: str, mode: str = "", *, isolated: bool = False) -> StatedAccount:
     """An account of which only this is known."""
-    return StatedAccount(name, MarginAccount(None, ()), mode, reason=reason)
+    return StatedAccount(name, MarginAccount(None, ()), mode, reason=reason, isolated=isolated)
+
+
+def disbelieved(accounts: Sequence[StatedAccount]) -> tuple[StatedAccount, ...]:
+    """Accounts of an answer whose figures are not believed: that they are there is all of it."""
+    return tuple(unread(one.name, REFUSED, one.mode, isolated=one.isolated) for one in accounts)
 
 
 def accounts_json(accounts: Sequence[StatedAccount]) -> str:

@@ -58,6 +58,7 @@ class EnrichedFrame:
     inputs_version: int
     # By asset_index; an asset without a price has none.
     asset_models: tuple[TouchModel | None, ...]
+    feeds: tuple[Feed, ...] = ()
 
     def __len__(self) -> int:
         return len(self.columns["position_key"])
@@ -170,6 +171,7 @@ def compose(
         inputs,
         inputs_version,
         tuple(models.get(name) for name in asset_names),
+        tuple(feeds.values()),
     )
 
 

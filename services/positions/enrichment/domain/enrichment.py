@@ -67,13 +67,16 @@ class MarketPrice:
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """A wallet at a venue: when its last answer was observed, and whether the last fetch failed."""
+    """A wallet at a venue: when its last answer was observed, and whether the last fetch failed.
+    `accounts`: what that stated of them, as it is stored; None where it did not, or is not asked.
+    """
 
     feed_key: int
     wallet: str
     venue: str
     observed_time: datetime | None
     failed: bool
+    accounts: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

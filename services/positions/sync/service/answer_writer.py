@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from services.positions.accounts.domain.stated_account import disbelieved
 from services.positions.domain.venue_answer import (
     NUMBERS,
     Answer,
@@ -145,9 +146,9 @@ class AnswerWriter:
                 store, [feeds[pair] for pair in pairs], rows, pairs
             )
             recorded = [_with_refusals(one, place, records) for place, one in enumerate(group)]
-            await store.sync_rows.stamp(
-                [_stamp(one, feeds[one.wallet, one.venue]) for one in recorded]
-            )
+            stamps = [_stamp(one, feeds[one.wallet, one.venue]) for one in recorded]
+            if await store.sync_rows.stamp(stamps) and not decision.regrouped.any():
+                await store.enrichment.bump_membership()
             for one in recorded:
                 if one.answer.refusals:
                     refusals = one.answer.refusals
@@ -305,7 +306,10 @@ def _with_refusals(fetched: _Fetched, place: int, records: Sequence[ImplausibleR
     )
     words = "; ".join(dict.fromkeys(one.message for one in refused[:_MOST_TOLD]))
     message = f"{answer.message}; {words}" if answer.message else words
-    answer = replace(answer, refusals=answer.refusals + refusals, message=message)
+    # The accounts rest on the same marks and sizes.
+    accounts = None if answer.accounts is None else disbelieved(answer.accounts)
+    refusals = answer.refusals + refusals
+    answer = replace(answer, refusals=refusals, message=message, accounts=accounts)
     return replace(fetched, answer=answer)
 
 

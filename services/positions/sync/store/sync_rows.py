@@ -63,12 +63,17 @@ _STAMP = Statement(
     " case when new.unwatched = '' then '{}' else string_to_array(new.unwatched, chr(10)) end"
     " from unnest(cast(:wallets as text[]), cast(:states as int2[]), cast(:reasons as text[]),"
     " cast(:completed_times as timestamptz[]), cast(:unwatched as text[]))"
-    " as new (name, state, reason, completed_time, unwatched) where w.name = new.name)"
-    " update feed f set observed_time = new.observed_time, failed = false,"
-    " accounts = coalesce(cast(nullif(new.accounts, '') as jsonb), f.accounts)"
+    " as new (name, state, reason, completed_time, unwatched) where w.name = new.name),"
+    " answered as (select feed_key, observed_time, cast(nullif(accounts, '') as jsonb) as accounts"
     " from unnest(cast(:feed_keys as int[]), cast(:observed_times as timestamptz[]),"
-    " cast(:accounts as text[])) as new (feed_key, observed_time, accounts)"
-    " where f.feed_key = new.feed_key"
+    " cast(:accounts as text[])) as new (feed_key, observed_time, accounts)),"
+    " written as (update feed f set observed_time = new.observed_time, failed = false,"
+    " accounts = coalesce(new.accounts, f.accounts)"
+    " from answered new where f.feed_key = new.feed_key)"
+    # As they were before this statement.
+    " select exists (select from feed f join answered new using (feed_key)"
+    " where jsonb_path_query_array(new.accounts, '$[*].name')"
+    " <> jsonb_path_query_array(coalesce(f.accounts, '[]'), '$[*].name'))"
 )
 _UNSEEN = Statement(
     "update position p set in_last_answer = false, mark_time = f.observed_time,"
@@ -214,10 +219,10 @@ class SyncRowStore:
             if len(keys):
                 await self._transaction.execute(statement, keys=keys.tolist(), **values)
 
-    async def stamp(self, stamps: Sequence[Stamp]) -> None:
-        """Remember the outcomes of fetches that were answered."""
+    async def stamp(self, stamps: Sequence[Stamp]) -> bool:
+        """Remember the outcomes of fetches that were answered; whether accounts came or went."""
         by_wallet = {one.wallet: one for one in stamps}.values()
-        await self._transaction.execute(
+        moved: bool = await self._transaction.scalar(
             _STAMP,
             wallets=[one.wallet for one in by_wallet],
             states=[int(one.state) for one in by_wallet],
@@ -230,6 +235,7 @@ class SyncRowStore:
                 "" if one.accounts is None else accounts_json(one.accounts) for one in stamps
             ],
         )
+        return moved
 
     async def stored_terms(self, feed_keys: Sequence[int]) -> dict[str, Column]:
         """What venues ask of the positions of feeds as it is known, ascending by position_key."""

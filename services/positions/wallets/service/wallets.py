@@ -73,6 +73,9 @@ class WalletsService:
                 columns["public_address"] = changed.public_address
             if columns:
                 await store.wallets.change(name, columns)
+            if "active" in columns:
+                # Accounts are those of active wallets.
+                await store.enrichment.bump_membership()
         return await self.get(name)
 
     async def delete(self, name: str, *, force: bool) -> int:
@@ -88,8 +91,8 @@ class WalletsService:
                 )
             deleted_count = await store.positions.delete_wallet(name)
             await store.wallets.delete(name)
-            if live_count:
-                await store.enrichment.bump_membership()
+            # Its accounts went with it, also where it held no position.
+            await store.enrichment.bump_membership()
         return deleted_count
 
     async def unwatched(self, name: str = "") -> Sequence[str]:

@@ -38,6 +38,8 @@ class _AlertClassEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AlertClass
     """An asset's price."""
     ALERT_CLASS_SYSTEM: _AlertClass.ValueType  # 4
     """The system itself."""
+    ALERT_CLASS_ACCOUNT: _AlertClass.ValueType  # 5
+    """One account whose positions share a margin."""
 
 class AlertClass(_AlertClass, metaclass=_AlertClassEnumTypeWrapper):
     """What an alert is about."""
@@ -52,6 +54,8 @@ ALERT_CLASS_MARKET: AlertClass.ValueType  # 3
 """An asset's price."""
 ALERT_CLASS_SYSTEM: AlertClass.ValueType  # 4
 """The system itself."""
+ALERT_CLASS_ACCOUNT: AlertClass.ValueType  # 5
+"""One account whose positions share a margin."""
 Global___AlertClass: _TypeAlias = AlertClass  # noqa: Y015
 
 class _AlertType:
@@ -98,6 +102,10 @@ class _AlertTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AlertType.V
     """Reported by withdrawals: ABOVE that supply may be withdrawn (news, LOW), BELOW that the peg is lost (MEDIUM)."""
     ALERT_TYPE_POSITION_EVENT: _AlertType.ValueType  # 18
     """Something happened to a position: only in the ledger and in notifications, never of an alert."""
+    ALERT_TYPE_ACCOUNT_DISTANCE: _AlertType.ValueType  # 19
+    """Move of all prices together at which an account is liquidated, percent."""
+    ALERT_TYPE_WALLET_EXPOSURE: _AlertType.ValueType  # 20
+    """Positions of an account over its equity, ratio."""
 
 class AlertType(_AlertType, metaclass=_AlertTypeEnumTypeWrapper):
     """Which metric is judged."""
@@ -140,6 +148,10 @@ ALERT_TYPE_WITHDRAWAL: AlertType.ValueType  # 17
 """Reported by withdrawals: ABOVE that supply may be withdrawn (news, LOW), BELOW that the peg is lost (MEDIUM)."""
 ALERT_TYPE_POSITION_EVENT: AlertType.ValueType  # 18
 """Something happened to a position: only in the ledger and in notifications, never of an alert."""
+ALERT_TYPE_ACCOUNT_DISTANCE: AlertType.ValueType  # 19
+"""Move of all prices together at which an account is liquidated, percent."""
+ALERT_TYPE_WALLET_EXPOSURE: AlertType.ValueType  # 20
+"""Positions of an account over its equity, ratio."""
 Global___AlertType: _TypeAlias = AlertType  # noqa: Y015
 
 class _Condition:
@@ -446,6 +458,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """A backtest would look more often than it may: fewer starts, a shorter horizon or fewer sets of limits. Or a replay
     would judge too many recordings: a shorter stretch.
     """
+    ERROR_REASON_ACCOUNT_NOT_FOUND: _ErrorReason.ValueType  # 30
+    """There is no such account, or its positions share no margin."""
     ERROR_REASON_LEDGER_KEY_MISSING: _ErrorReason.ValueType  # 40
     """The key that wrote the ledger is not here; the message says where it belongs."""
     ERROR_REASON_LEDGER_FOLDER_MISSING: _ErrorReason.ValueType  # 41
@@ -538,6 +552,8 @@ ERROR_REASON_TOO_MUCH_WORK: ErrorReason.ValueType  # 29
 """A backtest would look more often than it may: fewer starts, a shorter horizon or fewer sets of limits. Or a replay
 would judge too many recordings: a shorter stretch.
 """
+ERROR_REASON_ACCOUNT_NOT_FOUND: ErrorReason.ValueType  # 30
+"""There is no such account, or its positions share no margin."""
 ERROR_REASON_LEDGER_KEY_MISSING: ErrorReason.ValueType  # 40
 """The key that wrote the ledger is not here; the message says where it belongs."""
 ERROR_REASON_LEDGER_FOLDER_MISSING: ErrorReason.ValueType  # 41
@@ -655,6 +671,8 @@ class Alert(_message.Message):
     TRIGGER_TIME_FIELD_NUMBER: _builtins.int
     DIGEST_ID_FIELD_NUMBER: _builtins.int
     IS_NEWS_FIELD_NUMBER: _builtins.int
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Alert id."""
     type: Global___AlertType.ValueType
@@ -711,6 +729,10 @@ class Alert(_message.Message):
     """The digest that last told of its present incident; empty when it was told by itself, or not at all."""
     is_news: _builtins.bool
     """Whether a rise is news (a profit, a total that was reached) and no danger."""
+    account_id: _builtins.str
+    """Id of the account (see sonic.positions.v1.Account), or empty."""
+    account: _builtins.str
+    """Venue and name of the account, as people know it: hyperliquid cross; or empty."""
     @_builtins.property
     def evaluated_time(self) -> _timestamp_pb2.Timestamp:
         """When the reading was observed."""
@@ -781,10 +803,12 @@ class Alert(_message.Message):
         trigger_time: _timestamp_pb2.Timestamp | None = ...,
         digest_id: _builtins.str = ...,
         is_news: _builtins.bool = ...,
+        account_id: _builtins.str = ...,
+        account: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_evaluated_value", b"_evaluated_value", "_flip_value", b"_flip_value", "_progress_percent", b"_progress_percent", "_starting_value", b"_starting_value", "_trigger_value", b"_trigger_value", "cooldown", b"cooldown", "created_time", b"created_time", "evaluated_time", b"evaluated_time", "evaluated_value", b"evaluated_value", "flip_value", b"flip_value", "held_until_time", b"held_until_time", "last_triggered_time", b"last_triggered_time", "progress_percent", b"progress_percent", "reading_age", b"reading_age", "starting_value", b"starting_value", "trigger_time", b"trigger_time", "trigger_value", b"trigger_value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_evaluated_value", b"_evaluated_value", "_flip_value", b"_flip_value", "_progress_percent", b"_progress_percent", "_starting_value", b"_starting_value", "_trigger_value", b"_trigger_value", "alert_class", b"alert_class", "asset", b"asset", "channels", b"channels", "condition", b"condition", "cooldown", b"cooldown", "created_time", b"created_time", "description", b"description", "digest_id", b"digest_id", "etag", b"etag", "evaluated_time", b"evaluated_time", "evaluated_value", b"evaluated_value", "flip_value", b"flip_value", "held_level", b"held_level", "held_until_time", b"held_until_time", "id", b"id", "incident_id", b"incident_id", "is_news", b"is_news", "last_triggered_time", b"last_triggered_time", "level", b"level", "metric", b"metric", "notes", b"notes", "position_id", b"position_id", "previous_level", b"previous_level", "progress_percent", b"progress_percent", "reading_age", b"reading_age", "reading_state", b"reading_state", "side", b"side", "starting_value", b"starting_value", "status", b"status", "trigger_count", b"trigger_count", "trigger_time", b"trigger_time", "trigger_value", b"trigger_value", "type", b"type", "wallet", b"wallet", "why", b"why"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_evaluated_value", b"_evaluated_value", "_flip_value", b"_flip_value", "_progress_percent", b"_progress_percent", "_starting_value", b"_starting_value", "_trigger_value", b"_trigger_value", "account", b"account", "account_id", b"account_id", "alert_class", b"alert_class", "asset", b"asset", "channels", b"channels", "condition", b"condition", "cooldown", b"cooldown", "created_time", b"created_time", "description", b"description", "digest_id", b"digest_id", "etag", b"etag", "evaluated_time", b"evaluated_time", "evaluated_value", b"evaluated_value", "flip_value", b"flip_value", "held_level", b"held_level", "held_until_time", b"held_until_time", "id", b"id", "incident_id", b"incident_id", "is_news", b"is_news", "last_triggered_time", b"last_triggered_time", "level", b"level", "metric", b"metric", "notes", b"notes", "position_id", b"position_id", "previous_level", b"previous_level", "progress_percent", b"progress_percent", "reading_age", b"reading_age", "reading_state", b"reading_state", "side", b"side", "starting_value", b"starting_value", "status", b"status", "trigger_count", b"trigger_count", "trigger_time", b"trigger_time", "trigger_value", b"trigger_value", "type", b"type", "wallet", b"wallet", "why", b"why"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__evaluated_value: _TypeAlias = _typing.Literal["evaluated_value"]  # noqa: Y015
     _WhichOneofArgType__evaluated_value: _TypeAlias = _typing.Literal["_evaluated_value", b"_evaluated_value"]  # noqa: Y015
@@ -1075,11 +1099,11 @@ class PreviewedSubject(_message.Message):
     VALUE_FIELD_NUMBER: _builtins.int
     STALE_FIELD_NUMBER: _builtins.int
     subject: _builtins.str
-    """Position id; empty for the portfolio."""
+    """Position or account id; empty for the portfolio and prices."""
     asset: _builtins.str
     """Asset; empty without one."""
     wallet: _builtins.str
-    """Wallet name of the position, or empty."""
+    """Wallet name of the position or account, or empty."""
     side: _builtins.str
     """Side of the position: LONG, SHORT, UNKNOWN, or empty."""
     level: Global___Level.ValueType

@@ -160,8 +160,8 @@ class AlertsServiceServicer:
     def CreateAlert(self, request, context):
         """Makes an alert with a limit of its own, beside those that thresholds make: none that is there is changed. An equal
         one answers ALREADY_THERE with its id in alert_id.
-        Fails with POSITION_NOT_FOUND, POSITIONS_UNAVAILABLE, UNKNOWN_NAME, INVALID_FIELD, NOT_FINITE, ALREADY_THERE,
-        XCOM_UNAVAILABLE, BAD_TIME, BAD_DURATION.
+        Fails with POSITION_NOT_FOUND, ACCOUNT_NOT_FOUND, POSITIONS_UNAVAILABLE, UNKNOWN_NAME, INVALID_FIELD, NOT_FINITE,
+        ALREADY_THERE, XCOM_UNAVAILABLE, BAD_TIME, BAD_DURATION.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

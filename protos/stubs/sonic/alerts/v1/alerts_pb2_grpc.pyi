@@ -40,8 +40,8 @@ class AlertsServiceStub:
     CreateAlert: _aio.UnaryUnaryMultiCallable[_alerts_pb2.CreateAlertRequest, _alerts_pb2.Alert]
     """Makes an alert with a limit of its own, beside those that thresholds make: none that is there is changed. An equal
     one answers ALREADY_THERE with its id in alert_id.
-    Fails with POSITION_NOT_FOUND, POSITIONS_UNAVAILABLE, UNKNOWN_NAME, INVALID_FIELD, NOT_FINITE, ALREADY_THERE,
-    XCOM_UNAVAILABLE, BAD_TIME, BAD_DURATION.
+    Fails with POSITION_NOT_FOUND, ACCOUNT_NOT_FOUND, POSITIONS_UNAVAILABLE, UNKNOWN_NAME, INVALID_FIELD, NOT_FINITE,
+    ALREADY_THERE, XCOM_UNAVAILABLE, BAD_TIME, BAD_DURATION.
     """
     UpdateAlert: _aio.UnaryUnaryMultiCallable[_alerts_pb2.UpdateAlertRequest, _alerts_pb2.Alert]
     """Changes notes, channels, trigger_value, condition (of an alert with its own limit), starting_value, cooldown and
@@ -133,8 +133,8 @@ class AlertsServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _abc.Awaitable[_alerts_pb2.Alert]:
         """Makes an alert with a limit of its own, beside those that thresholds make: none that is there is changed. An equal
         one answers ALREADY_THERE with its id in alert_id.
-        Fails with POSITION_NOT_FOUND, POSITIONS_UNAVAILABLE, UNKNOWN_NAME, INVALID_FIELD, NOT_FINITE, ALREADY_THERE,
-        XCOM_UNAVAILABLE, BAD_TIME, BAD_DURATION.
+        Fails with POSITION_NOT_FOUND, ACCOUNT_NOT_FOUND, POSITIONS_UNAVAILABLE, UNKNOWN_NAME, INVALID_FIELD, NOT_FINITE,
+        ALREADY_THERE, XCOM_UNAVAILABLE, BAD_TIME, BAD_DURATION.
         """
 
     @_abc_1.abstractmethod

@@ -2435,6 +2435,7 @@ class PositionColumns(_message.Message):
     EXTREMES_UNTIL_MICROS_FIELD_NUMBER: _builtins.int
     UNSEEN_FIELD_NUMBER: _builtins.int
     EVENT_SEQUENCE_FIELD_NUMBER: _builtins.int
+    ACCOUNTS_FIELD_NUMBER: _builtins.int
     membership_epoch: _builtins.int
     """Changes only when a position opens or closes."""
     total_count: _builtins.int
@@ -2585,6 +2586,10 @@ class PositionColumns(_message.Message):
         was none.
         """
 
+    @_builtins.property
+    def accounts(self) -> _containers.RepeatedCompositeFieldContainer[Global___AccountReading]:
+        """Accounts whose positions share a margin, as of this pass, in the first message when asked by accounts."""
+
     def __init__(
         self,
         *,
@@ -2625,14 +2630,94 @@ class PositionColumns(_message.Message):
         extremes_until_micros: _builtins.int = ...,
         unseen: _abc.Iterable[Global___UnseenTime] | None = ...,
         event_sequence: _builtins.int = ...,
+        accounts: _abc.Iterable[Global___AccountReading] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["totals", b"totals"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset_index", b"asset_index", "asset_models", b"asset_models", "asset_names", b"asset_names", "collateral_usd", b"collateral_usd", "entry_price_usd", b"entry_price_usd", "event_sequence", b"event_sequence", "extreme_price_usd", b"extreme_price_usd", "extreme_sources", b"extreme_sources", "extreme_time_micros", b"extreme_time_micros", "extremes_until_micros", b"extremes_until_micros", "flag_bits", b"flag_bits", "heat_index", b"heat_index", "leverage_ratio", b"leverage_ratio", "liquidation_distance_percent", b"liquidation_distance_percent", "liquidation_distance_usd", b"liquidation_distance_usd", "liquidation_probability", b"liquidation_probability", "mark_price_usd", b"mark_price_usd", "mark_time_micros", b"mark_time_micros", "membership_epoch", b"membership_epoch", "pnl_after_fees_usd", b"pnl_after_fees_usd", "pnl_usd", b"pnl_usd", "position_id", b"position_id", "position_key", b"position_key", "risk_liquidation_price_usd", b"risk_liquidation_price_usd", "side_sign", b"side_sign", "size_usd", b"size_usd", "stale", b"stale", "status", b"status", "total_count", b"total_count", "totals", b"totals", "travel_percent", b"travel_percent", "unseen", b"unseen", "value_usd", b"value_usd", "venue_index", b"venue_index", "venue_names", b"venue_names", "wallet_index", b"wallet_index", "wallet_names", b"wallet_names"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "asset_index", b"asset_index", "asset_models", b"asset_models", "asset_names", b"asset_names", "collateral_usd", b"collateral_usd", "entry_price_usd", b"entry_price_usd", "event_sequence", b"event_sequence", "extreme_price_usd", b"extreme_price_usd", "extreme_sources", b"extreme_sources", "extreme_time_micros", b"extreme_time_micros", "extremes_until_micros", b"extremes_until_micros", "flag_bits", b"flag_bits", "heat_index", b"heat_index", "leverage_ratio", b"leverage_ratio", "liquidation_distance_percent", b"liquidation_distance_percent", "liquidation_distance_usd", b"liquidation_distance_usd", "liquidation_probability", b"liquidation_probability", "mark_price_usd", b"mark_price_usd", "mark_time_micros", b"mark_time_micros", "membership_epoch", b"membership_epoch", "pnl_after_fees_usd", b"pnl_after_fees_usd", "pnl_usd", b"pnl_usd", "position_id", b"position_id", "position_key", b"position_key", "risk_liquidation_price_usd", b"risk_liquidation_price_usd", "side_sign", b"side_sign", "size_usd", b"size_usd", "stale", b"stale", "status", b"status", "total_count", b"total_count", "totals", b"totals", "travel_percent", b"travel_percent", "unseen", b"unseen", "value_usd", b"value_usd", "venue_index", b"venue_index", "venue_names", b"venue_names", "wallet_index", b"wallet_index", "wallet_names", b"wallet_names"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PositionColumns: _TypeAlias = PositionColumns  # noqa: Y015
+
+@_typing.final
+class AccountReading(_message.Message):
+    """What is judged of an account whose positions share a margin."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    WALLET_FIELD_NUMBER: _builtins.int
+    VENUE_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    DISTANCE_PERCENT_FIELD_NUMBER: _builtins.int
+    EXPOSURE_RATIO_FIELD_NUMBER: _builtins.int
+    EQUITY_USD_FIELD_NUMBER: _builtins.int
+    NOTIONAL_USD_FIELD_NUMBER: _builtins.int
+    OBSERVED_MICROS_FIELD_NUMBER: _builtins.int
+    STALE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Id of the account, see Account."""
+    wallet: _builtins.str
+    """Wallet name."""
+    venue: _builtins.str
+    """Venue."""
+    name: _builtins.str
+    """The venue's name of it: cross, subaccount 0."""
+    distance_percent: _builtins.float
+    """The smaller of the moves of all prices together, down or up, at which it is liquidated, percent, >= 0; absent with
+    a reason = not known, without one = no such move liquidates it.
+    """
+    exposure_ratio: _builtins.float
+    """Positions at the mark / equity; absent when not known, or when the equity is not above 0."""
+    equity_usd: _builtins.float
+    """Collateral with profit and loss at the mark, USD."""
+    notional_usd: _builtins.float
+    """Sum of the positions at the mark, USD, >= 0."""
+    observed_micros: _builtins.int
+    """When the venue was asked, microseconds since 1970 UTC; 0 = never."""
+    stale: _builtins.bool
+    """The venue's last answer is old, or the last fetch failed."""
+    reason: _builtins.str
+    """Why it is not known, see Account.reason; empty = it is."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        wallet: _builtins.str = ...,
+        venue: _builtins.str = ...,
+        name: _builtins.str = ...,
+        distance_percent: _builtins.float | None = ...,
+        exposure_ratio: _builtins.float | None = ...,
+        equity_usd: _builtins.float | None = ...,
+        notional_usd: _builtins.float | None = ...,
+        observed_micros: _builtins.int = ...,
+        stale: _builtins.bool = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_distance_percent", b"_distance_percent", "_equity_usd", b"_equity_usd", "_exposure_ratio", b"_exposure_ratio", "_notional_usd", b"_notional_usd", "distance_percent", b"distance_percent", "equity_usd", b"equity_usd", "exposure_ratio", b"exposure_ratio", "notional_usd", b"notional_usd"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_distance_percent", b"_distance_percent", "_equity_usd", b"_equity_usd", "_exposure_ratio", b"_exposure_ratio", "_notional_usd", b"_notional_usd", "distance_percent", b"distance_percent", "equity_usd", b"equity_usd", "exposure_ratio", b"exposure_ratio", "id", b"id", "name", b"name", "notional_usd", b"notional_usd", "observed_micros", b"observed_micros", "reason", b"reason", "stale", b"stale", "venue", b"venue", "wallet", b"wallet"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__distance_percent: _TypeAlias = _typing.Literal["distance_percent"]  # noqa: Y015
+    _WhichOneofArgType__distance_percent: _TypeAlias = _typing.Literal["_distance_percent", b"_distance_percent"]  # noqa: Y015
+    _WhichOneofReturnType__equity_usd: _TypeAlias = _typing.Literal["equity_usd"]  # noqa: Y015
+    _WhichOneofArgType__equity_usd: _TypeAlias = _typing.Literal["_equity_usd", b"_equity_usd"]  # noqa: Y015
+    _WhichOneofReturnType__exposure_ratio: _TypeAlias = _typing.Literal["exposure_ratio"]  # noqa: Y015
+    _WhichOneofArgType__exposure_ratio: _TypeAlias = _typing.Literal["_exposure_ratio", b"_exposure_ratio"]  # noqa: Y015
+    _WhichOneofReturnType__notional_usd: _TypeAlias = _typing.Literal["notional_usd"]  # noqa: Y015
+    _WhichOneofArgType__notional_usd: _TypeAlias = _typing.Literal["_notional_usd", b"_notional_usd"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__distance_percent) -> _WhichOneofReturnType__distance_percent | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__equity_usd) -> _WhichOneofReturnType__equity_usd | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__exposure_ratio) -> _WhichOneofReturnType__exposure_ratio | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__notional_usd) -> _WhichOneofReturnType__notional_usd | None: ...
+
+Global___AccountReading: _TypeAlias = AccountReading  # noqa: Y015
 
 @_typing.final
 class UnseenTime(_message.Message):
@@ -3288,10 +3373,13 @@ class ReadColumnsRequest(_message.Message):
     CHUNK_ROW_COUNT_FIELD_NUMBER: _builtins.int
     POSITION_KEYS_FIELD_NUMBER: _builtins.int
     EXTREMES_SINCE_MICROS_FIELD_NUMBER: _builtins.int
+    ACCOUNTS_FIELD_NUMBER: _builtins.int
     chunk_row_count: _builtins.int
     """Rows a message: 0 = 16384."""
     extremes_since_micros: _builtins.int
     """Bring the columns of extremes since this moment along, microseconds since 1970 UTC; 0 = none."""
+    accounts: _builtins.bool
+    """Bring the accounts whose positions share a margin along."""
     @_builtins.property
     def columns(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Names of fields of PositionColumns; position_key always comes."""
@@ -3307,10 +3395,11 @@ class ReadColumnsRequest(_message.Message):
         chunk_row_count: _builtins.int = ...,
         position_keys: _abc.Iterable[_builtins.int] | None = ...,
         extremes_since_micros: _builtins.int = ...,
+        accounts: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk_row_count", b"chunk_row_count", "columns", b"columns", "extremes_since_micros", b"extremes_since_micros", "position_keys", b"position_keys"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "chunk_row_count", b"chunk_row_count", "columns", b"columns", "extremes_since_micros", b"extremes_since_micros", "position_keys", b"position_keys"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
