@@ -182,7 +182,7 @@ async def test_an_account_that_is_gone_takes_its_alerts_and_who_heard_of_it_hear
     await book.cycle()
     listed = await book.servers.alerts.ListAlerts(pb.ListAlertsRequest(type=DISTANCE))
     assert not listed.alerts
-    raised, over = await book.told()
+    _, over = await book.told()
     assert over.subject == "CLOSED: hyperliquid cross is no longer held (was HIGH) (main)"
     assert "no such account any more" in over.body and over.ends_incident
     assert await book.at(15.0) == "NORMAL", "it is judged anew when it comes again"
