@@ -16,6 +16,8 @@ from shared.errors import NotFound, SonicError, Unavailable
 from shared.rpc.client import Channel, idempotent
 from shared.tls_files import TlsFiles
 
+# Of wallets that no person put into another one.
+PORTFOLIO = "portfolio"
 _READ_SECONDS = 15.0
 _ASK_SECONDS = 5.0
 _MOST_KEYS = 10_000  # that ReadColumns takes
@@ -28,7 +30,7 @@ _LEG_FIGURES = (
     "size_usd",
     "collateral_usd",
 )
-_LEG_COLUMNS = (*_INDICES, *_LEG_FIGURES, "mark_time_micros")
+_LEG_COLUMNS = (*_INDICES, "venue_index", *_LEG_FIGURES, "mark_time_micros")
 
 
 class _Stream:
@@ -43,6 +45,10 @@ class _Stream:
         parts = [part[name] for part in self._decoded]
         return parts[0] if len(parts) == 1 else np.concatenate(parts or [np.empty(0, np.int32)])
 
+    def named(self, names: Sequence[str], index: str, rows: Sequence[int]) -> tuple[str, ...]:
+        """What a dictionary column holds in these rows."""
+        return tuple(names[place] for place in self.column(index)[rows].tolist())
+
     def place(self, names: Sequence[str], index: str, name: str) -> Any:
         """Where a dictionary column holds `name`."""
         return self.column(index) == (list(names).index(name) if name in names else -1)
@@ -54,9 +60,13 @@ def positions_channel(address: str, tls: TlsFiles | None = None) -> Channel:
 
 
 class PositionsClient:
-    """Reads ACTIVE and STALE positions over gRPC; text ids are asked for by key."""
+    """Reads ACTIVE and STALE positions over gRPC; text ids are asked for by key.
 
-    def __init__(self, channel: Channel) -> None:
+    `is_by_portfolio`: what is called a wallet is the portfolio it is in, over wallets and venues.
+    """
+
+    def __init__(self, channel: Channel, *, is_by_portfolio: bool = False) -> None:
+        self._is_by_portfolio = is_by_portfolio
         # Columns come as bytes, so the generated type does not describe the answer.
         self._stub: Any = channel.stub(rpc.PositionsServiceStub, columns=["ReadColumns"])
         self._wallets = channel.stub(rpc.WalletsServiceStub)
@@ -64,10 +74,11 @@ class PositionsClient:
     async def read(self) -> Holdings:
         """See services.hedges.service.ports.Positions."""
         stream = await self._stream([*_INDICES, *_FIGURES])
+        names, groups = self._groups(stream)
         return Holdings(
-            wallet_names=list(stream.first.wallet_names),
+            wallet_names=names,
             asset_names=list(stream.first.asset_names),
-            wallet=stream.column("wallet_index"),
+            wallet=groups,
             asset=stream.column("asset_index"),
             side=stream.column("side_sign"),
             position_key=stream.column("position_key"),
@@ -86,7 +97,8 @@ class PositionsClient:
     async def legs(self, wallet: str, asset: str, position_ids: Collection[str]) -> Legs:
         """See services.hedges.service.ports.Positions."""
         stream = await self._stream(_LEG_COLUMNS)
-        near = stream.place(stream.first.wallet_names, "wallet_index", wallet)
+        names, groups = self._groups(stream)
+        near = groups == (names.index(wallet) if wallet in names else -1)
         near &= stream.place(stream.first.asset_names, "asset_index", asset)
         near &= stream.column("side_sign") != 0
         keys = stream.column("position_key").tolist()
@@ -106,10 +118,24 @@ class PositionsClient:
             size,
             collateral,
             stream.column("mark_time_micros")[rows],
+            stream.named(stream.first.wallet_names, "wallet_index", rows),
+            stream.named(stream.first.venue_names, "venue_index", rows),
         )
+
+    def _groups(self, stream: _Stream) -> tuple[list[str], Any]:
+        """Names of those who hedge, and which of them each position is of."""
+        names, index = list(stream.first.wallet_names), stream.column("wallet_index")
+        if not self._is_by_portfolio:
+            return names, index
+        labels = [name or PORTFOLIO for name in stream.first.wallet_portfolios]
+        groups = list(dict.fromkeys(labels))
+        places = np.array([groups.index(label) for label in labels] or [0], np.int32)
+        return groups, places[index]
 
     async def has_wallet(self, name: str) -> bool:
         """See services.hedges.service.ports.Positions."""
+        if self._is_by_portfolio:
+            return name in self._groups(await self._stream(_INDICES))[0]
         return await _is_there(
             self._wallets.GetWallet(pb.GetWalletRequest(name=name), timeout=_ASK_SECONDS)
         )

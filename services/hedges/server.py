@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import Field
 from sonic.callers import CALLERS
@@ -35,6 +35,9 @@ class Config(ServiceConfig):
     positions_address: str = Field(
         "127.0.0.1:50052", description="host:port of the positions service"
     )
+    hedges_scope: Literal["wallet", "portfolio"] = Field(
+        "wallet", description="who hedges whom: the positions of a wallet, or of a portfolio"
+    )
     hedges_history_days: float = Field(
         90.0, gt=0, le=3650, description="how long changes of groups are kept"
     )
@@ -46,7 +49,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
     database = Database(config.database_url.get_secret_value(), application_name="hedges")
     begin, read = database.open(Store), database.open(Store, isolation="AUTOCOMMIT")
     channel = positions_channel(config.positions_address, config.tls)
-    positions = PositionsClient(channel)
+    positions = PositionsClient(channel, is_by_portfolio=config.hedges_scope == "portfolio")
     hedges = HedgesService(begin, read, positions, clock)
     feed = HedgeFeed(hedges, clock)
     hedges.on_change(feed.wake)

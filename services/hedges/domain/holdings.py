@@ -44,7 +44,9 @@ class Holdings:
 
 @dataclass(frozen=True, slots=True)
 class Legs:
-    """The members of one hedge in order of their ids; `side`: +1 long, -1 short; USD per unit."""
+    """The members of one hedge in order of their ids; `side`: +1 long, -1 short; USD per unit.
+    `wallets`, `venues`: where each is held; none = not asked.
+    """
 
     position_ids: tuple[str, ...]
     side: Integers
@@ -54,6 +56,8 @@ class Legs:
     size_usd: Floats
     collateral_usd: Floats
     mark_time_micros: Integers
+    wallets: tuple[str, ...] = ()
+    venues: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.position_ids)

@@ -64,6 +64,8 @@ def _leg(held: Legs, row: int) -> pb.HedgeLeg:
         side=pb.SIDE_LONG if held.side[row] == LONG else pb.SIDE_SHORT,
         mark_time=to_timestamp(_EPOCH + timedelta(microseconds=micros)) if micros > 0 else None,
     )
+    if held.wallets:
+        message.wallet, message.venue = held.wallets[row], held.venues[row]
     put(message, **{name: float(getattr(held, name)[row]) for name in _LEG_NUMBERS})
     return message
 

@@ -186,6 +186,7 @@ class PositionsServicer(rpc.PositionsServiceServicer):
             "asset_names": frame.asset_names,
             "wallet_names": frame.wallet_names,
             "venue_names": frame.venue_names,
+            "wallet_portfolios": frame.portfolios,
             "asset_models": [model or 0 for model in frame.asset_models],
             "totals": totals_message(self._enrichment.aged(frame)),
             "event_sequence": frame.event_sequence,

@@ -82,13 +82,14 @@ class Bench:
         return list((await self.hedges.ListHedges(pb.ListHedgesRequest())).hedges)
 
 
-def hedges_of(databases: Databases, positions_app: App, clock: PushedClock) -> App:
+def hedges_of(databases: Databases, positions_app: App, clock: PushedClock, **settings: str) -> App:
     """A hedges server on the test's database; two of them are two replicas."""
     return hedges_server.build(
         hedges_server.Config(
             listen_address="127.0.0.1:0",
             database_url=databases.url("hedges"),
             positions_address=positions_app.address,
+            **settings,
         ),
         clock,
     )

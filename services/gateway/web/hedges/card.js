@@ -80,7 +80,7 @@ function legTable(legs) {
     return h(
       "tr",
       {},
-      h("td", {}, h("span", { class: `side side-${side.toLowerCase()}` }, side), " ", h("a", { class: "plain-link", href: `/positions/${encodeURIComponent(leg.position_id)}` }, leg.position_id)),
+      h("td", {}, h("span", { class: `side side-${side.toLowerCase()}` }, side), " ", h("a", { class: "plain-link", href: `/positions/${encodeURIComponent(leg.position_id)}` }, leg.position_id), leg.wallet ? h("small", {}, ` ${leg.wallet}, ${leg.venue}`) : null),
       cell("Size", leg.size_usd, usd),
       cell("Collateral", leg.collateral_usd, usd),
       cell("Tokens", leg.tokens, (value) => plain(value, 4)),

@@ -63,6 +63,12 @@ class EnrichedFrame:
     def __len__(self) -> int:
         return len(self.columns["position_key"])
 
+    @property
+    def portfolios(self) -> list[str]:
+        """Of each of `wallet_names`; empty = none."""
+        known = {feed.wallet: feed.portfolio or "" for feed in self.feeds}
+        return [known.get(name, "") for name in self.wallet_names]
+
     def asked(self, names: Iterable[str], position_keys: Sequence[int] = ()) -> Columns:
         """position_key and these columns, but `position_id`, of these positions (none: of all);
         InvalidArgument UNKNOWN_COLUMN.

@@ -69,6 +69,7 @@ class MarketPrice:
 class Feed:
     """A wallet at a venue: when its last answer was observed, and whether the last fetch failed.
     `accounts`: what that stated of them, as it is stored; None where it did not, or is not asked.
+    `portfolio`: the one that a person put the wallet in, if any.
     """
 
     feed_key: int
@@ -77,6 +78,7 @@ class Feed:
     observed_time: datetime | None
     failed: bool
     accounts: str | None = None
+    portfolio: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -359,7 +359,8 @@ Global___LinkChangeReason: _TypeAlias = LinkChangeReason  # noqa: Y015
 
 @_typing.final
 class Hedge(_message.Message):
-    """One group of positions of the same wallet and asset with at least one long and one short.
+    """One group of positions of the same asset with at least one long and one short, of one wallet or, with HEDGES_SCOPE
+    portfolio, of one portfolio over wallets and venues.
     Money figures are those of the members' last enrichment, read when the hedge was last linked.
     """
 
@@ -387,7 +388,7 @@ class Hedge(_message.Message):
     id: _builtins.str
     """Stable while the group persists."""
     wallet: _builtins.str
-    """Wallet name."""
+    """Wallet name; of a portfolio its name."""
     asset: _builtins.str
     """Asset symbol."""
     total_long_size_usd: _builtins.float
@@ -513,6 +514,8 @@ class HedgeLeg(_message.Message):
     COLLATERAL_USD_FIELD_NUMBER: _builtins.int
     TOKENS_FIELD_NUMBER: _builtins.int
     MARK_TIME_FIELD_NUMBER: _builtins.int
+    WALLET_FIELD_NUMBER: _builtins.int
+    VENUE_FIELD_NUMBER: _builtins.int
     position_id: _builtins.str
     """Position id."""
     side: Global___Side.ValueType
@@ -529,6 +532,10 @@ class HedgeLeg(_message.Message):
     """USD."""
     tokens: _builtins.float
     """Size / entry price, > 0."""
+    wallet: _builtins.str
+    """Wallet name."""
+    venue: _builtins.str
+    """Venue."""
     @_builtins.property
     def mark_time(self) -> _timestamp_pb2.Timestamp:
         """When the mark was observed; absent = never."""
@@ -545,10 +552,12 @@ class HedgeLeg(_message.Message):
         collateral_usd: _builtins.float | None = ...,
         tokens: _builtins.float | None = ...,
         mark_time: _timestamp_pb2.Timestamp | None = ...,
+        wallet: _builtins.str = ...,
+        venue: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_collateral_usd", b"_collateral_usd", "_entry_price_usd", b"_entry_price_usd", "_liquidation_price_usd", b"_liquidation_price_usd", "_mark_price_usd", b"_mark_price_usd", "_size_usd", b"_size_usd", "_tokens", b"_tokens", "collateral_usd", b"collateral_usd", "entry_price_usd", b"entry_price_usd", "liquidation_price_usd", b"liquidation_price_usd", "mark_price_usd", b"mark_price_usd", "mark_time", b"mark_time", "size_usd", b"size_usd", "tokens", b"tokens"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_collateral_usd", b"_collateral_usd", "_entry_price_usd", b"_entry_price_usd", "_liquidation_price_usd", b"_liquidation_price_usd", "_mark_price_usd", b"_mark_price_usd", "_size_usd", b"_size_usd", "_tokens", b"_tokens", "collateral_usd", b"collateral_usd", "entry_price_usd", b"entry_price_usd", "liquidation_price_usd", b"liquidation_price_usd", "mark_price_usd", b"mark_price_usd", "mark_time", b"mark_time", "position_id", b"position_id", "side", b"side", "size_usd", b"size_usd", "tokens", b"tokens"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_collateral_usd", b"_collateral_usd", "_entry_price_usd", b"_entry_price_usd", "_liquidation_price_usd", b"_liquidation_price_usd", "_mark_price_usd", b"_mark_price_usd", "_size_usd", b"_size_usd", "_tokens", b"_tokens", "collateral_usd", b"collateral_usd", "entry_price_usd", b"entry_price_usd", "liquidation_price_usd", b"liquidation_price_usd", "mark_price_usd", b"mark_price_usd", "mark_time", b"mark_time", "position_id", b"position_id", "side", b"side", "size_usd", b"size_usd", "tokens", b"tokens", "venue", b"venue", "wallet", b"wallet"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__collateral_usd: _TypeAlias = _typing.Literal["collateral_usd"]  # noqa: Y015
     _WhichOneofArgType__collateral_usd: _TypeAlias = _typing.Literal["_collateral_usd", b"_collateral_usd"]  # noqa: Y015

@@ -2436,6 +2436,7 @@ class PositionColumns(_message.Message):
     UNSEEN_FIELD_NUMBER: _builtins.int
     EVENT_SEQUENCE_FIELD_NUMBER: _builtins.int
     ACCOUNTS_FIELD_NUMBER: _builtins.int
+    WALLET_PORTFOLIOS_FIELD_NUMBER: _builtins.int
     membership_epoch: _builtins.int
     """Changes only when a position opens or closes."""
     total_count: _builtins.int
@@ -2590,6 +2591,12 @@ class PositionColumns(_message.Message):
     def accounts(self) -> _containers.RepeatedCompositeFieldContainer[Global___AccountReading]:
         """Accounts whose positions share a margin, as of this pass, in the first message when asked by accounts."""
 
+    @_builtins.property
+    def wallet_portfolios(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """By wallet_index the portfolio a person put the wallet in, by its tag portfolio:NAME; in the first message, empty =
+        none.
+        """
+
     def __init__(
         self,
         *,
@@ -2631,10 +2638,11 @@ class PositionColumns(_message.Message):
         unseen: _abc.Iterable[Global___UnseenTime] | None = ...,
         event_sequence: _builtins.int = ...,
         accounts: _abc.Iterable[Global___AccountReading] | None = ...,
+        wallet_portfolios: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["totals", b"totals"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "asset_index", b"asset_index", "asset_models", b"asset_models", "asset_names", b"asset_names", "collateral_usd", b"collateral_usd", "entry_price_usd", b"entry_price_usd", "event_sequence", b"event_sequence", "extreme_price_usd", b"extreme_price_usd", "extreme_sources", b"extreme_sources", "extreme_time_micros", b"extreme_time_micros", "extremes_until_micros", b"extremes_until_micros", "flag_bits", b"flag_bits", "heat_index", b"heat_index", "leverage_ratio", b"leverage_ratio", "liquidation_distance_percent", b"liquidation_distance_percent", "liquidation_distance_usd", b"liquidation_distance_usd", "liquidation_probability", b"liquidation_probability", "mark_price_usd", b"mark_price_usd", "mark_time_micros", b"mark_time_micros", "membership_epoch", b"membership_epoch", "pnl_after_fees_usd", b"pnl_after_fees_usd", "pnl_usd", b"pnl_usd", "position_id", b"position_id", "position_key", b"position_key", "risk_liquidation_price_usd", b"risk_liquidation_price_usd", "side_sign", b"side_sign", "size_usd", b"size_usd", "stale", b"stale", "status", b"status", "total_count", b"total_count", "totals", b"totals", "travel_percent", b"travel_percent", "unseen", b"unseen", "value_usd", b"value_usd", "venue_index", b"venue_index", "venue_names", b"venue_names", "wallet_index", b"wallet_index", "wallet_names", b"wallet_names"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "asset_index", b"asset_index", "asset_models", b"asset_models", "asset_names", b"asset_names", "collateral_usd", b"collateral_usd", "entry_price_usd", b"entry_price_usd", "event_sequence", b"event_sequence", "extreme_price_usd", b"extreme_price_usd", "extreme_sources", b"extreme_sources", "extreme_time_micros", b"extreme_time_micros", "extremes_until_micros", b"extremes_until_micros", "flag_bits", b"flag_bits", "heat_index", b"heat_index", "leverage_ratio", b"leverage_ratio", "liquidation_distance_percent", b"liquidation_distance_percent", "liquidation_distance_usd", b"liquidation_distance_usd", "liquidation_probability", b"liquidation_probability", "mark_price_usd", b"mark_price_usd", "mark_time_micros", b"mark_time_micros", "membership_epoch", b"membership_epoch", "pnl_after_fees_usd", b"pnl_after_fees_usd", "pnl_usd", b"pnl_usd", "position_id", b"position_id", "position_key", b"position_key", "risk_liquidation_price_usd", b"risk_liquidation_price_usd", "side_sign", b"side_sign", "size_usd", b"size_usd", "stale", b"stale", "status", b"status", "total_count", b"total_count", "totals", b"totals", "travel_percent", b"travel_percent", "unseen", b"unseen", "value_usd", b"value_usd", "venue_index", b"venue_index", "venue_names", b"venue_names", "wallet_index", b"wallet_index", "wallet_names", b"wallet_names", "wallet_portfolios", b"wallet_portfolios"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
