@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -24,7 +25,6 @@ from services.alerts.domain.kinds import (
     kind_of,
 )
 from services.alerts.thresholds.domain import Scope, Threshold, ThresholdSet, built_in
-from shared.clock import PushedClock
 
 NOW = 1_770_000_000_000_000
 SCOPES = {
@@ -35,7 +35,7 @@ NAMES = st.text(min_size=1, max_size=30)
 
 
 def _thresholds() -> ThresholdSet:
-    now = PushedClock().now()
+    now = datetime(2026, 3, 1, tzinfo=UTC)
     return ThresholdSet(
         Threshold(scope, *(built_in(scope) or ()), True, (), (), (), 1, now)
         for scope in SCOPES.values()

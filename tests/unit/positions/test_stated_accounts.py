@@ -91,9 +91,13 @@ def test_a_refused_row_or_a_missing_one_leaves_the_pool_without_a_line() -> None
     assert stated(unsaid)[0].missing == "CASH_MISSING"
 
 
-def test_an_answer_that_is_not_believed_says_nothing_of_accounts() -> None:
+def test_of_an_answer_that_is_not_believed_no_figure_of_an_account_is() -> None:
     off = read_answer(STATE, EVM, {"SOL": 182_400.0}, NOW, {}, Account(AccountMode.STANDARD))
-    assert off.incomplete_reason == "PRICE_SCALE" and off.accounts is None
+    assert off.incomplete_reason == "PRICE_SCALE"
+    assert [(one.name, one.missing, one.equity_usd) for one in off.accounts or ()] == [
+        ("cross", "ROWS_REFUSED", None),
+        ("isolated BTC", "ROWS_REFUSED", None),
+    ]
 
 
 def test_an_account_that_holds_nothing_is_none() -> None:
