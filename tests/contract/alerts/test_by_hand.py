@@ -218,7 +218,7 @@ async def test_rules_are_edited_with_an_etag_and_refused_by_name(servers: Server
 async def test_thresholds_travel_as_files(servers: Servers) -> None:
     exported = (await servers.thresholds.ExportThresholds(pb.ExportThresholdsRequest())).json
     same = await servers.thresholds.ImportThresholds(pb.ImportThresholdsRequest(json=exported))
-    assert (same.created_count, same.changed_count, same.unchanged_count) == (0, 0, 14)
+    assert (same.created_count, same.changed_count, same.unchanged_count) == (0, 0, 16)
     older = json.dumps(
         {"alert_ranges": {"heat_index_ranges": {"low": 1, "medium": 2, "high": 3},
          "Travel Percent Liquid": {"low": -1, "medium": -2, "high": -3}}}

@@ -184,6 +184,6 @@ async def test_clearing_keeps_thresholds_and_ledger(without_xcom: Servers) -> No
     assert (await _verified(without_xcom)).intact
     assert (
         len((await without_xcom.thresholds.ListThresholds(pb.ListThresholdsRequest())).thresholds)
-        == 14
+        == 16
     )
     assert (await without_xcom.create()).created_count == 15
