@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 from sonic.alerts.v1 import alerts_pb2 as pb
 from sonic.positions.v1 import positions_pb2 as positions_pb
 from sonic.xcom.v1 import xcom_pb2 as xcom_pb
@@ -127,6 +128,23 @@ async def test_an_account_that_nears_its_common_move_is_told_low_medium_high_and
     assert (alert.wallet, alert.position_id, alert.asset) == ("main", "", "")
     assert alert.alert_class == pb.ALERT_CLASS_ACCOUNT
     assert (await book.servers.ledger.VerifyLedger(pb.VerifyLedgerRequest())).intact
+
+
+async def test_what_was_judged_of_accounts_is_judged_again_alike(book: Book) -> None:
+    for percent in (15.0, 6.5, 4.5):
+        await book.at(percent)
+    book.venue.answer("POST /info/userAbstraction", json="unifiedAccount")
+    book.servers.clock.advance(301)
+    await book.at(4.5)
+
+    async def is_recorded() -> bool:
+        found = await book.servers.recorder.ListRecordings(pb.ListRecordingsRequest())
+        return found.recording_count == 4
+
+    await book.servers.until(is_recorded)
+    request = pb.ReplayRequest(start_time=Timestamp(seconds=1))
+    found = await book.servers.recorder.Replay(request)
+    assert (found.differing_count, found.differing_message_count, found.change_count) == (0, 0, 2)
 
 
 async def test_exposure_over_equity_is_judged_by_its_own_limits(book: Book) -> None:

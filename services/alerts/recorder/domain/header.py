@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from enum import IntEnum
 from typing import Any, Final, get_type_hints
 
+from services.alerts.alerts.domain.accounts import Account, Accounts
 from services.alerts.alerts.domain.alert_columns import AlertColumns
 from services.alerts.alerts.domain.gathering import LedgerPlace
 from services.alerts.alerts.domain.readings import Inputs, Positions, Reading
@@ -37,6 +39,7 @@ def header_of(recording: Recording) -> Header:
         "probability_models": dict(inputs.positions.probability_models),
         "has_extremes": len(inputs.positions.extremes.price_usd) > 0,
         "extreme_sources": dict(inputs.positions.extremes.sources),
+        "accounts": [_account(one) for one in inputs.positions.accounts.rows],
         "totals": {str(int(kind)): _reading(one) for kind, one in inputs.totals.items()},
         "prices": {asset: _reading(one) for asset, one in inputs.prices.items()},
         "now_micros": inputs.now_micros,
@@ -105,6 +108,19 @@ def threshold_of(
 
 def _reading(one: Reading) -> list[Any]:
     return [one.value, one.observed_micros, one.stale]
+
+
+def _account(one: Account) -> list[Any]:
+    figures = [None if math.isnan(figure) else figure for figure in one.figures]
+    return [one.id, one.label, one.wallet, figures, one.observed_micros, one.stale]
+
+
+def accounts_of(header: Header) -> Accounts:
+    """Recorded before accounts were judged, there are none."""
+    return Accounts.of(
+        Account(id, label, wallet, [math.nan if one is None else one for one in figures], *seen)
+        for id, label, wallet, figures, *seen in header.get("accounts", ())
+    )
 
 
 def _rule(values: Mapping[str, Any]) -> Rule:

@@ -16,7 +16,7 @@ from services.alerts.alerts.domain.alert_columns import (
 )
 from services.alerts.alerts.domain.extremes import NO_EXTREMES, Extremes
 from services.alerts.alerts.domain.readings import FIGURES, Positions
-from services.alerts.recorder.domain.header import Header, header_of, judgement_of
+from services.alerts.recorder.domain.header import Header, accounts_of, header_of, judgement_of
 from services.alerts.recorder.domain.recording import (
     MEMORY,
     ChangedLevels,
@@ -205,4 +205,5 @@ def _positions_of(header: Header, table: Table) -> Positions:
         {name: table[name] for name in FIGURES},
         header["probability_models"],
         extremes,
+        accounts=accounts_of(header),
     )
