@@ -134,9 +134,7 @@ def _alert(
     annotations: Mapping[str, Annotations],
 ) -> Alert:
     metric, trigger = METRICS[standing.type], present(row["trigger_value"])
-    is_time = standing.type is AlertType.TIME
-    is_position = metric.alert_class is AlertClass.POSITION
-    is_account = metric.alert_class is AlertClass.ACCOUNT
+    is_time, kind = standing.type is AlertType.TIME, metric.alert_class
     side = side_name(subject.side_sign, metric.alert_class)
     asset, key, start = assets[row["asset_key"]], row["alert_key"], present(row["starting_value"])
     id, is_normal = alert_id(key), standing.level is Level.NORMAL
@@ -146,9 +144,9 @@ def _alert(
         type=standing.type,
         alert_class=metric.alert_class,
         asset=asset,
-        position_id=subject.name if is_position else "",
-        account_id=subject.name if is_account else "",
-        account=subject.summary if is_account else "",
+        position_id=subject.name if kind is AlertClass.POSITION else "",
+        account_id=subject.name if kind is AlertClass.ACCOUNT else "",
+        account=subject.summary if kind is AlertClass.ACCOUNT else "",
         wallet=subject.wallet,
         side=side,
         metric=metric.name,
