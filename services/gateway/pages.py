@@ -27,10 +27,8 @@ _KINDS = {
     "svg": "image/svg+xml",
     "txt": "text/plain; charset=utf-8",
 }
-# One document for every page of the router, web/router.js, which has the same paths; that of
-# withdrawals is its own.
+# One document for every page of the router, web/router.js, which has the same paths.
 _SHELL = "/web/index.html"
-_WITHDRAWALS = {"/withdrawals": "/web/withdrawals.html"}
 PAGES = (
     "/",
     "/positions",
@@ -47,6 +45,7 @@ PAGES = (
     "/prices",
     "/backtest",
     "/replay",
+    "/withdrawals",
     "/portfolio",
     "/sleep",
     "/logs",
@@ -124,6 +123,4 @@ def _inside(folder: Traversable, before: str = "") -> Iterator[tuple[str, Traver
 
 
 def _file(path: str) -> str:
-    if path in _WITHDRAWALS:
-        return _WITHDRAWALS[path]
     return _SHELL if any(pattern.fullmatch(path) for _, pattern in _PATTERNS) else path

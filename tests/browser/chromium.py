@@ -36,6 +36,16 @@ _TAKE_PIPES = (
     "os,sys;a,b=map(int,sys.argv[1:3]);os.dup2(a,3);os.dup2(b,4);os.execv(sys.argv[3],sys.argv[3:])"
 )
 _LIMIT_SECONDS = 60.0
+# Code, number, and the text it makes.
+_KEYS = {
+    "Tab": ("Tab", 9, ""),
+    "Enter": ("Enter", 13, "\r"),
+    "Escape": ("Escape", 27, ""),
+    "Space": ("Space", 32, " "),
+    "ArrowDown": ("ArrowDown", 40, ""),
+    "ArrowUp": ("ArrowUp", 38, ""),
+    "ArrowRight": ("ArrowRight", 39, ""),
+}
 
 
 def found() -> str | None:
@@ -113,17 +123,18 @@ class Browser:
             uploadThroughput=-1,
         )
 
-    async def key(self, name: str) -> None:
+    async def key(self, name: str, *, shift: bool = False) -> None:
         """Presses and lets go of a key."""
+        code, number, text = _KEYS[name]
         for kind in ("keyDown", "keyUp"):
-            text = {"text": "\r"} if name == "Enter" and kind == "keyDown" else {}
             await self.ask(
                 "Input.dispatchKeyEvent",
                 type=kind,
-                key=name,
-                code=name,
-                windowsVirtualKeyCode={"Tab": 9, "Enter": 13, "Escape": 27}[name],
-                **text,
+                key=text if text == " " else name,
+                code=code,
+                windowsVirtualKeyCode=number,
+                modifiers=8 if shift else 0,
+                **({"text": text} if text and kind == "keyDown" else {}),
             )
 
     async def type(self, text: str) -> None:

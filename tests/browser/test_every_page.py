@@ -51,7 +51,7 @@ async def _address(servers: Visit, path: str) -> str:
     return path.replace("/positions/{id}", f"/positions/{PAST}").replace("{id}", newest)
 
 
-@pytest.mark.parametrize("path", [*PAGES, "/withdrawals"])
+@pytest.mark.parametrize("path", PAGES)
 async def test_a_page_can_be_used_without_eyes_and_fits_a_phone(servers: Visit, path: str) -> None:
     page = await servers.show(await _address(servers, path))
     await page.run(_UNFOLD)

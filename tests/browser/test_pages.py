@@ -63,7 +63,10 @@ async def test_rules_and_monitors_are_edited_to_what_is_stored(visit: Visit) -> 
     await visit.click("dialog button", "Save")
     await visit.closed()
     assert (await visit.get("/v1/monitors/liquidation"))["interval"] == "120s"
-    await visit.put(f"{item} select", "3600s")
+    await visit.click(f"{item} button", "Snooze")
+    await visit.write("duration", "3600s")
+    await visit.click("dialog button", "Snooze")
+    await visit.closed()
     await visit.says(item, "SNOOZED")
     assert "snoozed_until_time" in await visit.get("/v1/monitors/liquidation")
     await visit.click(f"{item} input[type=checkbox]")

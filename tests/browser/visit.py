@@ -32,7 +32,6 @@ NEEDS_BROWSER = [
 # Nothing that can be seen still waits for its first answer.
 LOADED = (
     "document.readyState === 'complete' && document.querySelector('.panel') !== null"
-    " && !document.body.classList.contains('waiting')"
     " && [...document.querySelectorAll('.loading')].every(one => !one.offsetParent)"
 )
 # On a busy machine.
@@ -88,7 +87,7 @@ class Visit:
             f"[...document.querySelectorAll({json.dumps(selector)})]"
             f".find(one => one.textContent.includes({json.dumps(words)}))"
         )
-        await self.page.until(f"{find} && !{find}.disabled")
+        await self.page.until(f"{find} && !{find}.disabled && !{find}.ariaDisabled")
         await self.page.run(f"{find}.click()")
 
     async def put(self, selector: str, value: str) -> None:

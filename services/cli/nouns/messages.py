@@ -74,6 +74,21 @@ CHANNELS = Noun(
             ),
         ),
         Verb(
+            "status",
+            "xcom.XComService.ListChannels",
+            columns=(
+                "name",
+                "health",
+                "verified_time",
+                "last_sent_time",
+                "last_error_time",
+                "last_error",
+                "dead_count",
+                "quiet_now",
+            ),
+            help="Whether each way can be trusted: proven when, sent and failed when last.",
+        ),
+        Verb(
             "test",
             "xcom.XComService.TestChannel",
             ("channel",),

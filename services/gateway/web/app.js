@@ -5,22 +5,21 @@ import { follow } from "/web/api.js";
 import { onCycle, refreshAll, startFeed } from "/web/cycle_feed.js";
 import { showProgress, showRefusal } from "/web/cycles.js";
 import { byId, h, show } from "/web/dom.js";
+import { keepFocus } from "/web/focus.js";
 import { onTrouble } from "/web/live.js";
 import { ROUTES, find, start } from "/web/router.js";
 import { showSignedIn } from "/web/signed_in.js";
 import { keepAlarm, setPage } from "/web/tab.js";
 import { keepTheme } from "/web/theme.js";
 import { keepTitleBar, showHeartbeat } from "/web/titlebar.js";
+import { busy } from "/web/toast.js";
 import { connectionIs, keepWorst } from "/web/worst.js";
-
-// Of its own file; the shell knows only the way.
-const ELSEWHERE = [{ path: "/withdrawals", label: "Withdrawals" }];
 
 let answeredTime = null;
 
 function navigation(found) {
   const here = found ? (found.under ?? found.path) : "";
-  const links = [...ROUTES.filter((route) => route.label), ...ELSEWHERE];
+  const links = ROUTES.filter((route) => route.label);
   show(byId("nav"), links.map(({ path, label }) => h("a", { href: path, "aria-current": path === here ? "page" : null }, label)));
   byId("nav").querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
 }
@@ -50,19 +49,17 @@ function streams(lost) {
 }
 
 async function run() {
-  const button = byId("run");
-  button.disabled = true;
   try {
     await follow("/v1/cycles:run", {}, (message) => message.cycle && showProgress(message.cycle, message.done));
   } catch (problem) {
     showRefusal(problem.message);
   } finally {
-    button.disabled = false;
     refreshAll();
   }
 }
 
-byId("run").addEventListener("click", run);
+byId("run").addEventListener("click", (event) => busy(event.currentTarget, run));
+keepFocus();
 keepTheme();
 keepAging();
 onTrouble(streams);

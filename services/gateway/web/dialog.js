@@ -1,15 +1,16 @@
 // Dialogs by the browser's own element: the rest of the page is inert, Escape closes, the focus goes back.
 
 import { h } from "/web/dom.js";
+import { placeOf } from "/web/focus.js";
 
 /** Opens a dialog with this content; {node, close}. `closed` is called when it is gone, whatever closed it. */
 export function open(title, content, closed = () => {}) {
   const node = h("dialog", { class: "dialog", "aria-label": title }, h("h2", {}, title), content);
-  const back = document.activeElement;
+  const back = placeOf(document.activeElement);
   node.addEventListener("close", () => {
     node.remove();
     closed();
-    if (back?.isConnected) back.focus({ preventScroll: true });
+    back();
   });
   document.body.append(node);
   node.showModal();

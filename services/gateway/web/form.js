@@ -2,6 +2,7 @@
 
 import { h, show } from "/web/dom.js";
 import { word } from "/web/format.js";
+import { busy } from "/web/toast.js";
 
 let made = 0;
 
@@ -23,14 +24,7 @@ export function form({ fields, act, cancel = null, changed = null, label = "", c
     told.textContent = "";
     const all = values();
     if (!fine(all)) return entries.find((one) => one.isWrong())?.focus();
-    send.disabled = true;
-    try {
-      await act.send(all);
-    } catch (problem) {
-      refused(problem, entries, told, conflict);
-    } finally {
-      send.disabled = false;
-    }
+    return busy(send, () => act.send(all).catch((problem) => refused(problem, entries, told, conflict)));
   };
   const edited = (event) => {
     const one = entries.find(({ field }) => field.name === event.target.closest("[data-field]")?.dataset.field);

@@ -2,7 +2,7 @@
 
 import { age } from "/web/ages.js";
 import { h, unknown } from "/web/dom.js";
-import { percent, present, price, times, usd } from "/web/format.js";
+import { percent, present, price, times, usd, word } from "/web/format.js";
 import { distance, heat, travelClass, travelText } from "/web/liquidation_bar.js";
 
 const usdOf = (field, settings) => (position) => (present(position[field]) ? usd(position[field], settings) : null);
@@ -16,7 +16,7 @@ const GROUPS = [
     ["Distance in USD", usdOf("liquidation_distance_usd", { sign: true })],
     ["Travel", (one) => (present(one.travel_percent) ? h("span", { class: travelClass(one.travel_percent) }, travelText(one.travel_percent)) : null)],
     ["Heat, of 100", heat],
-    ["Chance of liquidation in 24 h", (one) => (present(one.liquidation_probability) ? percent(100 * one.liquidation_probability, 2) : null)],
+    ["Chance of liquidation in 24 h", (one) => (present(one.liquidation_probability) ? [percent(100 * one.liquidation_probability, 2), h("small", {}, `${word(one.probability_model, "PROBABILITY_MODEL_")} model`)] : null)],
     ["Leverage", (one) => (present(one.leverage_ratio) ? times(one.leverage_ratio) : null)],
   ]],
   ["Prices", [

@@ -5,7 +5,7 @@ import { confirm, open } from "/web/dialog.js";
 import { h } from "/web/dom.js";
 import { form } from "/web/form.js";
 import { code, word } from "/web/format.js";
-import { busy, say } from "/web/toast.js";
+import { say } from "/web/toast.js";
 import { guard } from "/web/wallets/secrets.js";
 
 const SIDES = [["SIDE_LONG", "long: wins when the price rises"], ["SIDE_SHORT", "short: wins when the price falls"]];
@@ -84,13 +84,11 @@ export function editPosition(position, refresh) {
 }
 
 /** Asks, and removes a position; `done` is called when it is gone. */
-export async function dropPosition(button, position, done) {
+export async function dropPosition(position, done) {
   const back = position.venue === MANUAL ? "" : ` ${position.venue} still shows it? Then the next cycle brings it back.`;
   const text = `Its alerts end; the ledger keeps its rows. Nothing is traded.${back}`;
   if (!(await confirm({ title: `Remove ${position.asset} in ${position.wallet}?`, text, act: "Remove", danger: true }))) return;
-  await busy(button, async () => {
-    await remove(`/v1/positions/${encodeURIComponent(position.id)}`);
-    say("The position is removed.");
-    await done();
-  });
+  await remove(`/v1/positions/${encodeURIComponent(position.id)}`);
+  say("The position is removed.");
+  await done();
 }

@@ -6,6 +6,7 @@ import { byId, h, show, unknown } from "/web/dom.js";
 import { code, percent, present, price, signed, word } from "/web/format.js";
 import { listen } from "/web/live.js";
 import { note } from "/web/notices.js";
+import { busy } from "/web/toast.js";
 import { channelName, listed } from "/web/told.js";
 import { servicesAre } from "/web/worst.js";
 
@@ -116,18 +117,11 @@ function showBadges(badges) {
 const identity = (badge) => `${badge.name}:${badge.subject}:${badge.level}:${badge.value}`;
 
 function chip(badge, isNew) {
-  const dismiss = async (event) => {
-    const button = event.currentTarget;
-    button.disabled = true;
-    try {
-      const path = `/v1/badges/${encodeURIComponent(badge.name)}:dismiss`;
-      await post(path, { subject: badge.subject, level: `LEVEL_${badge.level}` });
-      showBadges((await get("/v1/badges")).badges);
-    } catch (problem) {
-      button.disabled = false;
-      button.title = `Not dismissed: ${problem.message}`;
-    }
-  };
+  const dismiss = (event) => busy(event.currentTarget, async () => {
+    const path = `/v1/badges/${encodeURIComponent(badge.name)}:dismiss`;
+    await post(path, { subject: badge.subject, level: `LEVEL_${badge.level}` });
+    showBadges((await get("/v1/badges")).badges);
+  });
   const title = `${word(badge.level)}, set by the ${badge.monitor} monitor; click to dismiss`;
   return h(
     "button",

@@ -9,31 +9,24 @@ export const say = (text) => put(text, "status", SHOWN_MS);
 /** A failure, or a text. */
 export const warn = (problem) => put(problem instanceof Error ? `Not done: ${problem.message}` : problem, "alert", 0);
 
-/** Runs an action of a button, which waits meanwhile; what fails is said. Resolves with the answer, or undefined. */
-export async function busy(button, act) {
-  button.disabled = true;
+const underway = new WeakSet();
+
+/**
+ * Runs an action of a control, which hears of no second press meanwhile and keeps the focus: a dialog that the action
+ * opens gives it back. What fails is said. Resolves with the answer, or undefined.
+ */
+export async function busy(control, act) {
+  if (underway.has(control)) return undefined;
+  underway.add(control);
+  control.setAttribute("aria-disabled", "true");
   try {
     return await act();
   } catch (problem) {
     warn(problem);
     return undefined;
   } finally {
-    button.disabled = false;
-  }
-}
-
-const opening = new WeakSet();
-
-/** The same of a button that opens a dialog: it keeps the focus, which comes back to it afterwards. */
-export async function opens(button, act) {
-  if (opening.has(button)) return;
-  opening.add(button);
-  try {
-    await act();
-  } catch (problem) {
-    warn(problem);
-  } finally {
-    opening.delete(button);
+    underway.delete(control);
+    control.removeAttribute("aria-disabled");
   }
 }
 

@@ -7,7 +7,7 @@ import { open } from "/web/dialog.js";
 import { checkSpan, parseSpan, spanWords, toDuration, writeSpan } from "/web/durations.js";
 import { form } from "/web/form.js";
 import { keep } from "/web/states.js";
-import { busy, say } from "/web/toast.js";
+import { busy, say, warn } from "/web/toast.js";
 
 export function schedule(part) {
   let known = {};
@@ -16,9 +16,10 @@ export function schedule(part) {
   part.head.append(h("div", { class: "tools" }, edit, pause));
 
   async function set(values, words) {
-    await patch("/v1/schedule", { ...values, etag: known.etag }, Object.keys(values));
-    say(words);
-    kept.refresh();
+    const after = await patch("/v1/schedule", { ...values, etag: known.etag }, Object.keys(values));
+    if (values.enabled && !after.enabled) warn("Still paused: Sonic was started with SONIC_SCHEDULE=0. Start it without, and cycles run by themselves again.");
+    else say(words);
+    await kept.refresh();
   }
 
   function change() {

@@ -5,14 +5,11 @@ import { get, patch, post } from "/web/api.js";
 import { empty, h, pill, show } from "/web/dom.js";
 import { spanWords } from "/web/durations.js";
 import { code, milliseconds, span, word } from "/web/format.js";
-import { settings } from "/web/monitors/settings.js";
+import { path, rest, settings, wakeUp } from "/web/monitors/settings.js";
 import { busy, say } from "/web/toast.js";
 
 const HEALTH = { HEALTH_HEALTHY: "well", HEALTH_WARNING: "warning", HEALTH_ERROR: "ill", HEALTH_OFFLINE: "off" };
-const SPANS = [["", "Snooze …"], ["900s", "15 min"], ["3600s", "1 h"], ["28800s", "8 h"], ["86400s", "1 day"], ["0s", "wake it now"]];
 const SHOWN_RUNS = 10;
-
-export const path = (name, verb = "") => `/v1/monitors/${encodeURIComponent(name)}${verb}`;
 
 /** {node, take(monitor)} */
 export function card(first, known, reload) {
@@ -21,9 +18,9 @@ export function card(first, known, reload) {
   const light = h("span", { class: "dot" }, dot);
   const [outcome, found, facts] = [h("span"), h("span", { class: "why" }), h("div", { class: "line below wraps" })];
   const enabled = h("input", { type: "checkbox", "aria-label": `${first.name} runs`, on: { change: () => busy(enabled, switchIt) } });
-  const run = h("button", { type: "button", class: "second small", on: { click: () => busy(run, runNow) } }, "Run now");
-  const snooze = h("select", { class: "small-select", "aria-label": `Snooze ${first.name}`, on: { change: () => snooze.value && busy(snooze, rest) } }, SPANS.map(([value, text]) => h("option", { value }, text)));
-  const edit = h("button", { type: "button", class: "second small", on: { click: () => settings(held, known.channels, took) } }, "Settings");
+  const button = (text, act) => h("button", { type: "button", class: "second small", "aria-label": `${text} ${first.name}`, on: { click: (event) => busy(event.currentTarget, async () => act()) } }, text);
+  const [run, edit] = [button("Run now", runNow), button("Settings", () => settings(held, known.channels, took))];
+  const [snooze, wake] = [button("Snooze", () => rest(held, took)), button("Wake", () => wakeUp(held, took))];
   const runs = h("div", { class: "runs" });
   const ledger = h("details", {}, h("summary", { data: { key: `runs ${first.name}` } }, "Last runs"), runs);
   ledger.addEventListener("toggle", () => ledger.open && readRuns());
@@ -31,7 +28,7 @@ export function card(first, known, reload) {
   const node = h(
     "article",
     { class: "item monitor", data: { monitor: first.name } },
-    h("div", { class: "line wraps" }, enabled, light, name, outcome, h("span", { class: "row-acts" }, run, snooze, edit)),
+    h("div", { class: "line wraps" }, enabled, light, name, outcome, h("span", { class: "row-acts" }, run, snooze, wake, edit)),
     h("p", { class: "about" }, first.description, first.origin ? h("small", {}, ` from ${first.origin}`) : null),
     found,
     facts,
@@ -59,13 +56,6 @@ export function card(first, known, reload) {
     took(await get(path(held.name)));
   }
 
-  async function rest() {
-    const duration = snooze.value;
-    snooze.value = "";
-    took(await post(path(held.name, ":snooze"), { duration }));
-    say(held.snoozed_until_time ? `${held.name} rests until ${new Date(held.snoozed_until_time).toLocaleTimeString()}.` : `${held.name} is awake.`);
-  }
-
   async function readRuns() {
     readRun = held.last_run?.id ?? "none";
     try {
@@ -82,6 +72,7 @@ export function card(first, known, reload) {
     const status = code(last.status, "RUN_STATUS_");
     light.className = `dot ${monitor.resting_reason ? "off" : (HEALTH[monitor.health] ?? "off")}`;
     light.title = monitor.resting_reason ? word(monitor.resting_reason) : word(monitor.health, "HEALTH_");
+    wake.hidden = !monitor.snoozed_until_time;
     enabled.checked = monitor.enabled;
     // Of what the environment decides nothing can be changed here.
     enabled.disabled = "enabled" in (monitor.environment ?? {});

@@ -1,6 +1,6 @@
 // What a person may set of a monitor; what the environment decides is shown, and waits.
 
-import { get, patch } from "/web/api.js";
+import { get, patch, post } from "/web/api.js";
 import { h } from "/web/dom.js";
 import { open } from "/web/dialog.js";
 import { checkSpan, parseSpan, toDuration, writeSpan } from "/web/durations.js";
@@ -11,6 +11,28 @@ import { say } from "/web/toast.js";
 const LEVELS = [["LEVEL_UNSPECIFIED", "as the monitor has it"], ["LEVEL_NORMAL", "tells nobody"], ["LEVEL_LOW", "LOW"], ["LEVEL_MEDIUM", "MEDIUM"], ["LEVEL_HIGH", "HIGH"]];
 // Without a limit of their own.
 const UNLIMITED = new Set(["profit", "twilio"]);
+
+const SPANS = [["900s", "15 min"], ["3600s", "1 h"], ["28800s", "8 h"], ["86400s", "1 day"]];
+
+export const path = (name, verb = "") => `/v1/monitors/${encodeURIComponent(name)}${verb}`;
+
+async function snooze(monitor, duration, took) {
+  const after = await post(path(monitor.name, ":snooze"), { duration });
+  took(after);
+  say(after.snoozed_until_time ? `${after.name} rests until ${new Date(after.snoozed_until_time).toLocaleTimeString()}.` : `${after.name} is awake.`);
+}
+
+/** Asks for how long it shall rest. */
+export function rest(monitor, took) {
+  const send = async ({ duration }) => {
+    await snooze(monitor, duration, took);
+    dialog.close();
+  };
+  const made = form({ label: "Snooze", fields: [{ name: "duration", label: "It rests for", kind: "select", options: SPANS, value: "3600s" }], cancel: () => dialog.close(), act: { label: "Snooze", send } });
+  const dialog = open(`Snooze ${monitor.name}`, made.node);
+}
+
+export const wakeUp = (monitor, took) => snooze(monitor, "0s", took);
 
 export function settings(monitor, channels, took) {
   const decided = monitor.environment ?? {};
@@ -31,7 +53,7 @@ export function settings(monitor, channels, took) {
       send: async (values) => {
         const spans = { interval: toDuration(parseSpan(values.interval)), snooze: toDuration(parseSpan(values.snooze) ?? 0) };
         const body = { ...values, ...spans, name: monitor.name, etag: monitor.etag };
-        const after = await patch(`/v1/monitors/${encodeURIComponent(monitor.name)}`, body, fields.map(({ name }) => name));
+        const after = await patch(path(monitor.name), body, fields.map(({ name }) => name));
         say(`${monitor.name}: saved; it counts from the next run on.`);
         dialog.close();
         took(after);
@@ -39,7 +61,7 @@ export function settings(monitor, channels, took) {
     },
     conflict: async () => {
       dialog.close();
-      settings(await get(`/v1/monitors/${encodeURIComponent(monitor.name)}`), channels, took);
+      settings(await get(path(monitor.name)), channels, took);
     },
   });
   const fixed = Object.keys(decided).map((name) => word(name));

@@ -14,7 +14,7 @@ import { dropPosition, editPosition } from "/web/position_form.js";
 import { identity } from "/web/positions.js";
 import { find, go } from "/web/router.js";
 import { keep, panel } from "/web/states.js";
-import { opens } from "/web/toast.js";
+import { busy } from "/web/toast.js";
 import { toldOf, toldWords } from "/web/told.js";
 import { advice, whatIf } from "/web/what_if.js";
 import { rank } from "/web/worst.js";
@@ -26,10 +26,10 @@ const LEVEL_COLOURS = { LOW: "yellow", MEDIUM: "orange", HIGH: "red" };
 
 export function mount(root, { params: { id } }) {
   const coded = encodeURIComponent(id);
-  const tool = (text, act) => h("button", { type: "button", class: "second", on: { click: ({ currentTarget }) => opens(currentTarget, () => act(currentTarget)) } }, text);
+  const tool = (text, act) => h("button", { type: "button", class: "second", on: { click: (event) => busy(event.currentTarget, act) } }, text);
   const again = () => Promise.all(kept.map((one) => one.refresh()));
   const parts = {
-    head: panel("Position", { wide: true, rows: 3, id: "position-panel", tools: [tool("Edit", async () => editPosition(await position(), again)), tool("Remove", async (button) => dropPosition(button, await position(), () => go("/positions")))] }),
+    head: panel("Position", { wide: true, rows: 3, id: "position-panel", tools: [tool("Edit", async () => editPosition(await position(), again)), tool("Remove", async () => dropPosition(await position(), () => go("/positions")))] }),
     figures: panel("Figures", { wide: true, rows: 6, id: "figures-panel" }),
     price: panel("Price, 7 days", { rows: 7, id: "price-panel" }),
     what: panel("What if", { rows: 5, id: "what-panel" }),

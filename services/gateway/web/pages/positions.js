@@ -6,12 +6,12 @@ import { addPosition } from "/web/position_form.js";
 import { heldWords, positionsTable } from "/web/positions.js";
 import { panel } from "/web/states.js";
 import { keepTable } from "/web/table.js";
-import { opens } from "/web/toast.js";
+import { busy } from "/web/toast.js";
 
 export const title = "Positions";
 
 export function mount(root, { query }) {
-  const add = h("button", { type: "button", class: "second", on: { click: (event) => opens(event.currentTarget, () => addPosition(() => kept.refresh())) } }, "Add position");
+  const add = h("button", { type: "button", class: "second", on: { click: (event) => busy(event.currentTarget, () => addPosition(() => kept.refresh())) } }, "Add position");
   const part = panel("Positions", { wide: true, rows: 12, id: "positions-panel", tools: [add] });
   const levels = new Map();
   const grid = positionsTable({ address: query, pageSize: 100, withStatus: true, levels });

@@ -59,7 +59,7 @@ function row(rule, known, reload) {
   const rests = !rule.enabled ? pill("OFF", "soft") : !rule.armed ? pill("MET, RESTS", "soft") : null;
   const seen = state === "UNSPECIFIED" || !state ? h("span", { class: "subject" }, "no price seen yet") : pill(state, STATES[rule.state] ?? "soft");
   const arm = rule.armed ? null : h("button", { type: "button", class: "second small", on: { click: (event) => busy(event.target, () => armed(rule, reload)) } }, "Arm again");
-  const button = (text, act) => h("button", { type: "button", class: "second small", data: { key: `${text} ${rule.id}` }, on: { click: act } }, text);
+  const button = (text, act) => h("button", { type: "button", class: "second small", "aria-label": `${text}: ${rule.asset} ${sentence(rule)}`, data: { key: `${text} ${rule.id}` }, on: { click: (event) => busy(event.currentTarget, async () => act()) } }, text);
   return h(
     "article",
     { class: `item rule level-${rule.state === "RULE_STATE_BREACH" ? "HIGH" : "NORMAL"}`, data: { id: rule.id } },
@@ -86,7 +86,8 @@ async function armed(rule, reload) {
 
 async function drop(rule, reload) {
   if (!(await confirm({ title: "Remove this rule?", text: `${rule.asset} ${sentence(rule)}. What it told stays in the ledger.`, act: "Remove", danger: true }))) return;
-  await busy(document.body, () => remove(`${path(rule.id)}?etag=${encodeURIComponent(rule.etag)}`));
+  await remove(`${path(rule.id)}?etag=${encodeURIComponent(rule.etag)}`);
+  say(`${rule.asset} ${sentence(rule)}: waited for no more.`);
   reload();
 }
 

@@ -2,7 +2,7 @@
 
 import { get } from "/web/api.js";
 import { h, pill, show } from "/web/dom.js";
-import { word } from "/web/format.js";
+import { code } from "/web/format.js";
 import { setQuery, sheet } from "/web/router.js";
 import { keep, panel } from "/web/states.js";
 
@@ -12,7 +12,7 @@ const LEVELS = { GREEN: "level-NORMAL", AMBER: "level-MEDIUM", RED: "level-HIGH"
 const WORDS = { GREEN: "You can sleep", AMBER: "Know this before you sleep", RED: "Not now" };
 const HOURS = [4, 6, 8, 10, 12, 24];
 
-const short = (verdict) => word(verdict, "SLEEP_VERDICT_");
+const short = (verdict) => code(verdict, "SLEEP_VERDICT_");
 const colour = (verdict) => pill(short(verdict), LEVELS[short(verdict)] ?? "unknown");
 
 export function mount(root, { query: asked }) {

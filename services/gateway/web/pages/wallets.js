@@ -1,4 +1,4 @@
-// Wallets: whose positions are watched, how each was last read, and what is held in all places.
+// Wallets: whose positions are watched, how each was last read, what liquidates it as a whole, and what is held elsewhere.
 
 import { age } from "/web/ages.js";
 import { get } from "/web/api.js";
@@ -7,6 +7,7 @@ import { code, plain, present, usd, word } from "/web/format.js";
 import { sheet } from "/web/router.js";
 import { keep, panel } from "/web/states.js";
 import { busy, say } from "/web/toast.js";
+import { accounts } from "/web/wallets/accounts.js";
 import { dropBroker, dropWallet, editBroker, editWallet, exportWallets, importWallets, setActive } from "/web/wallets/edit.js";
 
 export const title = "Wallets";
@@ -19,9 +20,11 @@ export function mount(root) {
   const totals = h("section", { class: "totals three", "aria-label": "Balances" });
   const wallets = panel("Wallets", { wide: true, rows: 4, id: "wallets", tools: [tool("Watch a wallet", () => editWallet(null, again), "primary"), tool("Import", () => importWallets(again)), tool("Export CSV", () => exportWallets("csv")), tool("Export JSON", () => exportWallets("json"))] });
   const brokers = panel("Brokers", { wide: true, rows: 2, id: "brokers", tools: [tool("Add", () => editBroker(null, again))] });
-  root.append(h("h1", { class: "hidden-title" }, title), totals, wallets.node, brokers.node);
+  const pools = panel("Accounts: what is liquidated together", { wide: true, rows: 4, id: "accounts" });
+  root.append(h("h1", { class: "hidden-title" }, title), totals, wallets.node, pools.node, brokers.node);
   const kept = [
     keep(wallets, () => get("/v1/wallets?page_size=500"), (answer) => showWallets(wallets, answer, again)),
+    accounts(pools),
     keep(brokers, () => get("/v1/brokers?page_size=500"), (answer) => showBrokers(brokers, answer, again)),
     keep({ node: totals, body: totals, trouble: h("span") }, () => get("/v1/balances"), (answer) => showBalances(totals, answer)),
   ];

@@ -1,14 +1,25 @@
 // From series and decisions of the service to what is drawn.
 
-import { byId, fold, h, show } from "/web/dom.js";
+import { fold, h, show } from "/web/dom.js";
 import { draw, figure } from "/web/charts.js";
 import { percent, plain, present, signed, word } from "/web/format.js";
-import { short } from "/web/advice.js";
+import { panel } from "/web/states.js";
+import { short } from "/web/withdrawals/decision.js";
 
 const MOST_MARKS = 300;
 const HEADS = { position: "Position", gain: "Gain in percent of the base", rate: "Price, USD", ada: "Price, ADA" };
 const UNITS = { position: "tokens", gain: "points", rate: "USD", ada: "ADA" };
 const SOURCE_COLOURS = { liqwid: "accent", minswap: "short", price: "green" };
+
+/** A panel around a chart, with room for what stands before and after it. */
+export function chartPanel(title, id, { wide = false, tall = false } = {}) {
+  const part = panel(title, { wide, rows: tall ? 9 : 7, id: `${id}-panel` });
+  const label = `${title}; arrow keys read its points`;
+  const chart = h("div", { class: tall ? "chart tall" : "chart", id, role: "group", tabindex: "0", "aria-label": label });
+  const [before, after] = [h("div"), h("div", { class: "list" })];
+  const ready = () => chart.parentNode === part.body || show(part.body, before, chart, after);
+  return { ...part, chart, before, after, ready };
+}
 
 const second = (time) => Date.parse(time) / 1000;
 const ofPoints = (series) => [series.points.map((point) => second(point.time)), series.points.map((point) => point.value ?? null)];
@@ -19,14 +30,15 @@ function joined(tables) {
   return [at, values];
 }
 
-export function showPosition(view, main, other) {
-  byId("position-title").textContent = HEADS[view];
+export function showPosition(part, view, main, other) {
+  part.ready();
+  part.head.firstElementChild.textContent = HEADS[view];
   const flows = main.flows ?? [];
   const marks = flows.slice(-MOST_MARKS).map((flow) => ({ at: second(flow.flow_time), kind: kindOf(flow), title: flowText(flow) }));
-  draw(byId("position"), { ...(main.bins?.length ? binned(view, main, other) : sampled(view, main, other)), marks });
+  draw(part.chart, { ...(main.bins?.length ? binned(view, main, other) : sampled(view, main, other)), marks });
   const slope = main.trend_per_month;
-  byId("trend").textContent = present(slope) ? `trend ${signed(slope, figure(slope, 4))} ${UNITS[view]} a month` : "";
-  showFlows(flows);
+  part.setCount(present(slope) ? `trend ${signed(slope, figure(slope, 4))} ${UNITS[view]} a month` : "");
+  showFlows(part.after, flows);
 }
 
 function sampled(view, main, other) {
@@ -65,8 +77,8 @@ function binned(view, main, other) {
 const kindOf = (flow) => word(flow.kind, "FLOW_KIND_");
 const flowText = (flow) => `${kindOf(flow)} of ${plain(flow.units, 2)} by ${short(flow.wallet)}, ${new Date(flow.flow_time).toLocaleString()}${flow.note ? `: ${flow.note}` : ""}`;
 
-function showFlows(flows) {
-  if (!flows.length) return show(byId("flows"));
+function showFlows(place, flows) {
+  if (!flows.length) return show(place);
   const head = ["Time", "Flow", "Tokens", "Wallet", "Note"];
   const rows = () =>
     [...flows].reverse().slice(0, MOST_MARKS).map((flow) =>
@@ -82,10 +94,12 @@ function showFlows(flows) {
     );
   const most = flows.length > MOST_MARKS ? `, the newest ${MOST_MARKS} are shown` : "";
   const table = () => [h("table", { class: "plain" }, h("thead", {}, h("tr", {}, head.map((name, index) => h("th", { scope: "col", class: index === 2 ? "n" : "" }, name)))), h("tbody", {}, rows()))];
-  show(byId("flows"), fold("flows", `${flows.length} flows marked${most}`, table));
+  show(place, fold("flows", `${flows.length} flows marked${most}`, table));
 }
 
-export function showResidual(series) {
+/** The second panel is of their distribution. */
+export function showResidual(part, spread, series) {
+  part.ready();
   const [at, values] = ofPoints(series);
   const gate = series.gate ?? {};
   const lines = [{ label: "Residual, tokens", values, colour: "accent", digits: 4 }];
@@ -97,17 +111,18 @@ export function showResidual(series) {
     lines.push({ label: "Tested", values: at.map((_, index) => (index === at.length - 1 ? values.at(-1) : null)), colour: outside ? "red" : "green", points: true, digits: 4 });
     bands.push([1, 2, "green"]);
   }
-  draw(byId("residual"), { at, lines, bands, none: "Too few samples for a residual." });
+  draw(part.chart, { at, lines, bands, none: "Too few samples for a residual." });
   const points = Number(gate.point_count ?? 0);
-  byId("gate").textContent = gate.state === "GATE_STATE_EVALUATED" ? `last point ${word(gate.side, "GATE_SIDE_")} the band, ${points} points before` : word(gate.state, "GATE_STATE_");
-  showDistribution(series.distribution);
+  part.setCount(gate.state === "GATE_STATE_EVALUATED" ? `last point ${word(gate.side, "GATE_SIDE_")} the band, ${points} points before` : word(gate.state, "GATE_STATE_"));
+  showDistribution(spread, series.distribution);
 }
 
-function showDistribution(found) {
+function showDistribution(part, found) {
+  part.ready();
   const { edges = [], counts = [], at = [], density = [] } = found ?? {};
   const total = counts.reduce((sum, count) => sum + count, 0);
-  byId("spread").textContent = total ? `${total} residuals` : "";
-  if (!total) return draw(byId("distribution"), { at: [], none: "No residuals in this range." });
+  part.setCount(total ? `${total} residuals` : "");
+  if (!total) return draw(part.chart, { at: [], none: "No residuals in this range." });
   const wide = edges[1] - edges[0];
   const centres = counts.map((_, index) => (edges[index] + edges[index + 1]) / 2);
   const tables = [[centres, counts]];
@@ -116,13 +131,14 @@ function showDistribution(found) {
   const [x, values] = joined(tables);
   const lines = [{ label: "Residuals in a bin", values: values[0], colour: "accent", fill: "55", width: 1, paths: (plot) => plot.paths.bars({ size: [0.96], align: 0 }) }];
   if (density.length) lines.push({ label: "Density", values: values[1], colour: "orange", width: 2, digits: 4 });
-  return draw(byId("distribution"), { at: x, lines, time: false });
+  return draw(part.chart, { at: x, lines, time: false });
 }
 
 /** What each source told at each decision, over the price that the samples carry. */
-export function showPrices(samples, decisions) {
+export function showPrices(part, samples, decisions) {
+  part.ready();
   const newest = decisions[0]?.prices;
-  showQuotes(newest);
+  showQuotes(part, newest);
   const sources = [...new Set(decisions.flatMap(({ prices }) => (prices?.quotes ?? []).map((quote) => quote.source)))].sort();
   const told = [...decisions].reverse();
   const tables = [ofPoints(samples)];
@@ -137,17 +153,15 @@ export function showPrices(samples, decisions) {
   const [at, values] = joined(tables);
   const lines = [{ label: "Samples", values: values[0], colour: "muted", width: 1, digits: 6 }];
   sources.forEach((source, index) => lines.push({ label: source, values: values[index + 1], colour: SOURCE_COLOURS[source] ?? "yellow", points: true, digits: 6 }));
-  draw(byId("prices"), { at, lines, none: "No price in this range." });
+  draw(part.chart, { at, lines, none: "No price in this range." });
 }
 
-function showQuotes(prices) {
+function showQuotes(part, prices) {
   const quotes = prices?.quotes ?? [];
-  show(
-    byId("quotes"),
-    quotes.map((quote) => h("span", {}, h("b", {}, quote.source), h("span", { class: "n strong" }, present(quote.price_usd) ? `$${plain(quote.price_usd, 4)}` : "none"), quote.problem ? h("em", {}, quote.problem) : null)),
-  );
+  const said = quotes.map((quote) => h("span", {}, h("b", {}, quote.source), h("span", { class: "n strong" }, present(quote.price_usd) ? `$${plain(quote.price_usd, 4)}` : "none"), quote.problem ? h("em", {}, quote.problem) : null));
+  show(part.before, said.length ? h("div", { class: "quotes" }, said) : null);
   const apart = present(prices?.delta_rel) ? `${percent(100 * prices.delta_rel, 3)} apart` : quotes.length ? "not to be compared: fewer than two answered" : "";
   const again = Number(prices?.mismatch_count) ? `, a mismatch ${prices.mismatch_count} times in a row` : "";
-  byId("apart").textContent = `${apart}${again}`;
-  byId("apart").className = prices?.mismatch ? "count band-yellow" : "count";
+  part.setCount(`${apart}${again}`);
+  part.count.classList.toggle("band-yellow", Boolean(prices?.mismatch));
 }

@@ -2,7 +2,7 @@
 
 import { age } from "/web/ages.js";
 import { get } from "/web/api.js";
-import { byId, empty, fold, h, pill, show, unknown } from "/web/dom.js";
+import { empty, fold, h, pill, show, unknown } from "/web/dom.js";
 import { code, plain, present, price, signed, usd, word } from "/web/format.js";
 
 const WORDS = { WITHDRAW_OK: "may be withdrawn now", HOLD: "Hold", ERROR: "Nothing can be said" };
@@ -11,7 +11,7 @@ const KEPT_EXPLANATIONS = 20;
 /** An address as people compare it: its first 11 and last 6 characters. */
 export const short = (name) => (name.length > 20 ? `${name.slice(0, 11)}...${name.slice(-6)}` : name);
 
-const tokens = (text, write = plain) => (text === "" || text === undefined ? null : write(text, Math.abs(Number(text)) < 1 && Number(text) !== 0 ? 6 : 2));
+const tokens = (text, digits = plain) => (text === "" || text === undefined ? null : digits(text, Math.abs(Number(text)) < 1 && Number(text) !== 0 ? 6 : 2));
 // What may be taken is cut, never rounded up; a hair is added for what a double cannot hold.
 const cut = (value, digits) => plain(Math.floor(Number(value) * 10 ** digits + 1e-6) / 10 ** digits, digits);
 const usdCut = (value) => `$${cut(value, 2)}`;
@@ -20,20 +20,23 @@ const valueOf = (decision) => code(decision.value, "DECISION_VALUE_");
 /** Whether one of them is too old to be followed by now. */
 export const anyStale = (decisions) => decisions.some(isStale);
 
-export function showDecision(decision) {
-  byId("wallet-count").textContent = "";
-  byId("judged").replaceChildren();
+/** `parts`: the panels `decision` and `wallets`. */
+export function showDecision(parts, decision) {
+  parts.wallets.setCount("");
+  show(parts.decision.count);
   if (!decision) {
-    show(byId("decision"), empty("No decision yet: it is made with the next cycle, or by Evaluate now."));
-    show(byId("wallets"), empty("No allowance yet."));
+    show(parts.decision.body, empty("No decision yet: it is made with the next cycle, or by Evaluate now."));
+    show(parts.wallets.body, empty("No allowance yet."));
     return;
   }
-  byId("decision").dataset.id = judgement(decision);
-  byId("judged").replaceChildren("judged ", age(decision.evaluated_time, { after: " ago" }));
-  show(byId("decision"), verdict(decision), reasons(decision), facts(decision), reckoning(decision));
-  showWallets([decision]);
-  if (decision.id) explain(decision);
+  parts.decision.body.dataset.id = judgement(decision);
+  show(parts.decision.count, h("span", {}, "judged ", age(decision.evaluated_time, { after: " ago" })));
+  write(parts.decision, decision);
+  showWallets(parts.wallets, [decision]);
+  if (decision.id) explain(parts.decision, decision);
 }
+
+const write = (part, decision) => show(part.body, verdict(decision), reasons(decision), facts(decision), reckoning(decision));
 
 function verdict(decision) {
   const value = valueOf(decision);
@@ -78,21 +81,21 @@ function reckoning(decision) {
 }
 
 /** Words and numbers behind a judgement: they never change, so they are asked for once. */
-async function explain(decision) {
+async function explain(part, decision) {
   const mine = judgement(decision);
   if (explanations.has(mine)) return;
   const found = await get(`/v1/withdrawals/decisions/${encodeURIComponent(decision.id)}:explain`).catch(() => null);
   if (found === null || explanations.has(mine)) return;
   if (explanations.size >= KEPT_EXPLANATIONS) explanations.delete(explanations.keys().next().value);
   explanations.set(mine, found);
-  if (byId("decision").dataset.id === mine) show(byId("decision"), verdict(decision), reasons(decision), facts(decision), reckoning(decision));
+  if (part.body.dataset.id === mine) write(part, decision);
 }
 
 /** All assets together: one line each, and what they allow in sum. */
-export function showTotal(decisions) {
-  byId("judged").replaceChildren();
-  byId("decision").dataset.id = "";
-  if (!decisions.length) return showDecision(undefined);
+export function showTotal(parts, decisions) {
+  if (!decisions.length) return showDecision(parts, undefined);
+  show(parts.decision.count);
+  parts.decision.body.dataset.id = "";
   const ready = decisions.filter((decision) => valueOf(decision) === "WITHDRAW_OK" && !isStale(decision));
   const known = ready.filter((decision) => present(decision.allowance_usd));
   const sum = known.reduce((total, decision) => total + decision.allowance_usd, 0);
@@ -101,22 +104,21 @@ export function showTotal(decisions) {
     h("li", {}, h("b", {}, decision.asset, " ", isStale(decision) ? pill("STALE", "decided-ERROR") : pill(valueOf(decision), `decided-${valueOf(decision)}`)), h("span", {}, decision.reasons.map((reason) => word(reason, "REASON_")).join(", ") || "nothing speaks against it")),
   );
   show(
-    byId("decision"),
+    parts.decision.body,
     h("div", { class: `verdict value-${ready.length ? "WITHDRAW_OK" : "HOLD"}` }, h("strong", {}, head), h("small", {}, `${ready.length} of ${decisions.length} assets`)),
     h("ul", { class: "reasons", "aria-label": "Assets" }, rows),
   );
-  showWallets(decisions);
-  return undefined;
+  return showWallets(parts.wallets, decisions);
 }
 
 const HEADS = ["Wallet", "Allowance", "Gain", "Supplied", "Taken", "Limited by", "Why"];
 
-function showWallets(decisions) {
+function showWallets(part, decisions) {
   const rows = decisions.flatMap((decision) => decision.wallets.map((wallet) => walletRow(wallet, decisions.length > 1 ? decision.asset : "")));
-  byId("wallet-count").textContent = `${rows.length}`;
-  if (!rows.length) return show(byId("wallets"), empty("No wallet has a sample."));
+  part.setCount(`${rows.length}`);
+  if (!rows.length) return show(part.body, empty("No wallet has a sample."));
   const head = HEADS.map((name, index) => h("th", { scope: "col", class: index > 0 && index < 5 ? "n" : "" }, name));
-  return show(byId("wallets"), h("div", { class: "scroll" }, h("table", { class: "plain" }, h("thead", {}, h("tr", {}, head)), h("tbody", {}, rows))));
+  return show(part.body, h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Allowance of each wallet" }, h("table", { class: "plain" }, h("thead", {}, h("tr", {}, head)), h("tbody", {}, rows))));
 }
 
 function walletRow(wallet, asset) {

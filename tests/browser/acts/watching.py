@@ -1,0 +1,131 @@
+"""Who watches and who is told: monitors, channels, messages, badges, cycles, the night."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.browser.keyboard import Act, Keyboard
+
+
+async def a_monitor_is_run_snoozed_woken_set_and_switched(keys: Keyboard) -> None:
+    path, item = "/v1/monitors/latency", "[data-monitor=latency]"
+    before = (await keys.visit.get(path)).get("last_run", {}).get("id", "0")
+    await keys.open("/monitors")
+    await keys.press("Run now", item)
+    await keys.stored(path, lambda told: int(told["last_run"]["id"]) > int(before))
+    await keys.press("Snooze", item)
+    await keys.asked("Snooze latency")
+    await keys.choose("It rests for", "8 h")
+    await keys.press("Snooze", "dialog")
+    await keys.stored(path, lambda told: "snoozed_until_time" in told)
+    await keys.keeps_its_place()
+    await keys.press("Wake", item)
+    await keys.stored(path, lambda told: "snoozed_until_time" not in told)
+    await keys.keeps_its_place()
+    await keys.press("Settings", item)
+    await keys.asked("Monitor latency")
+    await keys.write("Interval", "3min")
+    await keys.page.key("Enter")
+    await keys.stored(path, lambda told: bool(told["interval"] == "180s"))
+    await keys.keeps_its_place()
+    await keys.press("latency runs", item, "Space")
+    await keys.stored(path, lambda told: not told["enabled"])
+    await keys.press("latency runs", item, "Space")
+    await keys.stored(path, lambda told: bool(told["enabled"]))
+
+
+async def a_channel_is_tested_and_has_quiet_hours(keys: Keyboard) -> None:
+    def webhook(told: dict[str, Any]) -> dict[str, Any]:
+        return next(one for one in told["channels"] if one["name"] == "webhook")
+
+    before = webhook(await keys.visit.get("/v1/channels")).get("verified_time", "")
+    await keys.open("/deliveries")
+    await keys.press("Test", "[data-channel=webhook]")
+    await keys.stored("/v1/channels", lambda told: webhook(told).get("verified_time", "") > before)
+    await keys.visit.says("#toasts", "webhook: accepted the test")
+    await keys.press("Settings", "[data-channel=webhook]")
+    await keys.asked("Channel webhook")
+    await keys.write("Quiet from", "22:00")
+    await keys.write("Quiet until", "07:00")
+    await keys.page.key("Enter")
+    await keys.stored("/v1/channels", lambda told: "quiet_hours" in webhook(told))
+
+
+async def who_is_told_next_is_named(keys: Keyboard) -> None:
+    await keys.open("/deliveries")
+    await keys.press("Add a contact")
+    await keys.asked("New contact")
+    await keys.write("Name", "bea")
+    await keys.choose("Way 1", "webhook")
+    await keys.press("Add", "dialog")
+    await keys.stored("/v1/escalation", lambda told: len(told["contacts"]) == 1)
+    await keys.keeps_its_place()
+    await keys.press("Remove bea", "#escalation")
+    await keys.asked("Remove bea?")
+    await keys.press("Remove", "dialog")
+    await keys.stored("/v1/escalation", lambda told: told["contacts"] == [])
+
+
+async def a_message_is_acknowledged(keys: Keyboard) -> None:
+    message = {
+        "request_id": "by-keys",
+        "level": "LEVEL_HIGH",
+        "subject": "told by a test",
+        "source": "test",
+        "channels": ["log"],
+    }
+    id_ = (await keys.visit.post("/v1/messages:send", message))["id"]
+    await keys.open("/deliveries?source=test&level=LEVEL_HIGH")
+    await keys.press("told by a test", f"[data-message='{id_}']")
+    await keys.press("Acknowledge", f"[data-message='{id_}']")
+    await keys.stored(f"/v1/messages/{id_}", lambda told: "acknowledged_time" in told)
+
+
+async def a_badge_is_dismissed_for_all_browsers(keys: Keyboard) -> None:
+    await keys.visit.show("/")
+    await keys.page.until("document.querySelector('#badges .badge') !== null")
+    before = (await keys.visit.get("/v1/badges"))["badges"]
+    await keys.press("", "#badges")
+    await keys.stored("/v1/badges", lambda told: bool(told["badges"] != before))
+
+
+async def a_cycle_is_run_and_the_schedule_changed(keys: Keyboard) -> None:
+    before = (await keys.visit.get("/v1/cycles?page_size=1"))["cycles"][0]["id"]
+    await keys.visit.show("/cycles")
+    await keys.press("Run cycle", "header")
+    found = await keys.stored(
+        "/v1/cycles?page_size=1",
+        lambda told: (
+            told["cycles"][0]["id"] != before
+            and told["cycles"][0]["state"] in ("CYCLE_STATE_SUCCEEDED", "CYCLE_STATE_PARTIAL")
+        ),
+    )
+    assert found["cycles"][0]["cause"] == "CAUSE_REQUEST"
+    await keys.press("Interval", "#schedule")
+    await keys.asked("Schedule")
+    await keys.write("A cycle every", "2min")
+    await keys.page.key("Enter")
+    await keys.stored("/v1/schedule", lambda told: bool(told["interval"] == "120s"))
+    await keys.keeps_its_place()
+    # These servers were started without a schedule: that is said, and not that cycles run.
+    await keys.press("Resume", "#schedule")
+    await keys.visit.says("#toasts .alert", "SONIC_SCHEDULE=0")
+
+
+async def the_answer_before_sleep_is_of_the_hours_chosen(keys: Keyboard) -> None:
+    await keys.open("/sleep")
+    await keys.choose("for", "12 hours", "main")
+    await keys.page.until("location.search === '?hours=12'")
+    answer = await keys.visit.get("/v1/sleep?duration=43200s")
+    await keys.visit.says("#sleep .verdict", answer["verdict"].removeprefix("SLEEP_VERDICT_"))
+
+
+ACTS: tuple[Act, ...] = (
+    a_monitor_is_run_snoozed_woken_set_and_switched,
+    a_channel_is_tested_and_has_quiet_hours,
+    who_is_told_next_is_named,
+    a_message_is_acknowledged,
+    a_badge_is_dismissed_for_all_browsers,
+    a_cycle_is_run_and_the_schedule_changed,
+    the_answer_before_sleep_is_of_the_hours_chosen,
+)
