@@ -27,20 +27,47 @@ def apply(
     paging.cut() whether there is another page. InvalidArgument BAD_PAGE_TOKEN when the key does not
     fit.
     """
-    ordered = select.order_by(
-        *(
-            column.desc() if direction == "desc" else column.asc()
-            for column, direction in columns_with_direction
-        )
-    ).limit(size + 1)
-    return ordered if after is None else ordered.where(_follows(columns_with_direction, after))
+    ordered = _in_order(select, columns_with_direction).limit(size + 1)
+    if after is None:
+        return ordered
+    checked = _checked(columns_with_direction, after)
+    bounds: list[ColumnElement[Any]] = [
+        bindparam(None, value, type_=column.type, unique=True)
+        for (column, _), value in zip(columns_with_direction, checked, strict=True)
+    ]
+    return ordered.where(_follows(columns_with_direction, bounds))
 
 
-def _follows(ordering: Ordering, after: Sequence[object]) -> ColumnElement[bool]:
-    if len(after) != len(ordering):
-        raise _bad_token()
+def prepared(select: SelectT, columns_with_direction: Ordering, *, is_first: bool) -> SelectT:
+    """The same for any key and size, which come by `page_values`: for a statement made once."""
+    ordered = _in_order(select, columns_with_direction)
+    ordered = ordered.limit(bindparam("row_count", type_=BigInteger(), required=False))
+    if is_first:
+        return ordered
+    bounds: list[ColumnElement[Any]] = [
+        bindparam(f"after_{place}", type_=column.type, required=False)
+        for place, (column, _) in enumerate(columns_with_direction)
+    ]
+    return ordered.where(_follows(columns_with_direction, bounds))
+
+
+def page_values(
+    columns_with_direction: Ordering, after: Sequence[object] | None, size: int
+) -> dict[str, object]:
+    """What a prepared page wants; InvalidArgument BAD_PAGE_TOKEN when the key does not fit."""
+    checked = () if after is None else _checked(columns_with_direction, after)
+    bounds = {f"after_{place}": value for place, value in enumerate(checked)}
+    return {"row_count": size + 1, **bounds}
+
+
+def _in_order(select: SelectT, ordering: Ordering) -> SelectT:
+    return select.order_by(
+        *(column.desc() if direction == "desc" else column.asc() for column, direction in ordering)
+    )
+
+
+def _follows(ordering: Ordering, values: Sequence[ColumnElement[Any]]) -> ColumnElement[bool]:
     columns = [column for column, _ in ordering]
-    values = [_bound(column, value) for column, value in zip(columns, after, strict=True)]
     if len({direction for _, direction in ordering}) == 1:
         # One comparison of rows, which an index answers.
         left, right = tuple_(*columns), tuple_(*values)
@@ -58,17 +85,18 @@ def _follows(ordering: Ordering, after: Sequence[object]) -> ColumnElement[bool]
     )
 
 
-def _bound(column: ColumnElement[Any], value: object) -> ColumnElement[Any]:
-    """The value as the column's type; a key made for other columns is refused here, not by the
-    database.
-    """
-    wanted = column.type.python_type
-    allowed = (int, float) if wanted is float else wanted
-    if not isinstance(value, allowed) or isinstance(value, bool) != (wanted is bool):
+def _checked(ordering: Ordering, after: Sequence[object]) -> Sequence[object]:
+    """A key made for other columns is refused here, not by the database."""
+    if len(after) != len(ordering):
         raise _bad_token()
-    if wanted is int and not _fits(column.type, cast("int", value)):
-        raise _bad_token()
-    return bindparam(None, value, type_=column.type, unique=True)
+    for (column, _), value in zip(ordering, after, strict=True):
+        wanted = column.type.python_type
+        allowed = (int, float) if wanted is float else wanted
+        if not isinstance(value, allowed) or isinstance(value, bool) != (wanted is bool):
+            raise _bad_token()
+        if wanted is int and not _fits(column.type, cast("int", value)):
+            raise _bad_token()
+    return after
 
 
 def _fits(kind: TypeEngine[Any], value: int) -> bool:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from math import isnan, nan
 from typing import Any, Final
 
@@ -18,7 +19,6 @@ from sqlalchemy import (
     Select,
     bindparam,
     func,
-    literal,
     select,
     text,
     update,
@@ -47,7 +47,7 @@ from services.positions.tables import (
 )
 from shared import rows
 from shared.database.bulk import copy_in
-from shared.database.keyset import Ordering, apply
+from shared.database.keyset import Ordering, page_values, prepared
 from shared.database.statement import Row, Statement
 from shared.database.transaction import Transaction
 from shared.paging import Key, PageRequest
@@ -88,6 +88,11 @@ _ONE: Select[Any] = (
     .join(service_state, text("true"))
 )
 _BY_ID = Statement(_ONE.where(position.c.id == bindparam("id")))
+_NAMED: Final[Mapping[str, ColumnElement[str]]] = {
+    "wallet": wallet.c.name,
+    "venue": feed.c.venue,
+    "asset": asset.c.name,
+}
 _ASSETS = Statement("select name, asset_key from asset where name = any(:names)")
 _NEW_ASSETS = Statement(
     "insert into asset (name) select unnest(cast(:names as text[])) on conflict do nothing"
@@ -139,7 +144,8 @@ class PositionStore:
         query = _filtered(_ONE, wanted).order_by(position.c.id).limit(count)
         if ids:
             query = query.where(position.c.id.in_(ids))
-        return [_found(row) for row in await self._transaction.fetch(query)]
+        found = await self._transaction.fetch(query, **_named(wanted))
+        return [_found(row) for row in found]
 
     async def carry_totals(self, ids: Sequence[str]) -> tuple[int, int, float | None]:
         """Of these ids, or every live one: how many, how many without carry, the sum."""
@@ -161,7 +167,8 @@ class PositionStore:
         if since is not None:
             which = which | (position.c.updated_time > since)
         query = _filtered(_ONE, wanted).where(which).order_by(position.c.position_key)
-        return [_found(row) for row in await self._transaction.fetch(query)]
+        found = await self._transaction.fetch(query, **_named(wanted))
+        return [_found(row) for row in found]
 
     async def page(
         self,
@@ -174,11 +181,17 @@ class PositionStore:
         of the last pass by position, when the order is by one of them; it may be of those alone
         that come next, and then positions without one are left out.
         """
-        query, ordering = _ordered(_filtered(_ONE, wanted), order, figures)
-        labelled = query.add_columns(ordering[0][0].label("place"))
-        found = await self._transaction.fetch(
-            apply(labelled, ordering, request_page.after, request_page.size)
+        statement, ordering = _page(
+            _shape(wanted),
+            order,
+            None if figures is None else figures.is_whole,
+            is_first=request_page.after is None,
         )
+        values = page_values(ordering, request_page.after, request_page.size) | _named(wanted)
+        if figures is not None:
+            values["figure_keys"] = figures.position_keys.tolist()
+            values["figure_places"] = figures.places.tolist()
+        found = await self._transaction.fetch(statement, **values)
         return [
             (_found(row), (row["place"], row["id"]) if len(ordering) == 2 else (row["id"],))
             for row in found
@@ -255,8 +268,9 @@ class PositionStore:
 
     async def live_count(self, wallet_name: str) -> int:
         """ACTIVE and STALE positions of a wallet."""
-        query = _filtered(_ONE, Filter(wallet=wallet_name)).with_only_columns(func.count())
-        return int(await self._transaction.scalar(query))
+        wanted = Filter(wallet=wallet_name)
+        query = _filtered(_ONE, wanted).with_only_columns(func.count())
+        return int(await self._transaction.scalar(query, **_named(wanted)))
 
     async def keep_request(self, request_id: str, position_id: str, now: datetime) -> str | None:
         """Remember what a request created; the position of an earlier request of the id, if any."""
@@ -286,14 +300,20 @@ def stored(value: float | None) -> float:
     return nan if value is None else value
 
 
+def _named(wanted: Filter) -> dict[str, object]:
+    """The values of a filtered query."""
+    return {name: value for name in _NAMED if (value := getattr(wanted, name))}
+
+
+def _shape(wanted: Filter) -> Filter:
+    """The same for whatever names are asked for: a statement says which, not what they are."""
+    said = {name: bool(getattr(wanted, name)) * "?" for name in _NAMED}
+    return Filter(**said, side=wanted.side, statuses=tuple(wanted.statuses))
+
+
 def _filtered(query: Select[Any], wanted: Filter) -> Select[Any]:
-    for column, value in (
-        (wallet.c.name, wanted.wallet),
-        (feed.c.venue, wanted.venue),
-        (asset.c.name, wanted.asset),
-    ):
-        if value:
-            query = query.where(column == value)
+    for name in _named(wanted):
+        query = query.where(_NAMED[name] == bindparam(name, required=False))
     if wanted.side is not None:
         query = query.where(position.c.side == int(wanted.side))
     if wanted.statuses:
@@ -301,19 +321,30 @@ def _filtered(query: Select[Any], wanted: Filter) -> Select[Any]:
     return query
 
 
+@lru_cache(maxsize=64)
+def _page(
+    wanted: Filter, order: Ordered, is_whole: bool | None, *, is_first: bool
+) -> tuple[Statement, Ordering]:
+    """The statement of a page, and what orders it; putting it together costs more than it takes."""
+    query, ordering = _ordered(_filtered(_ONE, wanted), order, is_whole)
+    labelled = query.add_columns(ordering[0][0].label("place"))
+    return Statement(prepared(labelled, ordering, is_first=is_first)), ordering
+
+
 def _ordered(
-    query: Select[Any], order: Ordered, figures: FigureOrder | None
+    query: Select[Any], order: Ordered, is_whole: bool | None
 ) -> tuple[Select[Any], Ordering]:
+    """`is_whole`: whether the figures are of all positions; None: there are none."""
     if order.field in BY_RESULT:
-        if figures is None:
+        if is_whole is None:
             raise ValueError(f"no figures to order by {order.field}")
         unnested = func.unnest(
-            literal(figures.position_keys.tolist(), ARRAY(BigInteger)),
-            literal(figures.places.tolist(), ARRAY(Float(53))),
+            bindparam("figure_keys", type_=ARRAY(BigInteger), required=False),
+            bindparam("figure_places", type_=ARRAY(Float(53)), required=False),
         ).table_valued(Column("position_key", BigInteger), Column("place", Float(53)))
         given = unnested.render_derived(name="figures")
         same = given.c.position_key == position.c.position_key
-        query = query.join(given, same, isouter=figures.is_whole)
+        query = query.join(given, same, isouter=is_whole)
         # Places ascend whatever the direction: the absent are NaN, above every number.
         place: ColumnElement[Any] = func.coalesce(
             given.c.place, text("'NaN'::float8"), type_=Float(53)

@@ -85,6 +85,10 @@ async def test_many_that_share_a_place_are_each_listed_once(servers, order_by: s
 
 async def test_filters_choose(full) -> None:
     assert [one.id for one in await listed(full, asset="eth")] == ["p1"]
+    # The same question with another name.
+    assert "p1" not in {one.id for one in await listed(full, asset="btc")}
+    assert [one.id for one in await listed(full, asset="eth", page_size=1)] == ["p1"]
+    assert await listed(full, asset="btc", wallet="manual")
     assert await listed(full, side=pb.SIDE_SHORT) == await listed(full, venue="jupiter") == []
     assert len(await listed(full, wallet="manual")) == 5
     closing = pb.UpdatePositionRequest(position=pb.Position(id="p0", status=pb.STATUS_CLOSED))
