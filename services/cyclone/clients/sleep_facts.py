@@ -55,6 +55,7 @@ _DOUBTS = frozenset(
         positions_pb2.FLAG_ACCOUNT_MODE_UNKNOWN,
     }
 )
+_SIGNS = {positions_pb2.SIDE_LONG: 1, positions_pb2.SIDE_SHORT: -1}
 _STALE = frozenset({positions_pb2.FLAG_MARK_STALE, positions_pb2.FLAG_ROW_REFUSED})
 _DOUBTFUL = frozenset(
     {
@@ -258,6 +259,7 @@ class SleepClient:
                 OwnRoute(about, _way(usable, set(chosen))) for about, chosen in own if chosen
             ],
             "never_high": [one.id for one in limits if not one.HasField("high")],
+            "distance_limits": _distance_limits(thresholds),
             "distance_ids": {one.position_id for one in judging[0]},
             "judged_ids": {one.position_id for alerts in judging for one in alerts},
             "contact_count": sum(
@@ -313,7 +315,20 @@ def _held_position(one: positions_pb2.Position) -> HeldPosition:
         not one.HasField("risk_liquidation_price_usd") and _DOUBTS.isdisjoint(one.flags),
         is_doubtful=not _DOUBTFUL.isdisjoint(one.flags),
         id=one.id,
+        asset=one.asset,
+        side_sign=_SIGNS.get(one.side, 0),
+        liquidation_price_usd=number(one, "risk_liquidation_price_usd"),
     )
+
+
+def _distance_limits(thresholds: Sequence[alerts_pb2.Threshold]) -> dict[str, float | None]:
+    """By asset: the most specific one holds, switched on or off."""
+    return {
+        one.asset: number(one, "high") if one.enabled else None
+        for one in thresholds
+        if one.type == alerts_pb2.ALERT_TYPE_LIQUIDATION_DISTANCE
+        and one.condition in (alerts_pb2.CONDITION_UNSPECIFIED, alerts_pb2.CONDITION_BELOW)
+    }
 
 
 def _judges(alert: alerts_pb2.Alert) -> bool:

@@ -284,3 +284,24 @@ async def test_a_cycle_that_did_not_look_is_no_good_cycle(servers: Servers) -> N
 async def test_a_night_longer_than_a_day_is_refused(sleep: Any) -> None:
     with pytest.raises(InvalidArgument):
         await sleep.CanISleep(pb.CanISleepRequest(duration=Duration(seconds=86_401)))
+
+
+async def test_the_prices_that_ring_are_named(sleep: Any, servers: Servers) -> None:
+    short = changed(
+        POSITION,
+        id="eth",
+        asset="ETH",
+        side=positions_pb2.SIDE_SHORT,
+        risk_liquidation_price_usd=3_300,
+        liquidation_distance_percent=10,
+    )
+    own = changed(LIMIT, id="of-eth", asset="ETH", high=8)
+    told = servers.peers.told
+    told["positions.ListPositions"] = held(POSITION, short)
+    told["alerts.ListThresholds"] = answers(
+        alerts_pb2.ListThresholdsResponse(thresholds=[LIMIT, own])
+    )
+    answer = await sleep.CanISleep(pb.CanISleepRequest())
+    (said,) = (one.message for one in answer.reasons if one.part == pb.SLEEP_PART_LIQUIDATION)
+    assert "ETH SHORT in main at 3,055.56 USD (+1.9 %)" in said
+    assert "BTC LONG in main at 94,736.8 USD (-7.9 %)" in said

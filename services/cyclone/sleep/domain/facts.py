@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import IntEnum
 
@@ -30,7 +30,7 @@ class HeldPosition:
     """`about`: asset, side, wallet. Percent of the mark, <= 0 at or past liquidation; None is not
     known, or there is none as nobody gave a liquidation price. `probability`: of a touch within
     24 h. `is_stale`: of an earlier look, or its mark is old; `is_doubtful`: sources disagree, or it
-    is not known how the account keeps its collateral.
+    is not known how the account keeps its collateral. `side_sign`: +1 long, -1 short, 0 unknown.
     """
 
     about: str
@@ -40,6 +40,9 @@ class HeldPosition:
     is_without_price: bool = False
     is_doubtful: bool = False
     id: str = ""
+    asset: str = ""
+    side_sign: int = 0
+    liquidation_price_usd: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +117,9 @@ class Facts:
     liquidates them. `judged_ids`: positions of which a limit of danger judges a reading,
     `distance_ids` one of the distance; `never_high`: limits that end below HIGH. `set_aside`: what
     a person switched off. `is_part`: there are more positions than were looked at, which are the
-    nearest. `silenced`: of danger, at NORMAL still. `evaluated_time`: when alerts were last judged.
+    nearest. `distance_limits`: where the distance is HIGH, in percent by asset, "" for every other;
+    None: never. `silenced`: of danger, at NORMAL still. `evaluated_time`: when alerts were last
+    judged.
     """
 
     positions: Sequence[HeldPosition] = ()
@@ -122,6 +127,7 @@ class Facts:
     judged_ids: Collection[str] = ()
     distance_ids: Collection[str] = ()
     never_high: Sequence[str] = ()
+    distance_limits: Mapping[str, float | None] = field(default_factory=dict)
     wallets: Sequence[WatchedWallet] = ()
     set_aside: Sequence[str] = ()
     is_part: bool = False

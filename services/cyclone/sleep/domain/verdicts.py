@@ -19,6 +19,7 @@ from services.cyclone.sleep.domain.facts import (
     QuietHours,
     WatchedWallet,
 )
+from services.cyclone.sleep.domain.wake_prices import wake_prices
 
 # Chance of a touch from which one should not sleep, and from which one should know.
 RED_PROBABILITY, AMBER_PROBABILITY = 0.10, 0.02
@@ -95,7 +96,12 @@ def _liquidation(facts: Facts) -> tuple[Verdict, str]:
     if distance <= 0:
         return Verdict.RED, f"{nearest.about} is past its liquidation price"
     # How near is too near is what the person's own limits say: see ALERTS.
-    return Verdict.GREEN, f"Nearest to liquidation: {nearest.about}, {distance:.1f} %"
+    said = f"Nearest to liquidation: {nearest.about}, {distance:.1f} %"
+    waking = [
+        f"{one.about} at {one.price_usd:,.6g} USD ({one.move_percent:+.1f} %)"
+        for one in wake_prices(facts.positions, facts.distance_limits)
+    ]
+    return Verdict.GREEN, f"{said}. Distance rings: {_named(waking)}" if waking else said
 
 
 def _probability(facts: Facts, hours: float) -> tuple[Verdict, str]:
