@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ssl
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from shared.log import get_logger
@@ -43,6 +45,44 @@ class Pems:
     cert: bytes
     key: bytes
     ca: bytes
+
+
+def validity(pem: bytes) -> tuple[datetime, datetime]:
+    """From when and until when the first certificate of a PEM file is good. Raises ValueError.
+
+    Read from its DER (RFC 5280, 4.1): a library that knows more of it takes ten megabytes.
+    """
+    begin, end = b"-----BEGIN CERTIFICATE-----", b"-----END CERTIFICATE-----"
+    body = pem.partition(begin)[2].partition(end)[0]
+    der = ssl.PEM_cert_to_DER_cert((begin + body + end).decode("ascii"))
+    try:
+        to_be_signed = next(_elements(next(_elements(der))[1]))[1]
+        # After serial number, algorithm and issuer; a version in front has a tag of its own.
+        fields = [content for tag, content in _elements(to_be_signed) if tag != _VERSION_TAG]
+        begins, ends = _elements(fields[3])
+    except (StopIteration, IndexError) as error:
+        raise ValueError("no certificate") from error
+    return _moment(*begins), _moment(*ends)
+
+
+def _moment(tag: int, words: bytes) -> datetime:
+    form = "%y%m%d%H%M%SZ" if tag == _UTC_TIME_TAG else "%Y%m%d%H%M%SZ"
+    return datetime.strptime(words.decode("ascii"), form).replace(tzinfo=UTC)
+
+
+_VERSION_TAG, _UTC_TIME_TAG = 0xA0, 0x17
+
+
+def _elements(der: bytes) -> Iterator[tuple[int, bytes]]:
+    """Tag and content of what stands in a row."""
+    place = 0
+    while place < len(der):
+        tag, length, place = der[place], der[place + 1], place + 2
+        if length & 0x80:
+            digits = length & 0x7F
+            length, place = int.from_bytes(der[place : place + digits], "big"), place + digits
+        yield tag, der[place : place + length]
+        place += length
 
 
 class Renewals:

@@ -52,6 +52,7 @@ from services.alerts.recorder.service.recorder import Recorder, RecordingsAge
 from services.alerts.recorder.service.replays import Replays
 from services.alerts.recorder.servicer import RecorderServicer
 from services.alerts.service.commits import Commits
+from services.alerts.service.figures import FIGURES, AlertFigures
 from services.alerts.service.known_names import Channels
 from services.alerts.service.ledger_writer import Keys, LedgerWriter
 from services.alerts.service.snapshot_cache import SnapshotCache
@@ -70,6 +71,7 @@ from shared.database.pool import Database
 from shared.lifecycle import App, run
 from shared.rpc.client import Channel
 from shared.rpc.server import GrpcServer
+from shared.server_figures import of_server
 
 _SERVICE_NAMES = tuple(
     f"sonic.alerts.v1.{noun}Service"
@@ -220,7 +222,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
         callers=CALLERS,
         health_address=config.health_address,
     )
-    side = metrics.serve(config.metrics_address)
+    side = _side(config, database, cache)
     loops = [
         RelayLoop(relay, cache, clock),
         HoldLoop(silences, clock),
@@ -234,6 +236,14 @@ def build(config: Config, clock: Clock | None = None) -> App:
 def _kept_edits(config: Config) -> KeptEdits:
     days = config.alerts_version_kept_days
     return KeptEdits(VersionKeeper(timedelta(days=days) if days else None))
+
+
+def _side(config: Config, database: Database, cache: SnapshotCache) -> metrics.SidePort:
+    return metrics.serve(
+        config.metrics_address,
+        of_server("alerts", config.tls, [database]),
+        metrics.Reading("alerts", FIGURES, AlertFigures(cache).read),
+    )
 
 
 def _ledger_cases(config: Config, cache: SnapshotCache, commits: Commits) -> LedgerCases:

@@ -19,8 +19,7 @@ from pydantic import ValidationError
 from rich.text import Text
 
 from services.cli import certificates, database, privacy, system
-from services.cli.backup.archive import backups_in
-from services.cli.backup.schedule import last_taken, overdue
+from services.cli.backup.schedule import overdue
 from services.cli.connection import connected
 from services.cli.output import command, console, print_json, short, table
 from services.cli.plan import Plan, running_file, taken_addresses
@@ -32,6 +31,7 @@ from services.cli.room import (
     written_folders,
 )
 from services.cli.storage import Storage, megabytes, storage
+from shared.backup_files import backups_in, last_taken
 from shared.database import roles
 from shared.database.address import plain
 from shared.errors import SonicError

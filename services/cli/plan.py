@@ -60,6 +60,14 @@ class Plan(BaseSettings):
     sonic_port_base: int = Field(50050, ge=1, le=65000)
     sonic_http_port: int = Field(8080, ge=0, le=65535)
     sonic_host: str = "127.0.0.1"
+    sonic_metrics_port_base: int = Field(
+        0,
+        ge=0,
+        le=65000,
+        description="port of the gateway's metrics; those of the servers follow it as theirs do"
+        " SONIC_PORT_BASE; 0: none is opened",
+        examples=[9090],
+    )
     database_url: SecretStr | None = Field(None, description=DATABASE_URL_HELP)
     tls_cert: _File = None
     tls_key: _File = None
@@ -128,6 +136,12 @@ class Plan(BaseSettings):
             name: f"{self.sonic_host}:{self.sonic_port_base + offset}"
             for name, offset in SERVICES.items()
         }
+
+    def metrics_words(self, name: str) -> dict[str, str]:
+        """Where a server shows its metrics; nothing where the person decides."""
+        base = self.sonic_metrics_port_base
+        port = base + SERVICES.get(name, 0)
+        return {"METRICS_ADDRESS": f"{self.sonic_host}:{port}"} if base else {}
 
     @property
     def http_address(self) -> str:
@@ -227,9 +241,11 @@ def write_running(home: Path, addresses: Mapping[str, str], http_address: str) -
 
 def taken_addresses(plan: Plan) -> list[str]:
     """Those of the plan's addresses that somebody else listens on."""
-    return [
-        address for address in (*plan.addresses.values(), plan.http_address) if not is_free(address)
+    shown = [
+        address for name in (*SERVICES, GATEWAY) for address in plan.metrics_words(name).values()
     ]
+    asked = (*plan.addresses.values(), plan.http_address, *shown)
+    return [address for address in asked if not is_free(address)]
 
 
 def running_file(home: Path) -> Path:

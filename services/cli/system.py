@@ -89,6 +89,7 @@ async def in_processes(
             kept_files(plan, name)
             | environment(name, listen, addresses, urls, plan.home, declared[name], also=also)
             | own_words(plan.home, name)
+            | plan.metrics_words(name)
             | certificates.variables(plan.tls_folder, name),
             _log_file(plan.home, name),
             partial(
@@ -141,6 +142,8 @@ async def in_one_process(
         for name, listen in listens.items():
             environ = environment(name, listen, addresses, urls, plan.home) | dict(extra or {})
             environ = kept_files(plan, name) | environ
+            # One process has one port.
+            environ |= plan.metrics_words(name) if name == GATEWAY else {}
             environ |= {} if tls is None else certificates.variables(tls, name)
             app = await stack.enter_async_context(build(name, environ))
             if name != GATEWAY:
@@ -348,12 +351,16 @@ def _has_refused(child: Child) -> bool:
 
 
 def kept_files(plan: Plan, name: str) -> dict[str, str]:
-    """Where alerts seals old rows of the ledger, unless the person says: beside its database when
-    that is the embedded one. With another one nobody knows what becomes of this machine's files.
+    """Where alerts seals old rows of the ledger, unless the person says, and where monitor looks
+    for backups: beside the database when that is the embedded one. With another one nobody knows
+    what becomes of this machine's files.
     """
-    if name != "alerts" or plan.database_url or given("DATABASE_URL"):
+    if plan.database_url or given("DATABASE_URL"):
         return {}
-    return {"ALERTS_LEDGER_FOLDER": str(plan.home / "ledger")}
+    return {
+        "alerts": {"ALERTS_LEDGER_FOLDER": str(plan.home / "ledger")},
+        "monitor": {"MONITOR_BACKUP_FOLDER": str(plan.backup_folder)},
+    }.get(name, {})
 
 
 def own_words(home: Path, name: str) -> dict[str, str]:

@@ -30,6 +30,7 @@ from services.cyclone.clients.steps import StepClient
 from services.cyclone.domain.bounds import Caps
 from services.cyclone.drills.service import DrillService
 from services.cyclone.drills.servicer import DrillsServicer
+from services.cyclone.loop.counts import CycleCounts
 from services.cyclone.loop.incident_notifier import IncidentNotifier
 from services.cyclone.loop.lease_keeper import LeaseKeeper
 from services.cyclone.loop.report_keeper import ReportKeeper
@@ -45,6 +46,7 @@ from services.cyclone.sleep.domain.evening import Evening
 from services.cyclone.sleep.service import EveningTeller, SleepService
 from services.cyclone.sleep.servicer import SleepServicer
 from services.cyclone.store.drills import DrillStore
+from services.cyclone.store.figures import FIGURES, FigureStore
 from services.cyclone.store.lease import LeaseStore
 from services.cyclone.store.listener import Listener
 from services.cyclone.store.progress import ProgressStore
@@ -59,6 +61,7 @@ from shared.lifecycle import App, Loop, Part, run
 from shared.names import new_id
 from shared.rpc.client import Channel
 from shared.rpc.server import GrpcServer
+from shared.server_figures import of_server
 
 _TIME_OF_DAY = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 
@@ -199,8 +202,10 @@ def build(config: Config, clock: Clock | None = None) -> App:
     drills = DrillService(database.open(DrillStore), is_high, clock, heartbeat_configured=is_set)
     notifier = IncidentNotifier(progress, DeathClient(peers), heartbeat, drills, clock)
     reports, outside = _reports(config, database, peers, clock)
-    report_keeper = ReportKeeper(reports)
-    runner = Runner(progress, StepClient(peers), notifier, clock, config.caps, report_keeper)
+    outside += [heartbeat] if heartbeat else []
+    report_keeper, counts = ReportKeeper(reports), CycleCounts(metrics.process())
+    steps = StepClient(peers)
+    runner = Runner(progress, steps, notifier, clock, config.caps, report_keeper, counts)
     owner = Scheduler(
         progress,
         leases,
@@ -210,7 +215,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
         kept=timedelta(days=config.cycles_kept_days),
         reports_kept=timedelta(days=config.report_days),
     )
-    keeper = LeaseKeeper(leases, listener, owner.work, clock, _owner_name(), interval)
+    keeper = LeaseKeeper(leases, listener, owner.work, clock, _owner_name(), interval, counts)
     outbox = ResultClient(peers["xcom"], config.result_addresses)
     service = CycloneService(
         database.open(RequestStore),
@@ -226,8 +231,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
     servicer = CycloneServicer(service, reports, heartbeat_configured=is_set)
     sleep = SleepService(SleepClient(peers).read, service, clock, heartbeat_configured=is_set)
     server = _server(config, servicer, drills, sleep, database, clock)
-    outside += [heartbeat] if heartbeat else []
-    side = metrics.serve(config.metrics_address)
+    side = _side(config, database)
     results = ResultService(database.open(ResultStore), reports, outbox, clock, config.public_url)
     telling = Loop("cyclone results", results.turn, clock)
     listener.on(("", RESULT), telling.wake)
@@ -248,6 +252,14 @@ def _evening(config: Config, sleep: SleepService, xcom: Channel, clock: Clock) -
     outbox = EveningClient(xcom, config.sleep_tell_channels)
     teller = EveningTeller(sleep, outbox, clock, config.evening)
     return [Loop("cyclone evening", teller.turn, clock)]
+
+
+def _side(config: Config, database: Database) -> metrics.SidePort:
+    return metrics.serve(
+        config.metrics_address,
+        of_server("cyclone", config.tls, [database]),
+        metrics.Reading("cyclone", FIGURES, FigureStore(database).read),
+    )
 
 
 def _reports(

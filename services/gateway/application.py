@@ -85,7 +85,7 @@ class Application:
         self._pages = Pages(described)
         self._links = LinkPages(described, peers, clock)
         self._hook = CycleHook(hook_keys, described, peers, clock)
-        self._registry = metrics.registry
+        self._metrics_of_process = metrics
         self._calls = Limit(
             "TOO_MANY_CALLS", "calls", most=_MAX_CALLS, most_of_one=_MAX_CALLS_OF_ONE
         )
@@ -101,10 +101,10 @@ class Application:
             "/readyz": self._readyz,
             "/metrics": self._metrics,
         }
-        labels = ("route", "verb", "status")
-        self._answered = metrics.counter("http_requests_total", "HTTP requests answered", labels)
         self._seconds = metrics.histogram(
-            "http_request_duration_seconds", "Time to answer, or to begin a stream", ("route",)
+            "http_server_request_duration_seconds",
+            "Time to answer an HTTP request, or to begin a stream",
+            ("http_route", "http_request_method", "http_response_status_code"),
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -129,8 +129,8 @@ class Application:
         # Labels are of a bounded number, and never hold what a path names.
         template = found[0][0].template if found else self._label(path)
         verb = request.method if request.method in _VERBS else _REST
-        self._answered.labels(template, verb, str(response.status_code)).inc()
-        self._seconds.labels(template).observe(time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        self._seconds.labels(template, verb, str(response.status_code)).observe(seconds)
         await response(scope, receive, send)
 
     def _label(self, path: str) -> str:
@@ -313,7 +313,8 @@ class Application:
 
     async def _metrics(self) -> Response:
         kind = "text/plain; version=0.0.4; charset=utf-8"
-        return Response(generate_latest(self._registry), media_type=kind)
+        await self._metrics_of_process.refresh()
+        return Response(generate_latest(self._metrics_of_process.registry), media_type=kind)
 
 
 @lru_cache(maxsize=1)

@@ -24,6 +24,7 @@ from shared.config import ProcessConfig
 from shared.lifecycle import App, run
 from shared.loopback import is_loopback
 from shared.rpc.server import GrpcServer
+from shared.server_figures import of_server
 from shared.tokens import Scope, TokenFile
 
 
@@ -202,7 +203,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
         # A proxy in front of HTTP lets nobody in here.
         asked = Access(file, clock, None, is_open=_is_here(at))
         servers.append(grpc_port(at, config.tls, peers, asked, clock))
-    side = metrics.serve(config.metrics_address)
+    side = metrics.serve(config.metrics_address, of_server("gateway", config.tls))
     return App(
         "gateway", [*peers.parts, side, *servers], grace_seconds=config.shutdown_grace_seconds
     )

@@ -25,6 +25,7 @@ from shared.database.migrations import migrated
 from shared.database.pool import Database
 from shared.lifecycle import App, run
 from shared.rpc.server import GrpcServer
+from shared.server_figures import of_server
 
 
 class Config(ServiceConfig):
@@ -69,7 +70,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
         callers=CALLERS,
         health_address=config.health_address,
     )
-    side = metrics.serve(config.metrics_address)
+    side = metrics.serve(config.metrics_address, of_server("hedges", config.tls, [database]))
     return App("hedges", [database, channel, feed, side, server])
 
 

@@ -18,6 +18,7 @@ from services.monitor.checks.latency import LatencyCheck
 from services.monitor.checks.registry import NAMES, plugins, registry
 from services.monitor.clients.probes import Account, Probes
 from services.monitor.clients.readings import PeerReadings, Peers, channels
+from services.monitor.clients.upkeep import Upkeep
 from services.monitor.clients.xcom import XComClient
 from services.monitor.domain.settings import VARIABLES, Override, prefixes
 from services.monitor.loop import MonitorFeed, notifier, retention, scheduler
@@ -26,8 +27,10 @@ from services.monitor.service.configured_checks import ConfiguredChecks
 from services.monitor.service.database_outage import DatabaseOutage
 from services.monitor.service.notifier import NotificationSender
 from services.monitor.service.queries import MonitorQueries
+from services.monitor.service.run_counts import RunCounts
 from services.monitor.servicer import MonitorServicer
 from services.monitor.store import Store
+from services.monitor.store.figures import FIGURES, FigureStore
 from services.monitor.store.storage import StorageSizes
 from shared import metrics
 from shared.clock import Clock, SystemClock
@@ -39,6 +42,7 @@ from shared.lifecycle import App, run
 from shared.log import get_logger
 from shared.rpc.client import Channel
 from shared.rpc.server import GrpcServer
+from shared.server_figures import of_server
 
 _SHAPES: Mapping[str, Any] = {
     "threshold_percent": Annotated[float, Field(ge=0, le=100_000)],
@@ -93,6 +97,14 @@ class Config(Overridable):
     sonic_home: Path | None = Field(
         None, description="state directory, whose disk is watched; empty: none"
     )
+    monitor_backup_folder: Path | None = Field(
+        None,
+        description="folder in which a backup is to appear every SONIC_BACKUP_HOURS; empty: none;"
+        " with the embedded database sonic up sets its own",
+    )
+    sonic_backup_hours: float = Field(
+        24.0, ge=0, le=24 * 365, description="hours between these backups; 0: none"
+    )
     sonic_schedule: bool = Field(
         True, description="0: cycles run by request only, no heartbeat is expected"
     )
@@ -126,9 +138,11 @@ def overrides(config: ServiceConfig, name: str) -> dict[str, Override]:
     return found
 
 
-def _peers(services: Mapping[str, Channel], xcom: XComClient, around: Probes) -> Peers:
+def _peers(
+    services: Mapping[str, Channel], xcom: XComClient, around: Probes, upkeep: Upkeep
+) -> Peers:
     price, positions, alerts = (services[name] for name in ("price", "positions", "alerts"))
-    return Peers(price, positions, alerts, xcom, around, services.get("withdrawals"))
+    return Peers(price, positions, alerts, xcom, around, upkeep, services.get("withdrawals"))
 
 
 def build(config: Config, clock: Clock | None = None) -> App:
@@ -138,16 +152,12 @@ def build(config: Config, clock: Clock | None = None) -> App:
     begin, read = database.open(Store), database.open(Store, isolation="AUTOCOMMIT")
     watched = ("price", "positions", "hedges", "alerts", "xcom", "cyclone", "withdrawals")
     services = channels({name: getattr(config, f"{name}_address") for name in watched}, config.tls)
-    hosts = [
-        ProviderHttp(
-            urlsplit(url).hostname or url, url, clock=clock, timeout_seconds=5.0, retries=0
-        )
-        for url in config.latency_provider_urls
-    ]
+    hosts = _hosts(config, clock)
     account = _account(config, clock)
     xcom = XComClient(services["xcom"])
     around = Probes(services, hosts, account, StorageSizes(database).by_service, config.sonic_home)
-    peers = _peers(services, xcom, around)
+    upkeep = _upkeep(config, clock)
+    peers = _peers(services, xcom, around, upkeep)
     configured = _configured(config)
     notification = notifier(NotificationSender(begin, read, xcom).notify, clock)
     queries = MonitorQueries(begin, read, configured, xcom, clock)
@@ -162,6 +172,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
         Limits(config.monitor_cycle_limit_seconds, config.monitor_limit_seconds),
         changed=feed.wake,
         notify=notification.wake,
+        counted=RunCounts(metrics.process(), configured.names).counted,
     )
     servicer = MonitorServicer(check_runs, queries, feed.news, clock)
     server = GrpcServer(
@@ -175,12 +186,36 @@ def build(config: Config, clock: Clock | None = None) -> App:
         callers=CALLERS,
         health_address=config.health_address,
     )
-    side = metrics.serve(config.metrics_address)
+    figures = FigureStore(StorageSizes(database), around.disk, upkeep.backup, clock)
+    side = _side(config, database, figures)
     database_outage = DatabaseOutage(database.has_room, read, xcom)
     loops = [scheduler(partial(database_outage.watch, check_runs.run_outside), clock), notification]
     loops.append(retention(queries.forget, clock, timedelta(days=config.monitor_runs_kept_days)))
     outside = [*hosts, *([account.http] if account else [])]
     return App("monitor", [database, *services.values(), *outside, feed, *loops, side, server])
+
+
+def _hosts(config: Config, clock: Clock) -> list[ProviderHttp]:
+    return [
+        ProviderHttp(
+            urlsplit(url).hostname or url, url, clock=clock, timeout_seconds=5.0, retries=0
+        )
+        for url in config.latency_provider_urls
+    ]
+
+
+def _side(config: Config, database: Database, figures: FigureStore) -> metrics.SidePort:
+    return metrics.serve(
+        config.metrics_address,
+        of_server("monitor", config.tls, [database]),
+        metrics.Reading("monitor", FIGURES, figures.read),
+    )
+
+
+def _upkeep(config: Config, clock: Clock) -> Upkeep:
+    folder, hours = config.monitor_backup_folder, config.sonic_backup_hours
+    backups = (folder, timedelta(hours=hours)) if folder is not None and hours > 0 else None
+    return Upkeep(backups, config.sonic_home, config.tls_cert, clock)
 
 
 def _configured(config: Config) -> ConfiguredChecks:

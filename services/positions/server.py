@@ -34,6 +34,7 @@ from services.positions.sessions.service.sessions import SessionsService
 from services.positions.sessions.servicer.brokers import BrokersServicer
 from services.positions.sessions.servicer.sessions import SessionsServicer
 from services.positions.store import Store
+from services.positions.store.figures import FIGURES, FigureStore
 from services.positions.sync.service.demo_prices import StoredDemoPrices
 from services.positions.sync.service.sync import SyncService
 from services.positions.venues import (
@@ -56,6 +57,7 @@ from shared.database.migrations import migrated
 from shared.database.pool import Database
 from shared.lifecycle import App, Loop, Part, run
 from shared.rpc.server import GrpcServer, Registration
+from shared.server_figures import of_server
 
 # A file of 64 MiB, as the schema allows, and its envelope.
 _FILE_BYTES = 65 * 1024 * 1024
@@ -159,10 +161,18 @@ def build(config: Config, clock: Clock | None = None) -> App:
     )
     asked = [*(part for one in built for part in one.parts), *balances.parts]
     forgetting = retention_loop(Retention(begin, clock, _kept_days(config)), clock)
-    side = metrics.serve(config.metrics_address)
+    side = _side(config, database, clock)
     loops = [forgetting, Loop("positions moves", market.refresh_moves, clock)]
     parts: list[Part] = [database, price, *asked, watch, side, server, *loops]
     return App("positions", parts, grace_seconds=config.shutdown_grace_seconds)
+
+
+def _side(config: Config, database: Database, clock: Clock) -> metrics.SidePort:
+    return metrics.serve(
+        config.metrics_address,
+        of_server("positions", config.tls, [database]),
+        metrics.Reading("positions", FIGURES, FigureStore(database, clock).read),
+    )
 
 
 def _sync(

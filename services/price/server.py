@@ -25,6 +25,7 @@ from services.price.sources.polling import Poller
 from services.price.sources.rate_limited_http import RateLimitedHttp
 from services.price.sources.registry import DEFAULT_SOURCES, REGISTRY
 from services.price.sources.source import Source, SourceSetup
+from services.price.store.figures import FIGURES, FigureStore
 from services.price.store.history import HistoryStore
 from services.price.store.hourly_candles import HourlyCandleStore
 from services.price.store.prices import PriceStore
@@ -33,8 +34,9 @@ from shared.config import HttpAddress, ServiceConfig
 from shared.database.migrations import migrated
 from shared.database.pool import Database
 from shared.lifecycle import App, run
-from shared.metrics import process, serve
+from shared.metrics import Reading, process, serve
 from shared.rpc.server import GrpcServer
+from shared.server_figures import of_server
 
 # The window of the volatility, and a day.
 _LEAST_KEPT_DAYS = 31
@@ -196,7 +198,11 @@ def build(config: Config, clock: Clock | None = None) -> App:
         callers=CALLERS,
         health_address=config.health_address,
     )
-    side = serve(config.metrics_address)
+    side = serve(
+        config.metrics_address,
+        of_server("price", config.tls, [database]),
+        Reading("price", FIGURES, FigureStore(database, clock).read),
+    )
     loops = [retention(forgetting.trim, clock), learning(moves.refresh, clock)]
     return App("price", [database, *https.values(), feed, *loops, server, side])
 

@@ -55,6 +55,7 @@ from shared.database.migrations import migrated
 from shared.database.pool import Database
 from shared.lifecycle import App, Part, run
 from shared.rpc.server import GrpcServer
+from shared.server_figures import of_server
 
 _SERVICES = ("AdvisorService", "AssetsService", "SupplyService")
 # A file of 16 MiB, as the schema allows, and its envelope.
@@ -208,7 +209,10 @@ def build(config: Config, clock: Clock | None = None, world: Outside | None = No
         health_address=config.health_address,
         large=dict.fromkeys(("ImportFlows", "ImportSamples", "ImportTokenRegistry"), _FILE_BYTES),
     )
-    side = metrics.serve(config.withdrawals_metrics_address or config.metrics_address)
+    side = metrics.serve(
+        config.withdrawals_metrics_address or config.metrics_address,
+        of_server("withdrawals", config.tls, [database]),
+    )
     parts: list[Part] = [database, *world.parts, feed, side, server]
     parts += [turns, sweep_loop(forgetting.sweep, clock)]
     # Of a test nobody is told.

@@ -20,6 +20,7 @@ from services.xcom.channels.service.channels import ChannelService
 from services.xcom.channels.service.sounds import SoundService
 from services.xcom.channels.servicer import ChannelsServicer
 from services.xcom.deliveries.domain.capacity import Budget
+from services.xcom.deliveries.service.counts import DeliveryCounts
 from services.xcom.deliveries.service.deliveries import DeliveryService, QueueRules
 from services.xcom.deliveries.service.edits import EditService
 from services.xcom.deliveries.service.following import FollowService
@@ -42,6 +43,7 @@ from services.xcom.store.calls import CallStore
 from services.xcom.store.channels import ChannelStore
 from services.xcom.store.deliveries import DeliveryStore
 from services.xcom.store.escalation import EscalationStore
+from services.xcom.store.figures import FIGURES, FigureStore
 from services.xcom.store.listener import HIGH, QUIET, SOUNDS, Listener
 from services.xcom.store.messages import MessageStore
 from services.xcom.store.posted import PostedStore
@@ -60,6 +62,7 @@ from shared.lifecycle import App, Loop, Part, run
 from shared.log import get_logger
 from shared.names import new_id
 from shared.rpc.server import GrpcServer, Registration
+from shared.server_figures import of_server
 
 Turn = Callable[[], Awaitable[float]]
 
@@ -152,8 +155,7 @@ class Config(registry.ChannelSettings, ServiceConfig):
 def build(config: Config, clock: Clock | None = None) -> App:
     """The service as an application; nothing is opened before it starts."""
     clock = clock or SystemClock()
-    if config.voice_cooldown_seconds is not None:
-        get_logger().warning("VOICE_COOLDOWN_SECONDS is no longer used: see docs/waking.md")
+    _warn_of_old_settings(config)
     url = config.database_url.get_secret_value()
     database = Database(url, application_name="xcom")
     # HIGH has connections and a worker of its own: nothing quieter can be in its way.
@@ -162,12 +164,14 @@ def build(config: Config, clock: Clock | None = None) -> App:
     registered = registry.Channels(config, clock)
     by_name, own_name = registered.by_name, new_id("xcom")
     calls = CallService(high_database.open(CallStore), by_name, clock)
-    quiet = _worker("quiet", config, database, by_name, calls, clock, urgent=False)
-    high = _worker("high", config, high_database, by_name, calls, clock, urgent=True)
+    counts = DeliveryCounts(metrics.process(), by_name)
+    quiet = _worker("quiet", config, database, by_name, calls, counts, clock, urgent=False)
+    high = _worker("high", config, high_database, by_name, calls, counts, clock, urgent=True)
     messages = _messages(
         config,
         database,
         by_name,
+        counts,
         lambda urgent: (high if urgent else quiet).wake(),
         clock,
         own_name,
@@ -184,20 +188,33 @@ def build(config: Config, clock: Clock | None = None) -> App:
     listener = Listener(
         listening, own_name, {QUIET: quiet.wake, HIGH: high.wake, SOUNDS: sounds.feed.wake}
     )
-    stores: list[Part] = [database, high_database, listening, registered]
+    stores = [database, high_database, listening]
     editing = EditService(PostedStore(database), by_name, clock)
     turns: dict[str, Turn] = {"following": following.turn, "settings": unrecorded.turn}
     turns |= {"escalation": escalation.turn, "edits": editing.turn, "windows": windows.turn}
     turns |= _reading(config, high_database, registered, escalation, own_name, clock)
     loops = [Loop(f"xcom {name}", turn, clock) for name, turn in turns.items()]
-    workers: list[Part] = [quiet, high, *loops, sounds.feed, listener]
-    side = metrics.serve(config.metrics_address)
-    workers.append(_retention(config, database, clock))
+    forgetting = _retention(config, database, clock)
+    workers: list[Part] = [quiet, high, *loops, sounds.feed, listener, forgetting]
+    side = _side(config, stores, clock)
     keys = _keys(config, high_database, escalation, clock)
     servicers = _servicers(config, messages, channels, sounds, escalation, unrecorded, keys)
     servicers.append((rpc.add_WindowsServiceServicer_to_server, WindowsServicer(windows, clock)))
     server = _server(config, clock, database, servicers)
-    return App("xcom", [*stores, *workers, side, server])
+    return App("xcom", [*stores, registered, *workers, side, server])
+
+
+def _warn_of_old_settings(config: Config) -> None:
+    if config.voice_cooldown_seconds is not None:
+        get_logger().warning("VOICE_COOLDOWN_SECONDS is no longer used: see docs/waking.md")
+
+
+def _side(config: Config, databases: Sequence[Database], clock: Clock) -> metrics.SidePort:
+    return metrics.serve(
+        config.metrics_address,
+        of_server("xcom", config.tls, databases),
+        metrics.Reading("xcom", FIGURES, FigureStore(databases[0], clock).read),
+    )
 
 
 def _retention(config: Config, database: Database, clock: Clock) -> Loop:
@@ -211,6 +228,7 @@ def _messages(
     config: Config,
     database: Database,
     channels: Mapping[str, Channel],
+    counts: DeliveryCounts,
     wake: Callable[[bool], None],
     clock: Clock,
     own_name: str,
@@ -226,6 +244,7 @@ def _messages(
         clock,
         own_name,
         kept=timedelta(days=config.xcom_messages_kept_days),
+        accepted=counts.accepted,
     )
 
 
@@ -316,6 +335,7 @@ def _worker(
     database: Database,
     channels: Mapping[str, Channel],
     calls: CallService,
+    counts: DeliveryCounts,
     clock: Clock,
     *,
     urgent: bool,
@@ -332,7 +352,7 @@ def _worker(
     )
     links = Links(config.xcom_link_url, timedelta(seconds=config.xcom_link_seconds))
     begin, queue = database.open(DeliveryStore), Queue(database)
-    deliveries = DeliveryService(begin, queue, channels, rules, links, calls, clock)
+    deliveries = DeliveryService(begin, queue, channels, rules, links, calls, counts, clock)
     return Worker(name, deliveries, clock)
 
 

@@ -70,6 +70,22 @@ class Database:
             except TimeoutError:
                 pool.terminate()
 
+    @property
+    def name(self) -> str:
+        """What its connections are called."""
+        return self._application_name
+
+    @property
+    def size(self) -> int:
+        """Connections at most."""
+        return self._pool_size
+
+    @property
+    def used_count(self) -> int:
+        """Connections that somebody works with now."""
+        pool = self._pool
+        return 0 if pool is None else pool.get_size() - pool.get_idle_size()
+
     async def ping(self) -> None:
         """A real query; Unavailable when it cannot be answered."""
         await self.fetch("select 1")

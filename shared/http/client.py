@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 import httpx
 from aiolimiter import AsyncLimiter
 
+from shared import observed
 from shared.clock import Clock
 from shared.http import body, retry_after
 from shared.http.circuit import Circuit
@@ -158,8 +159,18 @@ class ProviderHttp:
             asyncio.get_running_loop().time() + self._timeout_seconds, given_up_seconds
         )
         # The circuit counts calls, not tries: one bad moment of a host is one failure.
-        with self._circuit.passage(scope.subject, forced=forced):
-            return await self._try_repeatedly(request, end_seconds)
+        outcome = "CANCELLED"
+        try:
+            with self._circuit.passage(scope.subject, forced=forced):
+                answer = await self._try_repeatedly(request, end_seconds)
+            outcome = "OK"
+            return answer
+        except ProviderFailure as failure:
+            outcome = failure.kind.value
+            raise
+        finally:
+            is_shut = self._circuit.shut
+            observed.observer.asked(self.name, outcome, is_shut=is_shut)
 
     async def _try_repeatedly(self, request: httpx.Request, end_seconds: float) -> Answer:
         failures = 0

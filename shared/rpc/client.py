@@ -6,6 +6,7 @@ task per call.
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Callable, Generator, Iterable
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
@@ -13,6 +14,7 @@ from typing import Any, Final, Self, TypeVar
 import grpc
 from google.protobuf.descriptor import FileDescriptor
 
+from shared import observed
 from shared.rpc import call
 from shared.rpc.failures import from_rpc_error
 from shared.rpc.tls import ChannelTls
@@ -230,7 +232,7 @@ class DeadlineChannel(grpc.aio.Channel):
                 method, request_serializer, response_deserializer, **kwargs
             )
 
-        return _Callable(self.opened, make, seconds, self._headers)
+        return _Callable(method, self.opened, make, seconds, self._headers)
 
 
 class _Callable:
@@ -238,11 +240,13 @@ class _Callable:
 
     def __init__(
         self,
+        method: str,
         opened: Callable[[], grpc.aio.Channel],
         make: Callable[[grpc.aio.Channel], Any],
         seconds: float | None,
         headers: list[tuple[str, str]],
     ) -> None:
+        self._method = method.removeprefix("/")
         self._opened = opened
         self._make = make
         self._channel: grpc.aio.Channel | None = None
@@ -266,22 +270,31 @@ class _Callable:
         else:
             timeout = call.bounded_seconds(timeout)
         sent = (*call.metadata(), *self._headers, *(metadata or ()))
-        return _Reply(self._inner(request, timeout=timeout, metadata=sent, **kwargs))
+        made = self._inner(request, timeout=timeout, metadata=sent, **kwargs)
+        return _Reply(made, self._method)
 
 
 class _Reply:
     """A call in flight: used as grpc's own, whose other methods it has; errors are restored."""
 
-    __slots__ = ("_call",)
+    __slots__ = ("_began", "_call", "_method")
 
-    def __init__(self, made: Any) -> None:
+    def __init__(self, made: Any, method: str) -> None:
         self._call = made
+        self._method = method
+        self._began = time.perf_counter()
 
     def __await__(self) -> Generator[Any, None, Any]:
+        code = "CANCELLED"
         try:
-            return (yield from self._call.__await__())
+            answer = yield from self._call.__await__()
+            code = "OK"
+            return answer
         except grpc.RpcError as error:
+            code = error.code().name
             raise from_rpc_error(error) from error
+        finally:
+            observed.observer.called(self._method, code, time.perf_counter() - self._began)
 
     async def __aiter__(self) -> AsyncIterator[Any]:
         try:

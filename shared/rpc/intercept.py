@@ -90,7 +90,7 @@ class Method:
         self._handler = handler
         self._path = f"/{service}/{name}"
         self._domain = service.rpartition(".")[0] or service
-        self._meter: CallMeter = shared.metrics.call(service, name)
+        self._meter: CallMeter = shared.metrics.call(f"{service}/{name}")
         self._behaviour: Callable[..., Any] = (
             handler.unary_unary
             or handler.unary_stream

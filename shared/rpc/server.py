@@ -106,6 +106,9 @@ class GrpcServer:
             max_message_bytes=max_message_bytes,
             large=large,
         )
+        self._shown = self._interceptor.metrics.gauge(
+            "sonic_server_serving", "1 while a gRPC service is ready, else 0", ("rpc_service",)
+        )
         limits = limits or Limits()
         self._probes = Gate("PROBES", limits.probes, limits.probes_per_peer)
         self._health = Health()
@@ -196,6 +199,8 @@ class GrpcServer:
                 problem=repr(problem) if problem else None,
             )
         self.serving = problem is None
+        for name in self._names:
+            self._shown.labels(name).set(self.serving)
         self._health.problem = problem if isinstance(problem, SonicError) else None
         status = health_pb2.HealthCheckResponse
         await self._tell(status.NOT_SERVING if problem else status.SERVING)

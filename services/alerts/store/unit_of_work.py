@@ -13,6 +13,7 @@ from services.alerts.price_rules.store import RuleStore
 from services.alerts.recorder.store import RecordingStore
 from services.alerts.store.annotations import AnnotationStore
 from services.alerts.store.commit import Commit
+from services.alerts.store.figures import FigureStore
 from services.alerts.store.service_state import ServiceStateStore
 from services.alerts.threshold_versions.store import VersionStore
 from services.alerts.thresholds.store import ThresholdStore
@@ -40,6 +41,7 @@ class Store:
         self.rules = RuleStore(transaction)
         self.recordings = RecordingStore(transaction)
         self.statistics = StatisticStore(transaction)
+        self.figures = FigureStore(transaction)
 
     async def enter(self, step: Step) -> None:
         """Keep a paused caller out, before anything is locked. Raises StaleEpoch, EpochAhead."""

@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import tarfile
 from collections.abc import Mapping
-from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -21,7 +19,6 @@ from shared.errors import FailedPrecondition
 DUMP = "database.dump"
 HOME = "home"
 _MANIFEST = "manifest.json"
-_NAME = re.compile(r"sonic-(\d{8}T\d{6}Z)\.tar")
 _MOST_MANIFEST_BYTES = 16 * 1024 * 1024
 _PORTION_BYTES = 1024 * 1024
 
@@ -57,24 +54,6 @@ class Manifest(BaseModel):
     rows: Mapping[str, int]
     members: Mapping[str, Member] = {}
     missing: tuple[str, ...] = ()
-
-
-def name_of(taken: datetime) -> str:
-    """`sonic-20261129T214500Z.tar`."""
-    return f"sonic-{taken:%Y%m%dT%H%M%SZ}.tar"
-
-
-def backups_in(folder: Path) -> list[Path]:
-    """Those that were named by name_of(), oldest first."""
-    if not folder.is_dir():
-        return []
-    return sorted(file for file in folder.iterdir() if _NAME.fullmatch(file.name))
-
-
-def taken_time(file: Path) -> datetime | None:
-    """When, by its name; None when it has another."""
-    found = _NAME.fullmatch(file.name)
-    return datetime.strptime(f"{found[1]}+0000", "%Y%m%dT%H%M%SZ%z") if found else None
 
 
 def pack(folder: Path, manifest: Manifest, to: Path) -> Manifest:

@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from services.cli.backup.archive import backups_in, name_of, taken_time
 from services.cli.children import Say
+from shared.backup_files import last_taken, past
 from shared.clock import Clock
 from shared.errors import SonicError
 
@@ -17,14 +17,6 @@ _FIRST_SECONDS = 120.0
 _AGAIN_SECONDS = 600.0
 # Over this many intervals without one somebody should look.
 _OVERDUE_INTERVALS = 2.0
-# A name further ahead than this was given by a clock that was wrong, or is read by one that is.
-_SKEW = timedelta(hours=1)
-
-
-def last_taken(folder: Path, now: datetime) -> datetime | None:
-    """When the newest backup of the folder was taken, of those that are not of the future."""
-    found = _past(folder, now)
-    return taken_time(found[-1]) if found else None
 
 
 def made_time(home: Path) -> datetime | None:
@@ -58,13 +50,8 @@ def forget(folder: Path, kept: int, now: datetime) -> None:
     """Deletes the oldest beyond the number kept; none that seems to be of the future, as it may be
     this clock that is wrong.
     """
-    for old in _past(folder, now)[:-kept]:
+    for old in past(folder, now)[:-kept]:
         old.unlink(missing_ok=True)
-
-
-def _past(folder: Path, now: datetime) -> list[Path]:
-    latest = name_of(now + _SKEW)
-    return [file for file in backups_in(folder) if file.name <= latest]
 
 
 class Backups:

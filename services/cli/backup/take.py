@@ -11,12 +11,13 @@ from pathlib import Path
 
 import asyncpg
 
-from services.cli.backup.archive import DUMP, HOME, LedgerHead, Manifest, name_of, pack
+from services.cli.backup.archive import DUMP, HOME, LedgerHead, Manifest, pack
 from services.cli.backup.programs import run
 from services.cli.backup.working import working_folder
 from services.cli.database import given
 from services.cli.plan import SERVICES
 from shared import tokens
+from shared.backup_files import name_of
 from shared.database.address import plain
 from shared.errors import FailedPrecondition
 

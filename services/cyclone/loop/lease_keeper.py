@@ -14,6 +14,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from services.cyclone.loop.counts import CycleCounts
 from services.cyclone.store.lease import LeaseStore, Renewal
 from services.cyclone.store.listener import Listener
 from services.cyclone.store.progress import Fenced
@@ -74,7 +75,9 @@ class LeaseKeeper:
         clock: Clock,
         owner: str,
         interval: timedelta,
+        counts: CycleCounts,
     ) -> None:
+        self._counts = counts
         self._begin = begin
         self._listener = listener
         self._work = work
@@ -125,12 +128,14 @@ class LeaseKeeper:
     async def _hold(self, held_lease: HeldLease, left_seconds: float) -> None:
         working = asyncio.create_task(self._keep_working(held_lease), name="cycles")
         lost = False
+        self._counts.lease(held=True)
         try:
             with self._listener.subscribed(held_lease.on_notice):
                 await self._renew_until_lost(held_lease, left_seconds)
             lost = True
             get_logger().warning("lease lost", epoch=held_lease.epoch)
         finally:
+            self._counts.lease(held=False)
             working.cancel()
             await asyncio.wait({working})
             if not lost:

@@ -13,7 +13,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
-from typing import Protocol
 
 from services.cyclone.domain import bounds, incidents, outcomes, steps
 from services.cyclone.domain import cycle as cycles
@@ -36,9 +35,11 @@ from services.cyclone.domain.outcomes import (
     PriceReading,
     read_failure,
 )
+from services.cyclone.loop.counts import CycleCounts
 from services.cyclone.loop.epoch_recovery import EpochRecovery
 from services.cyclone.loop.incident_notifier import IncidentNotifier
 from services.cyclone.loop.lease_keeper import HeldLease
+from services.cyclone.loop.performer import Performer
 from services.cyclone.loop.report_keeper import ReportKeeper
 from services.cyclone.store.progress import ProgressStore
 from shared import log
@@ -53,18 +54,6 @@ _NO_XCOM = "XCOM_UNAVAILABLE"
 _GATHER_SECONDS = 0.05
 
 
-class Performer(Protocol):
-    """The services behind the steps. Every method raises SonicError without an answer in time."""
-
-    async def mode(self, seconds: float) -> str:
-        """DEMO or LIVE."""
-        ...
-
-    async def prices(self, seconds: float) -> tuple[PriceReading, ...]: ...
-
-    async def perform(self, step: str, call: Call) -> Answer: ...
-
-
 class Runner:
     """What every cycle is run with."""
 
@@ -76,6 +65,7 @@ class Runner:
         clock: Clock,
         caps: Caps,
         reports: ReportKeeper,
+        counts: CycleCounts,
     ) -> None:
         self.store = store
         self.performer = performer
@@ -83,6 +73,7 @@ class Runner:
         self.clock = clock
         self.caps = caps
         self.reports = reports
+        self.counts = counts
         self.epoch_recovery = EpochRecovery(clock)
         self.position_count = 0  # as last heard of
 
@@ -353,6 +344,7 @@ class Run:
             if writing.done():
                 writing.result()
             await self._runner.store.end(self._held_lease.epoch, ended, *self._news(), changed)
+        self._runner.counts.cycle(ended)
         seconds = bounds.notify_seconds(self._interval)
         await self._runner.notifier.after(
             ended, self._held_lease.epoch, changed, self._call.totals, seconds
@@ -387,6 +379,7 @@ class Run:
         self._has_news.set()
 
     def _log_step(self, step: Step) -> None:
+        self._runner.counts.step(step)
         counts = ", ".join(f"{name} {count}" for name, count in step.counts.items())
         words = "; ".join(part for part in (step.message or step.reason, counts) if part)
         message = f"{step.state.name}{': ' + words if words else ''}"

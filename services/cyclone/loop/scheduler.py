@@ -107,6 +107,7 @@ class Scheduler:
         return setting, now
 
     async def _log_missed(self, epoch: int, count: int, now: datetime) -> None:
+        self._runner.counts.missed(count)
         message = (
             f"{count} slot{'s' if count > 1 else ''} missed: no owner, or a cycle longer "
             "than its interval"

@@ -130,6 +130,28 @@ class LedgerReading:
 
 
 @dataclass(frozen=True, slots=True)
+class BackupReading:
+    """Where backups go and how often; when the last was taken (None: never), and since when there
+    is something to save (None: not known).
+    """
+
+    folder: str
+    interval: timedelta
+    last_time: datetime | None
+    since_time: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateReading:
+    """From when until when a certificate is good; None: it cannot be read, for this problem."""
+
+    name: str
+    begin_time: datetime | None
+    end_time: datetime | None
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class CycleReadings:
     """What a cycle read already; None = to be asked for. `demo`: all is simulated."""
 
@@ -169,6 +191,12 @@ class Readings(Protocol):
 
     async def disk(self) -> DiskReading | None:
         """The disk of the state's folder, None where there is none."""
+
+    async def backup(self) -> BackupReading | None:
+        """The backups of this machine, None where none are to be taken."""
+
+    async def certificates(self) -> tuple[CertificateReading, ...]:
+        """The certificates of this machine's servers; never raises for one of them."""
 
     async def storage(self) -> Mapping[str, int]:
         """Bytes that each service keeps in the database."""

@@ -13,6 +13,8 @@ from datetime import timedelta
 from importlib.metadata import EntryPoint, entry_points
 
 from services.monitor.checks import Check, CheckContext
+from services.monitor.checks.backup import BackupCheck
+from services.monitor.checks.certificates import CertificatesCheck
 from services.monitor.checks.disk import DiskCheck
 from services.monitor.checks.heartbeat import HeartbeatCheck
 from services.monitor.checks.latency import LatencyCheck
@@ -36,6 +38,7 @@ GROUP = "sonic.monitors"
 _BUILT_IN = (
     *(PriceCheck, PositionCheck, ProfitCheck, RiskCheck, LiquidationCheck, MarketCheck),
     *(OperationsCheck, DiskCheck, StorageCheck, LatencyCheck, XComCheck, TwilioCheck),
+    *(BackupCheck, CertificatesCheck),
     *(WithdrawalsCheck, HeartbeatCheck),
 )
 NAMES = tuple(check.name for check in _BUILT_IN)

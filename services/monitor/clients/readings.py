@@ -16,6 +16,8 @@ from sonic.xcom.v1 import xcom_pb2
 
 from services.monitor.checks import (
     AnswerReading,
+    BackupReading,
+    CertificateReading,
     ChannelReading,
     CycleReadings,
     DiskReading,
@@ -28,6 +30,7 @@ from services.monitor.checks import (
     WalletReading,
 )
 from services.monitor.clients.probes import Probes
+from services.monitor.clients.upkeep import Upkeep
 from services.monitor.clients.xcom import XComClient
 from services.monitor.domain.findings import Level
 from shared.codec import from_duration, from_timestamp, number, read, to_timestamp
@@ -55,6 +58,7 @@ class Peers:
     alerts: Channel
     xcom: XComClient
     probes: Probes
+    upkeep: Upkeep
     withdrawals: Channel | None = None
 
 
@@ -139,6 +143,14 @@ class PeerReadings:
     async def disk(self) -> DiskReading | None:
         """The disk of the state's folder."""
         return await self._once("disk", self._peers.probes.disk)
+
+    async def backup(self) -> BackupReading | None:
+        """The backups of this machine."""
+        return await self._once("backup", self._peers.upkeep.backup)
+
+    async def certificates(self) -> tuple[CertificateReading, ...]:
+        """The certificates of this machine."""
+        return await self._once("certificates", self._peers.upkeep.certificates)
 
     async def storage(self) -> Mapping[str, int]:
         """What each service keeps."""

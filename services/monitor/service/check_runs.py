@@ -84,6 +84,7 @@ class CheckRuns:
         *,
         changed: Callable[[], None],
         notify: Callable[[], None],
+        counted: Callable[[Run], None],
     ) -> None:
         self._begin = begin
         self._read = read
@@ -93,6 +94,7 @@ class CheckRuns:
         self._limits = limits
         self._changed = changed
         self._notify = notify
+        self._counted = counted
         self._start_time = clock.now()
         self._has_dropped = False
 
@@ -268,6 +270,8 @@ class CheckRuns:
             answer, is_new = await store.keep(batch.step, outcome, batch.now)
             notifies = concerns and is_new and await self._follow(store, batch, results)
         if is_new:
+            for run in runs:
+                self._counted(run)
             self._changed()
         if notifies:
             self._notify()

@@ -48,11 +48,18 @@ class Poller:
             name: SourceStatus(name, SourceState.DISABLED, tuple(sorted(kind.assets)))
             for name, kind in REGISTRY.items()
         }
-        self._failures = metrics.counter(
-            "price_source_failures_total", "Failed calls of price sources", ("source", "kind")
+        self._calls = metrics.counter(
+            "sonic_price_source_calls_total",
+            "Calls of price sources by how they ended: OK, or the kind of failure",
+            ("source", "outcome"),
+        )
+        self._answered = metrics.gauge(
+            "sonic_price_source_answer_timestamp_seconds",
+            "When a price source last gave an answer of use",
+            ("source",),
         )
         self._refused = metrics.counter(
-            "price_quotes_refused_total",
+            "sonic_price_quotes_refused_total",
             "Quotes a source gave that could not be read",
             ("source", "reason"),
         )
@@ -134,8 +141,9 @@ class Poller:
             )
 
     def _count(self, source: str, failure: str, quotes: Mapping[str, Quote]) -> None:
-        if failure:
-            self._failures.labels(source, failure).inc()
+        self._calls.labels(source, failure or "OK").inc()
+        if not failure:
+            self._answered.labels(source).set(self._clock.now().timestamp())
         for quote in quotes.values():
             if quote.dropped_reason:
                 self._refused.labels(source, quote.dropped_reason).inc()

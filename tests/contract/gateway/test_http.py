@@ -213,7 +213,10 @@ async def test_metrics_count_by_route_and_never_by_name(web: httpx.AsyncClient) 
     await web.get("/v1/prices/my-own-asset")
     await web.get("/v1/my-own-path")
     text = (await web.get("/metrics")).text
-    assert 'http_requests_total{route="/v1/prices/{asset}",status="200",verb="GET"}' in text
+    labels = (
+        'http_request_method="GET",http_response_status_code="200",http_route="/v1/prices/{asset}"'
+    )
+    assert f"http_server_request_duration_seconds_count{{{labels}}}" in text
     assert "my-own" not in text
 
 

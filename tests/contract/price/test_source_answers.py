@@ -128,7 +128,7 @@ async def test_a_failed_call_is_a_row_with_its_kind_and_no_quote(
     assert (found.result.failure, found.result.quote_count, found.quotes) == (kind, 0, {})
     assert found.result.message
     assert "127.0.0.1" not in found.result.message
-    count = bench.metrics.counter("price_source_failures_total", "", ("source", "kind"))
+    count = bench.metrics.counter("sonic_price_source_calls_total", "", ("source", "outcome"))
     assert count.labels(name, kind)._value.get() == 1
 
 

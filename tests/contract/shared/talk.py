@@ -91,6 +91,13 @@ async def served(servicer: Any, *, channel: dict[str, Any] | None = None, **opti
         await server.stop()
 
 
+def answered_count(metrics: Metrics, method: str, code: str) -> float:
+    """How many calls of a method of echo ended so."""
+    labels = {"rpc_method": f"{echo.SERVICE}/{method}", "rpc_response_status_code": code}
+    name = "rpc_server_call_duration_seconds_count"
+    return metrics.registry.get_sample_value(name, labels) or 0.0
+
+
 async def words(*texts: str) -> AsyncIterator[Any]:
     for text in texts:
         yield echo.Word(text=text)

@@ -76,7 +76,7 @@ async def ask(address: str, path: str) -> str:
 async def test_the_side_port_shows_metrics_until_it_stops() -> None:
     metrics = Metrics()
     metrics.counter("sonic_things_total", "things").inc()
-    part = serve("127.0.0.1:0", metrics)
+    part = serve("127.0.0.1:0", metrics=metrics)
     await part.start()
     assert "sonic_things_total 1.0" in await ask(part.metrics_address, "/metrics")
     await part.stop()

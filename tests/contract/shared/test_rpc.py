@@ -18,7 +18,7 @@ from shared.rpc import call
 from shared.rpc.client import Channel, idempotent
 from shared.rpc.server import GrpcServer
 from tests.contract.shared import echo
-from tests.contract.shared.talk import Servicer, served, words
+from tests.contract.shared.talk import Servicer, answered_count, served, words
 from tests.fakes.http_provider import HttpProvider
 
 
@@ -211,8 +211,7 @@ async def test_a_cancelled_call_is_cancelled_and_not_an_incident() -> None:
             await made
         await asyncio.wait_for(servicer.ended.wait(), 45)
         await asyncio.sleep(0.05)
-    labels = {"service": echo.SERVICE, "method": "GetWord", "code": "CANCELLED"}
-    assert metrics.registry.get_sample_value("rpc_handled_total", labels) == 1
+    assert answered_count(metrics, "GetWord", "CANCELLED") == 1
 
 
 async def test_a_reader_that_leaves_early_ends_the_stream() -> None:

@@ -8,6 +8,7 @@ import pytest
 from sonic.xcom.v1 import xcom_pb2 as pb
 
 from services.xcom.calls.service.calls import CallService
+from services.xcom.deliveries.service.counts import DeliveryCounts
 from services.xcom.deliveries.service.deliveries import DeliveryService, QueueRules
 from services.xcom.domain.messages import Draft, Kind, Level
 from services.xcom.domain.settings import LevelDefaults
@@ -20,6 +21,7 @@ from services.xcom.store.messages import MessageStore
 from services.xcom.store.queue import Queue
 from shared.clock import PushedClock
 from shared.database.pool import Database
+from shared.metrics import Metrics
 from tests.contract.xcom.conftest import Xcom, hook_settings, mail_settings, twilio_settings
 from tests.fakes.mail import FakeMailServer
 from tests.fakes.twilio import FakeTwilio
@@ -76,6 +78,7 @@ async def test_danger_is_claimed_before_news_and_the_nearest_to_liquidation_firs
         clock,
         "elsewhere",
         kept=timedelta(days=90),
+        accepted=lambda _level: None,
     )
     for name, level, kind, distance in (
         ("profit", Level.HIGH, Kind.NEWS, "0.1"),
@@ -97,6 +100,7 @@ async def test_danger_is_claimed_before_news_and_the_nearest_to_liquidation_firs
             QueueRules(urgent=urgent),
             Links("", timedelta(days=1)),
             CallService(database.open(CallStore), channels, clock),
+            DeliveryCounts(Metrics(), channels),
             clock,
         )
         claimed.append([attempt.subject for attempt in (await sender.claim({})).attempts])

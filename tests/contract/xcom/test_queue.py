@@ -12,6 +12,7 @@ from sonic.xcom.v1 import xcom_pb2 as pb
 
 from services.xcom.calls.service.calls import CallService
 from services.xcom.deliveries.service import deliveries
+from services.xcom.deliveries.service.counts import DeliveryCounts
 from services.xcom.deliveries.service.deliveries import DeliveryService, QueueRules
 from services.xcom.domain.messages import RETRY_SECONDS, Draft, Level
 from services.xcom.domain.settings import LevelDefaults
@@ -24,6 +25,7 @@ from services.xcom.store.messages import MessageStore
 from services.xcom.store.queue import Queue
 from shared.clock import PushedClock
 from shared.database.pool import Database
+from shared.metrics import Metrics
 from tests.contract.xcom.conftest import Xcom, hook_settings, mail_settings, until
 from tests.fakes.databases import Databases
 from tests.fakes.mail import FakeMailServer
@@ -46,6 +48,7 @@ async def stored_elsewhere(xcom: Xcom, hook: FakeWebhook, request_id: str) -> st
         xcom.clock,
         "elsewhere",
         kept=timedelta(days=90),
+        accepted=lambda _level: None,
     )
     message = await service.send(Draft(request_id, Level.HIGH, "subject", "body", "alerts"))
     await database.stop()
@@ -335,8 +338,9 @@ def sender(database: Database, hook: FakeWebhook, clock: PushedClock) -> Deliver
     rules = QueueRules(urgent=True)
     links = Links("", timedelta(days=1))
     calls = CallService(database.open(CallStore), channels, clock)
+    counts = DeliveryCounts(Metrics(), channels)
     return DeliveryService(
-        database.open(DeliveryStore), Queue(database), channels, rules, links, calls, clock
+        database.open(DeliveryStore), Queue(database), channels, rules, links, calls, counts, clock
     )
 
 

@@ -17,17 +17,15 @@ import pytest
 from services.cli.backup.archive import (
     LedgerHead,
     Manifest,
-    backups_in,
-    name_of,
     pack,
     read_manifest,
-    taken_time,
     unpack,
 )
 from services.cli.backup.programs import _split
 from services.cli.backup.schedule import Backups, forget, overdue
 from services.cli.backup.take import _copy, take, words_of_missing
 from services.cli.backup.working import working_folder
+from shared.backup_files import backups_in, name_of, taken_time
 from shared.clock import PushedClock
 from shared.errors import FailedPrecondition
 

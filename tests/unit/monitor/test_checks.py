@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from services.monitor.checks import (
     AnswerReading,
+    BackupReading,
+    CertificateReading,
     ChannelReading,
     CheckContext,
     DiskReading,
@@ -48,6 +50,8 @@ class Known:
     known_disk: DiskReading | None = None
     refused: dict[str, str] | None = None
     known_ledger: LedgerReading | None = None
+    known_backup: BackupReading | None = None
+    known_certificates: tuple[CertificateReading, ...] = ()
 
     async def prices(self) -> tuple[PriceReading, ...]:
         return self.known_prices
@@ -78,6 +82,12 @@ class Known:
 
     async def disk(self) -> DiskReading | None:
         return self.known_disk
+
+    async def backup(self) -> BackupReading | None:
+        return self.known_backup
+
+    async def certificates(self) -> tuple[CertificateReading, ...]:
+        return self.known_certificates
 
     async def storage(self) -> dict[str, int]:
         return {"alerts": 5 * 2**20, "monitor": 2**20}

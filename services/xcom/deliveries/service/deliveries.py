@@ -20,6 +20,7 @@ from services.xcom.channels.service.configured_channels import ConfiguredChannel
 from services.xcom.channels.service.sending import send
 from services.xcom.deliveries.domain.capacity import Budget
 from services.xcom.deliveries.service.capacity import RateLimiter
+from services.xcom.deliveries.service.counts import DeliveryCounts
 from services.xcom.deliveries.service.dead_deliveries import DeadDeliveries
 from services.xcom.deliveries.service.files import with_files
 from services.xcom.deliveries.service.receipts import Receipts
@@ -93,6 +94,7 @@ class DeliveryService:
         rules: QueueRules,
         links: Links,
         calls: CallService,
+        counts: DeliveryCounts,
         clock: Clock,
         chance: Callable[[], float] = random.random,
     ) -> None:
@@ -103,6 +105,7 @@ class DeliveryService:
         self._rules = rules
         self._links = links
         self._calls = calls
+        self._counts = counts
         self._dead_deliveries = DeadDeliveries(channels)
         self._clock = clock
         self._chance = chance
@@ -231,6 +234,7 @@ class DeliveryService:
                     )
                     return None
                 await self._clock.sleep(pause_seconds)
+        self._counts.tried(attempt, verdict.state, self._clock.now())
         return verdict.state
 
     async def _tried(self, attempt: DeliveryAttempt) -> Answer | PutOff:

@@ -80,6 +80,7 @@ class MessageService:
         own_name: str,
         *,
         kept: timedelta,
+        accepted: Callable[[Level], None],
     ) -> None:
         self._begin = begin
         self._look = look
@@ -95,6 +96,7 @@ class MessageService:
         self._wake = wake
         self._own_name = own_name
         self._kept = kept
+        self._accepted = accepted
         self._clock = clock
 
     async def send(self, draft: Draft) -> Message:
@@ -141,6 +143,8 @@ class MessageService:
             if entry.suppressed_reason == "":
                 await store.supersede(draft, message.deliveries)
                 await store.attach(message.id, draft.attachment)
+                if message.deliveries:
+                    self._accepted(draft.level)
             if entry.suppressed_reason is not None:
                 return _suppressed(message) if entry.suppressed_reason == DUPLICATE else message
             if entry.settings == assumed:

@@ -1,0 +1,44 @@
+"""What the metrics show of the schedule: read in one statement when somebody asks for them."""
+
+from __future__ import annotations
+
+from services.cyclone.domain.cycle import CycleState
+from shared.database.pool import Database
+from shared.database.statement import Statement
+from shared.metrics import Figure, Values
+
+FIGURES = (
+    Figure(
+        "sonic_last_good_cycle_timestamp_seconds",
+        "End of the last cycle that judged the alerts (SUCCEEDED or PARTIAL)",
+    ),
+    Figure("sonic_cycle_interval_seconds", "Time between cycles as it is set"),
+    Figure("sonic_schedule_enabled", "1 while cycles are begun by the schedule, else 0"),
+)
+_READ = Statement(f"""
+    select interval_seconds, enabled, (select ended_time from cycle
+        where state in ({CycleState.SUCCEEDED.value}, {CycleState.PARTIAL.value})
+        order by created_time desc, id desc limit 1) as good_time
+    from setting
+""")
+
+
+class FigureStore:
+    """Each reading is one statement."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def read(self) -> Values:
+        """FIGURES; before the first good cycle it has no time."""
+        row = next(iter(await self._database.fetch(_READ)), None)
+        if row is None:
+            return {}
+        good_time = row["good_time"]
+        return {
+            "sonic_last_good_cycle_timestamp_seconds": {
+                (): None if good_time is None else good_time.timestamp()
+            },
+            "sonic_cycle_interval_seconds": {(): row["interval_seconds"]},
+            "sonic_schedule_enabled": {(): float(row["enabled"])},
+        }
