@@ -203,9 +203,8 @@ def build(config: Config, clock: Clock | None = None) -> App:
     notifier = IncidentNotifier(progress, DeathClient(peers), heartbeat, drills, clock)
     reports, outside = _reports(config, database, peers, clock)
     outside += [heartbeat] if heartbeat else []
-    report_keeper, counts = ReportKeeper(reports), CycleCounts(metrics.process())
-    steps = StepClient(peers)
-    runner = Runner(progress, steps, notifier, clock, config.caps, report_keeper, counts)
+    keeping, counts = ReportKeeper(reports), CycleCounts(metrics.process())
+    runner = Runner(progress, StepClient(peers), notifier, clock, config.caps, keeping, counts)
     owner = Scheduler(
         progress,
         leases,
@@ -231,11 +230,11 @@ def build(config: Config, clock: Clock | None = None) -> App:
     servicer = CycloneServicer(service, reports, heartbeat_configured=is_set)
     sleep = SleepService(SleepClient(peers).read, service, clock, heartbeat_configured=is_set)
     server = _server(config, servicer, drills, sleep, database, clock)
-    side = _side(config, database)
     results = ResultService(database.open(ResultStore), reports, outbox, clock, config.public_url)
     telling = Loop("cyclone results", results.turn, clock)
     listener.on(("", RESULT), telling.wake)
-    loops: list[Part] = [notifier, report_keeper, listener, telling, side, server, keeper]
+    side = _side(config, database)
+    loops: list[Part] = [notifier, keeping, listener, telling, side, server, keeper]
     loops += _evening(config, sleep, peers["xcom"], clock)
     return App("cyclone", [database, *peers.values(), *outside, *loops])
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import random
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import httpx
 import pytest
+import yaml
 
 from services.cli import certificates, system
 from services.cli.connection import System, connected
@@ -15,11 +17,23 @@ from services.cli.plan import GATEWAY, SERVICES, Plan
 from shared import metrics
 from shared.backup_files import name_of
 from shared.ports import is_free
-from tests.e2e.observed import Scrapes, documented, held
+from tests.e2e.observed import (
+    RULES,
+    Scrapes,
+    documented,
+    held,
+    names_in,
+    panel_queries,
+    promtool,
+    rule_selectors,
+)
 from tests.e2e.test_five_cycles import _add_wallet, cycle, state
 from tests.e2e.world import World, base58_address, world
 from tests.fakes.databases import Databases, Template
 
+ADDRESS, KEY = base58_address(random.Random(3)), base58_address(random.Random(4))
+# Of `_add_wallet`.
+WALLET = "main"
 _CALM = {"BTC": 97_000.0, "ETH": 3_400.0, "SOL": 100.0}
 # Worse and worse, past liquidation, and back.
 _SOL = (100.0, 88.0, 79.0, 100.0, 101.0)
@@ -45,8 +59,7 @@ async def scrapes(
     metrics.process.cache_clear()
     taken = Scrapes()
     async with world(seed=3) as outside:
-        chance = random.Random(3)
-        outside.marks, outside.held = dict(_CALM), [held(chance)]
+        outside.marks, outside.held = dict(_CALM), [held(KEY)]
         backups = home / "backups"
         backups.mkdir()
         (backups / name_of(datetime.now(UTC))).write_bytes(b"")
@@ -63,7 +76,7 @@ async def scrapes(
         )
         own = certificates.operators(plan.tls_folder)
         async with serving as addresses, connected(addresses, own) as servers:
-            await _add_wallet(servers, base58_address(chance))
+            await _add_wallet(servers, ADDRESS)
             await _five_cycles(servers, outside, web, taken)
             yield taken
     metrics.process.cache_clear()
@@ -89,6 +102,35 @@ def test_every_series_of_a_running_system_is_documented_and_every_documented_one
 
 def test_labels_are_those_of_the_page(scrapes: Scrapes) -> None:
     wanted = {name: labels for name, (_, labels, _) in documented().items()}
-    assert {name: labels for name, labels in scrapes.labels.items() if labels} == {
-        name: wanted[name] for name, labels in scrapes.labels.items() if labels
+    found = {name: scrapes.labels[name] for name in scrapes.kinds if scrapes.labels[name]}
+    assert found == {name: wanted[name] for name in found}
+
+
+def test_no_label_holds_whose_position_it_is(scrapes: Scrapes) -> None:
+    values = {value for _, labels in scrapes.values for _, value in labels}
+    assert not [value for value in values if WALLET in value or ADDRESS in value or KEY in value]
+
+
+def test_a_running_system_has_data_in_every_panel_and_every_rule(
+    scrapes: Scrapes, tmp_path: Path
+) -> None:
+    queries = [*panel_queries(), *rule_selectors()]
+    looked_at = {name for query in queries for name in names_in(query)}
+    judged = [
+        {
+            "expr": f"count({query}) > bool 0",
+            "eval_time": f"{len(_SOL) - 1}m",
+            "exp_samples": [{"labels": "{}", "value": 1}],
+        }
+        for query in queries
+    ]
+    test = {
+        "interval": "1m",
+        "input_series": scrapes.series(looked_at | names_in(RULES.read_text())),
+        "promql_expr_test": judged,
     }
+    file = tmp_path / "panels.yaml"
+    file.write_text(
+        yaml.safe_dump({"rule_files": [str(RULES)], "evaluation_interval": "1m", "tests": [test]})
+    )
+    promtool("test", "rules", str(file))
