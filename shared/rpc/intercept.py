@@ -51,6 +51,9 @@ class Interceptor:
     ) -> None:
         limits = limits or Limits()
         self.metrics = metrics
+        self.serving = metrics.gauge(
+            "sonic_server_serving", "1 while a gRPC service is ready, else 0", ("rpc_service",)
+        )
         self.unary_seconds = unary_seconds
         self.access = access
         self.max_message_bytes = max_message_bytes

@@ -106,9 +106,6 @@ class GrpcServer:
             max_message_bytes=max_message_bytes,
             large=large,
         )
-        self._shown = self._interceptor.metrics.gauge(
-            "sonic_server_serving", "1 while a gRPC service is ready, else 0", ("rpc_service",)
-        )
         limits = limits or Limits()
         self._probes = Gate("PROBES", limits.probes, limits.probes_per_peer)
         self._health = Health()
@@ -200,7 +197,7 @@ class GrpcServer:
             )
         self.serving = problem is None
         for name in self._names:
-            self._shown.labels(name).set(self.serving)
+            self._interceptor.serving.labels(name).set(self.serving)
         self._health.problem = problem if isinstance(problem, SonicError) else None
         status = health_pb2.HealthCheckResponse
         await self._tell(status.NOT_SERVING if problem else status.SERVING)
