@@ -42,6 +42,7 @@ class Scripted:
     delay: float
     faults: frozenset[str]
     drip_seconds: float
+    after: asyncio.Event | None = None
 
 
 @dataclass
@@ -78,6 +79,7 @@ class HttpProvider:
         where: Mapping[str, str] | None = None,
         times: int | None = None,
         delay: float = 0.0,
+        after: asyncio.Event | None = None,
         zipped: bool = False,
         drip: bool = False,
         drip_seconds: float = 0.05,
@@ -90,8 +92,8 @@ class HttpProvider:
         replaces the one that stayed before it. `where` limits an answer to requests with these
         parameters.
 
-        drip: a byte every `drip_seconds`; hang: headers, then nothing; silent: nothing at all;
-        truncate: half the body, then the connection closes; close: closes at once.
+        after: not before this is set; drip: a byte every `drip_seconds`; hang: headers, then
+        nothing; silent: nothing at all; truncate: half the body, then the connection closes; close: closes at once.
         """
         body = json_text.dumps(json).encode() if json is not _UNSET else text
         raw = body.encode() if isinstance(body, str) else body
@@ -102,7 +104,9 @@ class HttpProvider:
             raw, sent["content-encoding"] = gzip.compress(raw), "gzip"
         flags = {"drip": drip, "hang": hang, "silent": silent, "truncate": truncate, "close": close}
         faults = frozenset(name for name, wanted in flags.items() if wanted)
-        scripted = Scripted(status, raw, sent, where or {}, times, delay, faults, drip_seconds)
+        scripted = Scripted(
+            status, raw, sent, where or {}, times, delay, faults, drip_seconds, after
+        )
         known = self._script.setdefault(route, [])
         if times is None:
             known[:] = [
@@ -204,6 +208,8 @@ async def _say(
 ) -> bool:
     """Sends an answer; False when the connection is done with."""
     await asyncio.sleep(scripted.delay)
+    if scripted.after is not None:
+        await scripted.after.wait()
     faults = scripted.faults
     if "close" in faults:
         return False

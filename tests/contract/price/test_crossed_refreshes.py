@@ -16,8 +16,6 @@ from tests.contract.price.bodies import COINGECKO_PATH, NOW_SECOND, coins
 from tests.contract.price.conftest import Servers
 from tests.fakes.http_provider import HttpProvider
 
-LATE_SECONDS = 0.6
-
 
 @pytest.fixture
 async def provider() -> AsyncIterator[HttpProvider]:
@@ -26,18 +24,27 @@ async def provider() -> AsyncIterator[HttpProvider]:
 
 
 @pytest.fixture
-async def live(servers: Servers, provider: HttpProvider) -> rpc.PriceServiceStub:
+def late() -> asyncio.Event:
+    """Set: the answer may come."""
+    return asyncio.Event()
+
+
+@pytest.fixture
+async def live(
+    servers: Servers, provider: HttpProvider, late: asyncio.Event
+) -> rpc.PriceServiceStub:
     """Known since a minute ago; the next answer comes late."""
     stub = await servers.start(
         sonic_live=True,
         price_sources=("coingecko",),
         price_assets=("BTC",),
         coingecko_url=provider.url,
+        price_call_timeout_seconds=8.0,
     )
     provider.answer(COINGECKO_PATH, json=coins(NOW_SECOND))
     await stub.RefreshPrices(pb.RefreshPricesRequest(cycle_id="first", epoch=1))
     servers.clock.advance(60)
-    provider.answer(COINGECKO_PATH, json=coins(NOW_SECOND + 60), delay=LATE_SECONDS)
+    provider.answer(COINGECKO_PATH, json=coins(NOW_SECOND + 60), after=late)
     return stub
 
 
@@ -59,7 +66,7 @@ async def crossed(
 
 
 async def test_a_row_by_hand_in_between_is_the_one_before(
-    live: rpc.PriceServiceStub, provider: HttpProvider, servers: Servers
+    live: rpc.PriceServiceStub, provider: HttpProvider, servers: Servers, late: asyncio.Event
 ) -> None:
     refreshing = await crossed(live, provider)
     # Between the row that is known and the one that comes.
@@ -67,6 +74,7 @@ async def test_a_row_by_hand_in_between_is_the_one_before(
     await live.InsertPrice(
         pb.InsertPriceRequest(asset="BTC", price_usd=97_000.0, price_time=moment)
     )
+    late.set()
     (price,) = (await refreshing).prices
     history = (await live.ListPriceHistory(pb.ListPriceHistoryRequest(asset="BTC"))).records
     assert len(history) == 3
@@ -77,23 +85,25 @@ async def test_a_row_by_hand_in_between_is_the_one_before(
 
 
 async def test_data_cleared_in_between_stays_cleared(
-    live: rpc.PriceServiceStub, provider: HttpProvider
+    live: rpc.PriceServiceStub, provider: HttpProvider, late: asyncio.Event
 ) -> None:
     refreshing = await crossed(live, provider)
     await live.ClearData(pb.ClearDataRequest(confirm="clear"))
+    late.set()
     (price,) = (await refreshing).prices
     assert not price.HasField("previous_price_usd")
     assert len((await live.ListPriceHistory(pb.ListPriceHistoryRequest(asset="BTC"))).records) == 1
 
 
 async def test_an_owner_that_lost_its_lease_in_between_writes_nothing(
-    live: rpc.PriceServiceStub, provider: HttpProvider, servers: Servers
+    live: rpc.PriceServiceStub, provider: HttpProvider, servers: Servers, late: asyncio.Event
 ) -> None:
     refreshing = await crossed(live, provider)
     other = await servers.start(
         sonic_live=True, price_sources=("coingecko",), price_assets=("BTC",)
     )
     await other.RefreshPrices(pb.RefreshPricesRequest(cycle_id="theirs", epoch=2, force=True))
+    late.set()
     with pytest.raises(Conflict) as refused:
         await refreshing
     assert refused.value.reason == "STALE_EPOCH"

@@ -229,7 +229,9 @@ async def test_a_compressed_request_never_becomes_many_megabytes(options: str) -
 async def test_only_a_method_for_files_takes_a_large_request() -> None:
     servicer = Servicer()
     large = {"GetWord": 8 * MEBIBYTE}
-    async with served(servicer, large=large, channel={"max_message_bytes": 64 * MEBIBYTE}) as (
+    async with served(
+        servicer, large=large, channel={"max_message_bytes": 64 * MEBIBYTE, "unary_seconds": 60.0}
+    ) as (
         _,
         peer,
     ):

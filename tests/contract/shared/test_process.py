@@ -51,15 +51,15 @@ def test_a_process_ends_well_when_asked_to() -> None:
 
 def test_a_failed_part_brings_the_process_down() -> None:
     process = started("fail")
-    _, told = process.communicate(timeout=20)
+    _, told = process.communicate(timeout=50)
     assert process.returncode == 1
     assert "Brittle" in told
 
 
 def test_a_start_that_fails_is_exit_1_and_bad_configuration_exit_2() -> None:
     broken, wrong = started("break"), started(address="nowhere")
-    broken.communicate(timeout=20)
-    _, told = wrong.communicate(timeout=20)
+    broken.communicate(timeout=50)
+    _, told = wrong.communicate(timeout=50)
     assert (broken.returncode, wrong.returncode) == (1, 2)
     assert told.startswith("LISTEN_ADDRESS: ")
 
