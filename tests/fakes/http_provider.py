@@ -93,7 +93,8 @@ class HttpProvider:
         parameters.
 
         after: not before this is set; drip: a byte every `drip_seconds`; hang: headers, then
-        nothing; silent: nothing at all; truncate: half the body, then the connection closes; close: closes at once.
+        nothing; silent: nothing at all; truncate: half the body, then the connection closes;
+        close: closes at once.
         """
         body = json_text.dumps(json).encode() if json is not _UNSET else text
         raw = body.encode() if isinstance(body, str) else body
