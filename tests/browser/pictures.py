@@ -52,7 +52,7 @@ PICTURES = (
     ("pictures/hedges.png", "/hedges", 1400, 900, "dark"),
     ("pictures/monitors.png", "/monitors", 1400, 1000, "dark"),
     ("pictures/deliveries.png", "/deliveries", 1400, 1000, "dark"),
-    ("pictures/wallets.png", "/wallets", 1400, 800, "dark"),
+    ("pictures/wallets.png", "/wallets", 1400, 1100, "dark"),
     ("pictures/cycles.png", "/cycles", 1400, 1000, "dark"),
     ("pictures/cycle.png", NEWEST, 1400, 1000, "dark"),
     ("pictures/prices.png", "/prices", 1400, 1250, "dark"),

@@ -17,7 +17,7 @@ export function accounts(part) {
   const list = h("div", { class: "list" });
   const display = ({ accounts: rows }) => {
     const judged = rows.filter((one) => !one.reason);
-    part.setCount(rows.length ? `${judged.length} of ${rows.length} judged as a whole` : "");
+    part.setCount(rows.length ? `${judged.length} of ${rows.length} judged` : "");
     if (!rows.length) return show(part.body, empty("No account yet: the first sync of a wallet states what its positions stand in."));
     const there = new Set(rows.map((one) => one.id));
     for (const [id, held] of cards) if (!there.has(id)) (held.node.remove(), cards.delete(id));
