@@ -83,7 +83,10 @@ async def test_a_home_of_an_earlier_version_opens_and_keeps_what_it_holds(
     before = await rows(home_url)
     assert before["rows of the ledger"] and before["messages"] and before["positions"]
     await migrations.upgrade_all(home_url, found(ROOT / "services"))
-    assert await rows(home_url) == before
+    kept, known = await rows(home_url), {row[0] for row in before["thresholds"]}
+    # A later release brings limits of types that this one did not know.
+    kept["thresholds"] = [row for row in kept["thresholds"] if row[0] in known]
+    assert kept == before
     urls = {name: as_role(home_url, name, password(name)) for name in SERVICES}
     serving = system.in_one_process(
         Plan(sonic_home=tmp_path),

@@ -167,6 +167,8 @@ def test_all_combinations_of_the_twelve_give_the_gravest_and_keep_its_order() ->
         ({"positions": [replace(BTC, is_doubtful=True)]}, Part.POSITIONS, Verdict.AMBER,
          "doubtful"),
         ({"set_aside": ["ETH SHORT in main"]}, Part.POSITIONS, Verdict.AMBER, "Set aside"),
+        ({"unknown_accounts": ["hyperliquid cross of main"]}, Part.POSITIONS, Verdict.AMBER,
+         "What liquidates it is not known: hyperliquid cross of main"),
         ({"is_part": True}, Part.POSITIONS, Verdict.AMBER, "more than the 1 nearest"),
         ({"is_simulated": True}, Part.POSITIONS, Verdict.AMBER, "DEMO"),
         ({"positions": [], "wallets": []}, Part.POSITIONS, Verdict.AMBER, "No wallet"),
