@@ -6,6 +6,8 @@ import pytest
 from sonic.alerts.v1 import alerts_pb2 as pb
 from sonic.positions.v1 import positions_pb2 as positions_pb
 
+from services.alerts.alerts.domain.views import MOST_URGENT, Filter
+from shared import paging
 from shared.errors import Conflict, InvalidArgument, Unavailable
 from tests.contract.alerts.conftest import Servers
 
@@ -325,6 +327,20 @@ async def test_the_list_is_worst_first_in_pages_and_filtered(servers: Servers) -
         with pytest.raises(InvalidArgument) as caught:
             await servers.alerts.ListAlerts(request)
         assert caught.value.reason == reason
+
+
+async def test_a_token_of_ranks_that_are_none_is_refused_and_holds_nobody_up(
+    servers: Servers,
+) -> None:
+    # A token is no secret: whoever makes one could have the service look for 2**62 ranks.
+    context = paging.context("alerts, danger first", Filter())
+    for rank in (2**62, MOST_URGENT + 1):
+        made = pb.ListAlertsRequest(page_token=paging.next_token(context, (rank, 1)))
+        with pytest.raises(InvalidArgument) as caught:
+            await servers.alerts.ListAlerts(made, timeout=30)
+        assert caught.value.reason == "BAD_PAGE_TOKEN"
+    highest = paging.next_token(context, (MOST_URGENT, 0))
+    await servers.alerts.ListAlerts(pb.ListAlertsRequest(page_token=highest))
 
 
 async def test_the_summary_names_the_worst(servers: Servers) -> None:

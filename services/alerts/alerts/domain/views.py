@@ -297,7 +297,8 @@ def changed_rows(before: AlertColumns, after: AlertColumns) -> NDArray[np.bool_]
     return changed
 
 
-_MOST_URGENT = Level.HIGH + len(Level)
+# Of all ranks that `urgency` gives.
+MOST_URGENT = Level.HIGH + len(Level)
 _BLOCK_ROWS = 16_384
 
 
@@ -322,7 +323,7 @@ def worst_first(
     key; `ranks`: the urgency of each row; `after`: (urgency, key).
     """
     found: list[tuple[int, int]] = []
-    for rank in range(after[0] if after is not None else _MOST_URGENT, -1, -1):
+    for rank in range(after[0] if after is not None else MOST_URGENT, -1, -1):
         chosen, start = mask & (ranks == rank), 0
         if after is not None and rank == after[0]:
             start = int(np.searchsorted(keys, after[1], side="right"))

@@ -13,6 +13,7 @@ from services.alerts.alerts.domain.change_payload import alert_id, key_of
 from services.alerts.alerts.domain.subjects import Subject
 from services.alerts.alerts.domain.summaries import MetricSummary, summarise
 from services.alerts.alerts.domain.views import (
+    MOST_URGENT,
     Alert,
     Filter,
     choose,
@@ -148,7 +149,8 @@ def _after(key: paging.Key | None) -> tuple[int, int] | None:
     if key is None:
         return None
     match key:
-        case (int(rank), int(alert_key)):
+        # Anybody can make a token: each rank above the highest would be looked for in all alerts.
+        case (int(rank), int(alert_key)) if rank <= MOST_URGENT:
             return rank, alert_key
         case _:
             problem = "page_token does not belong to this list"
