@@ -78,6 +78,8 @@ def _after(token: str, context: str) -> Key:
             raise ValueError("altered")
         asked, values = json.loads(body)
         key = tuple(_value(value) for value in values)
+        if not key:
+            raise ValueError("no key")
     except (binascii.Error, ValueError, TypeError, KeyError, RecursionError) as error:
         raise _refused("BAD_PAGE_TOKEN", "page_token is not one of ours") from error
     if asked != context:

@@ -1,7 +1,8 @@
 """Probes of a server, health and reflection, within bounds of their own."""
 
+import asyncio
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any
 
 import grpc
@@ -9,15 +10,25 @@ import grpc
 from shared.errors import Exhausted
 from shared.rpc.limits import Gate
 
+# A few bytes; whoever sends them as slowly as this is no probe.
+_READ_SECONDS = 10.0
+_MAKE: Mapping[tuple[bool, bool], Any] = {
+    (False, True): grpc.unary_stream_rpc_method_handler,
+    (True, False): grpc.stream_unary_rpc_method_handler,
+    (True, True): grpc.stream_stream_rpc_method_handler,
+}
+
 
 class Bounded:
     """Stands in for the server when a generated module registers: only so many streams are open,
-    and an answer waits for none.
+    and an answer waits for none. `reads_late`: anybody may ask, so that an answer counts as well,
+    and before its request is read.
     """
 
-    def __init__(self, server: grpc.aio.Server, gate: Gate) -> None:
+    def __init__(self, server: grpc.aio.Server, gate: Gate, *, reads_late: bool = False) -> None:
         self._server = server
         self._gate = gate
+        self._reads_late = reads_late
 
     def add_generic_rpc_handlers(self, handlers: Iterable[object]) -> None:
         """The same handlers come again, by name, in the next call."""
@@ -29,25 +40,30 @@ class Bounded:
         )
 
     def _bounded(self, handler: Any) -> Any:
-        if not handler.response_streaming:
+        if not (handler.response_streaming or self._reads_late):
             return handler
-        behaviour = handler.stream_stream or handler.unary_stream
+        behaviour = handler.stream_stream or handler.unary_stream or handler.unary_unary
+        is_late = self._reads_late and not handler.request_streaming
 
-        async def within(request: Any, context: Any) -> None:
+        async def within(request: Any, context: Any) -> Any:
             try:
                 with self._gate.entered(context.peer()):
-                    replies = behaviour(request, context)
+                    replies = behaviour(await _first(request) if is_late else request, context)
                     if inspect.isawaitable(replies):
-                        await replies
-                        return
+                        return await replies
                     async for reply in replies:
                         await context.write(reply)
             except Exhausted as refused:
                 await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, refused.message)
 
-        make = (
-            grpc.stream_stream_rpc_method_handler
-            if handler.request_streaming
-            else grpc.unary_stream_rpc_method_handler
-        )
+        make = _MAKE[handler.request_streaming or is_late, handler.response_streaming]
         return make(within, handler.request_deserializer, handler.response_serializer)
+
+
+async def _first(requests: AsyncIterator[Any]) -> Any:
+    """Raises Exhausted REQUEST_TOO_SLOW, also for one that ends without a request."""
+    try:
+        async with asyncio.timeout(_READ_SECONDS):
+            return await anext(aiter(requests))
+    except (TimeoutError, StopAsyncIteration) as error:
+        raise Exhausted("REQUEST_TOO_SLOW", "the request did not arrive in time") from error

@@ -32,12 +32,13 @@ Handler = Any
 Body = Callable[[Any, Context], Awaitable[Any]]
 
 _RETRY_AFTER_DRAIN = timedelta(seconds=1)
-_LARGE_READ_SECONDS = 60.0
+_READ_SECONDS = 60.0
 
 
 class Interceptor:
     """What all methods of a server share: settings, and the calls in flight with their time
-    limits."""
+    limits. `reads_late`: of a request nothing is read before its caller is known: what
+    strangers send is not kept for them."""
 
     def __init__(
         self,
@@ -48,8 +49,10 @@ class Interceptor:
         limits: Limits | None = None,
         max_message_bytes: int = MAX_MESSAGE_BYTES,
         large: Mapping[str, int] = MappingProxyType({}),
+        reads_late: bool = False,
     ) -> None:
         limits = limits or Limits()
+        self.reads_late = reads_late
         self.metrics = metrics
         self.serving = metrics.gauge(
             "sonic_server_serving", "1 while a gRPC service is ready, else 0", ("rpc_service",)
@@ -106,6 +109,8 @@ class Method:
         self._is_coroutine = inspect.iscoroutinefunction(self._behaviour)
         # A request of many megabytes is read only when its turn comes.
         self._large_bytes = 0 if handler.request_streaming else shared.large.get(name, 0)
+        is_late = shared.reads_late and not handler.request_streaming
+        self._reads_late = is_late or bool(self._large_bytes)
         self._turn: AbstractAsyncContextManager[object] = (
             shared.large_turns if self._large_bytes else nullcontext()
         )
@@ -128,7 +133,7 @@ class Method:
 
         # Requests come as bytes: gRPC's own words for bytes that are no message are a traceback and
         # UNKNOWN.
-        streams_in = self._handler.request_streaming or bool(self._large_bytes)
+        streams_in = self._handler.request_streaming or self._reads_late
         make: Callable[..., object] = kinds[streams_in, self._handler.response_streaming]
         return make(guarded, None, self._serializer())
 
@@ -195,16 +200,16 @@ class Method:
             await self._reply(await self._message(raw), context)
 
     async def _message(self, raw: Any) -> Any:
-        return self._read(await self._received(raw) if self._large_bytes else raw)
+        return self._read(await self._received(raw) if self._reads_late else raw)
 
     async def _messages(self, raws: AsyncIterator[bytes]) -> AsyncIterator[Any]:
         async for raw in raws:
             yield self._read(raw)
 
     async def _received(self, raws: AsyncIterator[bytes]) -> bytes:
-        """The one message of a large request, asked for now and not before."""
+        """The one message of a request, asked for now and not before."""
         try:
-            async with asyncio.timeout(_LARGE_READ_SECONDS):
+            async with asyncio.timeout(_READ_SECONDS):
                 return await anext(aiter(raws))
         except TimeoutError as error:
             raise Unavailable("REQUEST_TOO_SLOW", "The request did not arrive in time.") from error

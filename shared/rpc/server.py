@@ -57,9 +57,9 @@ class GrpcServer:
     is NOT_SERVING. `grace_seconds` is the time calls in flight have at the end; streams get one
     second of it. `large` names methods whose one request may be larger than `max_message_bytes`;
     such a server takes no compressed ones. With `tls` every client shows a certificate, unless
-    `asks_certificates` is False. Where that or one of `ways` tells who calls, only those are served
-    whom `callers` lists for the method, but for health and reflection. `health_address`: a further
-    port, of health alone and without TLS.
+    `asks_certificates` is False: then a request is read only once its caller is known. Where that
+    or one of `ways` tells who calls, only those are served whom `callers` lists for the method, but
+    for health and reflection. `health_address`: a further port, of health alone and without TLS.
     """
 
     def __init__(
@@ -83,9 +83,8 @@ class GrpcServer:
         ways: Sequence[Way] = (),
         health_address: str = "",
     ) -> None:
-        self.address = listen_address
+        self.address = self._listen_address = listen_address
         self.serving = False
-        self._listen_address = listen_address
         self._registrations = tuple(registrations)
         self._names = tuple(service_names)
         self._ready = ready
@@ -105,6 +104,7 @@ class GrpcServer:
             limits=limits,
             max_message_bytes=max_message_bytes,
             large=large,
+            reads_late=not asks_certificates,
         )
         limits = limits or Limits()
         self._probes = Gate("PROBES", limits.probes, limits.probes_per_peer)
@@ -168,7 +168,7 @@ class GrpcServer:
         intercepted = _Intercepted(server, self._interceptor)
         for add, servicer in self._registrations:
             add(servicer, intercepted)
-        probes = Bounded(server, self._probes)
+        probes = Bounded(server, self._probes, reads_late=not self._asks_certificates)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, probes)
         names = [*self._names, health.SERVICE_NAME]
         if self._channelz:

@@ -26,7 +26,7 @@ from services.positions.enrichment.service import EnrichmentService
 from services.positions.service.ports import Begin
 from shared import paging
 from shared.clock import Clock
-from shared.errors import FailedPrecondition, NotFound, invalid
+from shared.errors import FailedPrecondition, InvalidArgument, NotFound, invalid
 from shared.paging import Page
 
 # Where positions share a margin. At any other venue each has a collateral of its own.
@@ -83,6 +83,9 @@ class AccountsService:
         keys = [_key(account) for account in found]
         start = 0
         if request.after is not None:
+            if not all(isinstance(part, str) for part in request.after):
+                problem = "page_token does not belong to this list"
+                raise InvalidArgument("BAD_PAGE_TOKEN", problem, fields={"page_token": problem})
             start = next((at for at, key in enumerate(keys) if key > request.after), len(found))
         return paging.cut(found[start : start + request.size + 1], request, context, _key)
 

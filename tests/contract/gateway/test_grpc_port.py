@@ -5,6 +5,7 @@ cycle.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import shutil
@@ -33,6 +34,7 @@ from shared.clock import PushedClock
 from shared.lifecycle import App
 from shared.rpc.client import Channel
 from shared.rpc.failures import from_rpc_error
+from shared.rpc.limits import Limits
 from shared.rpc.server import GrpcServer
 from shared.tokens import Scope
 from tests.contract.gateway.conftest import Script, config
@@ -134,6 +136,38 @@ async def test_who_shows_nothing_or_something_wrong_is_refused_with_the_fix(
         stub = rpc.PriceServiceStub(channel)
         codes = [(await refused(stub.GetPrice(asked, timeout=30)))[1] for _ in range(6)]
     assert codes[-1] == "TOO_MANY_ATTEMPTS"
+
+
+async def test_of_a_stranger_not_even_the_request_is_read(
+    address: str, folder: Path, made: Callable[..., str]
+) -> None:
+    """Else many could have the gateway hold megabytes for each of them, as long as they like."""
+    made("ann")
+    async with person(address, folder) as channel:
+        begun = channel.stream_unary("/sonic.price.v1.PriceService/GetPrice")()
+        told = await refused(asyncio.wait_for(begun, 30))
+        watched = channel.stream_stream("/sonic.price.v1.PriceService/WatchPrices")()
+        of_watch = await refused(asyncio.wait_for(anext(aiter(watched)), 30))
+    assert told == of_watch == (grpc.StatusCode.UNAUTHENTICATED, "NOT_SIGNED_IN")
+
+
+async def test_who_begins_many_probes_and_sends_none_is_refused_the_next(
+    address: str, folder: Path
+) -> None:
+    most = Limits().probes_per_peer
+    async with person(address, folder) as channel:
+        check = channel.stream_unary("/grpc.health.v1.Health/Check")
+        begun = [asyncio.ensure_future(_waited(check())) for _ in range(most + 1)]
+        over, slow = await asyncio.wait(begun, return_when=asyncio.FIRST_COMPLETED, timeout=30)
+        assert len(slow) == most
+        assert over.pop().result() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    await asyncio.wait(slow)
+
+
+async def _waited(call: Any) -> grpc.StatusCode:
+    with contextlib.suppress(grpc.aio.AioRpcError, asyncio.CancelledError):
+        await call
+    return await call.code()
 
 
 async def test_a_scope_may_what_it_may_over_http(
@@ -238,6 +272,7 @@ async def test_reflection_lists_what_is_offered(address: str, folder: Path) -> N
         listed, described = [answer async for answer in answers]
         health = health_pb2_grpc.HealthStub(channel)
         state = await health.Check(health_pb2.HealthCheckRequest(), timeout=30)
+        assert await anext(aiter(health.Watch(health_pb2.HealthCheckRequest()))) == state
     assert state.status == health_pb2.HealthCheckResponse.SERVING
     names = {one.name for one in listed.list_services_response.service}
     assert {"sonic.price.v1.PriceService", "sonic.alerts.v1.AlertsService"} <= names

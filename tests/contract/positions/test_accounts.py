@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from sonic.positions.v1 import positions_pb2 as pb
 
+from shared import paging
 from shared.errors import FailedPrecondition, InvalidArgument, NotFound
 from tests.fakes.info_provider import InfoProvider
 
@@ -77,6 +78,13 @@ async def test_accounts_come_in_pages(live) -> None:
     assert names == ["cross", "isolated BTC"] and not second.next_page_token
     assert await listed(live, venue="dydx") == [] and await listed(live, wallet="other") == []
     assert len(await listed(live, wallet="main", venue="hyperliquid")) == 2
+
+
+async def test_a_token_made_by_hand_of_another_key_is_refused(live) -> None:
+    made = paging.next_token(paging.context("accounts", "", ""), (1, 2, 3))
+    with pytest.raises(InvalidArgument) as raised:
+        await live.accounts.ListAccounts(pb.ListAccountsRequest(page_token=made))
+    assert raised.value.reason == "BAD_PAGE_TOKEN"
 
 
 async def test_a_transfer_moves_the_line_and_nothing_else(live) -> None:

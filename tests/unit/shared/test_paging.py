@@ -70,6 +70,9 @@ def forged(body: str) -> str:
 @pytest.mark.parametrize(
     "values",
     [
+        "[]",
+        "{}",
+        '""',
         "[" * 100_000,
         "[" * 900 + "]" * 900,
         "[" + "9" * 5000 + "]",
