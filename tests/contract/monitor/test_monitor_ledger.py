@@ -61,6 +61,8 @@ async def test_runs_are_found_by_monitor_outcome_cycle_and_time_in_pages(servers
         "heartbeat",
         "operations",
         "disk",
+        "backup",
+        "certificates",
         "twilio",
         "withdrawals",
     }
