@@ -46,6 +46,10 @@ CROSS_NUMBER = (
     0  # The subaccount the venue's own page trades with; isolated positions live below it.
 )
 MARKETS_SECONDS = 5.0  # Wallets of one sync share the markets.
+_UNREAD = {
+    "ISOLATED_UNREAD": "the isolated subaccounts could not be read",
+    "SUBACCOUNTS_UNREAD": "the other subaccounts could not be read",
+}
 _NEVER_TRADED = re.compile(r"no subaccounts? found", re.IGNORECASE)
 _WORDS_LENGTH = 200
 
@@ -70,7 +74,9 @@ class DydxVenue:
     async def fetch(
         self, wallet: WalletRef, reference_prices: Mapping[str, float], now: datetime
     ) -> Answer:
-        """Incomplete (ISOLATED_UNREAD) when only the cross subaccount could be read."""
+        """Incomplete when subaccounts could not be read: ISOLATED_UNREAD, SUBACCOUNTS_UNREAD. What
+        was held there must not count as closed.
+        """
         address = wallet.public_address
         markets = await self._read_markets()
         accounts, reason = await self._cross(address), ""
@@ -83,6 +89,7 @@ class DydxVenue:
             accounts += await self._others(address, {number for number, _ in accounts})
         except ProviderFailure:
             unwatched = (Unwatched("other subaccounts", "UNREAD"),)
+            reason = reason or "SUBACCOUNTS_UNREAD"
         answer = read_accounts(
             accounts, markets, address, reference_prices, self._clock.now(), reason
         )
@@ -179,13 +186,13 @@ def read_accounts(
             accounts=disbelieved(pools),
         )
     found = [
-        (incomplete_reason, "the isolated subaccounts could not be read"),
+        (incomplete_reason, _UNREAD.get(incomplete_reason, "")),
         ("POSITIONS_MISSING" if hollow else "", f"dydx's {hollow}"),
         ("ROWS_REFUSED" if refusals else "", ""),
         ("MARKETS_MISSING" if unmarked else "", f"dydx lists no market of {', '.join(unmarked)}"),
     ]
     reason, message = next((one for one in found if one[0]), ("", ""))
-    if incomplete_reason:
+    if incomplete_reason == "ISOLATED_UNREAD":
         pools.append(unread("isolated subaccounts", incomplete_reason, isolated=True))
     return Answer(
         tuple(holdings),

@@ -111,6 +111,7 @@ async def test_a_whole_answer_is_complete_wrapped_or_bare(venue, stand, body) ->
 
 async def test_isolated_positions_stand_beside_the_cross_ones(venue, stand) -> None:
     stand.answer(PARENT, json=parent(SUBACCOUNT["subaccount"], ISOLATED))
+    stand.answer(EVERY, json={"subaccounts": [SUBACCOUNT["subaccount"], ISOLATED]})
     answer = await venue.fetch(WALLET, PRICES, START)
     assert (
         answer.complete
@@ -169,7 +170,9 @@ async def test_positions_of_every_other_subaccount_and_of_their_children_are_rea
 async def test_other_subaccounts_that_cannot_be_looked_at_are_said(venue, stand, reply) -> None:
     stand.answer(EVERY, **reply)
     answer = await venue.fetch(WALLET, PRICES, START)
-    assert answer.complete and len(answer.holdings) == 2
+    # Positions that were read there before must not count as closed.
+    assert (answer.complete, answer.incomplete_reason) == (False, "SUBACCOUNTS_UNREAD")
+    assert len(answer.holdings) == 2, "what was read is shown"
     assert [one.words for one in answer.unwatched] == ["not looked at: other subaccounts"]
 
 

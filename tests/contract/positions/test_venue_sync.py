@@ -26,6 +26,7 @@ ROWS = json.loads((FIXTURES / "jupiter_perps_positions_v1.json").read_text())["d
 TRADE = json.loads((FIXTURES / "jupiter_perps_trades_v2_liquidation.json").read_text())["dataList"][
     0
 ]
+OTHER = json.loads((FIXTURES / "dydx_other_subaccount.json").read_text())["GET /v4/addresses/{a}"]
 ACCOUNT = json.loads((FIXTURES / "dydx_v4_subaccount.json").read_text())
 STATE = json.loads((FIXTURES / "hyperliquid_clearinghouse_state.json").read_text())
 CROSS = f"GET /v4/addresses/{DYDX}/subaccountNumber/0"
@@ -217,6 +218,36 @@ async def test_markets_with_none_in_them_are_no_answer_and_old_marks_are_told_ol
     kept = await listed(live, wallet="dydx")
     assert {one.id: one.mark_price_usd for one in kept} == marks
     assert all(pb.FLAG_MARK_STALE in one.flags for one in kept)
+
+
+async def test_subaccounts_that_are_not_read_close_nothing_and_their_accounts_are_not_known(
+    live, outside
+) -> None:
+    every = f"GET /v4/addresses/{DYDX}"
+    (other,) = [one for one in OTHER["subaccounts"] if one["subaccountNumber"] == 1]
+    markets = json.loads((FIXTURES / "dydx_v4_perpetual_markets.json").read_text())["markets"]
+    # Half a coin, less what it was bought with.
+    equity = 0.5 * float(markets["BTC-USD"]["oraclePrice"]) - 44_425
+    other = {**other, "equity": str(equity)}
+    both = {"subaccounts": [ACCOUNT["subaccount"], other]}
+    outside.dydx.answer(every, json=both)
+
+    async def looked(cycle_id: str) -> tuple[int, str | None]:
+        """Positions held, and why the other subaccount is not known; None: it is gone."""
+        live.clock.advance(60)
+        await sync(live, cycle_id)
+        answer = await live.accounts.ListAccounts(pb.ListAccountsRequest(wallet="dydx"))
+        reasons = {one.name: one.reason for one in answer.accounts}
+        return len(await listed(live, wallet="dydx")), reasons.get("subaccount 1")
+
+    count, reason = await looked("c1")
+    assert reason == ""
+    outside.dydx.answer(every, status=404, json={})
+    assert [await looked(f"c{number}") for number in (2, 3, 4)] == [(count, "ACCOUNT_UNREAD")] * 3
+    outside.dydx.answer(every, json=both)
+    assert await looked("c5") == (count, "")
+    outside.dydx.answer(every, json={"subaccounts": [ACCOUNT["subaccount"]]})
+    assert [(await looked(f"c{number}"))[1] for number in (6, 7)] == [None, None]
 
 
 async def test_a_dydx_wallet_that_never_traded_is_complete_and_an_outage_closes_nothing(

@@ -11,6 +11,8 @@ from services.positions.accounts.domain.margin_account import MarginAccount
 AGREEMENT_RATIO: Final = 0.01
 _DUST_USD: Final = 1.0
 REFUSED: Final = "ROWS_REFUSED"
+UNREAD: Final = "ACCOUNT_UNREAD"
+_FIGURES: Final = ("margin", "equity_usd", "maintenance_usd", "reason")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,14 @@ class StatedAccount:
 def unread(name: str, reason: str, mode: str = "", *, isolated: bool = False) -> StatedAccount:
     """An account of which only this is known."""
     return StatedAccount(name, MarginAccount(None, ()), mode, reason=reason, isolated=isolated)
+
+
+def unread_fields() -> str:
+    """As JSON what an account is that was there and is not in an answer that is not whole: not
+    looked at is not gone.
+    """
+    fields = asdict(unread("", UNREAD))
+    return json.dumps({name: fields[name] for name in _FIGURES})
 
 
 def disbelieved(accounts: Sequence[StatedAccount]) -> tuple[StatedAccount, ...]:

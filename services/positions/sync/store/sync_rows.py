@@ -9,7 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import insert, select
 
-from services.positions.accounts.domain.stated_account import StatedAccount, accounts_json
+from services.positions.accounts.domain.stated_account import (
+    StatedAccount,
+    accounts_json,
+    unread_fields,
+)
 from services.positions.domain.venue_answer import (
     NUMBERS,
     CarrySource,
@@ -64,9 +68,16 @@ _STAMP = Statement(
     " from unnest(cast(:wallets as text[]), cast(:states as int2[]), cast(:reasons as text[]),"
     " cast(:completed_times as timestamptz[]), cast(:unwatched as text[]))"
     " as new (name, state, reason, completed_time, unwatched) where w.name = new.name),"
-    " answered as (select feed_key, observed_time, cast(nullif(accounts, '') as jsonb) as accounts"
-    " from unnest(cast(:feed_keys as int[]), cast(:observed_times as timestamptz[]),"
-    " cast(:accounts as text[])) as new (feed_key, observed_time, accounts)),"
+    " stated as (select feed_key, observed_time, cast(nullif(accounts, '') as jsonb) as accounts,"
+    " is_whole from unnest(cast(:feed_keys as int[]), cast(:observed_times as timestamptz[]),"
+    " cast(:accounts as text[]), cast(:wholes as bool[]))"
+    " as new (feed_key, observed_time, accounts, is_whole)),"
+    # What an answer that is not whole leaves out is not known; only a whole one says it is gone.
+    " answered as (select feed_key, stated.observed_time, case when is_whole then stated.accounts"
+    " else stated.accounts || coalesce((select jsonb_agg(one || cast(:unread as jsonb))"
+    " from jsonb_array_elements(f.accounts) as one where not jsonb_path_query_array("
+    "stated.accounts, '$[*].name') @> jsonb_build_array(one -> 'name')), '[]') end as accounts"
+    " from stated join feed f using (feed_key)),"
     " written as (update feed f set observed_time = new.observed_time, failed = false,"
     " accounts = coalesce(new.accounts, f.accounts)"
     " from answered new where f.feed_key = new.feed_key)"
@@ -146,7 +157,7 @@ _REFUSE = Statement(
 class Stamp:
     """A fetch that was answered; its time counts as the wallet's when the answer was complete,
     whatever of the account is not read: `unwatched`, in words. `accounts`: None leaves those that
-    were stated before.
+    were stated before; those that one which is not complete leaves out stay, unread.
     """
 
     wallet: str
@@ -234,6 +245,8 @@ class SyncRowStore:
             accounts=[
                 "" if one.accounts is None else accounts_json(one.accounts) for one in stamps
             ],
+            wholes=[one.complete for one in stamps],
+            unread=unread_fields(),
         )
         return moved
 
