@@ -21,6 +21,7 @@ from services.alerts.alerts.domain.accounts import (
     Account,
     Accounts,
     common_move,
+    exposure,
 )
 from services.alerts.alerts.domain.ends import EndRecord, PositionEnd
 from services.alerts.alerts.domain.extremes import NO_EXTREMES, Extremes, Unseen
@@ -198,12 +199,13 @@ def _accounts(parts: Sequence[Any]) -> Accounts:
 
 def _account(message: pb.AccountReading) -> Account:
     distance = common_move(number(message, "distance_percent"), message.reason)
-    figures = [number(message, name) for name in ACCOUNT_FIGURES if name != DISTANCE]
+    exposed, *rest = (number(message, name) for name in ACCOUNT_FIGURES if name != DISTANCE)
+    figures = [math.nan if figure is None else figure for figure in rest]
     return Account(
         message.id,
         f"{message.venue} {message.name}",
         message.wallet,
-        [distance, *(math.nan if figure is None else figure for figure in figures)],
+        [distance, exposure(exposed, *rest), *figures],
         message.observed_micros,
         message.stale,
     )

@@ -164,7 +164,7 @@ def matter(payload: Mapping[str, str]) -> str:
         ending = _ENDINGS[payload["event"]].format(level=payload["previous_level"])
         return f"{_about(payload)} {ending}"
     metric = METRICS[AlertType[payload["type"]]]
-    return f"{_about(payload)} {metric.noun} {_figure(payload, 'value', metric.unit)}"
+    return f"{_about(payload)} {metric.noun} {_value(payload, metric.unit)}"
 
 
 def is_news(payload: Mapping[str, str]) -> bool:
@@ -261,7 +261,7 @@ def _why(payload: Mapping[str, str], noun: str, unit: str) -> str:
             f"; {sign} limit {_figure(payload, 'limit', unit)}{flip}"
         )
     return (
-        f"Why: {noun} {_figure(payload, 'value', unit)}{model} {sign} limit "
+        f"Why: {noun} {_value(payload, unit)}{model} {sign} limit "
         f"{_figure(payload, 'limit', unit)}{flip}"
     )
 
@@ -295,6 +295,14 @@ def _closing(payload: Mapping[str, str]) -> list[str]:
 
 def _line(name: str, text: str | None) -> str:
     return f"{name}: {text}" if text else ""
+
+
+def _value(payload: Mapping[str, str], unit: str) -> str:
+    """What was judged; over an equity of 0 or less exposure is no number."""
+    is_over = payload["type"] == AlertType.WALLET_EXPOSURE.name and "value" not in payload
+    if is_over and float(payload.get("equity_usd", "nan")) <= 0:
+        return "without end: no equity is left"
+    return _figure(payload, "value", unit)
 
 
 def _figure(payload: Mapping[str, str], name: str, unit: str) -> str:

@@ -161,6 +161,28 @@ async def test_exposure_over_equity_is_judged_by_its_own_limits(book: Book) -> N
     assert last.subject == "HIGH: hyperliquid cross exposure over equity 10x (main)"
 
 
+async def test_an_account_without_equity_is_exposed_beyond_every_limit_and_not_unknown(
+    book: Book,
+) -> None:
+    await book.servers.thresholds.ResetThreshold(
+        pb.ResetThresholdRequest(id="WALLET_EXPOSURE-ACCOUNT-ABOVE")
+    )
+    book.equity(5000.0)
+    await book.cycle()
+    assert await book.level(EXPOSURE) == "NORMAL"
+    book.equity(-50.0)
+    await book.cycle()
+    alert = await book.servers.alert(EXPOSURE)
+    assert alert.level == pb.LEVEL_HIGH and not alert.HasField("evaluated_value")
+    assert alert.reading_state == pb.READING_STATE_FRESH
+    (told,) = [one for one in await book.told() if one.facts["type"] == "WALLET_EXPOSURE"]
+    words = "exposure over equity without end: no equity is left"
+    assert told.subject == f"HIGH: hyperliquid cross {words} (main)"
+    assert f"{words} >= limit 10x" in told.body and "equity -50 USD" in told.body
+    replayed = await book.servers.recorder.Replay(pb.ReplayRequest(start_time=Timestamp()))
+    assert replayed.recording_count and not replayed.differing_count
+
+
 @pytest.mark.parametrize("mode", ["unifiedAccount", "portfolioMargin", "dexAbstraction", "new"])
 async def test_a_mode_whose_collateral_is_not_known_raises_nothing_and_is_not_safe(
     book: Book, mode: str

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.alerts.alerts.domain.accounts import Account, Accounts, common_move
+from services.alerts.alerts.domain.accounts import Account, Accounts, common_move, exposure
 from services.alerts.alerts.domain.alert_columns import AlertColumns, fresh_columns
 from services.alerts.alerts.domain.evaluation import CompiledLimits, ThresholdTables, evaluate
 from services.alerts.alerts.domain.readings import NOTHING_HELD, Inputs, Positions
@@ -129,6 +129,23 @@ def test_an_unread_positions_service_holds_what_was_known() -> None:
     after = _judged(raised, now=NOW + 60_000_000, unread=True)
     assert after.level.tolist() == raised.level.tolist()
     assert set(after.readings.state.tolist()) == {ReadingState.STALE}
+
+
+@pytest.mark.parametrize(
+    ("ratio", "equity", "notional", "judged"),
+    [
+        (3.0, 100.0, 300.0, 3.0),
+        (None, 0.0, 300.0, math.inf),
+        (None, -5.0, 300.0, math.inf),
+        (None, 0.0, 0.0, 0.0),
+        (None, None, None, math.nan),
+        (None, -5.0, None, math.nan),
+    ],
+)
+def test_over_no_equity_exposure_is_without_end_and_never_unknown(
+    ratio: float | None, equity: float | None, notional: float | None, judged: float
+) -> None:
+    assert exposure(ratio, equity, notional) == pytest.approx(judged, nan_ok=True)
 
 
 @pytest.mark.parametrize(

@@ -84,6 +84,17 @@ class Accounts:
 NO_ACCOUNTS = Accounts()
 
 
+def exposure(ratio: float | None, equity_usd: float | None, notional_usd: float | None) -> float:
+    """The exposure that is judged: positions over an equity at or below 0 are without end, and
+    what is not known is NaN.
+    """
+    if ratio is not None:
+        return ratio
+    if equity_usd is None or notional_usd is None or equity_usd > 0:
+        return math.nan
+    return math.inf if notional_usd > 0 else 0.0
+
+
 def common_move(percent: float | None, reason: str) -> float:
     """The distance that is judged: what is not known is NaN, and where no common move liquidates
     the account it is infinite.
