@@ -22,7 +22,7 @@ from services.cyclone.sleep.domain.evening import (
 from services.cyclone.sleep.domain.facts import CycleHealth, Facts, Part
 from services.cyclone.sleep.domain.verdicts import Reason, Verdict, reasons, verdict
 from shared.clock import Clock
-from shared.errors import AlreadyExists, SonicError, Unavailable
+from shared.errors import AlreadyExists, InvalidArgument, SonicError
 from shared.log import get_logger
 from shared.paging import Page
 
@@ -144,10 +144,11 @@ class EveningTeller:
         except AlreadyExists:
             # Told by another process, or before this one started.
             pass
-        except Unavailable as error:
-            get_logger().warning("evening message waits", reason=error.reason)
-            return False
-        except SonicError as error:
+        except InvalidArgument as error:
             get_logger().error("evening message refused", reason=error.reason, words=error.message)
+        except SonicError as error:
+            # Full, locked out or broken is not for ever; it is tried until it is too late.
+            get_logger().warning("evening message waits", reason=error.reason, words=error.message)
+            return False
         self._told = night
         return True

@@ -12,7 +12,7 @@ from sonic.xcom.v1 import xcom_pb2
 
 from services.cyclone.server import Config
 from shared.clock import PushedClock
-from shared.errors import AlreadyExists, InvalidArgument
+from shared.errors import AlreadyExists, Exhausted, Internal, InvalidArgument
 from tests.contract.cyclone.conftest import Servers, until
 from tests.fakes.peers import aborts, refuses
 from tests.fakes.pushing import push
@@ -66,6 +66,24 @@ async def test_it_is_told_once_a_night_by_the_zones_clock(servers: Servers) -> N
 async def test_a_message_that_nobody_took_is_tried_again(servers: Servers) -> None:
     sent, clock = Sent(), PushedClock(BEFORE)
     servers.peers.told["xcom.Send"] = aborts(grpc.StatusCode.UNAVAILABLE)
+    await servers.start(clock, **EVENING)
+    await push(clock, 61)
+    servers.peers.told["xcom.Send"] = sent
+
+    async def told() -> bool:
+        await push(clock, 16)
+        return bool(sent.ids)
+
+    await until(told)
+    assert set(sent.ids) == {"before-sleep-2026-03-28"}
+
+
+@pytest.mark.parametrize("error", [Exhausted("TOO_MANY", "later"), Internal("ODD", "broke")])
+async def test_what_passes_costs_nobody_the_message(
+    servers: Servers, error: Exhausted | Internal
+) -> None:
+    sent, clock = Sent(), PushedClock(BEFORE)
+    servers.peers.told["xcom.Send"] = refuses(error)
     await servers.start(clock, **EVENING)
     await push(clock, 61)
     servers.peers.told["xcom.Send"] = sent
