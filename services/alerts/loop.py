@@ -107,11 +107,13 @@ class RecorderLoop(Loop):
         recorder.filled = self.wake
 
     async def _once_more(self) -> float:
-        await self._recorder.write()
         now = self._time.monotonic()
         if now >= self._next_seconds:
-            await self._recorder.forget()
+            # First, and once: a database without room takes nothing new, and a failure of either
+            # must not keep the other from its turn.
             self._next_seconds = now + _FORGET_SECONDS
+            await self._recorder.forget()
+        await self._recorder.write()
         return self._next_seconds - now if self._recorder.is_on else _SWEEP_SECONDS
 
     async def stop(self) -> None:

@@ -17,7 +17,10 @@ from sonic.alerts.v1 import alerts_pb2 as pb
 
 from services.alerts.alerts.domain import evaluation
 from services.alerts.domain.kinds import Level
-from shared.errors import InvalidArgument, NotFound
+from services.alerts.recorder.domain.packing import Base, pack
+from services.alerts.recorder.domain.recording import Recording
+from services.alerts.recorder.service import recorder
+from shared.errors import InvalidArgument, NotFound, Unavailable
 from tests.contract.alerts.conftest import NOBODY, Servers
 from tests.fakes.databases import Databases
 
@@ -257,4 +260,44 @@ async def test_switched_off_nothing_is_recorded_and_all_deleted_it_goes_on(
     await servers.evaluate("cyc-3", 3)
     await servers.stop("alerts")
     await servers.start_alerts()
-    assert [one.cycle_id for one in (await _recorded(servers, 1)).recordings] == ["cyc-2"]
+    assert not (await _recorded(servers, 0)).recordings, "what was kept left with it"
+
+
+async def test_a_cycle_that_cannot_be_packed_costs_no_other(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def odd(recording: Recording, base: Base) -> bytes:
+        if recording.judgement.cycle_id == "cyc-2":
+            raise ValueError("odd")
+        return pack(recording, base)
+
+    monkeypatch.setattr(recorder, "pack", odd)
+    await servers.hold(88.0)
+    await servers.create()
+    for number in (1, 2, 3):
+        servers.clock.advance(60)
+        await servers.evaluate(f"cyc-{number}", number)
+    kept = await _recorded(servers, 2)
+    assert [one.cycle_id for one in kept.recordings] == ["cyc-3", "cyc-1"]
+    assert _is_same(await _replay(servers))
+
+
+async def test_a_database_without_room_for_more_is_rid_of_the_oldest_all_the_same(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await servers.hold(88.0)
+    await servers.create()
+    await servers.evaluate("cyc-old", 1)
+    await _recorded(servers, 1)
+
+    def full(recording: Recording, base: Base) -> bytes:
+        raise Unavailable("DATABASE_FULL", "no room")
+
+    monkeypatch.setattr(recorder, "pack", full)
+    servers.clock.advance(8 * DAY)
+    await servers.evaluate("cyc-new", 2)
+    end = time.monotonic() + 30
+    while (await _recorded(servers, 0)).recordings:
+        servers.clock.advance(timedelta(minutes=11).total_seconds())
+        assert time.monotonic() < end
+        await asyncio.sleep(0.02)

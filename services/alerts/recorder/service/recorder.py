@@ -15,6 +15,7 @@ from services.alerts.recorder.store import About
 from services.alerts.service.offload import offload
 from services.alerts.service.snapshot_cache import Begin
 from shared.clock import Clock
+from shared.errors import Conflict, Unavailable
 from shared.log import get_logger
 
 # Judgements that wait for a database that does not answer; they hold columns.
@@ -65,16 +66,24 @@ class Recorder:
         """All that waits."""
         while self._waiting:
             first = self._waiting[0]
-            await self._write_one(*first)
+            try:
+                await self._write_one(*first)
+            except (Conflict, Unavailable):
+                raise
+            except Exception as error:  # noqa: BLE001  # it would fail again; the next may not
+                cycle_id = first[0].cycle_id
+                get_logger().error("a cycle was not recorded", cycle_id=cycle_id, exc_info=error)
+                self._base = None
             # It may have been dropped meanwhile.
             if self._waiting and self._waiting[0] is first:
                 self._waiting.popleft()
 
     async def forget(self) -> None:
-        """What is past its age, and the oldest of what is too much."""
-        if self.kept.age is None:
-            return
+        """What is past its age, and the oldest of what is too much; all when nothing is kept."""
         async with self._begin() as store:
+            if self.kept.age is None:
+                await store.recordings.clear()
+                return
             await store.recordings.forget(self._clock.now() - self.kept.age, self.kept.most_bytes)
 
     async def _write_one(self, judgement: Judgement, outcome: Outcome) -> None:
