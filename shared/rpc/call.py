@@ -24,6 +24,7 @@ JSON = "json"
 _WORD = re.compile(r"[\x21-\x7e]{1,128}")
 _MOST_PERSON_LENGTH = 128
 _SOMEBODY = "person"
+_OPERATOR = "operator"
 _PLAIN = " @+"
 _MARGIN_SECONDS = 0.1
 _LEAST_SECONDS = 0.001
@@ -77,9 +78,13 @@ def enter(metadata: Iterable[tuple[str, str | bytes]], remaining_seconds: float 
 
 
 def called_by(caller: str) -> None:
-    """Notes who makes this call, as its certificate or token says."""
+    """Notes who makes this call, as its certificate or token says. An operator is a person, whose
+    word for another one counts nothing.
+    """
     if (entered := _current.get()) is not None:
         entered.caller = caller
+        if caller == _OPERATOR:
+            entered.person = ""
 
 
 def caller() -> str:
@@ -89,9 +94,12 @@ def caller() -> str:
 
 
 def asked_by(person: str) -> None:
-    """Notes the person who asked for this call, as their token or a proxy names them."""
+    """Notes the person who asked for this call, as their token or a proxy names them; it is of no
+    cycle, whatever its words say.
+    """
     if (entered := _current.get()) is not None:
         entered.person = _name(person)
+        log.rebind({key: word for key, word in log.bound().items() if key != "cycle_id"})
 
 
 def person(says: str = "") -> str:

@@ -58,3 +58,23 @@ def test_a_secret_is_nobodys_name() -> None:
     arrived, sent = _passed_on("0x" + "ab" * 32)
     assert arrived == "person"
     assert call.PERSON not in dict(sent)
+
+
+def test_an_operator_names_nobody_else_and_a_service_passes_names_on() -> None:
+    def called_by(caller: str) -> str:
+        call.enter([(call.PERSON, "anna")], None)
+        call.called_by(caller)
+        return call.person()
+
+    assert contextvars.Context().run(called_by, "operator") == "person"
+    assert contextvars.Context().run(called_by, "gateway") == "anna"
+
+
+def test_what_a_person_asks_for_is_of_no_cycle() -> None:
+    def passed_on() -> list[tuple[str, str]]:
+        call.enter([(call.CYCLE_ID, "cyc-1"), (call.REQUEST_ID, "req-1")], None)
+        call.asked_by("anna")
+        return call.metadata()
+
+    sent = contextvars.Context().run(passed_on)
+    assert dict(sent) == {call.REQUEST_ID: "req-1", call.PERSON: "anna"}
