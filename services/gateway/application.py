@@ -46,7 +46,7 @@ from shared.secret_shapes import looks_secret
 # held.
 _PROBES = frozenset({"/livez", "/healthz", "/readyz"})
 # At once, in all and by one client. A connection that is busy is one of these or a stream.
-_MAX_CALLS, _MAX_CALLS_OF_ONE = 256, 128
+MAX_CALLS, _MAX_CALLS_OF_ONE = 256, 128
 _MAX_BODY_BYTES, _MAX_BODY_BYTES_OF_ONE = 64 * 1024 * 1024, 32 * 1024 * 1024
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 _VERBS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -87,7 +87,7 @@ class Application:
         self._hook = CycleHook(hook_keys, described, peers, clock)
         self._metrics_of_process = metrics
         self._calls = Limit(
-            "TOO_MANY_CALLS", "calls", most=_MAX_CALLS, most_of_one=_MAX_CALLS_OF_ONE
+            "TOO_MANY_CALLS", "calls", most=MAX_CALLS, most_of_one=_MAX_CALLS_OF_ONE
         )
         self._bodies = Limit(
             "TOO_MANY_BODIES",

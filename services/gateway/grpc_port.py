@@ -23,9 +23,14 @@ from shared.errors import Unauthenticated
 from shared.log import get_logger
 from shared.rpc import call
 from shared.rpc.access import Callers
+from shared.rpc.limits import Limits
 from shared.rpc.server import GrpcServer
 from shared.tls_files import TlsFiles
 from shared.tokens import Scope
+
+# The gateway is one client of each service, by HTTP and from here together: with what HTTP may have
+# this stays below what one client may keep open, so that nobody here can shut the pages out.
+LIMITS = Limits(streams=50, streams_per_peer=25, calls=240, calls_per_peer=120)
 
 
 def grpc_port(
@@ -45,6 +50,7 @@ def grpc_port(
         tls=tls,
         asks_certificates=False,
         ways=[port.scope],
+        limits=LIMITS,
         callers=_table(offered),
     )
 

@@ -27,6 +27,9 @@ from sonic.price.v1 import price_pb2_grpc as rpc
 
 from services.cli.certificates import ensure, files
 from services.gateway import server as gateway
+from services.gateway.application import MAX_CALLS
+from services.gateway.events import MAX_STREAMS
+from services.gateway.grpc_port import LIMITS
 from services.gateway.scopes import scope_of
 from services.gateway.surface import routes
 from shared import errors, tokens
@@ -216,6 +219,28 @@ async def test_a_stream_ends_with_its_token(
         script.watched.put_nowait(pb.WatchPricesResponse(prices=[pb.Price(asset="ETH")]))
         told = await refused(anext(stream))
         assert told == (grpc.StatusCode.UNAUTHENTICATED, "TOKEN_ENDED")
+
+
+async def test_streams_from_here_leave_room_for_those_of_pages(
+    address: str, folder: Path, made: Callable[..., str]
+) -> None:
+    of_service = Limits()
+    assert LIMITS.streams + MAX_STREAMS <= of_service.streams_per_peer
+    assert LIMITS.calls + MAX_CALLS <= of_service.calls_per_peer
+    async with person(address, folder, made("ann", Scope.READ)) as channel:
+        stub = rpc.PriceServiceStub(channel)
+        most = LIMITS.streams_per_peer
+        begun = [stub.WatchPrices(pb.WatchPricesRequest()) for _ in range(most + 1)]
+        waits = [asyncio.ensure_future(refused(anext(aiter(one)))) for one in begun]
+        over, held = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED, timeout=30)
+        assert len(held) == most
+        assert over.pop().result() == (
+            grpc.StatusCode.RESOURCE_EXHAUSTED,
+            "TOO_MANY_STREAMS",
+        )
+        for wait in held:
+            wait.cancel()
+        await asyncio.wait(held)
 
 
 async def test_a_failure_of_a_service_keeps_its_reason(
