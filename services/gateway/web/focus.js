@@ -44,14 +44,11 @@ export function keepFocus() {
     last = target;
     back = placeOf(target);
   });
-  // A person who clicks beside everything, or goes on past the last of the page, has let go of it. A node that is only
-  // moved loses the focus too, and gets it back.
-  const letGo = () => setTimeout(() => document.activeElement === document.body && forget());
-  document.addEventListener("pointerdown", letGo);
-  document.addEventListener("keydown", ({ key }) => key === "Tab" && letGo());
+  // A person who clicks beside everything has let go of it.
+  document.addEventListener("focusout", ({ target }) => queueMicrotask(() => usable(target) && document.activeElement === document.body && forget()));
   const look = () => {
     const now = document.activeElement;
-    if (!last || (now === last ? usable(last) : now !== document.body)) return;
+    if (!last || (now !== document.body && now !== last) || usable(last)) return;
     const act = back;
     forget();
     act();
