@@ -7,7 +7,8 @@ import os
 import sys
 from pathlib import Path
 
-from services.cli.backup.archive import backups_in, read_manifest
+from services.cli.backup.archive import read_manifest
+from shared.backup_files import backups_in
 from tests.fakes.databases import Databases
 from tests.unit.deploy import kustomize
 
