@@ -2,13 +2,14 @@
 
 import asyncio
 import contextlib
+import os
 import signal
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
-from shared import allocator, log, parent
+from shared import allocator, log, parent, tracing
 from shared import config as configuration
 from shared.clock import Clock
 from shared.names import new_id
@@ -208,6 +209,7 @@ def run(
 
 async def _live(config: C, build: Callable[[C], App]) -> int:
     log.configure(config.service or "sonic", config.log_level, config.log_json, config.log_file)
+    tracing.configure(config.service or "sonic", os.environ)
     app = build(config)
     app.grace_seconds = config.shutdown_grace_seconds
     asked = _signals()
@@ -234,6 +236,7 @@ async def _until_end(app: App, asked: asyncio.Event) -> int:
     failing.cancel()
     with contextlib.suppress(TimeoutError):
         await app.stop()
+    await tracing.stop()
     return 1 if failed else 0
 
 

@@ -71,6 +71,8 @@ message = Table(
     # alone.
     Column("incident_key", Text, nullable=False, server_default=text("''")),
     Column("ends_incident", Boolean, nullable=False, server_default=text("false")),
+    # By which its deliveries belong to the trace of what handed it over.
+    Column("trace", Text, nullable=False, server_default=text("''")),
     CheckConstraint("level between 1 and 4", name="message_level"),
     # How early it goes, larger first; see domain/messages.py.
     Column("urgency", Double, nullable=False),

@@ -3,9 +3,10 @@ its ids are words of the log."""
 
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import quote, unquote
 
 from shared import log
@@ -21,6 +22,7 @@ PERSON = "x-person"
 ANSWER = "x-answer"
 JSON = "json"
 
+_TRACE_ID = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 _WORD = re.compile(r"[\x21-\x7e]{1,128}")
 _MOST_PERSON_LENGTH = 128
 _SOMEBODY = "person"
@@ -72,9 +74,37 @@ def enter(metadata: Iterable[tuple[str, str | bytes]], remaining_seconds: float 
     words = {"request_id": request_id or new_id("req")}
     if cycle_id:
         words["cycle_id"] = cycle_id
+    if found := _TRACE_ID.fullmatch(trace):
+        words["trace_id"] = found[1]
     log.rebind(words)
     deadline = None if remaining_seconds is None else time.monotonic() + remaining_seconds
     _current.set(Call(deadline, trace, person=_name(person), wants_json=wants_json))
+
+
+def trace() -> str:
+    """The `traceparent` of what goes on here; empty for none."""
+    entered = _current.get()
+    return "" if entered is None else entered.trace
+
+
+def traced(trace: str) -> None:
+    """What goes on here belongs to this span from now on."""
+    entered = _current.get()
+    _current.set(Call(None, trace) if entered is None else replace(entered, trace=trace))
+    if found := _TRACE_ID.fullmatch(trace):
+        log.bind(trace_id=found[1])
+
+
+@contextmanager
+def tracing(trace: str) -> Iterator[None]:
+    """What goes on inside belongs to this span."""
+    before, words = _current.get(), log.bound()
+    traced(trace)
+    try:
+        yield
+    finally:
+        _current.set(before)
+        log.bind(trace_id=words.get("trace_id", ""))
 
 
 def called_by(caller: str) -> None:
@@ -135,8 +165,8 @@ def bounded_seconds(seconds: float, share_ratio: float = _SHARE_RATIO) -> float:
     return seconds if left is None else min(seconds, left * share_ratio)
 
 
-def metadata() -> list[tuple[str, str]]:
-    """What is forwarded with every call made from here."""
+def metadata(span: str = "") -> list[tuple[str, str]]:
+    """What is forwarded with every call made from here; `span`: its own traceparent, if any."""
     words = log.bound()
     pairs = []
     # Words bound from a request may be what no header can carry.
@@ -144,9 +174,9 @@ def metadata() -> list[tuple[str, str]]:
         pairs.append((REQUEST_ID, request_id))
     if cycle_id := _kept(words.get("cycle_id", "")):
         pairs.append((CYCLE_ID, cycle_id))
+    if span := span or trace():
+        pairs.append((TRACE, span))
     call = _current.get()
-    if call is not None and call.trace:
-        pairs.append((TRACE, call.trace))
     if call is not None and call.person:
         pairs.append((PERSON, quote(call.person, safe=_PLAIN)))
     return pairs

@@ -14,7 +14,7 @@ from typing import Any, Final, Self, TypeVar
 import grpc
 from google.protobuf.descriptor import FileDescriptor
 
-from shared import observed
+from shared import observed, tracing
 from shared.rpc import call
 from shared.rpc.failures import from_rpc_error
 from shared.rpc.tls import ChannelTls
@@ -269,8 +269,13 @@ class _Callable:
             timeout = self._seconds if left is None else left
         else:
             timeout = call.bounded_seconds(timeout)
-        sent = (*call.metadata(), *self._headers, *(metadata or ()))
+        span = tracing.begin(self._method, tracing.CLIENT)
+        words = call.metadata("" if span is None else span.traceparent)
+        sent = (*words, *self._headers, *(metadata or ()))
         made = self._inner(request, timeout=timeout, metadata=sent, **kwargs)
+        if span is not None:
+            # However it ends, and whoever waits for that.
+            made.add_done_callback(lambda _call: span.end())
         return _Reply(made, self._method)
 
 

@@ -17,6 +17,7 @@ from google.protobuf.message import DecodeError
 from google.rpc import code_pb2
 from grpc_status import rpc_status
 
+from shared import tracing
 from shared.errors import Exhausted, InvalidArgument, Unavailable
 from shared.log import get_logger
 from shared.metrics import CallMeter, Metrics
@@ -258,9 +259,11 @@ class Method:
     async def _guard(self, body: Body, request: Any, context: Context) -> Any:
         started = time.perf_counter()
         code = "OK"
-        limit = None
+        limit = span = None
         try:
             limit = self._enter(context)
+            if (span := tracing.begin(self._path[1:], tracing.SERVER)) is not None:
+                call.traced(span.traceparent)
             with self._gate.entered(context.peer()):
                 async with limit:
                     return await self._within(limit, body, request, context)
@@ -280,6 +283,8 @@ class Method:
             await self._refuse(told, context)
         finally:
             self._meter.finish(code, time.perf_counter() - started)
+            if span is not None:
+                span.end("" if code == "OK" else code)
 
     async def _within(
         self, limit: asyncio.Timeout, body: Body, request: Any, context: Context

@@ -116,6 +116,8 @@ class Waiting(NamedTuple):
     ended_digests: Sequence[int] = ()
     # By which the same was told to be over before, the last first.
     superseded_request_ids: Sequence[str] = ()
+    # In which it was judged; empty: by a person.
+    cycle_id: str = ""
 
     @property
     def request_id(self) -> str:

@@ -42,7 +42,7 @@ from services.cyclone.loop.lease_keeper import HeldLease
 from services.cyclone.loop.performer import Performer
 from services.cyclone.loop.report_keeper import ReportKeeper
 from services.cyclone.store.progress import ProgressStore
-from shared import log
+from shared import log, tracing
 from shared.clock import Clock
 from shared.errors import SonicError
 from shared.names import new_id, shortened
@@ -105,8 +105,10 @@ class Runner:
         `interval`: of the schedule, when known; it bounds the steps and is said to monitor.
         """
         log.bind(cycle_id=cycle.id)
+        own = tracing.key_trace(cycle.id)
         try:
-            await Run(cycle, held_lease, self, interval).run(mode)
+            with tracing.entered("cycle", own=own, cycle_id=cycle.id, cause=cycle.cause.name):
+                await Run(cycle, held_lease, self, interval).run(mode)
         finally:
             log.rebind({})
 
@@ -204,6 +206,10 @@ class Run:
         self._calls[task] = (step.name, self._clock.monotonic(), seconds)
 
     async def _perform(self, name: str, call: Call) -> Answer:
+        with tracing.entered(name):
+            return await self._performed(name, call)
+
+    async def _performed(self, name: str, call: Call) -> Answer:
         if name == steps.EVALUATE_ALERTS and not call.has_prices:
             call = replace(call, prices=await self._known_prices())
         return await self._runner.performer.perform(name, call)

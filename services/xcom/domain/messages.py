@@ -203,6 +203,7 @@ class Message:
     incident_key: str = ""
     ends_incident: bool = False
     kind: Kind = Kind.DANGER
+    trace: str = ""  # the traceparent of what handed it over
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,13 +251,12 @@ class DeliveryAttempt:
     was_refused: bool = False
     # The address is one of several that the environment names, and trusted.
     is_own: bool = False
-    # Its channel was switched off since.
-    is_off: bool = False
+    is_off: bool = False  # its channel was switched off since
     # Why it is said now: RAISED, WORSE, REPEATED, HELD_UNTIL_NOW, RESOLVED.
     reason_code: str = ""
-    # Of a digest.
-    worst: Worst | None = None
+    worst: Worst | None = None  # of a digest
     attachment: Attachment | None = None
+    trace: str = ""
 
 
 @dataclass(frozen=True, slots=True)

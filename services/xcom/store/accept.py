@@ -48,10 +48,10 @@ _ACCEPT = Statement(f"""
     stored as (
         insert into message (id, request_id, level, subject, body, source, dedupe_key, facts, kind,
             urgency, created_time, suppressed_reason, channels_reason, incident_key,
-            ends_incident, escalation_due_time)
+            ends_incident, trace, escalation_due_time)
         select :id, :request_id, :level, :subject, :body, :source, :dedupe_key,
             cast(:facts as jsonb), :kind, :urgency, :now, suppressed_reason, :channels_reason,
-            :incident_key, :ends_incident,
+            :incident_key, :ends_incident, :trace,
             case when suppressed_reason = '' and ({_ESCALATES})
                 then cast(:escalation_due_time as timestamptz) end
         from fresh),
@@ -71,6 +71,7 @@ _ACCEPT = Statement(f"""
 _OF_MESSAGE = (
     "id", "request_id", "level", "kind", "subject", "body", "source", "dedupe_key",
     "suppressed_reason", "channels_reason", "incident_key", "ends_incident", "escalation_due_time",
+    "trace",
 )  # fmt: skip
 _OF_DELIVERY = ("id", "channel", "due_time", "address", "contact", "reason")
 

@@ -11,7 +11,7 @@ CLAIMED: Final = f"""
     claimed.tries as try_number, claimed.tries - claimed.spent_tries as fresh_try_number,
     claimed.reason, claimed.address, claimed.contact, claimed.claimed_until, claimed.receipt_id,
     claimed.handed_over_time, message.subject, message.body, message.source, message.facts,
-    message.created_time, message.kind,
+    message.created_time, message.kind, message.trace,
     -- Refused for good before: the second time it is believed.
     claimed.tries - claimed.spent_tries > 1 and exists (select from attempt
         where delivery_id = claimed.id and try_number > claimed.spent_tries

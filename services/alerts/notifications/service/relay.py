@@ -20,6 +20,7 @@ from services.alerts.service.ports import Notifier
 from services.alerts.service.snapshot_cache import SnapshotCache
 from services.alerts.store.unit_of_work import Store
 from services.alerts.thresholds.domain import ThresholdSet
+from shared import tracing
 from shared.database.fence import Step
 from shared.errors import SonicError, Unavailable
 from shared.log import get_logger
@@ -153,7 +154,10 @@ class Relay:
         for group in groups(handovers):
             left = max(end_seconds - self._cache.clock.monotonic(), 0.0)
             failure: Unavailable | None = None
-            for one, error in zip(group, await self._hand_over(group, left), strict=True):
+            # Whoever hands it over, and whenever: it belongs to the cycle that judged.
+            with tracing.joined(group[0].row.cycle_id):
+                errors = await self._hand_over(group, left)
+            for one, error in zip(group, errors, strict=True):
                 row = one.row
                 if error is None or error.reason == _ACCEPTED_BEFORE:
                     # A release that chose other words may have handed it over already.

@@ -39,9 +39,11 @@ from services.xcom.escalation.service.recalls import call_back
 from services.xcom.senders.channel import Channel
 from services.xcom.store.deliveries import DeliveryStore
 from services.xcom.store.queue import Capacity, Claim, LevelRange, Queue, Receipt
+from shared import tracing
 from shared.clock import Clock
 from shared.errors import SonicError
 from shared.log import get_logger
+from shared.rpc import call
 
 Begin = Callable[[], AbstractAsyncContextManager[DeliveryStore]]
 
@@ -252,7 +254,17 @@ class DeliveryService:
         missing_settings = [one for one in channel.missing_settings if one not in held]
         began = time.monotonic()
         try:
-            return await send(channel, attempt, missing_settings)
+            with (
+                call.tracing(attempt.trace),
+                tracing.entered(
+                    f"deliver {attempt.channel}",
+                    tracing.CLIENT,
+                    channel=attempt.channel,
+                    level=attempt.level.name,
+                    try_number=attempt.try_number,
+                ),
+            ):
+                return await send(channel, attempt, missing_settings)
         finally:
             self._send_seconds[attempt.channel] = time.monotonic() - began
 

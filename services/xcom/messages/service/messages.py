@@ -53,6 +53,7 @@ from shared.errors import (
 )
 from shared.names import choose, new_id
 from shared.paging import Page
+from shared.rpc import call
 
 Begin = Callable[[], AbstractAsyncContextManager[MessageStore]]
 
@@ -84,7 +85,7 @@ class MessageService:
     ) -> None:
         self._begin = begin
         self._look = look
-        # As they were last seen; what has changed since is found when a message is stored.
+        # As last seen; what has changed since is found when a message is stored.
         self._settings: str | None = None
         self._channels = channels
         self._configured = lru_cache(maxsize=2)(
@@ -358,6 +359,7 @@ def _message(draft: Draft, kept: Accepted, deliveries: Sequence[Delivery] = ()) 
         incident_key=draft.incident_key,
         ends_incident=draft.ends_incident,
         kind=draft.kind,
+        trace=call.trace(),
         deliveries=deliveries,
     )
 

@@ -1,0 +1,76 @@
+"""One trace of a whole cycle with its deliveries, read back from a collector of OTLP."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+import pytest
+from opentelemetry.proto.collector.trace.v1 import trace_service_pb2 as pb
+from opentelemetry.proto.collector.trace.v1 import trace_service_pb2_grpc as rpc
+from opentelemetry.proto.trace.v1 import trace_pb2
+
+from shared import tracing
+from tests.e2e.conftest import OpenSystem
+from tests.e2e.observed import held
+from tests.e2e.test_five_cycles import _add_wallet, cycle, state, until
+from tests.e2e.world import base58_address, world
+
+
+class Collector(rpc.TraceServiceServicer):
+    """Keeps every span that it is handed."""
+
+    def __init__(self) -> None:
+        self.spans: list[trace_pb2.Span] = []
+        self.address = ""
+
+    async def Export(self, request: Any, _context: Any) -> Any:
+        for resource in request.resource_spans:
+            for scope in resource.scope_spans:
+                self.spans += scope.spans
+        return pb.ExportTraceServiceResponse()
+
+
+@pytest.fixture
+async def collector() -> AsyncIterator[Collector]:
+    kept, server = Collector(), grpc.aio.server()
+    rpc.add_TraceServiceServicer_to_server(kept, server)
+    kept.address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    await server.start()
+    yield kept
+    await server.stop(None)
+
+
+async def test_a_cycle_with_its_deliveries_is_one_trace(
+    open_system: OpenSystem, collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://{collector.address}")
+    environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{collector.address}"}
+    chance = random.Random(5)
+    async with world(seed=5) as outside:
+        outside.marks = {"BTC": 97_000.0, "ETH": 3_400.0, "SOL": 79.0}
+        outside.held = [held(base58_address(chance))]
+        async with open_system(outside.environment()) as servers:
+            await _add_wallet(servers, base58_address(chance))
+            tracing.configure("sonic", environ)
+            try:
+                outside.publish()
+                done = await cycle(servers)
+                assert state(done) == "SUCCEEDED"
+                await until(lambda: bool(outside.heard()), 30)
+            finally:
+                await tracing.stop()
+    key = tracing.key_trace(done.id).split("-")
+    spans = {one.span_id: one for one in collector.spans if one.trace_id.hex() == key[1]}
+    names = {one.name for one in spans.values()}
+    assert {"cycle", "UPDATE_PRICES", "SYNC_POSITIONS", "EVALUATE_ALERTS", "NOTIFY"} <= names
+    assert "sonic.alerts.v1.AlertsService/EvaluateAlerts" in names
+    delivered = [one for one in spans.values() if one.name == "deliver webhook"]
+    assert delivered
+    for one in delivered:
+        above = one
+        while above.parent_span_id:
+            above = spans[above.parent_span_id]
+        assert (above.name, above.span_id.hex()) == ("cycle", key[2])
