@@ -18,6 +18,7 @@ from opentelemetry.trace import (
 )
 from opentelemetry.trace import Span as Made
 
+from shared.rpc import call
 from shared.tracing import Attributes
 
 
@@ -83,13 +84,8 @@ class Exporting:
 
 
 def _context(traceparent: str) -> SpanContext | None:
-    """None for what is none, as whoever calls may send."""
-    parts = traceparent.split("-")
-    if len(parts) < 4:
+    """None for what is none."""
+    if (ids := call.trace_ids(traceparent)) is None:
         return None
-    try:
-        trace_id, span_id, flags = int(parts[1], 16), int(parts[2], 16), int(parts[3], 16)
-    except ValueError:
-        return None
-    found = SpanContext(trace_id, span_id, is_remote=True, trace_flags=TraceFlags(flags))
-    return found if found.is_valid else None
+    trace_id, span_id, flags = (int(one, 16) for one in ids)
+    return SpanContext(trace_id, span_id, is_remote=True, trace_flags=TraceFlags(flags))

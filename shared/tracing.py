@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import threading
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import Protocol
 
 from shared.log import get_logger
@@ -18,7 +19,7 @@ from shared.rpc import call
 # Of the two the first one wins, as the standard has it.
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 _SAMPLED = "01"
-_STOP_SECONDS = 3.0
+_STOP_SECONDS = 1.0
 SERVER, CLIENT, INTERNAL = "SERVER", "CLIENT", "INTERNAL"
 Attributes = Mapping[str, str | int | float | bool]
 
@@ -62,18 +63,32 @@ def configure(service: str, environ: Mapping[str, str]) -> None:
     except ImportError as problem:
         get_logger().error("no traces: install the packages of sonic[traces]", problem=str(problem))
         return
-    tracer = Exporting(service)
+    try:
+        tracer = Exporting(service)
+    except Exception as problem:  # noqa: BLE001  # a wrong setting of traces stops nobody
+        get_logger().error("no traces: wrong settings (OTEL_...)", problem=type(problem).__name__)
 
 
-async def stop() -> None:
-    """Hands over what waits, within a few seconds."""
+async def stop(within_seconds: float = _STOP_SECONDS) -> None:
+    """Hands over what waits, or leaves it behind: nobody stops later for a collector."""
     global tracer  # as above
     stopping, tracer = tracer, None
     if stopping is None:
         return
+    loop, done = asyncio.get_running_loop(), asyncio.Event()
+
+    def work() -> None:
+        try:
+            stopping.stop()
+        finally:
+            with suppress(RuntimeError):  # the loop is gone
+                loop.call_soon_threadsafe(done.set)
+
+    # Not one of asyncio's threads: their end is waited for when the process ends.
+    threading.Thread(target=work, name="traces", daemon=True).start()
     try:
-        async with asyncio.timeout(_STOP_SECONDS):
-            await asyncio.to_thread(stopping.stop)
+        async with asyncio.timeout(within_seconds):
+            await done.wait()
     except TimeoutError:
         get_logger().warning("traces were left behind")
 
@@ -91,13 +106,23 @@ def begin(name: str, kind: str, **attributes: str | int) -> Span | None:
 
 @contextmanager
 def entered(
-    name: str, kind: str = INTERNAL, *, own: str = "", **attributes: str | int
+    name: str,
+    kind: str = INTERNAL,
+    *,
+    parent: str | None = None,
+    key: str = "",
+    **attributes: str | int,
 ) -> Iterator[None]:
-    """A span around what is done inside, to which calls made inside belong."""
+    """A span around what is done inside, to which calls made inside belong. Its parent is the
+    current one, if no traceparent is given; with a key it is the root of `key_trace`.
+    """
     if tracer is None:
         yield
         return
-    span = tracer.begin(name, kind, "" if own else call.trace(), attributes, own)
+    if key:
+        span = tracer.begin(name, kind, "", attributes, key_trace(key))
+    else:
+        span = tracer.begin(name, kind, call.trace() if parent is None else parent, attributes)
     problem = ""
     try:
         with call.tracing(span.traceparent):

@@ -22,7 +22,10 @@ PERSON = "x-person"
 ANSWER = "x-answer"
 JSON = "json"
 
-_TRACE_ID = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+# Of W3C: ids of zeros and the version ff are none.
+_TRACEPARENT = re.compile(
+    r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})"
+)
 _WORD = re.compile(r"[\x21-\x7e]{1,128}")
 _MOST_PERSON_LENGTH = 128
 _SOMEBODY = "person"
@@ -66,7 +69,7 @@ def enter(metadata: Iterable[tuple[str, str | bytes]], remaining_seconds: float 
         elif key == CYCLE_ID:
             cycle_id = _kept(value)
         elif key == TRACE:
-            trace = _kept(value)
+            trace = _traceparent(value)
         elif key == PERSON and isinstance(value, str):
             person = unquote(value)
         elif key == ANSWER:
@@ -74,8 +77,8 @@ def enter(metadata: Iterable[tuple[str, str | bytes]], remaining_seconds: float 
     words = {"request_id": request_id or new_id("req")}
     if cycle_id:
         words["cycle_id"] = cycle_id
-    if found := _TRACE_ID.fullmatch(trace):
-        words["trace_id"] = found[1]
+    if trace:
+        words["trace_id"] = _trace_id(trace)
     log.rebind(words)
     deadline = None if remaining_seconds is None else time.monotonic() + remaining_seconds
     _current.set(Call(deadline, trace, person=_name(person), wants_json=wants_json))
@@ -91,8 +94,7 @@ def traced(trace: str) -> None:
     """What goes on here belongs to this span from now on."""
     entered = _current.get()
     _current.set(Call(None, trace) if entered is None else replace(entered, trace=trace))
-    if found := _TRACE_ID.fullmatch(trace):
-        log.bind(trace_id=found[1])
+    log.bind(trace_id=_trace_id(trace))
 
 
 @contextmanager
@@ -174,12 +176,31 @@ def metadata(span: str = "") -> list[tuple[str, str]]:
         pairs.append((REQUEST_ID, request_id))
     if cycle_id := _kept(words.get("cycle_id", "")):
         pairs.append((CYCLE_ID, cycle_id))
-    if span := span or trace():
-        pairs.append((TRACE, span))
     call = _current.get()
+    if span or (call is not None and (span := call.trace)):
+        pairs.append((TRACE, span))
     if call is not None and call.person:
         pairs.append((PERSON, quote(call.person, safe=_PLAIN)))
     return pairs
+
+
+def trace_ids(traceparent: str) -> tuple[str, str, str] | None:
+    """Of the trace, of the span, and flags, as hexadecimal; None for what is no traceparent, as
+    whoever calls may send.
+    """
+    found = _TRACEPARENT.fullmatch(traceparent)
+    return None if found is None else (found[1], found[2], found[3])
+
+
+def _trace_id(trace: str) -> str:
+    ids = trace_ids(trace)
+    return "" if ids is None else ids[0]
+
+
+def _traceparent(word: str | bytes) -> str:
+    """As it may be kept, stored and sent on; empty for anything else."""
+    kept = _kept(word)
+    return kept if trace_ids(kept) else ""
 
 
 def _name(person: str) -> str:

@@ -7,7 +7,7 @@ task per call.
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Generator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
@@ -273,20 +273,22 @@ class _Callable:
         words = call.metadata("" if span is None else span.traceparent)
         sent = (*words, *self._headers, *(metadata or ()))
         made = self._inner(request, timeout=timeout, metadata=sent, **kwargs)
-        if span is not None:
-            # However it ends, and whoever waits for that.
-            made.add_done_callback(lambda _call: span.end())
+        if span is None or isinstance(made, Awaitable):
+            return _Reply(made, self._method, span)
+        # A stream: however it ends, and whoever reads it.
+        made.add_done_callback(lambda _call: span.end())
         return _Reply(made, self._method)
 
 
 class _Reply:
     """A call in flight: used as grpc's own, whose other methods it has; errors are restored."""
 
-    __slots__ = ("_began", "_call", "_method")
+    __slots__ = ("_began", "_call", "_method", "_span")
 
-    def __init__(self, made: Any, method: str) -> None:
+    def __init__(self, made: Any, method: str, span: tracing.Span | None = None) -> None:
         self._call = made
         self._method = method
+        self._span = span
         self._began = time.perf_counter()
 
     def __await__(self) -> Generator[Any, None, Any]:
@@ -300,6 +302,8 @@ class _Reply:
             raise from_rpc_error(error) from error
         finally:
             observed.observer.called(self._method, code, time.perf_counter() - self._began)
+            if self._span is not None:
+                self._span.end("" if code == "OK" else code)
 
     async def __aiter__(self) -> AsyncIterator[Any]:
         try:

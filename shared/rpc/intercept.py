@@ -96,6 +96,7 @@ class Method:
         self._shared = shared
         self._handler = handler
         self._path = f"/{service}/{name}"
+        self._span_name = self._path[1:]
         self._domain = service.rpartition(".")[0] or service
         self._meter: CallMeter = shared.metrics.call(f"{service}/{name}")
         self._behaviour: Callable[..., Any] = (
@@ -262,7 +263,7 @@ class Method:
         limit = span = None
         try:
             limit = self._enter(context)
-            if (span := tracing.begin(self._path[1:], tracing.SERVER)) is not None:
+            if (span := tracing.begin(self._span_name, tracing.SERVER)) is not None:
                 call.traced(span.traceparent)
             with self._gate.entered(context.peer()):
                 async with limit:

@@ -61,7 +61,7 @@ async def test_a_cycle_with_its_deliveries_is_one_trace(
                 assert state(done) == "SUCCEEDED"
                 await until(lambda: bool(outside.heard()), 30)
             finally:
-                await tracing.stop()
+                await tracing.stop(30)
     key = tracing.key_trace(done.id).split("-")
     spans = {one.span_id: one for one in collector.spans if one.trace_id.hex() == key[1]}
     names = {one.name for one in spans.values()}

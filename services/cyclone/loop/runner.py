@@ -105,9 +105,8 @@ class Runner:
         `interval`: of the schedule, when known; it bounds the steps and is said to monitor.
         """
         log.bind(cycle_id=cycle.id)
-        own = tracing.key_trace(cycle.id)
         try:
-            with tracing.entered("cycle", own=own, cycle_id=cycle.id, cause=cycle.cause.name):
+            with tracing.entered("cycle", key=cycle.id, cycle_id=cycle.id, cause=cycle.cause.name):
                 await Run(cycle, held_lease, self, interval).run(mode)
         finally:
             log.rebind({})

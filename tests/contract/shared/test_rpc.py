@@ -21,6 +21,8 @@ from tests.contract.shared import echo
 from tests.contract.shared.talk import Servicer, answered_count, served, words
 from tests.fakes.http_provider import HttpProvider
 
+_TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
 
 async def test_every_kind_of_call_answers() -> None:
     async with served(Servicer()) as (_, peer):
@@ -115,7 +117,7 @@ async def test_a_request_against_its_rules_never_reaches_the_servicer() -> None:
 async def test_ids_and_trace_go_through_to_the_next_call() -> None:
     servicer = Servicer()
     async with served(servicer) as (_, peer):
-        sent = (("x-request-id", "req-1"), ("x-cycle-id", "cyc-1"), ("traceparent", "00-a-b-01"))
+        sent = (("x-request-id", "req-1"), ("x-cycle-id", "cyc-1"), ("traceparent", _TRACE))
         await peer.stub(echo.stub).GetWord(echo.Word(text="hello"), metadata=sent)
     assert (servicer.seen["request_id"], servicer.seen["cycle_id"]) == ("req-1", "cyc-1")
     assert servicer.seen["metadata"] == list(sent)

@@ -25,7 +25,7 @@ from services.xcom.domain.messages import (
 )
 from services.xcom.domain.settings import Route
 from services.xcom.escalation.domain.incidents import Recipient
-from services.xcom.messages.service.messages import message_of
+from services.xcom.messages.service.drafts import message_of
 from services.xcom.senders.channel import Channel, is_own
 from services.xcom.store.dead_deliveries import DeadDeliveryStore
 from services.xcom.store.enqueue import ExtraDelivery

@@ -43,7 +43,6 @@ from shared import tracing
 from shared.clock import Clock
 from shared.errors import SonicError
 from shared.log import get_logger
-from shared.rpc import call
 
 Begin = Callable[[], AbstractAsyncContextManager[DeliveryStore]]
 
@@ -254,15 +253,13 @@ class DeliveryService:
         missing_settings = [one for one in channel.missing_settings if one not in held]
         began = time.monotonic()
         try:
-            with (
-                call.tracing(attempt.trace),
-                tracing.entered(
-                    f"deliver {attempt.channel}",
-                    tracing.CLIENT,
-                    channel=attempt.channel,
-                    level=attempt.level.name,
-                    try_number=attempt.try_number,
-                ),
+            with tracing.entered(
+                f"deliver {attempt.channel}",
+                tracing.CLIENT,
+                parent=attempt.trace,
+                channel=attempt.channel,
+                level=attempt.level.name,
+                try_number=attempt.try_number,
             ):
                 return await send(channel, attempt, missing_settings)
         finally:

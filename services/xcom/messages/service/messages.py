@@ -12,13 +12,11 @@ from services.xcom.channels.service.configured_channels import ConfiguredChannel
 from services.xcom.domain.messages import (
     DUPLICATE,
     LAST_RESORT,
-    NO_CHANNEL,
     OWN_SOURCE,
     URGENT,
     ChannelsReason,
     Choice,
     Delivery,
-    DeliveryReason,
     DeliveryState,
     Draft,
     Kind,
@@ -30,15 +28,15 @@ from services.xcom.domain.messages import (
 from services.xcom.domain.phrases import marked
 from services.xcom.domain.settings import LevelDefaults, Route, Settings
 from services.xcom.escalation.domain.incidents import (
-    NOBODY_TOLD,
     Ended,
     Recipient,
     recipients_of_the_end,
 )
 from services.xcom.escalation.service.recalls import end_incidents
+from services.xcom.messages.service.drafts import message_as_kept, message_of
 from services.xcom.senders.channel import Channel
 from services.xcom.store.accept import fingerprint
-from services.xcom.store.messages import Accepted, MessageStore
+from services.xcom.store.messages import MessageStore
 from services.xcom.store.settings import parsed
 from shared import paging
 from shared.clock import Clock
@@ -51,14 +49,12 @@ from shared.errors import (
     SonicError,
     require_confirmation,
 )
-from shared.names import choose, new_id
+from shared.names import choose
 from shared.paging import Page
-from shared.rpc import call
 
 Begin = Callable[[], AbstractAsyncContextManager[MessageStore]]
 
 _FACTS_LENGTH = 32_768
-_AFTERWARDS = timedelta(seconds=1)
 
 
 class MessageService:
@@ -85,7 +81,7 @@ class MessageService:
     ) -> None:
         self._begin = begin
         self._look = look
-        # As last seen; what has changed since is found when a message is stored.
+        # As they were last seen; what has changed since is found when a message is stored.
         self._settings: str | None = None
         self._channels = channels
         self._configured = lru_cache(maxsize=2)(
@@ -331,57 +327,6 @@ def _suppressed(message: Message) -> Message:
     return replace(message, suppressed_reason=DUPLICATE, deliveries=(), escalation_due_time=None)
 
 
-def message_of(
-    draft: Draft, choice: Choice, recipients: Sequence[Recipient], now: datetime
-) -> Message:
-    """With a delivery to each of these, each route once."""
-    message_id = new_id("msg")
-    by_route = {one.route: one for one in reversed(recipients)}
-    nobody = NOBODY_TOLD if choice.reason is ChannelsReason.WHO_HEARD else NO_CHANNEL
-    deliveries = [_delivery(draft, message_id, one, now) for one in reversed(by_route.values())]
-    kept = Accepted(message_id, now, "" if by_route else nobody, choice.reason.value)
-    return _message(draft, kept, deliveries)
-
-
-def _message(draft: Draft, kept: Accepted, deliveries: Sequence[Delivery] = ()) -> Message:
-    return Message(
-        id=kept.message_id,
-        request_id=draft.request_id,
-        level=draft.level,
-        subject=draft.subject,
-        body=draft.body,
-        source=draft.source,
-        dedupe_key=draft.dedupe_key,
-        facts=draft.facts,
-        created_time=kept.created_time,
-        suppressed_reason=kept.suppressed_reason,
-        channels_reason=kept.channels_reason,
-        incident_key=draft.incident_key,
-        ends_incident=draft.ends_incident,
-        kind=draft.kind,
-        trace=call.trace(),
-        deliveries=deliveries,
-    )
-
-
-def _delivery(draft: Draft, message_id: str, recipient: Recipient, now: datetime) -> Delivery:
-    """Due now, or after what still waits there: nobody hears of an end first."""
-    waits_until = recipient.waits_until
-    return Delivery(
-        id=new_id("dlv"),
-        message_id=message_id,
-        channel=recipient.route.channel,
-        due_time=now if waits_until is None else max(now, waits_until + _AFTERWARDS),
-        level=draft.level,
-        subject=draft.subject,
-        created_time=now,
-        address=recipient.route.address,
-        contact=recipient.contact,
-        urgency=draft.urgency,
-        reason=DeliveryReason.ENDED_UNTOLD if recipient.untold else DeliveryReason.ACCEPTED,
-    )
-
-
 async def _repeated(store: MessageStore, draft: Draft) -> Message | AlreadyExists:
     """The first answer to this request id, even when its message has been cleared since."""
     accepted = await store.accepted(draft.request_id)
@@ -395,7 +340,7 @@ async def _repeated(store: MessageStore, draft: Draft) -> Message | AlreadyExist
             fields={"request_id": "used before"},
             metadata={"message_id": accepted.message_id},
         )
-    return await store.message(accepted.message_id) or _message(draft, accepted)
+    return await store.message(accepted.message_id) or message_as_kept(draft, accepted)
 
 
 def _invalid(field: str, problem: str) -> InvalidArgument:
