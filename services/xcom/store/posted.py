@@ -84,6 +84,7 @@ def _posted(row: asyncpg.Record) -> Posted:
         "is_off": False,
         "reason_code": "",
         "attachment": None,
+        "trace": "",
     }
     attempt = rows.read(DeliveryAttempt, row, facts=facts, worst=worst_of(facts), **own)
     worse = row["worse_level"]
