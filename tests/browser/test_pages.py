@@ -334,3 +334,14 @@ async def test_the_log_follows_and_a_service_that_hangs_is_said_in_its_panel_alo
     finally:
         visit.running.kill("price", signal.SIGCONT)
     await page.until("document.querySelector('#prices .trouble').innerText === ''")
+
+
+async def test_pages_left_by_their_address_hold_no_connection_of_the_next_one(
+    visit: Visit,
+) -> None:
+    """A browser has six for all of a site, and keeps pages for the way back."""
+    waited = "performance.getEntriesByType('navigation')[0].responseStart"
+    for path in ("/", "/alerts", "/prices", "/monitors", "/thresholds", "/cycles", "/alerts", "/"):
+        page = await visit.show(path)
+        await page.until("performance.getEntriesByName(location.origin + '/v1/mode').length > 0")
+        assert await page.run(waited) < 5000

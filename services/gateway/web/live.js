@@ -83,3 +83,13 @@ function fail(paths) {
 const tell = () => hear([...lost].map(([path, { since, again: next }]) => ({ path, since, again: next })));
 
 document.addEventListener("visibilitychange", reopen);
+// A page that the browser keeps for the way back would keep its connection too: six of them, and nothing answers.
+window.addEventListener("pagehide", () => {
+  clearTimeout(opening);
+  clearTimeout(again);
+  source?.close();
+  source = null;
+});
+window.addEventListener("pageshow", ({ persisted }) => {
+  if (persisted) reopen();
+});
