@@ -32,6 +32,18 @@ class Collector(rpc.TraceServiceServicer):
                 self.spans += scope.spans
         return pb.ExportTraceServiceResponse()
 
+    def trace(self, cycle_id: str) -> dict[bytes, trace_pb2.Span]:
+        """The spans of a cycle by their ids."""
+        trace_id = tracing.key_trace(cycle_id).split("-")[1]
+        return {one.span_id: one for one in self.spans if one.trace_id.hex() == trace_id}
+
+
+def _is_whole(collector: Collector, cycle_id: str) -> bool:
+    spans = collector.trace(cycle_id)
+    above = {one.parent_span_id for one in spans.values()} - {b""}
+    names = {one.name for one in spans.values()}
+    return {"cycle", "deliver webhook"} <= names and above <= {*spans}
+
 
 @pytest.fixture
 async def collector() -> AsyncIterator[Collector]:
@@ -46,6 +58,7 @@ async def collector() -> AsyncIterator[Collector]:
 async def test_a_cycle_with_its_deliveries_is_one_trace(
     open_system: OpenSystem, collector: Collector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "100")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://{collector.address}")
     environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{collector.address}"}
     chance = random.Random(5)
@@ -59,11 +72,12 @@ async def test_a_cycle_with_its_deliveries_is_one_trace(
                 outside.publish()
                 done = await cycle(servers)
                 assert state(done) == "SUCCEEDED"
-                await until(lambda: bool(outside.heard()), 30)
+                # What is heard and answered ends a little later where it is done.
+                await until(lambda: _is_whole(collector, done.id), 60)
             finally:
                 await tracing.stop(30)
     key = tracing.key_trace(done.id).split("-")
-    spans = {one.span_id: one for one in collector.spans if one.trace_id.hex() == key[1]}
+    spans = collector.trace(done.id)
     names = {one.name for one in spans.values()}
     assert {"cycle", "UPDATE_PRICES", "SYNC_POSITIONS", "EVALUATE_ALERTS", "NOTIFY"} <= names
     assert "sonic.alerts.v1.AlertsService/EvaluateAlerts" in names
