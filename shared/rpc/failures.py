@@ -62,7 +62,7 @@ _MOST_FIELDS = 20
 _MOST_WORDS = 20
 _SENTENCE_LENGTH = 800
 # gRPC names every address it tried; what people read at night says what came of it.
-_WHERE = re.compile(r"^failed to connect to all addresses; last error: \w+: \S+: ")
+_WHERE = re.compile(r"^(?:[a-z ]+; last error: )?[A-Z_]+: (?:ipv4|ipv6|unix|dns):\S+: ")
 _FIELD_LENGTH = 120
 
 

@@ -3,12 +3,13 @@
 import re
 from datetime import timedelta
 
+import grpc
 import pytest
 from google.rpc import code_pb2
 from google.rpc.error_details_pb2 import ErrorInfo
 
 from shared import errors
-from shared.rpc.failures import from_status, to_status
+from shared.rpc.failures import from_rpc_error, from_status, to_status
 
 DOMAIN = "sonic.test.v1"
 
@@ -75,3 +76,22 @@ def test_reasons_are_upper_snake() -> None:
     from shared.rpc.failures import REASONS
 
     assert all(re.fullmatch(r"[A-Z][A-Z_]+", reason) for reason in REASONS)
+
+
+@pytest.mark.parametrize(
+    "tried",
+    [
+        "failed to connect to all addresses; last error: UNKNOWN: ipv4:127.0.0.1:42227: ",
+        "failed to connect to all addresses; last error: INTERNAL: ipv6:%5B::1%5D:42227: ",
+        "connections to all backends failing; last error: UNKNOWN: ipv4:127.0.0.1:42227: ",
+        "connections to all backends failing; last error: UNAVAILABLE: unix:/run/x.sock: ",
+        "UNAVAILABLE: ipv4:127.0.0.1:42227: ",
+        "",
+    ],
+)
+def test_what_people_read_says_what_came_of_it_and_no_address_that_was_tried(tried: str) -> None:
+    none = grpc.aio.Metadata()
+    words = "Failed to connect to remote host: Connection refused"
+    raised = grpc.aio.AioRpcError(grpc.StatusCode.UNAVAILABLE, none, none, f"{tried}{words}")
+    told = from_rpc_error(raised)
+    assert (told.reason, told.message) == ("PEER_UNAVAILABLE", words)
