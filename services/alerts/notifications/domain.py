@@ -164,7 +164,15 @@ def matter(payload: Mapping[str, str]) -> str:
         ending = _ENDINGS[payload["event"]].format(level=payload["previous_level"])
         return f"{_about(payload)} {ending}"
     metric = METRICS[AlertType[payload["type"]]]
+    if _holds_nothing(payload):
+        return f"{_about(payload)} {metric.noun}: nothing is held"
     return f"{_about(payload)} {metric.noun} {_value(payload, metric.unit)}"
+
+
+def _holds_nothing(payload: Mapping[str, str]) -> bool:
+    """Of a portfolio that is well again without a figure: what is only not known lowers nothing."""
+    is_portfolio = METRICS[AlertType[payload["type"]]].alert_class is AlertClass.PORTFOLIO
+    return is_portfolio and payload["event"] == RESOLVED and "value" not in payload
 
 
 def is_news(payload: Mapping[str, str]) -> bool:
@@ -248,7 +256,8 @@ def _why(payload: Mapping[str, str], noun: str, unit: str) -> str:
     if payload["event"] in _ENDINGS:
         return _why_ended(payload, noun, unit)
     if payload["event"] == RESOLVED:
-        return f"Why: {noun} is back to NORMAL from {payload['previous_level']}"
+        why = ": nothing is held" if _holds_nothing(payload) else ""
+        return f"Why: {noun} is back to NORMAL from {payload['previous_level']}{why}"
     sign = "<=" if payload.get("condition") == Condition.BELOW.name else ">="
     flip = f"; {payload['level']} until {_until(payload, unit)}" if "flip_value" in payload else ""
     model = f" ({payload['probability_model']})" if "probability_model" in payload else ""

@@ -80,6 +80,23 @@ def test_an_end_is_told_as_resolved_without_advice() -> None:
     assert "What to do" not in text.body
 
 
+def test_a_portfolio_that_is_well_as_nothing_is_held_says_so() -> None:
+    payload = {
+        "event": RESOLVED,
+        "type": "AVG_LEVERAGE",
+        "condition": "ABOVE",
+        "level": "NORMAL",
+        "previous_level": "MEDIUM",
+        "alert_id": "alert-4",
+        "incident_id": "alert-4.1",
+        "demo": "true",
+    }
+    text = compose(payload)
+    assert text.subject == "DEMO RESOLVED: portfolio average leverage: nothing is held"
+    assert "back to NORMAL from MEDIUM: nothing is held" in text.body
+    assert "not known" not in text.subject + text.body
+
+
 def test_a_closed_position_is_told_as_closed() -> None:
     text = compose({**PAYLOAD, "event": CLOSED, "previous_level": "HIGH"})
     assert text.subject == "CLOSED: SOL long is no longer held (was HIGH) (main)"
