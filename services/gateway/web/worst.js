@@ -92,7 +92,8 @@ function doubts() {
   if (known.failed.has("nearest")) made.push("positions cannot be read now");
   if (known.summary && !judged) made.push("nothing was judged yet");
   if (judged && ageSeconds(judged) > INTERVALS * interval) made.push(`not judged since ${clock(judged)}, ${seconds(ageSeconds(judged))} ago`);
-  if (known.totals?.stale && known.totals.oldest_mark_time) made.push(`marks are old, the oldest ${seconds(ageSeconds(known.totals.oldest_mark_time))}`);
+  if (known.totals?.stale && !known.totals.oldest_mark_time) made.push("a wallet could not be read: what it holds is not known");
+  else if (known.totals?.stale) made.push(`a wallet could not be read, or marks are old, the oldest ${seconds(ageSeconds(known.totals.oldest_mark_time))}`);
   return made;
 }
 

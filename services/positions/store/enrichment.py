@@ -63,8 +63,8 @@ _NAMES = Statement(
     "select feed_key as key, w.name, venue, observed_time, failed,"
     " case when w.active then accounts::text end as accounts,"
     " (select substr(tag, 11) from unnest(w.tags) as tag where tag like 'portfolio:_%' limit 1)"
-    " as portfolio from feed f join wallet w using (wallet_key)"
-    " union all select asset_key, name, null, null, false, null, null from asset order by 1"
+    " as portfolio, w.active from feed f join wallet w using (wallet_key)"
+    " union all select asset_key, name, null, null, false, null, null, true from asset order by 1"
 )
 _START = datetime(1970, 1, 1, tzinfo=UTC)
 TOTALS: Final = tuple(field.name for field in fields(Totals) if field.name != "totals_time")

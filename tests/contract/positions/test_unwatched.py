@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from google.protobuf.field_mask_pb2 import FieldMask
 from sonic.positions.v1 import positions_pb2 as pb
 
 from tests.fakes.info_provider import InfoProvider
@@ -59,6 +60,27 @@ def on_dex(value: str) -> dict[str, object]:
 async def test_an_ordinary_account_is_complete(live) -> None:
     outcome = await sync(live)
     assert (outcome.state, outcome.reason, list(outcome.unwatched)) == (COMPLETE, "", [])
+
+
+async def test_sums_are_stale_while_a_wallet_gives_no_answer(live, venue) -> None:
+    venue.answer("POST /info/clearinghouseState", status=500, json={})
+    for _ in range(2):
+        assert (await sync(live)).state == pb.WALLET_SYNC_STATE_FAILED
+        await live.positions.EnrichPositions(pb.EnrichPositionsRequest())
+        totals = await live.portfolio.GetTotals(pb.GetTotalsRequest())
+        assert (totals.position_count, totals.stale) == (0, True)
+    off = pb.Wallet(name="main", active=False)
+    only = {"update_mask": FieldMask(paths=["active"])}
+    await live.wallets.UpdateWallet(pb.UpdateWalletRequest(wallet=off, **only))
+    await live.positions.EnrichPositions(pb.EnrichPositionsRequest())
+    assert not (await live.portfolio.GetTotals(pb.GetTotalsRequest())).stale
+    on = pb.Wallet(name="main", active=True)
+    await live.wallets.UpdateWallet(pb.UpdateWalletRequest(wallet=on, **only))
+    venue.answer("POST /info/clearinghouseState", json=EMPTY)
+    live.clock.advance(301)
+    assert (await sync(live)).state == COMPLETE
+    await live.positions.EnrichPositions(pb.EnrichPositionsRequest())
+    assert not (await live.portfolio.GetTotals(pb.GetTotalsRequest())).stale
 
 
 async def test_a_dex_that_holds_something_is_said_everywhere_until_it_is_over(live, venue) -> None:

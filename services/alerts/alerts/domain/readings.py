@@ -364,7 +364,9 @@ def _align_accounts(
 def _portfolio(columns: AlertColumns, inputs: Inputs, row: int) -> Reading | None:
     alert_type, condition = parts_of(int(columns.kind[row]))
     reading = inputs.totals.get(alert_type)
-    if len(inputs.positions) or inputs.unread:
+    # That nothing is held is not known while a wallet cannot be read.
+    is_unsure = inputs.unread or (reading is not None and reading.stale)
+    if len(inputs.positions) or is_unsure:
         return reading
     # Nothing is held: that is known, and known now; an average over nothing endangers nothing.
     safest = -math.inf if condition is Condition.ABOVE else math.inf

@@ -170,7 +170,7 @@ def compose(
         event_sequence,
         enriched_time,
         columns,
-        known_totals or totals(columns, enriched_time),
+        known_totals or totals(columns, enriched_time, is_unread=_is_unread(feeds)),
         asset_names,
         wallet_names,
         venue_names,
@@ -179,6 +179,11 @@ def compose(
         tuple(models.get(name) for name in asset_names),
         tuple(feeds.values()),
     )
+
+
+def _is_unread(feeds: Mapping[int, Feed]) -> bool:
+    """Whether the last look at a wallet gave nothing: what it holds is then not known."""
+    return any(feed.failed and feed.active for feed in feeds.values())
 
 
 def _places(by_key: Mapping[int, int]) -> Column:

@@ -69,7 +69,7 @@ class MarketPrice:
 class Feed:
     """A wallet at a venue: when its last answer was observed, and whether the last fetch failed.
     `accounts`: what that stated of them, as it is stored; None where it did not, or is not asked.
-    `portfolio`: the one that a person put the wallet in, if any.
+    `portfolio`: the one that a person put the wallet in, if any. `active`: the wallet is looked at.
     """
 
     feed_key: int
@@ -79,6 +79,7 @@ class Feed:
     failed: bool
     accounts: str | None = None
     portfolio: str | None = None
+    active: bool = True
 
 
 @dataclass(frozen=True, slots=True)

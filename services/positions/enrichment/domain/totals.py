@@ -18,8 +18,8 @@ _START = datetime(1970, 1, 1, tzinfo=UTC)
 @dataclass(frozen=True, slots=True)
 class Totals:
     """Over ACTIVE and STALE positions; an absent figure adds nothing and is counted in
-    absent_count. `stale`: one of them is (see `stale_rows`), so that the sums are no ground to
-    lower anything.
+    absent_count. `stale`: one of them is (see `stale_rows`), or a wallet could not be read, so that
+    the sums are no ground to lower anything.
     """
 
     position_count: int
@@ -62,9 +62,11 @@ def aged(totals: Totals, now: datetime, mark_max_age: timedelta) -> Totals:
     return replace(totals, stale=totals.stale or late)
 
 
-def totals(columns: Mapping[str, NDArray[np.generic]], now: datetime | None) -> Totals:
+def totals(
+    columns: Mapping[str, NDArray[np.generic]], now: datetime | None, *, is_unread: bool = False
+) -> Totals:
     """Totals of rows given as columns named as in Position, and `side_sign`, `status`,
-    `mark_time_micros`, `stale`.
+    `mark_time_micros`, `stale`. `is_unread`: there may be more that nobody could look at.
 
     `avg_*` are weighted by size over the positions where the metric (and the size) is present.
     """
@@ -99,7 +101,7 @@ def totals(columns: Mapping[str, NDArray[np.generic]], now: datetime | None) -> 
         },
         oldest_mark_time=_oldest(np.asarray(columns["mark_time_micros"], np.int64)),
         totals_time=now,
-        stale=bool(columns["stale"].any()),
+        stale=is_unread or bool(columns["stale"].any()),
     )
 
 

@@ -1185,8 +1185,8 @@ class Totals(_message.Message):
     value_to_collateral_ratio: _builtins.float
     """total value / total collateral; absent when the collateral is 0."""
     stale: _builtins.bool
-    """Whether they are no ground to lower a level: a position behind them is STALE, its row was refused, or its mark is
-    older than the limit of marks, by now where they are read, by then in an answer of EnrichPositions and in a
+    """Whether they are no ground to lower a level: the last look at an active wallet gave nothing, a position behind them
+    is STALE, its row was refused, or its mark is older than the limit of marks, by now where they are read, by then in an answer of EnrichPositions and in a
     snapshot. Output only.
     """
     @_builtins.property
