@@ -146,8 +146,10 @@ def _totals(totals: positions_pb2.Totals) -> None:
     line.append(f"leverage {number(totals, 'avg_leverage_ratio')}")
     console.print(line)
     if totals.stale:
-        words = "  STALE: a wallet could not be read, or a mark is old; no level is lowered by these"
-        console.print(Text(words, style="yellow"))
+        stale = (
+            "  STALE: a wallet could not be read, or a mark is old; no level is lowered by these"
+        )
+        console.print(Text(stale, style="yellow"))
     for words in totals.unwatched:
         console.print(Text(f"  {words}", style="yellow"))
 

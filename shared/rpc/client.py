@@ -8,6 +8,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable
+from ipaddress import ip_address
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
@@ -68,6 +69,9 @@ def channel(
     calls; the certificate that answers has to name `peer`, or without one the host of the address.
     """
     options = _options(max_message_bytes, list(retry))
+    if _may_be_several(address):
+        # Every address the name has is used, and one that does not answer is left out at once.
+        options.append(("grpc.lb_policy_name", "round_robin"))
     if tls is not None and peer:
         options.append(("grpc.ssl_target_name_override", peer))
 
@@ -330,11 +334,25 @@ def _or_bytes(serialize: Callable[[Any], bytes]) -> Callable[[Any], bytes]:
     return lambda message: message if type(message) is bytes else serialize(message)
 
 
+def _may_be_several(address: str) -> bool:
+    """Whether there may be more than one server behind it. One alone is tried again by each call:
+    in turn with others it would be left out for a while after it was away, and nobody is asked.
+    """
+    if "," in address:
+        return True
+    host = address.rpartition(":")[0].strip("[]")
+    if address.startswith(("unix:", "ipv4:", "ipv6:")) or host in ("", "localhost"):
+        return False
+    try:
+        ip_address(host)
+    except ValueError:
+        return True
+    return False
+
+
 def _options(max_message_bytes: int, retry: list[str]) -> list[tuple[str, Any]]:
     options: list[tuple[str, Any]] = [
         ("grpc.use_local_subchannel_pool", 1),  # a channel's trouble stays its own
-        # Every address the name has is used, and one that does not answer is left out at once.
-        ("grpc.lb_policy_name", "round_robin"),
         ("grpc.max_receive_message_length", max_message_bytes),
         ("grpc.max_send_message_length", max_message_bytes),
         ("grpc.initial_reconnect_backoff_ms", 100),
