@@ -96,7 +96,7 @@ class Feed(Generic[T]):
             yield state, False
             while True:
                 async with self._published:
-                    await self._published.wait_for(lambda: self._number > number)  # noqa: B023
+                    await self._published.wait_for(lambda: self._number > number)  # noqa: B023  # waited for at once
                 behind_count = self._number - number
                 if behind_count <= len(self._states):
                     number += 1

@@ -69,7 +69,7 @@ def channel(
     calls; the certificate that answers has to name `peer`, or without one the host of the address.
     """
     options = _options(max_message_bytes, list(retry))
-    if _may_be_several(address):
+    if may_be_several(address):
         # Every address the name has is used, and one that does not answer is left out at once.
         options.append(("grpc.lb_policy_name", "round_robin"))
     if tls is not None and peer:
@@ -334,7 +334,7 @@ def _or_bytes(serialize: Callable[[Any], bytes]) -> Callable[[Any], bytes]:
     return lambda message: message if type(message) is bytes else serialize(message)
 
 
-def _may_be_several(address: str) -> bool:
+def may_be_several(address: str) -> bool:
     """Whether there may be more than one server behind it. One alone is tried again by each call:
     in turn with others it would be left out for a while after it was away, and nobody is asked.
     """

@@ -131,7 +131,7 @@ class Accounts:
             found = read((await self._http.post_json("/info", sent)).body)
         except (ProviderFailure, NotThat):
             if now_seconds - asked_seconds < max(seconds, STALE_SECONDS):
-                return known  # type: ignore[return-value]
+                return known  # type: ignore[return-value]  # as above
             raise
         self._known[key] = (now_seconds, found)
         return found

@@ -94,9 +94,9 @@ class AssetStore:
 
     async def set_tokens(self, tokens: Sequence[Token]) -> None:
         """Those of other assets stay."""
+        names = [column.key for column in token.c]
         await self._transaction.many(
-            _SET_TOKEN,
-            [{name: getattr(one, name) for name in token.c.keys()} for one in tokens],  # noqa: SIM118
+            _SET_TOKEN, [{name: getattr(one, name) for name in names} for one in tokens]
         )
 
 

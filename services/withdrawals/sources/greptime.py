@@ -169,7 +169,7 @@ class GreptimeDb:
         columns = ", ".join(f'"{name}"' for name in table.columns)
         # Names are ours or checked, times are written by us: there is no parameter to bind.
         query = (
-            f'SELECT {columns} FROM "{table.name}"'  # noqa: S608
+            f'SELECT {columns} FROM "{table.name}"'  # noqa: S608  # see above
             f" WHERE \"ts\" >= '{written(start)}' AND \"ts\" < '{written(end)}'"
             f' ORDER BY "ts" LIMIT {_ROWS_A_CALL}'
         )

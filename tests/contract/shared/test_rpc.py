@@ -289,3 +289,26 @@ async def test_who_calls_is_asked_before_the_servicer() -> None:
         assert await reason(server, "") == "Unauthenticated UNAUTHENTICATED"
         assert await reason(server, "Bearer writer") == "PermissionDenied CALLER_NOT_ALLOWED"
     assert servicer.calls_count == 1
+
+
+async def test_a_server_that_is_back_is_reached_by_the_very_next_call() -> None:
+    def server(address: str) -> GrpcServer:
+        made = [(echo.add_to_server, Servicer())]
+        return GrpcServer(
+            address, made, service_names=[echo.SERVICE], metrics=Metrics(), grace_seconds=0.1
+        )
+
+    first = server("127.0.0.1:0")
+    await first.start()
+    peer = Channel(first.address)
+    stub = peer.stub(echo.stub)
+    for number in range(5):
+        assert (await stub.GetWord(echo.Word(text="here"))).text == "here"
+        await first.stop()
+        # Long enough for a channel that tries by itself to be refused, and to wait before it tries.
+        await asyncio.sleep(0.02 + 0.1 * number)
+        first = server(first.address)
+        await first.start()
+    assert (await stub.GetWord(echo.Word(text="here"))).text == "here"
+    await peer.stop()
+    await first.stop()

@@ -239,7 +239,7 @@ def _narrow(column: Column) -> Column:
 
 def _is(column: Column, value: Any) -> Column:
     """Where it is the value; NaN is NaN."""
-    equal: Column = column == value if value == value else column != column  # noqa: PLR0124
+    equal: Column = np.isnan(column) if np.isnan(value) else column == value
     return equal
 
 

@@ -86,7 +86,7 @@ def _member_of(kind: type[IntEnum]) -> BeforeValidator:
 class _Wallet(TypedDict, total=False):
     """The fields of a row in the order in which they are found wrong."""
 
-    __pydantic_config__ = ConfigDict(coerce_numbers_to_str=True)  # type: ignore[misc]
+    __pydantic_config__ = ConfigDict(coerce_numbers_to_str=True)  # type: ignore[misc]  # pydantic's
 
     name: Required[Annotated[str, name_of(min_length=1)]]
     public_address: str

@@ -19,7 +19,7 @@ from services.withdrawals.supply.domain.rows import (
 from services.withdrawals.supply.domain.stored import DOUBLES_APART
 from services.withdrawals.tables import flow, holding, reference
 from shared import rows
-from shared.database.keyset import apply
+from shared.database.keyset import Ordering, apply
 from shared.database.statement import Row, Statement
 from shared.database.transaction import Transaction
 from shared.paging import PageRequest
@@ -155,8 +155,8 @@ class FlowRows:
             query = query.where(flow.c.flow_time < wanted.end_time)
         if without:
             query = query.where(flow.c.key.notin_(sorted(without)))
-        newest = [(flow.c.flow_time, "desc"), (flow.c.key, "desc")]
-        query = apply(query, newest, page.after, page.size)  # type: ignore[arg-type]
+        newest: Ordering = [(flow.c.flow_time, "desc"), (flow.c.key, "desc")]
+        query = apply(query, newest, page.after, page.size)
         return [_flow(row) for row in await self._transaction.fetch(query)]
 
     async def delete_flow(self, key: int) -> FlowRow | None:
@@ -174,13 +174,13 @@ class FlowRows:
         query = select(reference)
         if asset:
             query = query.where(reference.c.asset == asset)
-        newest = [(reference.c.reference_time, "desc"), (reference.c.key, "desc")]
-        query = apply(query, newest, page.after, page.size)  # type: ignore[arg-type]
+        newest: Ordering = [(reference.c.reference_time, "desc"), (reference.c.key, "desc")]
+        query = apply(query, newest, page.after, page.size)
         return [rows.read(ReferenceRow, row) for row in await self._transaction.fetch(query)]
 
     async def set_reference(self, row: ReferenceRow) -> int:
         """Its key."""
-        names = [name for name in reference.c.keys() if name != "key"]  # noqa: SIM118
+        names = [one.key for one in reference.c if one.key != "key"]
         values = {name: getattr(row, name) for name in names}
         return int(await self._transaction.scalar(_SET_REFERENCE, **values))
 
