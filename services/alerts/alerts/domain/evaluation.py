@@ -107,9 +107,8 @@ class ThresholdTables:
         return on
 
 
-# Columns of an outcome, a row each change.
-_OF_CHANGES = (
-    "changed",
+# Columns of an outcome, a row each change, beside `changed` and `touched_value`.
+OF_CHANGES = (
     "before",
     "notified",
     "expired",
@@ -153,7 +152,7 @@ class Outcome:
 
     def pick(self, places: Integers) -> Outcome:
         """These changes alone."""
-        own = {name: getattr(self, name)[places] for name in _OF_CHANGES}
+        own = {name: getattr(self, name)[places] for name in ("changed", *OF_CHANGES)}
         if len(self.touched_value):
             own["touched_value"] = self.touched_value[places]
         return replace(self, **own)

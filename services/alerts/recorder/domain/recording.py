@@ -17,7 +17,7 @@ from services.alerts.alerts.domain.alert_columns import (
     Column,
     Readings,
 )
-from services.alerts.alerts.domain.evaluation import Outcome
+from services.alerts.alerts.domain.evaluation import OF_CHANGES, Outcome
 from services.alerts.alerts.domain.gathering import LedgerPlace
 from services.alerts.alerts.domain.readings import Inputs
 from services.alerts.alerts.domain.subjects import Subject
@@ -26,19 +26,6 @@ from services.alerts.price_rules.domain.rules import Observation, Rule
 from services.alerts.thresholds.domain import Threshold
 
 Integers = NDArray[np.int64]
-# Of each change what is more than its alert: as Outcome has them.
-_OF_CHANGES = (
-    "before",
-    "notified",
-    "expired",
-    "released",
-    "ended_quietly",
-    "off",
-    "limits",
-    "flip_value",
-    "touched_value",
-    "position_row",
-)
 # What is kept of the last readings of alerts that stand above NORMAL.
 MEMORY = ("observed_micros", "falling")
 _COUNTS = ("evaluated_count", "stale_count", "unknown_count", "unjudged_count")
@@ -159,7 +146,7 @@ def fingerprint(outcome: Outcome) -> str:
         outcome.changed,
         *(getattr(one, name) for name in ALERT_COLUMNS),
         *(getattr(one.readings, name) for name in READING_COLUMNS),
-        *(getattr(outcome, name) for name in _OF_CHANGES),
+        *(getattr(outcome, name) for name in (*OF_CHANGES, "touched_value")),
     ):
         digest.update(_bits(column))
     counts = [getattr(outcome, name) for name in _COUNTS]
