@@ -118,7 +118,10 @@ class Replicas:
         address = f"http://127.0.0.1:{self.ports[name, number].metrics}/metrics"
         with urlopen(address, timeout=20) as page:
             text = page.read().decode()
-        line = rf'^rpc_handled_total{{code="OK",method="{method}",service="[^"]+"}} (\S+)$'
+        line = (
+            r"^rpc_server_call_duration_seconds_count"
+            rf'{{rpc_method="[^"]+/{method}",rpc_response_status_code="OK"}} (\S+)$'
+        )
         return sum(float(found) for found in re.findall(line, text, re.MULTILINE))
 
     async def stop(self) -> None:
