@@ -40,12 +40,31 @@ mkdir -p "$folder/gateway"
 
 # An authority of Sonic's own, and a certificate by which each server knows the others; run again, what ends within 30
 # days is made anew, and the servers take it while they run. TLS=apart puts them into FOLDER/tls, as a cluster wants them;
-# TLS=0 leaves them out, for cert-manager.
+# TLS=0 leaves them out, for cert-manager. TLS=tokens makes tokens in their place, in FOLDER/identity, for a mesh.
+tokens() {
+    names="price positions hedges alerts monitor xcom cyclone withdrawals gateway operator"
+    callers=
+    for name in $names; do
+        keep "identity/$name/token" "$(random)"
+        # Both are known while one takes the place of the other.
+        for file in "$folder/identity/$name/token" "$folder/identity/$name/token.next"; do
+            [ -s "$file" ] || continue
+            callers="$callers$name $(tr -d ' \n' <"$file" | sha256sum | cut -c1-64)
+"
+        done
+    done
+    for name in $names; do
+        printf '%s' "$callers" >"$folder/identity/$name/callers.new"
+        mv "$folder/identity/$name/callers.new" "$folder/identity/$name/callers"
+    done
+}
+
 case "${TLS:-1}" in
 0) exit ;;
+tokens) tokens; exit ;;
 apart) folder="$folder/tls" ;;
 1) ;;
-*) echo "make-secrets.sh: TLS is 1, apart or 0, not $TLS" >&2; exit 2 ;;
+*) echo "make-secrets.sh: TLS is 1, apart, tokens or 0, not $TLS" >&2; exit 2 ;;
 esac
 command -v openssl >/dev/null || { echo "make-secrets.sh: certificates need openssl; install it" >&2; exit 1; }
 

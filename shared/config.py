@@ -4,7 +4,7 @@ import json
 import os
 import sys
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, NoReturn, TypeVar, Union, get_args, get_origin
 from urllib.parse import urlsplit
@@ -21,6 +21,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from shared.loopback import is_local
+from shared.service_tokens import Identity, ServiceTokens, callers_of, token_of
 from shared.tls_files import TlsFiles
 
 C = TypeVar("C", bound="ProcessConfig")
@@ -77,6 +78,18 @@ class ProcessConfig(BaseSettings):
         description="PEM file of the authority of everybody's certificates",
         examples=["/run/tls/ca.crt"],
     )
+    service_token_file: Path | None = Field(
+        default=None,
+        description="file of the token by which the others know this process where a mesh ends TLS"
+        " before it",
+        examples=["/run/identity/token"],
+    )
+    caller_hashes_file: Path | None = Field(
+        default=None,
+        validate_default=True,
+        description="file of whom this process knows: lines of a name and the SHA-256 of its token",
+        examples=["/run/identity/callers"],
+    )
     sonic_parent_pid: int | None = Field(
         default=None, gt=0, description="process that started this one and whose end ends it"
     )
@@ -90,7 +103,10 @@ class ProcessConfig(BaseSettings):
                 raise ValueError("not host:port")
         return value
 
-    @field_validator("tls_cert", "tls_key", "tls_ca", mode="before")
+    @field_validator(
+        *("tls_cert", "tls_key", "tls_ca", "service_token_file", "caller_hashes_file"),
+        mode="before",
+    )
     @classmethod
     def _empty_is_none(cls, value: object) -> object:
         return None if value == "" else value
@@ -110,9 +126,39 @@ class ProcessConfig(BaseSettings):
             raise ValueError("TLS_CERT, TLS_KEY and TLS_CA belong together: set all or none")
         return value
 
+    @field_validator("service_token_file")
+    @classmethod
+    def _is_token(cls, value: Path | None) -> Path | None:
+        if value is not None:
+            _readable(token_of, value)
+        return value
+
+    @field_validator("caller_hashes_file")
+    @classmethod
+    def _are_callers(cls, value: Path | None, others: ValidationInfo) -> Path | None:
+        if value is not None:
+            _readable(callers_of, value)
+        if (value is None) is not (others.data.get("service_token_file") is None):
+            raise ValueError(
+                "SERVICE_TOKEN_FILE and CALLER_HASHES_FILE belong together: set both or none"
+            )
+        if value is not None and others.data.get("tls_ca"):
+            raise ValueError(
+                "who calls is known by certificates or by tokens, not by both: take out TLS_CERT,"
+                " TLS_KEY and TLS_CA, or SERVICE_TOKEN_FILE and CALLER_HASHES_FILE"
+            )
+        return value
+
+    @property
+    def identity(self) -> Identity | None:
+        """By what this process is known to others, and knows them; None: nobody is asked."""
+        if self.service_token_file is None or self.caller_hashes_file is None:
+            return self.tls
+        return ServiceTokens(self.service_token_file, self.caller_hashes_file)
+
     @property
     def tls(self) -> TlsFiles | None:
-        """What this process shows to others; None: nobody is asked who they are."""
+        """Its certificate, when it has one."""
         if self.tls_cert is None or self.tls_key is None or self.tls_ca is None:
             return None
         return TlsFiles(self.tls_cert, self.tls_key, self.tls_ca)
@@ -163,13 +209,22 @@ class ServiceConfig(ProcessConfig):
     @classmethod
     def _is_not_open_to_everybody(cls, allowed: bool, others: ValidationInfo) -> bool:
         listen = str(others.data.get("listen_address", ""))
-        if allowed or not listen or is_local(listen) or others.data.get("tls_ca"):
+        knows = others.data.get("tls_ca") or others.data.get("caller_hashes_file")
+        if allowed or not listen or is_local(listen) or knows:
             return allowed
         raise ValueError(
             f"LISTEN_ADDRESS {listen} can be reached by others, and without TLS_CERT, TLS_KEY and "
-            "TLS_CA a service asks nobody who they are: set them, listen on 127.0.0.1 or on a "
-            "unix: socket, or say that the network keeps others away"
+            "TLS_CA a service asks nobody who they are: set them (where a mesh ends TLS, "
+            "SERVICE_TOKEN_FILE and CALLER_HASHES_FILE), listen on 127.0.0.1 or on a unix: socket, "
+            "or say that the network keeps others away"
         )
+
+
+def _readable(read: Callable[[Path], object], path: Path) -> None:
+    try:
+        read(path)
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read ({type(error).__name__})") from error
 
 
 def environment_name(config_class: type[ProcessConfig], field: str) -> str:

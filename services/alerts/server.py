@@ -218,7 +218,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
         ready=_ready(database, commits.ledger),
         clock=clock,
         channelz=config.channelz,
-        tls=config.tls,
+        identity=config.identity,
         callers=CALLERS,
         health_address=config.health_address,
     )
@@ -263,11 +263,11 @@ def _channels(config: Config) -> tuple[Channel, Channel]:
         config.positions_address,
         max_message_bytes=_COLUMN_MESSAGE_BYTES,
         retry=POSITIONS_READS,
-        tls=config.tls,
+        identity=config.identity,
         peer="positions",
     )
     # Without retries: the relay itself comes back.
-    return positions, Channel(config.xcom_address, tls=config.tls, peer="xcom")
+    return positions, Channel(config.xcom_address, identity=config.identity, peer="xcom")
 
 
 def _ready(database: Database, ledger: LedgerWriter) -> Callable[[], Awaitable[None]]:

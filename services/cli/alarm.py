@@ -16,7 +16,7 @@ from shared.clock import Clock
 from shared.errors import SonicError
 from shared.names import new_id
 from shared.rpc.client import Channel
-from shared.tls_files import TlsFiles
+from shared.service_tokens import Identity
 
 _SEND_SECONDS = 90.0
 
@@ -35,16 +35,16 @@ class Alarms(Protocol):
 
 
 class Alarm:
-    """Alarms by xcom. `address` finds it when it is needed, `tls` what is shown there."""
+    """Alarms by xcom. `address` finds it when it is needed, `identity` what is shown there."""
 
     def __init__(
         self,
         address: Callable[[], str],
         say: Say,
         clock: Clock,
-        tls: Callable[[], TlsFiles | None] = lambda: None,
+        identity: Callable[[], Identity | None] = lambda: None,
     ) -> None:
-        self._tls = tls
+        self._identity = identity
         self._address = address
         self._say = say
         self._clock = clock
@@ -78,7 +78,7 @@ class Alarm:
         """What kept everybody from being reached; empty when somebody was,
         or nobody is to be told."""
         channel = Channel(
-            self._address(), unary_seconds=_SEND_SECONDS, tls=self._tls(), peer="xcom"
+            self._address(), unary_seconds=_SEND_SECONDS, identity=self._identity(), peer="xcom"
         )
         await channel.start()
         try:

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from services.cli.plan import Plan, known_addresses
 from shared.rpc.client import Channel
-from shared.tls_files import TlsFiles
+from shared.service_tokens import Identity
 
 S = TypeVar("S")
 # Files are imported in one message.
@@ -19,10 +19,10 @@ class System:
     """Channels to the servers of a system, opened when they are first asked for."""
 
     def __init__(
-        self, addresses: Mapping[str, str], stack: AsyncExitStack, tls: TlsFiles | None = None
+        self, addresses: Mapping[str, str], stack: AsyncExitStack, identity: Identity | None = None
     ) -> None:
         self.addresses = addresses
-        self.tls = tls
+        self.identity = identity
         self._stack = stack
         self._channels: dict[str, Channel] = {}
 
@@ -32,7 +32,7 @@ class System:
             channel = Channel(
                 self.addresses[service],
                 max_message_bytes=MAX_MESSAGE_BYTES,
-                tls=self.tls,
+                identity=self.identity,
                 peer=service,
             )
             await channel.start()
@@ -43,13 +43,13 @@ class System:
 
 @asynccontextmanager
 async def connected(
-    addresses: Mapping[str, str] | None = None, tls: TlsFiles | None = None
+    addresses: Mapping[str, str] | None = None, identity: Identity | None = None
 ) -> AsyncIterator[System]:
-    """The system at these addresses, called with this certificate; without addresses the one that
+    """The system at these addresses, called with this identity; without addresses the one that
     is known to run here, with the person's.
     """
     async with AsyncExitStack() as stack:
         if addresses is None:
             plan = Plan()
-            addresses, tls = known_addresses(plan), plan.tls
-        yield System(addresses, stack, tls)
+            addresses, identity = known_addresses(plan), plan.identity
+        yield System(addresses, stack, identity)

@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from services.cli import certificates, privacy
 from services.cli.children import Health
 from shared.ports import is_free
+from shared.service_tokens import Identity, ServiceTokens
 from shared.tls_files import TlsFiles
 
 # In the order of starting: who is called comes before who calls. The number is the offset of the
@@ -72,6 +73,8 @@ class Plan(BaseSettings):
     tls_cert: _File = None
     tls_key: _File = None
     tls_ca: _File = None
+    service_token_file: _File = None
+    caller_hashes_file: _File = None
     sonic_pass_environment: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names)] = Field(
         (),
         description="further variables that every server gets, those of a plug-in of yours",
@@ -119,10 +122,17 @@ class Plan(BaseSettings):
 
     @property
     def tls(self) -> TlsFiles | None:
-        """What commands show to servers: that of TLS_CERT, else the one `sonic up` made."""
+        """The certificate of TLS_CERT, else the one `sonic up` made."""
         if self.tls_cert and self.tls_key and self.tls_ca:
             return TlsFiles(self.tls_cert, self.tls_key, self.tls_ca)
         return certificates.operators(self.tls_folder)
+
+    @property
+    def identity(self) -> Identity | None:
+        """What commands show to servers: SERVICE_TOKEN_FILE, else a certificate."""
+        if self.service_token_file and self.caller_hashes_file:
+            return ServiceTokens(self.service_token_file, self.caller_hashes_file)
+        return self.tls
 
     @property
     def health(self) -> Health:
@@ -210,6 +220,8 @@ def environment(
     secret = {"DATABASE_URL"} | {f"{other.upper()}_DATABASE_URL" for other in urls}
     # One port, and here are eight servers.
     secret.add("HEALTH_ADDRESS")
+    # Here servers know each other by the certificates that are made for them.
+    secret |= {"SERVICE_TOKEN_FILE", "CALLER_HASHES_FILE"}
     person = {
         key: value
         for key, value in os.environ.items()

@@ -62,7 +62,7 @@ async def status(
 
 
 async def _ready(found: System) -> dict[str, Ready]:
-    async with system.HealthClient(found.tls, found.addresses) as asking:
+    async with system.HealthClient(found.identity, found.addresses) as asking:
         answers = await asyncio.gather(*map(asking.readiness, found.addresses.values()))
     return dict(zip(found.addresses, answers, strict=True))
 

@@ -43,7 +43,7 @@ from shared.errors import FailedPrecondition, InvalidArgument, Unavailable
 from shared.lifecycle import App
 from shared.rpc.client import Channel
 from shared.rpc.health import LIVENESS, Problem, problem_of
-from shared.tls_files import TlsFiles
+from shared.service_tokens import Identity
 
 Say = Callable[[str], None]
 Serving = AbstractAsyncContextManager[dict[str, str]]
@@ -224,20 +224,20 @@ def free_ports(names: Sequence[str] = tuple(SERVICES)) -> dict[str, str]:
 
 async def runs(plan: Plan, service: str) -> bool:
     """Whether a server of the system that is known to run here answers at all."""
-    async with HealthClient(plan.tls, known_addresses(plan)) as client:
+    async with HealthClient(plan.identity, known_addresses(plan)) as client:
         return await client.answers(known_addresses(plan)[service])
 
 
 class HealthClient:
     """Asks servers how they are, each on one connection: whoever asks all day makes no new ones.
 
-    `tls`: what it shows; `addresses`: which server answers where.
+    `identity`: what it shows; `addresses`: which server answers where.
     """
 
     def __init__(
-        self, tls: TlsFiles | None = None, addresses: Mapping[str, str] = MappingProxyType({})
+        self, identity: Identity | None = None, addresses: Mapping[str, str] = MappingProxyType({})
     ) -> None:
-        self._tls = tls
+        self._identity = identity
         self._names = {address: name for name, address in addresses.items()}
         self._channels: dict[str, Channel] = {}
 
@@ -278,7 +278,7 @@ class HealthClient:
     def _check(self, address: str, service: str, timeout_seconds: float) -> Any:
         if address not in self._channels:
             name = self._names.get(address, "")
-            self._channels[address] = Channel(address, tls=self._tls, peer=name)
+            self._channels[address] = Channel(address, identity=self._identity, peer=name)
         stub = health_pb2_grpc.HealthStub(self._channels[address].channel.opened())
         return stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=timeout_seconds)
 

@@ -192,7 +192,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
     clock = clock or SystemClock()
     interval = timedelta(seconds=config.sonic_cycle_interval_seconds)
     database = _database(config)
-    peers = channels(config.addresses, config.tls)
+    peers = channels(config.addresses, config.identity)
     listener = Listener(database)
     leases = database.open(LeaseStore, isolation="AUTOCOMMIT")
     progress = ProgressStore(database)
@@ -292,7 +292,7 @@ def _server(
         ready=migrated(database, Path(__file__).parent / "migrations"),
         clock=clock,
         channelz=config.channelz,
-        tls=config.tls,
+        identity=config.identity,
         callers=CALLERS,
         health_address=config.health_address,
     )

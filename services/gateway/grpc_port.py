@@ -47,7 +47,7 @@ def grpc_port(
         [(port.add, methods) for methods in by_service.items()],
         service_names=sorted(by_service),
         clock=clock,
-        tls=tls,
+        identity=tls,
         asks_certificates=False,
         ways=[port.scope],
         limits=LIMITS,

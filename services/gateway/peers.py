@@ -17,7 +17,7 @@ from shared.rpc import call
 from shared.rpc.client import Channel, idempotent
 from shared.rpc.fit import is_page
 from shared.rpc.health import problem_of
-from shared.tls_files import TlsFiles
+from shared.service_tokens import Identity
 
 # A body of 8 MiB is at most as much on the wire, a page of 500 rows far less.
 _MAX_MESSAGE_BYTES = 16 * 1024 * 1024
@@ -34,13 +34,13 @@ _OPENING = b"{"
 class Peers:
     """Every service by name; connects when first asked."""
 
-    def __init__(self, addresses: Mapping[str, str], tls: TlsFiles | None = None) -> None:
+    def __init__(self, addresses: Mapping[str, str], identity: Identity | None = None) -> None:
         self.channels = {
             name: Channel(
                 address,
                 max_message_bytes=_MAX_MESSAGE_BYTES,
                 retry=idempotent(FILES[name]),
-                tls=tls,
+                identity=identity,
                 peer=name,
             )
             for name, address in addresses.items()
@@ -48,7 +48,9 @@ class Peers:
         # Streams have a connection of their own: however many are held, calls and health do not
         # wait.
         self._watching = {
-            name: Channel(address, max_message_bytes=_MAX_MESSAGE_BYTES, tls=tls, peer=name)
+            name: Channel(
+                address, max_message_bytes=_MAX_MESSAGE_BYTES, identity=identity, peer=name
+            )
             for name, address in addresses.items()
         }
         self._looking: asyncio.Task[list[dict[str, str]]] | None = None

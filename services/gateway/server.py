@@ -180,7 +180,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
     """The gateway as an application; nothing is opened before it starts."""
     clock = clock or SystemClock()
     addresses = {name: str(getattr(config, f"{name}_address")) for name in FILES}
-    peers = Peers(addresses, config.tls)
+    peers = Peers(addresses, config.identity)
     streams = Streams()
     guard = Guard(config.gateway_hosts, behind_proxy=config.gateway_behind_proxy)
     keys = keys_of(config.gateway_hook_keys.get_secret_value())

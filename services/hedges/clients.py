@@ -14,7 +14,7 @@ from services.hedges.domain.holdings import Holdings, Legs
 from shared import columns
 from shared.errors import NotFound, SonicError, Unavailable
 from shared.rpc.client import Channel, idempotent
-from shared.tls_files import TlsFiles
+from shared.service_tokens import Identity
 
 # Of wallets that no person put into another one.
 PORTFOLIO = "portfolio"
@@ -54,9 +54,9 @@ class _Stream:
         return self.column(index) == (list(names).index(name) if name in names else -1)
 
 
-def positions_channel(address: str, tls: TlsFiles | None = None) -> Channel:
+def positions_channel(address: str, identity: Identity | None = None) -> Channel:
     """A channel to positions on which reads are tried again while it restarts."""
-    return Channel(address, retry=idempotent(pb.DESCRIPTOR), tls=tls, peer="positions")
+    return Channel(address, retry=idempotent(pb.DESCRIPTOR), identity=identity, peer="positions")
 
 
 class PositionsClient:

@@ -49,7 +49,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
     clock = clock or SystemClock()
     database = Database(config.database_url.get_secret_value(), application_name="hedges")
     begin, read = database.open(Store), database.open(Store, isolation="AUTOCOMMIT")
-    channel = positions_channel(config.positions_address, config.tls)
+    channel = positions_channel(config.positions_address, config.identity)
     positions = PositionsClient(channel, is_by_portfolio=config.hedges_scope == "portfolio")
     hedges = HedgesService(begin, read, positions, clock)
     feed = HedgeFeed(hedges, clock)
@@ -66,7 +66,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
         ready=migrated(database, Path(__file__).parent / "migrations"),
         clock=clock,
         channelz=config.channelz,
-        tls=config.tls,
+        identity=config.identity,
         callers=CALLERS,
         health_address=config.health_address,
     )

@@ -151,7 +151,9 @@ def build(config: Config, clock: Clock | None = None) -> App:
     database = Database(config.database_url.get_secret_value(), application_name="monitor")
     begin, read = database.open(Store), database.open(Store, isolation="AUTOCOMMIT")
     watched = ("price", "positions", "hedges", "alerts", "xcom", "cyclone", "withdrawals")
-    services = channels({name: getattr(config, f"{name}_address") for name in watched}, config.tls)
+    services = channels(
+        {name: getattr(config, f"{name}_address") for name in watched}, config.identity
+    )
     hosts = _hosts(config, clock)
     account = _account(config, clock)
     xcom = XComClient(services["xcom"])
@@ -182,7 +184,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
         ready=migrated(database, Path(__file__).parent / "migrations"),
         clock=clock,
         channelz=config.channelz,
-        tls=config.tls,
+        identity=config.identity,
         callers=CALLERS,
         health_address=config.health_address,
     )

@@ -17,7 +17,7 @@ from shared.codec import to_timestamp
 from shared.errors import SonicError
 from shared.log import get_logger
 from shared.rpc.client import Channel, idempotent
-from shared.tls_files import TlsFiles
+from shared.service_tokens import Identity
 from shared.touch import History
 
 _SECONDS = 2.0
@@ -30,9 +30,9 @@ _PAGE_SIZE = 500
 _USABLE = (pb.QUALITY_GOOD, pb.QUALITY_SINGLE, pb.QUALITY_DISAGREE)
 
 
-def price_channel(address: str, tls: TlsFiles | None = None) -> Channel:
+def price_channel(address: str, identity: Identity | None = None) -> Channel:
     """A channel to price on which reads are tried again while it restarts."""
-    return Channel(address, retry=idempotent(pb.DESCRIPTOR), tls=tls, peer="price")
+    return Channel(address, retry=idempotent(pb.DESCRIPTOR), identity=identity, peer="price")
 
 
 @dataclass(frozen=True, slots=True)

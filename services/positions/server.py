@@ -122,7 +122,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
     clock = clock or SystemClock()
     database = Database(config.database_url.get_secret_value(), application_name="positions")
     begin, read = database.open(Store), database.open(Store, isolation="AUTOCOMMIT")
-    price = price_channel(config.price_address, config.tls)
+    price = price_channel(config.price_address, config.identity)
     market = PriceClient(price)
     enrichment = EnrichmentService(
         begin,
@@ -154,7 +154,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
         ready=migrated(database, Path(__file__).parent / "migrations"),
         clock=clock,
         channelz=config.channelz,
-        tls=config.tls,
+        identity=config.identity,
         callers=CALLERS,
         health_address=config.health_address,
         large=dict.fromkeys(("ImportPositions", "ImportPositionsStream"), _FILE_BYTES),

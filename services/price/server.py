@@ -194,7 +194,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
         ready=migrated(database, Path(__file__).parent / "migrations"),
         clock=clock,
         channelz=config.channelz,
-        tls=config.tls,
+        identity=config.identity,
         callers=CALLERS,
         health_address=config.health_address,
     )

@@ -14,8 +14,8 @@ from services.withdrawals.decisions.ports import PricedAsset
 from services.withdrawals.prices.domain import PriceQuote
 from shared.errors import NotFound
 from shared.rpc.client import Channel, idempotent
+from shared.service_tokens import Identity
 from shared.texts import cut
-from shared.tls_files import TlsFiles
 
 _SECONDS = 2.0
 _TEXT_LENGTH = 300
@@ -24,14 +24,14 @@ NAME = "price"
 _USABLE = (pb.QUALITY_GOOD, pb.QUALITY_SINGLE, pb.QUALITY_DISAGREE)
 
 
-def price_channel(address: str, tls: TlsFiles | None = None) -> Channel:
+def price_channel(address: str, identity: Identity | None = None) -> Channel:
     """A channel to price on which reads are tried again while it restarts."""
-    return Channel(address, retry=idempotent(pb.DESCRIPTOR), tls=tls, peer="price")
+    return Channel(address, retry=idempotent(pb.DESCRIPTOR), identity=identity, peer="price")
 
 
-def alerts_channel(address: str, tls: TlsFiles | None = None) -> Channel:
+def alerts_channel(address: str, identity: Identity | None = None) -> Channel:
     """A channel to alerts: the relay itself comes back, so nothing is tried again."""
-    return Channel(address, tls=tls, peer="alerts")
+    return Channel(address, identity=identity, peer="alerts")
 
 
 class AlertsClient:

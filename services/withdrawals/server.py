@@ -152,10 +152,10 @@ class _Services:
 
 def outside(config: Config, clock: Clock) -> Outside:
     """As configured. Nothing is asked of the world while no asset is watched."""
-    price = price_channel(config.price_address, config.tls)
+    price = price_channel(config.price_address, config.identity)
     liqwid, venue = build_liqwid(config.liqwid_url, clock)
     minswap, tokens = build_minswap(config.minswap_url, clock)
-    alerts = alerts_channel(config.alerts_address, config.tls)
+    alerts = alerts_channel(config.alerts_address, config.identity)
     parts: list[Part] = [price, alerts, *venue, tokens]
     history = None
     if config.greptimedb_url:
@@ -204,7 +204,7 @@ def build(config: Config, clock: Clock | None = None, world: Outside | None = No
         ready=migrated(database, Path(__file__).parent / "migrations"),
         clock=clock,
         channelz=config.channelz,
-        tls=config.tls,
+        identity=config.identity,
         callers=CALLERS,
         health_address=config.health_address,
         large=dict.fromkeys(("ImportFlows", "ImportSamples", "ImportTokenRegistry"), _FILE_BYTES),

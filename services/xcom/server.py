@@ -322,7 +322,7 @@ def _server(
         service_names=[f"sonic.xcom.v1.{name}Service" for name in _SERVICES],
         ready=migrated(database, Path(__file__).parent / "migrations"),
         channelz=config.channelz,
-        tls=config.tls,
+        identity=config.identity,
         callers=CALLERS,
         health_address=config.health_address,
         clock=clock,

@@ -7,7 +7,8 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from shared.errors import PermissionDenied, Unauthenticated
+from shared.errors import PermissionDenied, Unauthenticated, Unavailable
+from shared.service_tokens import KnownCallers
 
 # Full method ("/package.Service/Method") or, with plus signs between, names of fields: the callers
 # that may call it, or fill those fields in a request that has all of them.
@@ -27,6 +28,21 @@ def by_certificate(context: Any) -> str:
     names = {name for name in shown if "." not in name and name != "localhost"}
     # Two names would be two sets of rights: whoever made that certificate meant neither.
     return names.pop() if len(names) == 1 else ""
+
+
+def by_token(known: KnownCallers) -> Way:
+    """By the token of a service in the one header `authorization`."""
+
+    def caller(context: Any) -> str:
+        shown = [str(text) for key, text in context.invocation_metadata() if key == "authorization"]
+        try:
+            return known.caller(shown[0]) if len(shown) == 1 else ""
+        except (OSError, ValueError) as error:
+            raise Unavailable(
+                "CALLERS_UNREADABLE", f"CALLER_HASHES_FILE does not say who calls: {error}"
+            ) from error
+
+    return caller
 
 
 class Access:
@@ -72,7 +88,8 @@ class MethodAccess:
             raise Unauthenticated(
                 "UNAUTHENTICATED",
                 "Nobody is known by what this call shows: use a certificate of this system with"
-                " exactly one name (a service, gateway, operator) among its DNS names.",
+                " exactly one name (a service, gateway, operator) among its DNS names; in a mesh,"
+                " that one's token as `authorization: Bearer TOKEN`.",
             )
         if caller not in self._allowed:
             listed = ", ".join(sorted(self._allowed)) or "nobody"

@@ -16,9 +16,11 @@ import grpc
 from google.protobuf.descriptor import FileDescriptor
 
 from shared import observed, tracing
+from shared.errors import Unavailable
 from shared.rpc import call
 from shared.rpc.failures import from_rpc_error
 from shared.rpc.tls import ChannelTls
+from shared.service_tokens import Identity, ServiceTokens, ShownToken
 from shared.tls_files import TlsFiles
 
 S = TypeVar("S")
@@ -56,7 +58,7 @@ def channel(
     unary_seconds: float = _UNARY_SECONDS,
     stream_seconds: float = _STREAM_SECONDS,
     authorization: str = "",
-    tls: TlsFiles | None = None,
+    identity: Identity | None = None,
     peer: str = "",
 ) -> "DeadlineChannel":
     """A grpc.aio.Channel for generated stubs; it connects at the first call, to every address that
@@ -65,14 +67,16 @@ def channel(
     `retry`: methods tried again on UNAVAILABLE (see `idempotent`). `authorization` is sent as that
     header. Without `timeout=`, a call gets the caller's remaining time less a margin, else
     `unary_seconds`, and for streams `stream_seconds` (none for Watch..., Run... and Tail...). With
-    it, that, but never more than half of the caller's remaining time. `tls`: the files to show who
-    calls; the certificate that answers has to name `peer`, or without one the host of the address.
+    it, that, but never more than half of the caller's remaining time. `identity`: the
+    files to show who calls. With certificates the one that answers has to name `peer`, or without
+    one the host of the address.
+
     """
     options = _options(max_message_bytes, list(retry))
     if may_be_several(address):
         # Every address the name has is used, and one that does not answer is left out at once.
         options.append(("grpc.lb_policy_name", "round_robin"))
-    if tls is not None and peer:
+    if isinstance(identity, TlsFiles) and peer:
         options.append(("grpc.ssl_target_name_override", peer))
 
     def connect(credentials: grpc.ChannelCredentials | None) -> grpc.aio.Channel:
@@ -80,8 +84,9 @@ def channel(
             return grpc.aio.secure_channel(address, credentials, options=options)
         return grpc.aio.insecure_channel(address, options=options)
 
-    secure = None if tls is None else ChannelTls(tls)
-    return DeadlineChannel(connect, unary_seconds, stream_seconds, authorization, secure)
+    secure = ChannelTls(identity) if isinstance(identity, TlsFiles) else None
+    shown = ShownToken(identity.own) if isinstance(identity, ServiceTokens) else None
+    return DeadlineChannel(connect, unary_seconds, stream_seconds, authorization, secure, shown)
 
 
 class Channel:
@@ -96,7 +101,7 @@ class Channel:
         unary_seconds: float = _UNARY_SECONDS,
         stream_seconds: float = _STREAM_SECONDS,
         authorization: str = "",
-        tls: TlsFiles | None = None,
+        identity: Identity | None = None,
         peer: str = "",
     ) -> None:
         self.target = address
@@ -107,7 +112,7 @@ class Channel:
             unary_seconds=unary_seconds,
             stream_seconds=stream_seconds,
             authorization=authorization,
-            tls=tls,
+            identity=identity,
             peer=peer,
         )
         self._stubs: dict[object, Any] = {}
@@ -143,6 +148,7 @@ class DeadlineChannel(grpc.aio.Channel):
         stream_seconds: float,
         authorization: str,
         tls: ChannelTls | None = None,
+        shown: ShownToken | None = None,
     ) -> None:
         self._connect = connect
         self._tls = tls
@@ -150,7 +156,7 @@ class DeadlineChannel(grpc.aio.Channel):
         self._channel: grpc.aio.Channel | None = None
         self._unary_seconds = unary_seconds
         self._stream_seconds = stream_seconds
-        self._headers = [("authorization", authorization)] if authorization else []
+        self._headers = _Headers(authorization, shown)
         self._columns: tuple[str, ...] = ()
         self._parent: DeadlineChannel | None = None
 
@@ -239,6 +245,25 @@ class DeadlineChannel(grpc.aio.Channel):
         return _Callable(method, self.opened, make, seconds, self._headers)
 
 
+class _Headers:
+    """What is sent with each call of a channel."""
+
+    def __init__(self, authorization: str, shown: ShownToken | None) -> None:
+        self._fixed = (("authorization", authorization),) if authorization else ()
+        self._shown = shown
+
+    def now(self) -> tuple[tuple[str, str], ...]:
+        """Raises Unavailable TOKEN_UNREADABLE."""
+        if self._shown is None:
+            return self._fixed
+        try:
+            return (self._shown.header(),)
+        except (OSError, ValueError) as error:
+            raise Unavailable(
+                "TOKEN_UNREADABLE", f"SERVICE_TOKEN_FILE is no token to call with: {error}"
+            ) from error
+
+
 class _Callable:
     """One method of a stub."""
 
@@ -248,7 +273,7 @@ class _Callable:
         opened: Callable[[], grpc.aio.Channel],
         make: Callable[[grpc.aio.Channel], Any],
         seconds: float | None,
-        headers: list[tuple[str, str]],
+        headers: "_Headers",
     ) -> None:
         self._method = method.removeprefix("/")
         self._opened = opened
@@ -275,7 +300,7 @@ class _Callable:
             timeout = call.bounded_seconds(timeout)
         span = tracing.begin(self._method, tracing.CLIENT)
         words = call.metadata("" if span is None else span.traceparent)
-        sent = (*words, *self._headers, *(metadata or ()))
+        sent = (*words, *self._headers.now(), *(metadata or ()))
         made = self._inner(request, timeout=timeout, metadata=sent, **kwargs)
         if span is None or isinstance(made, Awaitable):
             return _Reply(made, self._method, span)

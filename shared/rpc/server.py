@@ -16,7 +16,7 @@ from shared.errors import SonicError
 from shared.log import get_logger
 from shared.loopback import is_local
 from shared.metrics import Metrics, process
-from shared.rpc.access import Access, Callers, Way, by_certificate
+from shared.rpc.access import Access, Callers, Way, by_certificate, by_token
 from shared.rpc.bounded import Bounded
 from shared.rpc.health import LIVENESS, Health
 from shared.rpc.health_port import HealthPort
@@ -25,6 +25,7 @@ from shared.rpc.limits import MAX_MESSAGE_BYTES, Gate, Limits
 from shared.rpc.listening import bind, dialled
 from shared.rpc.reflection import add_reflection
 from shared.rpc.tls import server_credentials
+from shared.service_tokens import Identity, KnownCallers, ServiceTokens
 from shared.tls_files import TlsFiles
 
 # `add_XServicer_to_server` of a generated module, and the servicer. The generated function is
@@ -56,10 +57,11 @@ class GrpcServer:
     `ready` is a real query, polled by `clock`: while it raises, health of every name but LIVENESS
     is NOT_SERVING. `grace_seconds` is the time calls in flight have at the end; streams get one
     second of it. `large` names methods whose one request may be larger than `max_message_bytes`;
-    such a server takes no compressed ones. With `tls` every client shows a certificate, unless
-    `asks_certificates` is False: then a request is read only once its caller is known. Where that
-    or one of `ways` tells who calls, only those are served whom `callers` lists for the method, but
-    for health and reflection. `health_address`: a further port, of health alone and without TLS.
+    such a server takes no compressed ones. With certificates as `identity` every client shows one,
+    unless `asks_certificates` is False; with tokens, each call. Where no certificate is asked for,
+    a request is read only once its caller is known. Where that or one of `ways` tells who calls,
+    only those are served whom `callers` lists for the method, but for health and reflection.
+    `health_address`: a further port, of health alone and without TLS.
     """
 
     def __init__(
@@ -77,7 +79,7 @@ class GrpcServer:
         unary_seconds: float = 60.0,
         limits: Limits | None = None,
         channelz: bool = False,
-        tls: TlsFiles | None = None,
+        identity: Identity | None = None,
         asks_certificates: bool = True,
         callers: Callers = MappingProxyType({}),
         ways: Sequence[Way] = (),
@@ -92,11 +94,11 @@ class GrpcServer:
         most = max(max_message_bytes, *large.values(), 0)
         self._options = _options(most, is_large=bool(large), channelz=channelz)
         self._grace_seconds = grace_seconds
-        self._tls = tls
+        self._tls = identity if isinstance(identity, TlsFiles) else None
         self._channelz = channelz
-        self._asks_certificates = asks_certificates
-        if tls is not None and asks_certificates:
-            ways = (by_certificate, *ways)
+        self._asks_certificates = asks_certificates and not isinstance(identity, ServiceTokens)
+        ways = _ways(identity, ways, asks_certificates=self._asks_certificates)
+        self._knows_callers = bool(ways)
         self._interceptor = Interceptor(
             metrics or process(),
             unary_seconds=unary_seconds,
@@ -104,7 +106,7 @@ class GrpcServer:
             limits=limits,
             max_message_bytes=max_message_bytes,
             large=large,
-            reads_late=not asks_certificates,
+            reads_late=not self._asks_certificates,
         )
         limits = limits or Limits()
         self._probes = Gate("PROBES", limits.probes, limits.probes_per_peer)
@@ -133,7 +135,7 @@ class GrpcServer:
         except BaseException:
             await server.stop(None)
             raise
-        if self._tls is None and not is_local(self._listen_address):
+        if not self._knows_callers and not is_local(self._listen_address):
             get_logger().warning(
                 "others can reach this server, and it knows no users; ALLOW_INSECURE_LISTEN says "
                 "so",
@@ -231,6 +233,14 @@ class _Intercepted:
 
 
 _CHANNELZ_NAME = channelz_pb2.DESCRIPTOR.services_by_name["Channelz"].full_name
+
+
+def _ways(
+    identity: Identity | None, also: Sequence[Way], *, asks_certificates: bool
+) -> Sequence[Way]:
+    if isinstance(identity, ServiceTokens):
+        return by_token(KnownCallers(identity.callers)), *also
+    return (by_certificate, *also) if identity is not None and asks_certificates else also
 
 
 def _options(max_message_bytes: int, *, is_large: bool, channelz: bool) -> list[tuple[str, int]]:

@@ -37,7 +37,9 @@ async def measure(run: Run) -> list[Figure]:
     async with started(run.home / "withdrawals", {"SONIC_LIVE": "1"}) as running:
         say(f"  {ASSETS * WALLETS * HOURS:,} samples")
         await _fill(running.admin_url, run.options.seed)
-        channel = Channel(running.addresses["withdrawals"], tls=running.tls, peer="withdrawals")
+        channel = Channel(
+            running.addresses["withdrawals"], identity=running.tls, peer="withdrawals"
+        )
         advisor = channel.stub(rpc.AdvisorServiceStub)
         assets = channel.stub(rpc.AssetsServiceStub)
         for number in range(ASSETS):

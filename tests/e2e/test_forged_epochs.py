@@ -76,7 +76,7 @@ class Forger:
         reasons = {}
         for name, method in _steps():
             own = certificates.files(self._tls_folder, self.name)
-            channel = Channel(self.servers.addresses[name], tls=own, peer=name)
+            channel = Channel(self.servers.addresses[name], identity=own, peer=name)
             try:
                 await _call(channel, method, await self.admin.fetchval(_NOW) + ahead_ms)
             except (FailedPrecondition, Conflict, PermissionDenied) as error:

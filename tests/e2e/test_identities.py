@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import grpc
@@ -14,7 +15,6 @@ from grpc_status import rpc_status
 from sonic.callers import CALLERS
 
 from services.cli import certificates
-from services.cli.connection import System
 from services.cli.plan import GATEWAY, SERVICES
 from shared.rpc.client import Channel
 from tests.e2e.conftest import OpenSystem
@@ -26,16 +26,18 @@ METHODS = [name for name in CALLERS if name.startswith("/")]
 _NO_MESSAGE = b"\xff"
 
 
-def _owners(path: str, servers: System) -> list[str]:
+def owners(path: str, addresses: Mapping[str, str]) -> list[str]:
     """The servers that have a method: all for channelz."""
     package = path.split(".")[1]
-    return [package] if package in servers.addresses else list(servers.addresses)
+    return [package] if package in addresses else list(addresses)
 
 
-async def _reason(channel: grpc.aio.Channel, path: str) -> str:
+async def reason(
+    channel: grpc.aio.Channel, path: str, metadata: Sequence[tuple[str, str]] = ()
+) -> str:
     """What a server answers to bytes that are no message."""
     try:
-        await channel.unary_unary(path)(_NO_MESSAGE, timeout=20)
+        await channel.unary_unary(path)(_NO_MESSAGE, timeout=20, metadata=metadata)
     except grpc.aio.AioRpcError as error:
         status = rpc_status.from_call(error)  # type: ignore[arg-type]
         if status is None:
@@ -53,17 +55,17 @@ async def test_each_identity_gets_the_answers_of_the_table(
     async with open_system({"CHANNELZ": "1"}) as servers:
         own = certificates.files(tmp_path / "tls", identity)
         channels = {
-            name: Channel(address, tls=own, peer=name)
+            name: Channel(address, identity=own, peer=name)
             for name, address in servers.addresses.items()
         }
         found: Counter[str] = Counter()
         for path in METHODS:
-            for owner in _owners(path, servers):
-                reason = await _reason(channels[owner].channel.opened(), path)
+            for owner in owners(path, servers.addresses):
+                answered = await reason(channels[owner].channel.opened(), path)
                 allowed = identity in CALLERS[path]
                 wanted = "MALFORMED_REQUEST" if allowed else "CALLER_NOT_ALLOWED"
-                assert reason == wanted, f"{identity} {path} of {owner}"
-                found[reason] += 1
+                assert answered == wanted, f"{identity} {path} of {owner}"
+                found[answered] += 1
         assert sum(found.values()) >= len(METHODS)
         for channel in channels.values():
             stub = channel.stub(health_pb2_grpc.HealthStub)
@@ -82,8 +84,8 @@ async def test_a_name_of_no_caller_is_refused_and_so_is_none(
             files = certificates.files(folder, name) if name else None
             for peer, address in servers.addresses.items():
                 path = next(one for one in METHODS if one.startswith(f"/sonic.{peer}."))
-                channel = Channel(address, tls=files, peer=peer)
-                assert await _reason(channel.channel.opened(), path) == wanted
+                channel = Channel(address, identity=files, peer=peer)
+                assert await reason(channel.channel.opened(), path) == wanted
                 await channel.stop()
 
 
@@ -96,6 +98,6 @@ async def test_a_certificate_that_is_no_good_opens_nothing(
         wanted = "UNAUTHENTICATED" if kind == "two names" else "UNAVAILABLE"
         for peer, address in servers.addresses.items():
             path = next(one for one in METHODS if one.startswith(f"/sonic.{peer}."))
-            channel = Channel(address, tls=files, peer=peer)
-            assert await _reason(channel.channel.opened(), path) == wanted
+            channel = Channel(address, identity=files, peer=peer)
+            assert await reason(channel.channel.opened(), path) == wanted
             await channel.stop()

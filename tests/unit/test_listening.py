@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import importlib
+from pathlib import Path
 
 import pytest
 
 from services.cli.plan import SERVICES
 from shared.config import ServiceConfig, load
+from shared.service_tokens import ServiceTokens
+from tests.fakes import service_tokens
 
 
 def config_class(service: str) -> type[ServiceConfig]:
@@ -46,3 +49,47 @@ def test_an_address_that_others_reach_is_refused_with_the_fix(
 @pytest.mark.parametrize("service", SERVICES)
 def test_an_address_of_this_machine_needs_no_word(service: str, listen: str) -> None:
     assert load(config_class(service), environment(service, listen)).listen_address == listen
+
+
+@pytest.fixture
+def identity(tmp_path: Path) -> dict[str, str]:
+    service_tokens.make(tmp_path, ["price", "gateway"])
+    return service_tokens.variables(tmp_path, "price")
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_where_a_mesh_ends_tls_tokens_say_who_calls(service: str, identity: dict[str, str]) -> None:
+    config = load(config_class(service), environment(service, "0.0.0.0:50051") | identity)
+    assert config.identity == ServiceTokens(*map(Path, identity.values()))
+    assert config.tls is None
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"SERVICE_TOKEN_FILE": ""}, "belong together: set both or none"),
+        ({"CALLER_HASHES_FILE": ""}, "belong together: set both or none"),
+        ({"SERVICE_TOKEN_FILE": "/nowhere"}, "/nowhere cannot be read"),
+        ({"CALLER_HASHES_FILE": __file__}, "is no caller's name with 64 digits"),
+        ({"TLS_CERT": __file__, "TLS_KEY": __file__, "TLS_CA": __file__}, "not by both"),
+    ],
+)
+def test_half_an_identity_is_refused_and_so_are_two(
+    change: dict[str, str], said: str, identity: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = environment("price", "0.0.0.0:50051") | identity | change
+    with pytest.raises(SystemExit) as caught:
+        load(config_class("price"), words)
+    assert caught.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_token_that_is_none_is_not_told(
+    identity: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path(identity["SERVICE_TOKEN_FILE"]).write_text("too short")
+    with pytest.raises(SystemExit):
+        load(config_class("price"), environment("price", "0.0.0.0:50051") | identity)
+    told = capsys.readouterr().err
+    assert "SERVICE_TOKEN_FILE: " in told and "32 to 512 characters" in told
+    assert "too short" not in told

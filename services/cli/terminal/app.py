@@ -26,7 +26,7 @@ from services.cli.terminal.dialogs import CycleRun, Form, Question, Shown, Steps
 from services.cli.terminal.overview import headline, overview
 from services.cli.terminal.panes import PANES, Action, Pane
 from shared.errors import SonicError
-from shared.tls_files import TlsFiles
+from shared.service_tokens import Identity
 
 OVERVIEW = "Overview"
 STEPS = (
@@ -80,11 +80,11 @@ class Console(App[None]):
     ]
 
     def __init__(
-        self, addresses: Mapping[str, str] | None = None, tls: TlsFiles | None = None
+        self, addresses: Mapping[str, str] | None = None, identity: Identity | None = None
     ) -> None:
         super().__init__()
         self._addresses = addresses
-        self._tls = tls
+        self._identity = identity
         self._stack = AsyncExitStack()
         self._rows: dict[str, list[Message]] = {}
         # By what was read: since when it fails, and why.
@@ -111,7 +111,7 @@ class Console(App[None]):
             for path in pane.lists.columns:
                 made.add_column(path.rpartition(".")[2].replace("_", " "), key=path)
         self._system: System = await self._stack.enter_async_context(
-            connected(self._addresses, self._tls)
+            connected(self._addresses, self._identity)
         )
         self.set_interval(_LOOK_SECONDS, self.look)
         for pane in PANES:

@@ -13,7 +13,7 @@ from sonic.withdrawals.v1 import withdrawals_pb2
 from sonic.xcom.v1 import xcom_pb2
 
 from shared.rpc.client import Channel, idempotent
-from shared.tls_files import TlsFiles
+from shared.service_tokens import Identity
 
 # Each step is answered from its record when it comes twice, so it may be tried again.
 _RETRIED: Mapping[str, list[str]] = {
@@ -37,10 +37,10 @@ _RETRIED: Mapping[str, list[str]] = {
 }
 
 
-def channels(addresses: Mapping[str, str], tls: TlsFiles | None = None) -> dict[str, Channel]:
+def channels(addresses: Mapping[str, str], identity: Identity | None = None) -> dict[str, Channel]:
     """One channel for each service with an address, by its name; each is a Part."""
     return {
-        name: Channel(address, retry=_RETRIED[name], tls=tls, peer=name)
+        name: Channel(address, retry=_RETRIED[name], identity=identity, peer=name)
         for name, address in addresses.items()
         if address
     }

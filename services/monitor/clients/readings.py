@@ -37,7 +37,7 @@ from shared.codec import from_duration, from_timestamp, number, read, to_timesta
 from shared.errors import SonicError
 from shared.http.scope import asking
 from shared.rpc.client import Channel, idempotent
-from shared.tls_files import TlsFiles
+from shared.service_tokens import Identity
 
 T = TypeVar("T")
 
@@ -72,10 +72,10 @@ _RETRIED: Mapping[str, Sequence[str]] = {
 }
 
 
-def channels(addresses: Mapping[str, str], tls: TlsFiles | None = None) -> dict[str, Channel]:
+def channels(addresses: Mapping[str, str], identity: Identity | None = None) -> dict[str, Channel]:
     """A channel to each service with an address; reads are tried again while it restarts."""
     return {
-        name: Channel(address, retry=_RETRIED.get(name, ()), tls=tls, peer=name)
+        name: Channel(address, retry=_RETRIED.get(name, ()), identity=identity, peer=name)
         for name, address in addresses.items()
         if address
     }

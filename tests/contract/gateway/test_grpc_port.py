@@ -73,7 +73,7 @@ async def secured(script: Script, folder: Path) -> AsyncIterator[str]:
         [(rpc.add_PriceServiceServicer_to_server, script)],
         service_names=["sonic.price.v1.PriceService"],
         grace_seconds=0.5,
-        tls=files(folder, "price"),
+        identity=files(folder, "price"),
         callers=CALLERS,
     )
     async with App("script", [server]):

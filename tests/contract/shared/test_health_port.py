@@ -45,12 +45,12 @@ async def test_a_kubelet_without_a_certificate_hears_health_and_nothing_else(
         raise errors.Unavailable("DATABASE_FULL", "the disk of db.example is full")
 
     options = {
-        "tls": files(tmp_path, "server"),
+        "identity": files(tmp_path, "server"),
         "callers": CALLERS,
         "ready": not_ready,
         "health_address": "127.0.0.1:0",
     }
-    own = {"tls": files(tmp_path, "reader"), "peer": "server"}
+    own = {"identity": files(tmp_path, "reader"), "peer": "server"}
     async with served(Servicer(), channel=own, **options) as (server, peer):
         assert (await peer.stub(echo.stub).GetWord(echo.Word(text="hello"), timeout=20)).text
         async with (
@@ -141,14 +141,14 @@ async def test_a_secret_that_changes_is_taken_without_a_start(
         }
 
     pair = mount(1, first)
-    own = {"tls": pair["reader"], "peer": "server"}
-    options = {"tls": pair["server"], "callers": CALLERS}
+    own = {"identity": pair["reader"], "peer": "server"}
+    options = {"identity": pair["server"], "callers": CALLERS}
     async with served(Servicer(), channel=own, **options) as (server, peer):
         assert (await peer.stub(echo.stub).GetWord(echo.Word(text="one"), timeout=20)).text == "one"
         mount(2, second)
         assert (await peer.stub(echo.stub).GetWord(echo.Word(text="two"), timeout=20)).text == "two"
         # Who shows what the first authority signed is nobody any more.
-        old = Channel(server.address, tls=files(first, "reader"), peer="server")
+        old = Channel(server.address, identity=files(first, "reader"), peer="server")
         with pytest.raises(errors.Unavailable):
             await old.stub(echo.stub).GetWord(echo.Word(text="old"), timeout=20)
         await old.stop()

@@ -41,16 +41,16 @@ class Naming(Servicer):
 
 async def test_the_servicer_learns_who_calls_from_the_certificate(tmp_path: Path) -> None:
     make(tmp_path, "server", "reader")
-    own = {"tls": files(tmp_path, "reader"), "peer": "server"}
-    options = {"tls": files(tmp_path, "server"), "callers": CALLERS}
+    own = {"identity": files(tmp_path, "reader"), "peer": "server"}
+    options = {"identity": files(tmp_path, "server"), "callers": CALLERS}
     async with served(Naming(), channel=own, **options) as (_, peer):
         assert await said(peer) == "reader"
 
 
 async def test_a_server_that_is_another_than_it_should_be_is_not_spoken_to(tmp_path: Path) -> None:
     make(tmp_path, "server", "reader", "other")
-    own = {"tls": files(tmp_path, "reader"), "peer": "other"}
-    options = {"tls": files(tmp_path, "server"), "callers": CALLERS}
+    own = {"identity": files(tmp_path, "reader"), "peer": "other"}
+    options = {"identity": files(tmp_path, "server"), "callers": CALLERS}
     async with served(Naming(), channel=own, **options) as (_, peer):
         with pytest.raises(errors.Unavailable):
             await said(peer)
@@ -61,8 +61,8 @@ async def test_new_certificates_are_taken_while_both_run(
 ) -> None:
     monkeypatch.setattr("shared.rpc.tls._LOOK_SECONDS", 0.0)
     make(tmp_path, "server", "reader")
-    own = {"tls": files(tmp_path, "reader"), "peer": "server"}
-    options = {"tls": files(tmp_path, "server"), "callers": CALLERS}
+    own = {"identity": files(tmp_path, "reader"), "peer": "server"}
+    options = {"identity": files(tmp_path, "server"), "callers": CALLERS}
     async with served(Naming(), channel=own, **options) as (_, peer):
         assert await said(peer) == "reader"
         before = peer.channel.opened()
@@ -126,8 +126,8 @@ async def test_a_call_in_flight_outlives_its_old_connection(
             return request
 
     make(tmp_path, "server", "reader")
-    own = {"tls": files(tmp_path, "reader"), "peer": "server"}
-    options = {"tls": files(tmp_path, "server"), "callers": CALLERS}
+    own = {"identity": files(tmp_path, "reader"), "peer": "server"}
+    options = {"identity": files(tmp_path, "server"), "callers": CALLERS}
     async with served(Slow(), channel=own, **options) as (_, peer):
         stub = peer.stub(echo.stub)
         await said(peer)
@@ -148,7 +148,7 @@ async def _text(made: Any) -> str:
 async def test_files_that_are_no_certificate_say_so(tmp_path: Path) -> None:
     make(tmp_path, "reader")
     (tmp_path / "reader.key").write_text("no key")
-    peer = Channel("127.0.0.1:1", tls=files(tmp_path, "reader"))
+    peer = Channel("127.0.0.1:1", identity=files(tmp_path, "reader"))
     with pytest.raises(errors.Unavailable) as raised:
         await said(peer)
     assert raised.value.reason == "CERTIFICATE_UNREADABLE"

@@ -48,8 +48,8 @@ def kustomization(folder: Path) -> Document:
 
 
 def overlay(name: str, *, more: Iterable[str] = (), without: Iterable[str] = ()) -> list[Document]:
-    """An overlay, with further components and without some of its own (`tls`) or of its
-    resources (`../../secrets/tls`).
+    """An overlay, with further components (`mesh`) or resources (`../../secrets/identity`), and
+    without some of its own.
     """
     folder = K8S / "overlays" / name
     own = changed(kustomization(folder), more, without)
@@ -62,7 +62,9 @@ def changed(own: Document, more: Iterable[str], without: Iterable[str]) -> Docum
     for key in ("resources", "components"):
         own[key] = [one for one in own.get(key, []) if one not in left]
     had = set(own["components"])
-    own["components"] += [p for name in more if (p := f"../../components/{name}") not in had]
+    own["resources"] += [name for name in more if name.startswith("../")]
+    parts = [f"../../components/{name}" for name in more if not name.startswith("../")]
+    own["components"] += [part for part in parts if part not in had]
     return own
 
 

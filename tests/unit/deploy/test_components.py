@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import importlib
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from services.cli.plan import GATEWAY, SERVICES
 from shared import config as configuration
+from shared.service_tokens import KnownCallers, ServiceTokens, ShownToken, callers_of
 from tests.unit.deploy import kustomize
 from tests.unit.deploy.kustomize import Document, identity, overlays
 
@@ -53,6 +56,50 @@ def test_certificates_are_the_default_and_are_files_that_may_change(
     assert told == {f"/run/tls/{key}" for key in keys}
     without = built(overlay, without=("tls", "../../secrets/tls"))
     assert not [one for one in environment(without, name) if one.startswith("TLS_")]
+
+
+@pytest.mark.parametrize("overlay", overlays())
+@pytest.mark.parametrize("name", DEPLOYED)
+def test_in_a_mesh_tokens_take_the_place_of_certificates(
+    overlay: str, name: str, mesh_secrets: Path
+) -> None:
+    documents = built(
+        overlay, "mesh", "../../secrets/identity", without=("tls", "../../secrets/tls")
+    )
+    words = environment(documents, name)
+    assert not {one for one in words if one.startswith("TLS_") or one == "ALLOW_INSECURE_LISTEN"}
+    volumes = {one["name"]: one for one in pod(documents, name)["volumes"]}
+    assert volumes["identity"]["secret"]["secretName"] == f"{name}-identity"
+    mounts = pod(documents, name)["containers"][0]["volumeMounts"]
+    [mount] = [one for one in mounts if one["name"] == "identity"]
+    assert mount == {"name": "identity", "mountPath": "/run/identity", "readOnly": True}
+    assert set(documents["Secret", f"{name}-identity"]["data"]) == {"token", "callers"}
+    own = ServiceTokens(*(mesh_secrets / name / file for file in ("token", "callers")))
+    told = {words["SERVICE_TOKEN_FILE"], words["CALLER_HASHES_FILE"]}
+    assert told == {f"/run/identity/{file}" for file in ("token", "callers")}
+    # What the script made is what a server takes: it knows itself, and whoever is listed.
+    header = ShownToken(own.own).header()[1]
+    assert KnownCallers(own.callers).caller(header) == name
+    assert {caller for _, caller in callers_of(own.callers)} == {*DEPLOYED, "operator"}
+
+
+def test_a_token_that_comes_next_is_known_before_it_is_shown(mesh_secrets: Path) -> None:
+    (mesh_secrets / "cyclone" / "token.next").write_text("n" * 48 + "\n")
+    make_tokens(mesh_secrets.parent)
+    known = KnownCallers(mesh_secrets / "price" / "callers")
+    now = ShownToken(mesh_secrets / "cyclone" / "token").header()[1]
+    assert {known.caller(one) for one in (now, "Bearer " + "n" * 48)} == {"cyclone"}
+
+
+@pytest.fixture
+def mesh_secrets(tmp_path: Path) -> Path:
+    make_tokens(tmp_path / "secrets")
+    return tmp_path / "secrets" / "identity"
+
+
+def make_tokens(folder: Path) -> None:
+    make = [str(kustomize.K8S.parent / "make-secrets.sh"), str(folder)]
+    subprocess.run(make, check=True, env={"PATH": "/usr/bin:/bin", "TLS": "tokens"})
 
 
 @pytest.mark.parametrize("overlay", overlays())

@@ -20,14 +20,20 @@ from tests.unit.deploy.kustomize import K8S, KEYS, Document, components, identit
 
 DEPLOY = K8S.parent
 SECRETS = "../../secrets/tls"
-# `exposed` is part of `route` and `ingress`, of which there is one.
-ALL = tuple(name for name in components() if name not in {"exposed", "ingress"})
+TOKENS = "../../secrets/identity"
+# `exposed` is part of `route` and `ingress`, of which there is one; `mesh` is there for `tls`.
+ALL = tuple(name for name in components() if name not in {"exposed", "ingress", "mesh"})
 PLAIN = tuple(name for name in ALL if name not in {"cert-manager", "tls"})
 CHOICES: dict[str, dict[str, tuple[str, ...]]] = {
     "as it is": {},
     "without tls": {"without": ("tls", SECRETS)},
     # A cluster makes its own certificates then.
     "cert-manager": {"more": ("cert-manager",), "without": (SECRETS,)},
+    "mesh": {"more": ("mesh", TOKENS), "without": ("tls", SECRETS)},
+    "everything with mesh": {
+        "more": (*(name for name in ALL if name not in {"tls", "cert-manager"}), "mesh", TOKENS),
+        "without": ("tls", SECRETS),
+    },
     "nothing": {"without": (*components(), SECRETS)},
     "everything": {"more": ALL, "without": (SECRETS,)},
     "with ingress": {"more": ("ingress",)},
@@ -82,11 +88,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """deploy/k8s with secrets made for it, as a person has it."""
     made = tmp_path_factory.mktemp("k8s") / "k8s"
     shutil.copytree(K8S, made)
-    subprocess.run(
-        [str(DEPLOY / "make-secrets.sh"), str(made / "secrets")],
-        check=True,
-        env={"PATH": "/usr/bin:/bin", "TLS": "apart"},
-    )
+    for way in ("apart", "tokens"):
+        subprocess.run(
+            [str(DEPLOY / "make-secrets.sh"), str(made / "secrets")],
+            check=True,
+            env={"PATH": "/usr/bin:/bin", "TLS": way},
+        )
     return made
 
 
@@ -94,7 +101,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.which("kubectl") is None, reason="no kubectl here: rendering not compared"
 )
 @pytest.mark.parametrize("overlay", overlays())
-@pytest.mark.parametrize("choice", ["as it is", "without tls", "nothing", "everything"])
+@pytest.mark.parametrize("choice", ["as it is", "without tls", "mesh", "nothing", "everything"])
 def test_kubectl_builds_the_same(folder: Path, overlay: str, choice: str) -> None:
     own = kustomize.changed(kustomize.kustomization(K8S / "overlays" / overlay), **both(choice))
     chosen = folder / "overlays" / "chosen"
