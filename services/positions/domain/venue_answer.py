@@ -189,6 +189,8 @@ class Answer:
     `message`: a sentence to be told with the outcome, without addresses; empty when there is
     nothing to say. `unwatched`: parts of the account that the answer says nothing about.
     `accounts`: the pools of margin; None where the answer says nothing of them, or is not believed.
+    `unread_ids`: patterns (`*` = anything) of the ids of positions of parts that were not read;
+    where there are any, the answer is whole but for those, and all other positions age by it.
     """
 
     holdings: Sequence[Holding]
@@ -200,3 +202,4 @@ class Answer:
     message: str = ""
     unwatched: tuple[Unwatched, ...] = ()
     accounts: tuple[StatedAccount, ...] | None = None
+    unread_ids: tuple[str, ...] = ()

@@ -5,6 +5,7 @@ Decides whether an answer is usable and complete.
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from types import MappingProxyType
@@ -18,78 +19,92 @@ from services.positions.venues.hyperliquid_account import (
     AccountMode,
     Accounts,
 )
-from services.positions.venues.hyperliquid_margin import Tiers, accounts, read_tiers
-from services.positions.venues.hyperliquid_parser import (
-    OLD_STATE,
-    holdings,
-    read_funding,
-    read_state,
-)
+from services.positions.venues.hyperliquid_dexes import DexAnswer, with_dexes
+from services.positions.venues.hyperliquid_margin import Tiers, accounts
+from services.positions.venues.hyperliquid_parser import OLD_STATE, holdings, read_state
+from services.positions.venues.hyperliquid_rates import NO_RATES, Rates
 from services.positions.venues.rows import NotThat, bad_body, masked
 from services.positions.venues.venue import Built, VenueContext
-from shared.clock import Clock
-from shared.http import ProviderFailure, ProviderHttp, asking
+from shared.http import ProviderFailure, ProviderHttp
 
 DEFAULT_BASE_URL = "https://api.hyperliquid.xyz"
-FUNDING_SECONDS = (
-    300.0  # The rate changes by the hour; a failure is not asked again before this either.
-)
 
 
 class HyperliquidVenue:
-    """The first dex's cross and isolated positions; without funding rates their carry is absent."""
+    """Cross and isolated positions of every dex that holds something of the address; without
+    funding rates their carry is absent.
+    """
 
     name = "hyperliquid"
     chains = frozenset({Chain.ETHEREUM})
 
     def __init__(
-        self, http: ProviderHttp, rates: ProviderHttp, accounts: Accounts, clock: Clock
+        self, http: ProviderHttp, dexes: ProviderHttp, rates: Rates, accounts: Accounts
     ) -> None:
         self._accounts = accounts
         self._http = http
+        self._dexes = dexes
         self._rates = rates
-        self._clock = clock
-        self._reading = asyncio.Lock()
-        self._funding: Mapping[str, float] = {}
-        # What was known of them stays when they cannot be read: they hardly ever change.
-        self._tiers: Tiers = {}
-        self._funding_until_seconds = float("-inf")
 
     async def fetch(
         self, wallet: WalletRef, reference_prices: Mapping[str, float], now: datetime
     ) -> Answer:
-        asked = {"type": "clearinghouseState", "user": wallet.public_address}
-        answer = await self._http.post_json("/info", asked)
-        held = isinstance(answer.body, dict) and bool(answer.body.get("assetPositions"))
-        funding = await self._read_funding() if held else {}
-        account = await self._accounts.look(wallet.public_address, reference_prices, empty=not held)
-        return read_answer(
+        """Incomplete when a dex could not be read (DEX_UNREAD): what is held there must not count
+        as closed, and all else is as it was read.
+        """
+        address = wallet.public_address
+        answer = await self._http.post_json("/info", _state_of(address))
+        held = _holds(answer.body)
+        rates = await self._rates.read() if held else NO_RATES
+        account = await self._accounts.look(address, reference_prices, empty=not held)
+        first = read_answer(
             answer.body,
-            wallet.public_address,
+            address,
             reference_prices,
             answer.received_time,
-            funding,
+            rates.funding,
             account,
-            self._tiers,
+            rates.tiers,
         )
+        parts = await asyncio.gather(
+            *(self._read_dex(address, name, account, reference_prices) for name in account.dexes)
+        )
+        return with_dexes(first, parts, account, address)
 
-    async def _read_funding(self) -> Mapping[str, float]:
-        async with self._reading:
-            if self._clock.monotonic() >= self._funding_until_seconds:
-                try:
-                    with asking(subject=""):
-                        answer = await self._rates.post_json("/info", {"type": "metaAndAssetCtxs"})
-                    self._funding = read_funding(answer.body)
-                    self._tiers = read_tiers(answer.body)
-                except (ProviderFailure, NotThat):
-                    self._funding = {}
-                self._funding_until_seconds = self._clock.monotonic() + FUNDING_SECONDS
-            return self._funding
+    async def _read_dex(
+        self, address: str, name: str, account: Account, prices: Mapping[str, float]
+    ) -> DexAnswer:
+        try:
+            answer = await self._dexes.post_json("/info", _state_of(address, name))
+            rates = await self._rates.read(name) if _holds(answer.body) else NO_RATES
+            read = read_answer(
+                answer.body,
+                address,
+                prices,
+                answer.received_time,
+                rates.funding,
+                Account(account.mode),
+                rates.tiers,
+                name,
+            )
+        except ProviderFailure as failure:
+            return DexAnswer(name, None, failure.message)
+        with suppress(NotThat):
+            self._accounts.saw(address, name, answer.body)
+        return DexAnswer(name, read)
+
+
+def _state_of(address: str, dex: str = "") -> dict[str, str]:
+    return {"type": "clearinghouseState", "user": address} | ({"dex": dex} if dex else {})
+
+
+def _holds(body: object) -> bool:
+    return isinstance(body, dict) and bool(body.get("assetPositions"))
 
 
 def build(context: VenueContext) -> Built:
-    """Settings: hyperliquid_url. Rates, and questions about accounts, have a connection, waits
-    and circuit of their own; the latter weigh much at the venue and are spread.
+    """Settings: hyperliquid_url. Other dexes, rates, and questions about accounts have each a
+    connection, waits and circuit of their own; the last weigh much at the venue and are spread.
     """
     address = context.settings.get("hyperliquid_url") or DEFAULT_BASE_URL
     http = ProviderHttp("hyperliquid", address, clock=context.clock, per_second=5.0)
@@ -105,8 +120,18 @@ def build(context: VenueContext) -> Built:
         per_second=1.0,
         burst=40.0,
     )
-    accounts = Accounts(about, context.clock)
-    return Built(HyperliquidVenue(http, rates, accounts, context.clock), (http, rates, about))
+    dexes = ProviderHttp(
+        "hyperliquid dexes",
+        address,
+        clock=context.clock,
+        timeout_seconds=4.0,
+        retries=0,
+        per_second=5.0,
+    )
+    venue = HyperliquidVenue(
+        http, dexes, Rates(rates, context.clock), Accounts(about, context.clock)
+    )
+    return Built(venue, (http, dexes, rates, about))
 
 
 def read_answer(
@@ -117,14 +142,16 @@ def read_answer(
     funding: Mapping[str, float],
     account: Account = STANDARD_ACCOUNT,
     tiers: Tiers = MappingProxyType({}),
+    dex: str = "",
 ) -> Answer:
-    """The answer a body states. Raises ProviderFailure BAD_BODY when it is no clearinghouse state.
+    """The answer a body states of one dex. Raises ProviderFailure BAD_BODY when it is no
+    clearinghouse state of it.
 
     Incomplete with refused rows, or (ANSWER_OLD) when the venue says the state is over five minutes
     old.
     """
     try:
-        state = read_state(body, wallet_address, received_time)
+        state = read_state(body, wallet_address, received_time, dex)
     except NotThat as problem:
         raise bad_body("hyperliquid", str(problem)) from problem
     observed_time = state.state_time or received_time
@@ -134,7 +161,7 @@ def read_answer(
         held = [replace(one, flags=one.flags | flags) for one in held]
     if any(off_scale(mark, reference_prices.get(coin)) for coin, mark in state.marks_usd.items()):
         whole = Refusal("PRICE_SCALE", "positionValue", masked(body, wallet_address))
-        left, pools = account.unwatched, disbelieved(accounts(state, account.mode, tiers))
+        left, pools = account.unwatched, disbelieved(accounts(state, account.mode, tiers, dex))
         return Answer(
             (), (whole,), False, "PRICE_SCALE", state.row_count, observed_time, "", left, pools
         )
@@ -151,7 +178,7 @@ def read_answer(
     elif held and not funding:
         message = "hyperliquid's funding rates cannot be read: what positions cost is not known"
     rows, count, unwatched = state.refusals, state.row_count, account.unwatched
-    pools = accounts(state, account.mode, tiers)
+    pools = accounts(state, account.mode, tiers, dex)
     return Answer(
         tuple(held), rows, not reason, reason, count, observed_time, message, unwatched, pools
     )

@@ -1,5 +1,5 @@
-"""What a Hyperliquid address is besides its first dex: its mode, and the parts of it that are not
-read here.
+"""What a Hyperliquid address is besides its first dex: its mode, the other dexes it uses, and the
+parts of it that are not read here.
 
 A formula holds in the standard mode alone. Nothing here may harm a fetch: what cannot be asked is
 unread.
@@ -9,12 +9,13 @@ import asyncio
 import math
 import re
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
 
 from services.positions.domain.venue_answer import Unwatched
-from services.positions.venues.rows import NotThat, RowRefused, at, listed, needed
+from services.positions.venues.rows import NotThat, RowRefused, at, listed, needed, readable
 from shared.clock import Clock
 from shared.http import ProviderFailure, ProviderHttp
 
@@ -30,6 +31,8 @@ _DEX = re.compile(r"[A-Za-z0-9_-]{1,16}")
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 _NAME_LENGTH = 40
 _SMALL_USD = 1.0  # less is dust, and no part that somebody misses
+MOST_DEXES = 12  # are read of one address with every sync, those with most in them
+ANY_DEX = "*"
 
 
 class AccountMode(StrEnum):
@@ -44,10 +47,14 @@ class AccountMode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """The mode of an address, and what of it is not read."""
+    """The mode of an address, the dexes beside the first that hold something of it, and what of it
+    is not read. `unread_dexes`: of which nothing is known; ANY_DEX: not even which there are.
+    """
 
     mode: AccountMode
     unwatched: tuple[Unwatched, ...] = ()
+    dexes: tuple[str, ...] = ()
+    unread_dexes: tuple[str, ...] = ()
 
 
 STANDARD_ACCOUNT = Account(AccountMode.STANDARD)
@@ -70,9 +77,9 @@ class Accounts:
         except (ProviderFailure, NotThat, TimeoutError):
             mode = AccountMode.UNKNOWN
         found: list[Unwatched] = []
-        unread = ["account mode"] if mode is AccountMode.UNKNOWN else []
+        unread: list[str] = []
         parts: list[tuple[str, Callable[[], Awaitable[list[Unwatched]]]]] = [
-            ("other dexes", lambda: self._dexes(address)),
+            ("", lambda: self._look_at_dexes(address)),
             ("subaccounts", lambda: self._ask("subAccounts2", address, read_subaccounts)),
         ]
         if mode is not AccountMode.STANDARD:
@@ -90,21 +97,54 @@ class Accounts:
                     try:
                         found += await ask()
                     except (ProviderFailure, NotThat):
-                        unread.append(name)
+                        unread += [name] if name else []
         except TimeoutError:
             unread.append("what could not be looked at in time")
+        used, unread_dexes, too_many = self._dexes(address)
+        found += too_many
+        unread[:0] = ["other dexes" if one == ANY_DEX else f"dex {one}" for one in unread_dexes]
+        unread[:0] = ["account mode"] if mode is AccountMode.UNKNOWN else []
         if unread:
             found.append(Unwatched(", ".join(unread), "UNREAD"))
-        return Account(mode, tuple(found))
+        unread_dexes += tuple(one.part.removeprefix("dex ") for one in too_many)
+        return Account(mode, tuple(found), used, unread_dexes)
 
-    async def _dexes(self, address: str) -> list[Unwatched]:
-        names = await self._ask("perpDexs", "", read_dexes)
-        found = []
-        for name in names:
-            value, count = await self._ask("clearinghouseState", address, read_worth, dex=name)
-            if count or value >= _SMALL_USD:
-                found.append(Unwatched(f"dex {name}", "NOT_WATCHED", value))
-        return found
+    def saw(self, address: str, dex: str, state: object) -> None:
+        """A state of a dex that was read meanwhile. One that holds nothing is not believed at once:
+        the dex is read on until it is looked at anew.
+        """
+        value, count = read_worth(state)
+        if count or value >= _SMALL_USD:
+            key = ("clearinghouseState", address, dex)
+            self._known[key] = (self._clock.monotonic(), (value, count))
+
+    async def _look_at_dexes(self, address: str) -> list[Unwatched]:
+        """Asks for what is not known of them; one that cannot be read keeps none from being."""
+        for name in await self._ask("perpDexs", "", read_dexes):
+            with suppress(ProviderFailure, NotThat):
+                await self._ask("clearinghouseState", address, read_worth, dex=name)
+        return []
+
+    def _dexes(self, address: str) -> tuple[tuple[str, ...], tuple[str, ...], list[Unwatched]]:
+        """Those that hold something, those of which nothing is known, and those that are too
+        many.
+        """
+        names = self._recall(("perpDexs", "", ""))
+        if not isinstance(names, list):
+            return (), (ANY_DEX,), []
+        worths = {name: self._recall(("clearinghouseState", address, name)) for name in names}
+        known = {name: worth for name, worth in worths.items() if isinstance(worth, tuple)}
+        used = [name for name, (value, count) in known.items() if count or value >= _SMALL_USD]
+        used.sort(key=lambda name: (-known[name][0], name))
+        too_many = [
+            Unwatched(f"dex {name}", "NOT_WATCHED", known[name][0]) for name in used[MOST_DEXES:]
+        ]
+        return tuple(used[:MOST_DEXES]), tuple(one for one in names if one not in known), too_many
+
+    def _recall(self, key: tuple[str, ...]) -> object:
+        """What is known and not too old; None when nothing is."""
+        asked_seconds, known = self._known.get(key, (-math.inf, None))
+        return known if self._clock.monotonic() - asked_seconds < STALE_SECONDS else None
 
     async def _spot(self, address: str, prices: Mapping[str, float]) -> list[Unwatched]:
         body = await self._ask("spotClearinghouseState", address, lambda body: body)
@@ -164,12 +204,15 @@ def read_dexes(body: object) -> list[str]:
 
 
 def read_worth(state: object) -> tuple[float, int]:
-    """The value of a clearinghouse state, USD, and how many positions it lists. Raises NotThat."""
+    """The value of a clearinghouse state, USD, and how many positions it lists; one that lists none
+    and states their total has one at least. Raises NotThat.
+    """
     summary = at(state, "marginSummary")
     if not isinstance(summary, dict):
         raise NotThat("no clearinghouse state")
     rows = listed(state, "assetPositions", "no clearinghouse state")
-    return _number(summary, "accountValue"), len(rows)
+    is_held = bool(rows) or (readable(summary, "totalNtlPos") or 0.0) > 0
+    return _number(summary, "accountValue"), max(len(rows), int(is_held))
 
 
 def read_subaccounts(body: object) -> list[Unwatched]:

@@ -34,27 +34,35 @@ def read_tiers(body: object) -> dict[str, tuple[MarginTier, ...]]:
     return found
 
 
-def accounts(state: State, mode: AccountMode, tiers: Tiers) -> tuple[StatedAccount, ...]:
-    """The cross pool, and each isolated position as a pool of its own. In any mode but the standard
-    one this state is not the account: nothing is computed of its cross pool.
+def pool_name(dex: str) -> str:
+    """Of the cross positions of a dex; the first one has no name."""
+    return f"{CROSS} {dex}".rstrip()
+
+
+def accounts(
+    state: State, mode: AccountMode, tiers: Tiers, dex: str = ""
+) -> tuple[StatedAccount, ...]:
+    """The cross pool of a dex, and each isolated position as a pool of its own. In any mode but the
+    standard one this state is not the account: nothing is computed of its cross pool.
     """
+    name = pool_name(dex)
     isolated = [_isolated(row, mode, tiers) for row in state.rows if row.isolated]
     cross = [row for row in state.rows if not row.isolated]
     if (state.short or state.hollow) and not state.refusals:
-        return (unread(CROSS, "POSITIONS_MISSING", mode.name), *isolated)
+        return (unread(name, "POSITIONS_MISSING", mode.name), *isolated)
     if not cross and not state.refusals and not state.cross_value_usd:
         return tuple(isolated)
     if mode is not AccountMode.STANDARD:
-        return (unread(CROSS, f"ACCOUNT_MODE_{mode.name}", mode.name), *isolated)
-    return (_cross(state, cross, tiers), *isolated)
+        return (unread(name, f"ACCOUNT_MODE_{mode.name}", mode.name), *isolated)
+    return (_cross(name, state, cross, tiers), *isolated)
 
 
-def _cross(state: State, rows: list[Row], tiers: Tiers) -> StatedAccount:
+def _cross(name: str, state: State, rows: list[Row], tiers: Tiers) -> StatedAccount:
     value, cash = state.cross_value_usd, None
     if value is not None and not state.refusals:
         cash = value - sum(_signed(row) for row in rows)
     return StatedAccount(
-        CROSS,
+        name,
         MarginAccount(cash, tuple(_leg(row, tiers) for row in rows)),
         AccountMode.STANDARD.name,
         value,

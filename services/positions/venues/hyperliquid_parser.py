@@ -99,11 +99,21 @@ def position_id(address: str, coin: str) -> str:
     return made_id("hyperliquid", address, coin)
 
 
-def read_state(body: object, address: str, received_time: datetime) -> State:
-    """Raises NotThat when the body is no clearinghouse state, or one from the future."""
+def dex_of(coin: str) -> str:
+    """The dex a coin is traded on; empty for the first one, whose coins have no prefix."""
+    return coin.rpartition(":")[0]
+
+
+def read_state(body: object, address: str, received_time: datetime, dex: str = "") -> State:
+    """Raises NotThat when the body is no clearinghouse state of this dex, or one from the
+    future.
+    """
     if not isinstance(body, dict):
         raise NotThat("not a JSON object")
     entries = listed(body, "assetPositions", "an object without assetPositions")
+    coins = [at(entry, "position", "coin") for entry in entries]
+    if any(isinstance(coin, str) and dex_of(coin) != dex for coin in coins):
+        raise NotThat("the state of another dex")
     rows, marks, refusals = _read_rows(entries, address)
     try:
         value, maintenance = _cross_account(body, rows, whole=not refusals)

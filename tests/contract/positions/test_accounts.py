@@ -138,11 +138,11 @@ async def test_what_was_stated_stays_and_is_stale_when_the_venue_fails(live, ven
 
 async def test_what_is_not_watched_stands_beside_the_accounts(live, venue) -> None:
     state = {"marginSummary": {"accountValue": "1000.2"}, "assetPositions": []}
-    venue.answer("POST /info/perpDexs", json=[None, {"name": "xyz"}])
-    venue.answer("POST /info/clearinghouseState:xyz", json=state)
+    grid = {"name": "grid", "dexToClearinghouseState": [["", state]]}
+    venue.answer("POST /info/subAccounts2", json=[grid | {"spotState": {"balances": []}}])
     live.clock.advance(301)
     await sync(live)
-    assert list((await cross(live)).unwatched) == ["not watched: dex xyz, 1,000 USD"]
+    assert list((await cross(live)).unwatched) == ["not watched: subaccount grid, 1,000 USD"]
 
 
 async def test_positions_by_hand_are_liquidated_one_by_one(servers) -> None:

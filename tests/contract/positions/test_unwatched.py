@@ -53,8 +53,9 @@ async def sync(servers, name: str = "main") -> pb.WalletSync:
     return {one.wallet: one for one in synced.wallets}[name]
 
 
-def on_dex(value: str) -> dict[str, object]:
-    return {"marginSummary": {"accountValue": value}, "assetPositions": [], "time": STATE["time"]}
+def subaccount(value: str) -> dict[str, object]:
+    state = {"marginSummary": {"accountValue": value}, "assetPositions": []}
+    return {"name": "grid", "dexToClearinghouseState": [["", state]], "spotState": {"balances": []}}
 
 
 async def test_an_ordinary_account_is_complete(live) -> None:
@@ -83,11 +84,11 @@ async def test_sums_are_stale_while_a_wallet_gives_no_answer(live, venue) -> Non
     assert not (await live.portfolio.GetTotals(pb.GetTotalsRequest())).stale
 
 
-async def test_a_dex_that_holds_something_is_said_everywhere_until_it_is_over(live, venue) -> None:
-    venue.answer("POST /info/perpDexs", json=[None, {"name": "xyz"}, {"name": "abc"}])
-    venue.answer("POST /info/clearinghouseState:xyz", json=on_dex("1000.2"))
-    venue.answer("POST /info/clearinghouseState:abc", json=on_dex("0.0"))
-    words = "not watched: dex xyz, 1,000 USD"
+async def test_a_subaccount_that_holds_something_is_said_everywhere_until_it_is_over(
+    live, venue
+) -> None:
+    venue.answer("POST /info/subAccounts2", json=[subaccount("1000.2"), subaccount("0.0")])
+    words = "not watched: subaccount grid, 1,000 USD"
     for _ in range(2):
         outcome = await sync(live)
         assert (outcome.state, outcome.reason, outcome.message) == (PARTIAL, "NOT_WATCHED", words)
@@ -100,7 +101,7 @@ async def test_a_dex_that_holds_something_is_said_everywhere_until_it_is_over(li
     ]
     listed = await live.positions.ListPositions(pb.ListPositionsRequest())
     assert list(listed.unwatched) == [f"main: {words}"]
-    venue.answer("POST /info/clearinghouseState:xyz", json=on_dex("0.0"))
+    venue.answer("POST /info/subAccounts2", json=[subaccount("0.0")])
     live.clock.advance(301)
     assert (await sync(live)).state == COMPLETE
     assert not (await live.portfolio.GetTotals(pb.GetTotalsRequest())).unwatched
@@ -128,7 +129,7 @@ async def test_a_venue_that_knows_no_account_questions_is_read_with_caution(live
             headers={"content-type": "text/plain"},
         )
     outcome = await sync(live)
-    assert (outcome.state, outcome.reason, outcome.opened_count) == (PARTIAL, "NOT_WATCHED", 2)
+    assert (outcome.state, outcome.reason, outcome.opened_count) == (PARTIAL, "DEX_UNREAD", 2)
     assert outcome.message.startswith("not looked at: account mode, other dexes, subaccounts")
     held = (await live.positions.ListPositions(pb.ListPositionsRequest())).positions
     assert all(pb.FLAG_ACCOUNT_MODE_UNKNOWN in one.flags for one in held)

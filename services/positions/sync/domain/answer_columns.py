@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from fnmatch import fnmatchcase
 from itertools import chain
 from typing import Any, Final
 
@@ -26,12 +27,23 @@ class AnswerColumns:
     asset_names: Sequence[str]
     columns: dict[str, NDArray[Any]]
     observed_times: tuple[datetime, ...]
-    complete: tuple[bool, ...]
+    complete: tuple[bool, ...]  # whether it may age the positions that no unread_ids name
     refused_ids: tuple[frozenset[str], ...]
+    unread_ids: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def names_missing(self) -> bool:
+        """Whether what is missing has to be looked at by its id."""
+        return any(self.refused_ids) or any(self.unread_ids)
+
+    def unread(self, position_id: str, place: int) -> bool:
+        """Whether this position is of a part that the answer at this place did not read."""
+        patterns = self.unread_ids[place] if self.unread_ids else ()
+        return any(fnmatchcase(position_id, pattern) for pattern in patterns)
 
 
 def is_complete(answer: Answer) -> bool:
-    """Whether the answer may age positions: whole, as many rows as it says, none refused."""
+    """Whether the answer is whole: as many rows as it says, none refused, no part unread."""
     return answer.complete and not answer.refusals
 
 
@@ -49,8 +61,9 @@ def answered(answer: Answer) -> AnswerColumns:
         held.asset_names,
         {"place": np.zeros(len(held), np.int32), **held.columns},
         (answer.observed_time,),
-        (is_complete(answer),),
+        (is_complete(answer) or bool(answer.unread_ids),),
         (frozenset(refused.difference(held.ids) if refused else refused),),
+        (answer.unread_ids,),
     )
 
 
@@ -85,6 +98,7 @@ def joined(parts: Sequence[AnswerColumns]) -> AnswerColumns:
         tuple(one for part in parts for one in part.observed_times),
         tuple(one for part in parts for one in part.complete),
         tuple(one for part in parts for one in part.refused_ids),
+        tuple(one for part in parts for one in part.unread_ids),
     )
 
 

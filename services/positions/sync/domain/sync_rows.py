@@ -42,7 +42,7 @@ class Reason(IntEnum):
     CHANGED = 4
     UNCHANGED = 5
     REFUSED = 6  # its row was: the last good version stays
-    ANSWER_INCOMPLETE = 7  # not in it, which says nothing
+    ANSWER_INCOMPLETE = 7  # not in it, or in a part it did not read, which says nothing
     MISSING_ONCE = 8
     MISSING_IN_SAME_CYCLE = 9
     MISSING_TOO_SOON = 10
@@ -70,7 +70,8 @@ class Absences:
 class Stored:
     """Positions of the feeds that are not over, and all that the answers name; `place`: of the
     feed's answer, -1 for a feed that did not answer. Columns else as in AnswerColumns, with `asset`
-    a key, and status, in_last_answer, position_key. `ids` may be left out when no row was refused.
+    a key, and status, in_last_answer, position_key. `ids` may be left out
+    when no row was refused and no part unread.
     """
 
     ids: Sequence[str]
@@ -264,6 +265,12 @@ def _gone(
             stored.ids[row] in answers.refused_ids[of]
             for row, of in zip(rows.tolist(), place.tolist(), strict=True)
         ]
+    unread = np.zeros(len(rows), np.bool_)
+    if any(answers.unread_ids):
+        unread[:] = [
+            answers.unread(stored.ids[row], of)
+            for row, of in zip(rows.tolist(), place.tolist(), strict=True)
+        ]
     absences = stored.absences
     absence = absences.places(stored.columns["position_key"][rows])
     absent = absence >= 0
@@ -274,7 +281,7 @@ def _gone(
     reasons[rows] = np.select(
         [
             refused,
-            ~np.array(answers.complete)[place],
+            unread | ~np.array(answers.complete)[place],
             status == Status.INACTIVE,
             ~absent,
             same_cycle,

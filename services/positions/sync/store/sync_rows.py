@@ -189,7 +189,7 @@ class SyncRowStore:
         found: Sequence[str] = ()
         at = (
             None
-            if any(answers.refused_ids)
+            if answers.names_missing
             else id_cache.places(feed_keys, answers, columns["position_key"])
         )
         if at is None:

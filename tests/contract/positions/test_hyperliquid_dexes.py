@@ -1,0 +1,143 @@
+"""Positions of other dexes through a whole server: updated, kept while unread, closed when gone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from sonic.positions.v1 import positions_pb2 as pb
+
+from tests.fakes.info_provider import InfoProvider
+
+FIXTURES = Path(__file__).parents[2] / "fixtures"
+EVM = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
+FIRST = json.loads((FIXTURES / "hyperliquid_clearinghouse_state.json").read_text())
+XYZ = json.loads((FIXTURES / "hyperliquid_dex_state.json").read_text())
+NOTHING = {
+    "assetPositions": [],
+    "crossMarginSummary": {"accountValue": "0.0"},
+    "marginSummary": {"accountValue": "0.0", "totalNtlPos": "0.0"},
+}
+STATE, OF_XYZ = "POST /info/clearinghouseState", "POST /info/clearinghouseState:xyz"
+PARTIAL, COMPLETE = pb.WALLET_SYNC_STATE_PARTIAL, pb.WALLET_SYNC_STATE_COMPLETE
+
+
+@pytest.fixture
+async def venue() -> AsyncIterator[InfoProvider]:
+    async with InfoProvider() as venue:
+        contexts = (FIXTURES / "hyperliquid_meta_and_asset_ctxs.json").read_bytes()
+        venue.answer("POST /info/metaAndAssetCtxs", text=contexts)
+        venue.answer("POST /info/metaAndAssetCtxs:xyz", status=500, json={})
+        venue.answer("POST /info/perpDexs", json=[None, {"name": "xyz"}, {"name": "abc"}])
+        venue.answer("POST /info/clearinghouseState:abc", json=NOTHING)
+        venue.answer(STATE, json={**FIRST, "time": None})
+        venue.answer(OF_XYZ, json={**XYZ, "time": None})
+        yield venue
+
+
+@pytest.fixture
+async def servers(open_system, venue: InfoProvider):
+    servers = await open_system(hyperliquid_url=venue.url)
+    fresh = pb.Wallet(name="main", chain=pb.CHAIN_ETHEREUM, public_address=EVM)
+    await servers.wallets.CreateWallet(pb.CreateWalletRequest(wallet=fresh))
+    return servers
+
+
+async def sync(servers) -> pb.WalletSync:
+    servers.clock.advance(31)
+    (outcome,) = (await servers.positions.SyncPositions(pb.SyncPositionsRequest())).wallets
+    return outcome
+
+
+async def held(servers) -> dict[str, pb.Position]:
+    listed = await servers.positions.ListPositions(pb.ListPositionsRequest())
+    return {one.asset: one for one in listed.positions}
+
+
+def marked(body: dict, value: str, profit: str) -> dict:
+    """The state with another mark of its first position."""
+    changed = json.loads(json.dumps(body))
+    changed["assetPositions"][0]["position"] |= {"positionValue": value, "unrealizedPnl": profit}
+    raw = changed["assetPositions"][0]["position"]["leverage"].get("rawUsd")
+    if raw:
+        margin = str(float(raw) + float(value))
+        changed["assetPositions"][0]["position"]["marginUsed"] = margin
+    return {**changed, "time": None}
+
+
+async def test_every_dex_is_read_and_has_an_account_line_of_its_own(servers, venue) -> None:
+    outcome = await sync(servers)
+    assert (outcome.state, outcome.row_count, outcome.opened_count) == (COMPLETE, 4, 4)
+    positions = await held(servers)
+    assert set(positions) == {"SOL", "BTC", "xyz:TSLA", "xyz:GOLD"}
+    assert positions["xyz:GOLD"].risk_liquidation_price_usd == pytest.approx(4682.93, abs=0.01)
+    assert positions["xyz:TSLA"].mark_price_usd == 410.0
+    accounts = (await servers.accounts.ListAccounts(pb.ListAccountsRequest())).accounts
+    assert {one.name for one in accounts} == {
+        *("cross", "isolated BTC", "cross xyz", "isolated xyz:TSLA"),
+    }
+    (cross,) = [one for one in accounts if one.name == "cross xyz"]
+    (line,) = cross.lines
+    assert (line.asset, cross.equity_usd) == ("xyz:GOLD", pytest.approx(1500.0))
+    assert line.above_usd == pytest.approx(4682.93, abs=0.01)
+
+
+async def test_only_dexes_that_hold_something_are_asked_with_every_sync(servers, venue) -> None:
+    for _ in range(4):
+        await sync(servers)
+    states = [json.loads(asked.body) for asked in venue.requests if b"clearinghouse" in asked.body]
+    asked = [one.get("dex", "") for one in states if one["type"] == "clearinghouseState"]
+    assert (asked.count(""), asked.count("abc")) == (4, 1)
+    assert asked.count("xyz") == 5, "looked for once, read four times"
+
+
+async def test_a_dex_that_answers_500_is_said_and_kept_while_the_others_go_on(
+    servers, venue
+) -> None:
+    await sync(servers)
+    gone = {**FIRST, "assetPositions": FIRST["assetPositions"][:1], "time": None}
+    gone["marginSummary"] = {**FIRST["marginSummary"], "totalNtlPos": "9120.0"}
+    venue.answer(STATE, json=marked(gone, "9120.0", "-640.0"))
+    for reply in ({"status": 500, "json": {}}, {"text": b"<html></html>"}, {"json": FIRST}):
+        venue.answer(OF_XYZ, **reply)
+        outcome = await sync(servers)
+        assert (outcome.state, outcome.reason) == (PARTIAL, "DEX_UNREAD")
+        assert list(outcome.unwatched) == ["not looked at: dex xyz"]
+        assert outcome.message.startswith("dex xyz: ")
+    positions = await held(servers)
+    assert set(positions) == {"SOL", "xyz:TSLA", "xyz:GOLD"}, "BTC is gone by whole answers"
+    assert positions["xyz:GOLD"].status == pb.STATUS_ACTIVE
+    (kept,) = [
+        one
+        for one in (await servers.accounts.ListAccounts(pb.ListAccountsRequest())).accounts
+        if one.name == "cross xyz"
+    ]
+    assert kept.reason == "ACCOUNT_UNREAD" and not kept.lines
+    venue.answer(OF_XYZ, json=marked(XYZ, "4200.0", "200.0"))
+    assert (await sync(servers)).state == COMPLETE
+    assert (await held(servers))["xyz:TSLA"].mark_price_usd == 420.0
+
+
+async def test_positions_of_a_dex_are_closed_when_whole_answers_no_longer_hold_them(
+    servers, venue
+) -> None:
+    await sync(servers)
+    venue.answer(OF_XYZ, json=NOTHING)
+    assert (await sync(servers)).stale_count == 2
+    assert (await sync(servers)).closed_count == 2
+    assert set(await held(servers)) == {"SOL", "BTC"}
+
+
+async def test_after_a_restart_an_unknown_list_of_dexes_closes_nothing_of_them(
+    servers, venue, open_system
+) -> None:
+    await sync(servers)
+    again = await open_system(hyperliquid_url=venue.url)
+    venue.answer("POST /info/perpDexs", status=500, json={})
+    for _ in range(3):
+        outcome = await sync(again)
+        assert (outcome.state, outcome.reason) == (PARTIAL, "DEX_UNREAD")
+        assert list(outcome.unwatched) == ["not looked at: other dexes"]
+    assert {"xyz:TSLA", "xyz:GOLD"} < set(await held(again))
