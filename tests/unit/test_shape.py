@@ -91,6 +91,7 @@ TRADE_WORDS = {"position", "alert", "price", "hedge", "wallet", "liquidation"}
 # Libraries that only compute, and the pure part of shared.
 PURE = {
     "numpy",
+    "zstandard",  # as pure as the standard library's zlib
     "bech32",
     "Crypto",
     "shared.errors",
@@ -312,7 +313,7 @@ def test_shared_plumbing_holds_no_word_of_the_trade() -> None:
     assert not spoken
 
 
-def test_domains_know_the_standard_library_numpy_and_the_pure_part_of_shared_only() -> None:
+def test_domains_know_the_standard_library_numpy_zstd_and_the_pure_part_of_shared_only() -> None:
     impure = [
         f"{shown(path)}: {name}"
         for path in modules("services")

@@ -182,8 +182,11 @@ def _write_column(column: Column, guess: Column, writer: BytesWriter, *, is_new:
     if not missed.any():
         writer.numbers.append(_GUESSED)
         return
-    values, codes = np.unique(bits, return_inverse=True)
-    if len(values) <= min(_MOST_FEW, len(bits) // 2):
+    most = min(_MOST_FEW, len(bits) // 2)
+    # Sorting all of a long column costs more than all else; some of its rows mostly say enough.
+    is_few = len(np.unique(bits[: 4 * _MOST_FEW])) <= most
+    values, codes = np.unique(bits, return_inverse=True) if is_few else (bits, bits)
+    if is_few and len(values) <= most:
         writer.numbers.append(_FEW)
         writer.put(values)
         writer.put(codes.astype("u1"))
