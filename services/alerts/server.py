@@ -46,7 +46,8 @@ from services.alerts.notifications.service.gathering import Gathering
 from services.alerts.notifications.service.relay import Relay
 from services.alerts.position_events.domain import SWITCHABLE, EventKind
 from services.alerts.position_events.service import PositionNews
-from services.alerts.price_rules.service import PriceRules
+from services.alerts.price_rules.service.edits import KeptRules, PriceRules
+from services.alerts.price_rules.service.versions import RuleVersions
 from services.alerts.price_rules.servicer import RulesServicer
 from services.alerts.recorder.service.recorder import Recorder, RecordingsAge
 from services.alerts.recorder.service.replays import Replays
@@ -117,8 +118,8 @@ class Config(ServiceConfig):
     alerts_version_kept_days: float = Field(
         400,
         ge=0,
-        description="days after which versions of the thresholds are forgotten, but the newest 20; "
-        "0 = never",
+        description="days after which versions of thresholds and of price rules are forgotten, but "
+        "the newest 20; 0 = never",
     )
     alerts_ledger_folder: Path | None = Field(
         None,
@@ -195,20 +196,21 @@ def build(config: Config, clock: Clock | None = None) -> App:
     )
     commits = Commits(cache, LedgerWriter(ledger_keys(config), cache.begin_reading))
     peer, notifier = PositionsClient(positions), XComClient(xcom)
-    relay, kept = Relay(cache, notifier), _kept_edits(config)
+    relay = Relay(cache, notifier)
     told = [EventKind[name] for name in config.alerts_position_news]
     news = PositionNews(cache, EventsClient(positions), peer, told, config.alerts_burst_count)
     queries, gathering = AlertQueries(cache, peer), Gathering(config.alerts_burst_count)
     recorder = Recorder(cache.begin, clock, recordings_kept(config))
     silences = Silences(cache, commits, peer, queries, gathering)
     watch = AlertWatch(cache, queries)
+    kept_days = config.alerts_version_kept_days
     channels, ledger = Channels(notifier, clock), _ledger_cases(config, cache, commits)
     attention = SilencesServicer(silences, watch, ledger.queries, clock)
     servicers: list[tuple[Callable[[Any, Any], None], object]] = [
         (rpc.add_AttentionServiceServicer_to_server, attention),
         (rpc.add_LedgerServiceServicer_to_server, LedgerServicer(ledger)),
         *_servicers(
-            cache, commits, peer, relay, queries, channels, gathering, news, kept, recorder
+            cache, commits, peer, relay, queries, channels, gathering, news, recorder, kept_days
         ),
     ]
     server = GrpcServer(
@@ -231,11 +233,6 @@ def build(config: Config, clock: Clock | None = None) -> App:
         RecorderLoop(recorder, clock),
     ]
     return App("alerts", [database, positions, xcom, watch, *loops, side, server])
-
-
-def _kept_edits(config: Config) -> KeptEdits:
-    days = config.alerts_version_kept_days
-    return KeptEdits(VersionKeeper(timedelta(days=days) if days else None))
 
 
 def _side(config: Config, database: Database, cache: SnapshotCache) -> metrics.SidePort:
@@ -290,22 +287,15 @@ def _servicers(
     channels: Channels,
     gathering: Gathering,
     news: PositionNews,
-    kept: KeptEdits,
     recorder: Recorder,
+    version_kept_days: float,
 ) -> list[tuple[Callable[[Any, Any], None], object]]:
-    price_rules = PriceRules(cache, commits, channels)
+    kept_rules, keeper = KeptRules(version_kept_days), VersionKeeper(version_kept_days)
+    kept = KeptEdits(keeper)
     edits = AlertEdits(cache, commits, channels, queries)
     cases = UseCases(
         EnsureAlerts(cache, commits, peer, gathering),
-        EvaluateAlerts(
-            cache,
-            commits,
-            peer,
-            price_rules,
-            gathering,
-            news,
-            recorder,
-        ),
+        EvaluateAlerts(cache, commits, peer, gathering, news, recorder),
         DeleteAlerts(cache, commits, peer, gathering, is_closing_told=news.tells(EventKind.CLOSED)),
         queries,
         Deaths(cache, commits, peer),
@@ -317,12 +307,16 @@ def _servicers(
         ThresholdEdits(cache, commits, channels, kept),
         ThresholdFiles(cache, commits, channels, kept),
         Previews(cache),
-        ThresholdVersions(cache, commits, kept),
+        ThresholdVersions(cache, commits, kept, keeper.versions),
+    )
+    rules = RulesServicer(
+        PriceRules(cache, commits, channels, kept_rules),
+        RuleVersions(cache, commits, kept_rules),
     )
     return [
         (rpc.add_AlertsServiceServicer_to_server, AlertsServicer(cases, cache.clock)),
         (rpc.add_ThresholdsServiceServicer_to_server, thresholds),
-        (rpc.add_RulesServiceServicer_to_server, RulesServicer(price_rules)),
+        (rpc.add_RulesServiceServicer_to_server, rules),
         (rpc.add_ReportsServiceServicer_to_server, ReportsServicer(Advice(cache, commits))),
         (rpc.add_BacktestServiceServicer_to_server, BacktestServicer(Backtests(cache))),
         (rpc.add_RecorderServiceServicer_to_server, RecorderServicer(Replays(cache))),

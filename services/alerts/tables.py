@@ -25,10 +25,10 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import TypeEngine
 
 from shared.database.fence import declare_fence
+from shared.versions.store import declare_versions
 
 metadata = MetaData()
 
@@ -128,14 +128,16 @@ annotation = Table(
     Column("channels", ARRAY(Text), nullable=False),
 )
 
-# All thresholds after each change, numbered in order; `content`: their fields, by id.
-threshold_set = Table(
-    "threshold_set",
+threshold_set = declare_versions(metadata, "threshold_set")
+rule_set = declare_versions(metadata, "rule_set")
+
+# Where deleted price rules stood: one that a version brings back goes on from there.
+deleted_rule = Table(
+    "deleted_rule",
     metadata,
-    Column("number", BigInteger, primary_key=True, autoincrement=False),
-    Column("saved_time", DateTime(timezone=True), nullable=False),
-    *_required(Text, "actor", "reason"),
-    Column("content", JSONB, nullable=False),
+    Column("rule_key", BigInteger, primary_key=True, autoincrement=False),
+    *_required(Integer, "incident_count", "revision"),
+    Column("deleted_time", DateTime(timezone=True), nullable=False),
 )
 
 # Price rules with where they stand; NaN is absent, 0 micros is never.

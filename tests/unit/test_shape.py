@@ -99,6 +99,7 @@ PURE = {
     "shared.base58",
     "shared.texts",
     "shared.touch",
+    "shared.versions.domain",
 }
 
 SERVICE_NAMES = (

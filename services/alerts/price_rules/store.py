@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
+from datetime import datetime
 
 from sqlalchemy import bindparam, delete, select
 from sqlalchemy.dialects.postgresql import insert
 
 from services.alerts.price_rules.domain.rules import Rule, Sample, Window
+from services.alerts.price_rules.domain.versions import RuleEnd
 from services.alerts.store.annotations import bounded
 from services.alerts.tables import rule
 from shared import rows
@@ -22,6 +24,18 @@ _KEPT_MICROS = 25 * 3600 * 1_000_000
 _ALL = Statement(select(rule).order_by(rule.c.rule_key))
 _ONE = Statement(select(rule).where(rule.c.rule_key == bindparam("rule_key")))
 _DELETE = Statement(delete(rule).where(rule.c.rule_key == bindparam("rule_key")))
+# Of one that was made again and is deleted again, the last.
+_END = Statement(
+    "insert into deleted_rule (rule_key, incident_count, revision, deleted_time)"
+    " select rule_key, incident_count, revision, :now from rule where rule_key = :rule_key"
+    " on conflict (rule_key) do update set incident_count = excluded.incident_count,"
+    " revision = excluded.revision, deleted_time = excluded.deleted_time"
+)
+_ENDS = Statement("select rule_key, incident_count, revision from deleted_rule")
+# What no version holds any more is never made again.
+_FORGET_ENDS = Statement(
+    "delete from deleted_rule where deleted_time < (select min(saved_time) from rule_set)"
+)
 _INSERT = insert(rule)
 _WRITE = Statement(
     _INSERT.on_conflict_do_update(
@@ -67,8 +81,19 @@ class RuleStore:
             _WRITE, [{**asdict(one), "channels": list(one.channels)} for one in rules]
         )
 
-    async def delete(self, rule_key: int) -> None:
+    async def delete(self, rule_key: int, now: datetime) -> None:
+        """And keep where it stood."""
+        await self._transaction.execute(_END, rule_key=rule_key, now=now)
         await self._transaction.execute(_DELETE, rule_key=rule_key)
+
+    async def ends(self) -> dict[int, RuleEnd]:
+        """Where deleted rules stood, by key."""
+        found = [rows.read(RuleEnd, row) for row in await self._transaction.fetch(_ENDS)]
+        return {end.rule_key: end for end in found}
+
+    async def forget_ends(self) -> None:
+        """Of rules that no version holds."""
+        await self._transaction.execute(_FORGET_ENDS)
 
     async def keep_samples(self, samples: Sequence[Sample]) -> None:
         """Prices for the windows of rules; a day of them stays."""

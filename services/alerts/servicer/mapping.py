@@ -29,7 +29,7 @@ from services.alerts.domain.kinds import (
 )
 from services.alerts.ledger.domain.chain import Sealed
 from services.alerts.ledger.store.statistics import Statistics
-from services.alerts.price_rules.service import RuleEvent
+from services.alerts.price_rules.service.judging import RuleEvent
 from services.alerts.thresholds.domain import (
     CHANNELS,
     LIMITS,

@@ -15,11 +15,15 @@ from services.alerts.store.annotations import AnnotationStore
 from services.alerts.store.commit import Commit
 from services.alerts.store.figures import FigureStore
 from services.alerts.store.service_state import ServiceStateStore
-from services.alerts.threshold_versions.store import VersionStore
+from services.alerts.tables import rule_set, threshold_set
 from services.alerts.thresholds.store import ThresholdStore
 from shared.database import fence
 from shared.database.fence import Step
 from shared.database.transaction import Transaction
+from shared.versions.store import VersionStore, VersionTable
+
+_THRESHOLD_VERSIONS = VersionTable(threshold_set)
+_RULE_VERSIONS = VersionTable(rule_set)
 
 
 class Store:
@@ -33,7 +37,8 @@ class Store:
         self.subjects = SubjectStore(transaction)
         self.evaluations = EvaluationStore(transaction)
         self.thresholds = ThresholdStore(transaction)
-        self.versions = VersionStore(transaction)
+        self.threshold_versions = VersionStore(transaction, _THRESHOLD_VERSIONS)
+        self.rule_versions = VersionStore(transaction, _RULE_VERSIONS)
         self.ledger = LedgerStore(transaction)
         self.seals = SealStore(transaction)
         self.outbox = OutboxStore(transaction)

@@ -1,46 +1,18 @@
-"""What a version of the thresholds holds, what differs between two, and the way back. Pure."""
+"""What a version of the thresholds holds, and the way back to one. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
-from services.alerts.notifications.domain import plain
 from services.alerts.thresholds.domain import CHANNELS, LIMITS, Threshold, scope_from_id
 from shared.errors import FailedPrecondition
+from shared.versions.domain import Content, Kind
 
 FIELDS: Final = (*LIMITS, "enabled", *CHANNELS)
-# However old, so many of the newest stay.
-LEAST_KEPT: Final = 20
-_EXISTS = "threshold"
-# The fields of every threshold, by id.
-Content = Mapping[str, Mapping[str, Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class SettingChange:
-    """A field of a threshold, in words; empty is none. `threshold` is the whole of one that is
-    added or deleted: "absent" or "present".
-    """
-
-    threshold_id: str
-    field: str
-    before: str
-    after: str
-
-
-@dataclass(frozen=True, slots=True)
-class Version:
-    """All thresholds after a change. `changes`: against the version before."""
-
-    number: int
-    saved_time: datetime
-    actor: str
-    reason: str
-    content: Content
-    changes: Sequence[SettingChange] = ()
+KIND: Final = Kind("threshold", "thresholds", FIELDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,21 +32,6 @@ def content_of(thresholds: Iterable[Threshold]) -> Content:
         }
         for row in sorted(thresholds, key=lambda row: row.scope.id)
     }
-
-
-def differences(before: Content, after: Content) -> list[SettingChange]:
-    """Field by field, by id."""
-    found = []
-    for id in sorted({*before, *after}):
-        old, new = before.get(id), after.get(id)
-        if old is None or new is None:
-            states = ["absent" if one is None else "present" for one in (old, new)]
-            found.append(SettingChange(id, _EXISTS, *states))
-        for name in FIELDS:
-            words = [_words((one or {}).get(name)) for one in (old, new)]
-            if words[0] != words[1]:
-                found.append(SettingChange(id, name, *words))
-    return found
 
 
 def restoration(present: Sequence[Threshold], wanted: Content, now: datetime) -> Restoration:
@@ -99,11 +56,6 @@ def after_restoration(present: Sequence[Threshold], done: Restoration) -> Conten
     return content_of((rows | {row.scope.id: row for _, row in done.written}).values())
 
 
-def oldest_kept(now: datetime, kept: timedelta | None) -> datetime | None:
-    """Before this versions are forgotten, but the newest LEAST_KEPT; None: never."""
-    return None if kept is None else now - kept
-
-
 def _threshold(
     id: str, fields: Mapping[str, Any], before: Threshold | None, now: datetime
 ) -> Threshold:
@@ -120,13 +72,3 @@ def _threshold(
     empty = Threshold(scope, None, None, None, True, (), (), (), 0, now)
     start = before or empty
     return replace(start, **values, revision=start.revision + 1, updated_time=now)
-
-
-def _words(value: object) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, int | float):
-        return plain(float(value))
-    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

@@ -14,11 +14,10 @@ from services.alerts.servicer.mapping import (
     previewed_limits,
     threshold_message,
 )
-from services.alerts.threshold_versions.domain import Version
-from services.alerts.threshold_versions.service import Comparison, ThresholdVersions
+from services.alerts.servicer.version_mapping import comparison_message, version_message
+from services.alerts.threshold_versions.service import ThresholdVersions
 from services.alerts.thresholds.service.edits import ThresholdEdits
 from services.alerts.thresholds.service.files import ThresholdFiles
-from shared.codec import fill
 
 
 class ThresholdsServicer(rpc.ThresholdsServiceServicer):
@@ -88,30 +87,20 @@ class ThresholdsServicer(rpc.ThresholdsServiceServicer):
     ) -> pb.ListThresholdVersionsResponse:
         page = await self._versions.list(request.page_size, request.page_token)
         return pb.ListThresholdVersionsResponse(
-            versions=map(_version_message, page.rows), next_page_token=page.next_page_token
+            versions=map(version_message, page.rows), next_page_token=page.next_page_token
         )
 
     async def CompareThresholdVersions(
         self, request: pb.CompareThresholdVersionsRequest, context: Context
-    ) -> pb.ThresholdComparison:
-        return _comparison_message(
+    ) -> pb.VersionComparison:
+        return comparison_message(
             await self._versions.compare(request.number, request.other_number)
         )
 
     async def RestoreThresholds(
         self, request: pb.RestoreThresholdsRequest, context: Context
-    ) -> pb.ThresholdComparison:
+    ) -> pb.VersionComparison:
         restored = await self._versions.restore(
             request.number, request.last_number, dry_run=request.dry_run
         )
-        return _comparison_message(restored)
-
-
-def _version_message(version: Version) -> pb.ThresholdVersion:
-    changes = [fill(pb.SettingChange, change) for change in version.changes]
-    return fill(pb.ThresholdVersion, version, changes=changes)
-
-
-def _comparison_message(found: Comparison) -> pb.ThresholdComparison:
-    changes = [fill(pb.SettingChange, change) for change in found.changes]
-    return fill(pb.ThresholdComparison, found, changes=changes)
+        return comparison_message(restored)

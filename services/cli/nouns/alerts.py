@@ -1,5 +1,6 @@
 """More verbs of `sonic alerts`; thresholds, market rules, the ledger."""
 
+from services.cli.nouns.versions import version_verbs
 from services.cli.schema.verbs import Noun, Verb
 
 _ID = ("id",)
@@ -125,7 +126,6 @@ ALERTS = Noun(
     ),
     "Act",
 )
-_CHANGES = ("threshold_id", "field", "before", "after")
 THRESHOLDS = Noun(
     "thresholds",
     "Limits by which alerts are judged.",
@@ -192,35 +192,12 @@ THRESHOLDS = Noun(
             _ID,
             question="Delete this threshold of an asset? The one for every asset holds again.",
         ),
-        Verb(
-            "versions",
+        *version_verbs(
+            "thresholds",
+            "thresholds",
             "alerts.ThresholdsService.ListThresholdVersions",
-            columns=("number", "saved_time", "actor", "reason"),
-            empty="No threshold was changed yet.",
-            help="The thresholds as they were after each change, the newest first.",
-        ),
-        Verb(
-            "diff",
             "alerts.ThresholdsService.CompareThresholdVersions",
-            ("number",),
-            options=("other_number",),
-            renamed={"other_number": "to"},
-            columns=_CHANGES,
-            empty="Nothing differs.",
-            rows="changes",
-            help="What differs from a version to now, or to another one.",
-            example="sonic thresholds diff 3 --to 5",
-        ),
-        Verb(
-            "restore",
             "alerts.ThresholdsService.RestoreThresholds",
-            ("number",),
-            options=("dry_run", "last_number"),
-            columns=_CHANGES,
-            empty="Nothing to change: the thresholds are as in that version.",
-            rows="changes",
-            question="Take all thresholds back to this version? --dry-run says what would change.",
-            example="sonic thresholds restore 3",
         ),
         Verb("export", "alerts.ThresholdsService.ExportThresholds", output="json"),
         Verb(
@@ -265,6 +242,13 @@ RULES = Noun(
             options=(*_RULE, "rule.armed"),
         ),
         Verb("remove", "alerts.RulesService.DeleteRule", _ID, question="Remove this rule?"),
+        *version_verbs(
+            "rules",
+            "price rules",
+            "alerts.RulesService.ListRuleVersions",
+            "alerts.RulesService.CompareRuleVersions",
+            "alerts.RulesService.RestoreRules",
+        ),
     ),
     "Act",
 )

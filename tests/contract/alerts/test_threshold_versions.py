@@ -23,12 +23,12 @@ async def _set(servers: Servers, id: str, **limits: float) -> pb.Threshold:
     return await servers.thresholds.UpdateThreshold(request)
 
 
-async def _versions(servers: Servers, **page) -> list[pb.ThresholdVersion]:
+async def _versions(servers: Servers, **page) -> list[pb.SettingVersion]:
     request = pb.ListThresholdVersionsRequest(**page)
     return list((await servers.thresholds.ListThresholdVersions(request)).versions)
 
 
-async def _restore(servers: Servers, number: int, **more) -> pb.ThresholdComparison:
+async def _restore(servers: Servers, number: int, **more) -> pb.VersionComparison:
     request = pb.RestoreThresholdsRequest(number=number, **more)
     return await servers.thresholds.RestoreThresholds(request)
 
@@ -39,7 +39,7 @@ async def _compare(servers: Servers, number: int, other: int = 0) -> list[tuple[
 
 
 def _words(found) -> list[tuple[str, ...]]:
-    return [(one.threshold_id, one.field, one.before, one.after) for one in found.changes]
+    return [(one.setting_id, one.field, one.before, one.after) for one in found.changes]
 
 
 async def _etags(servers: Servers) -> dict[str, str]:

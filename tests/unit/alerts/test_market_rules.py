@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.alerts.domain.kinds import Level
+from services.alerts.price_rules.domain.edits import check
 from services.alerts.price_rules.domain.rules import (
     Event,
     Observation,
@@ -20,7 +21,6 @@ from services.alerts.price_rules.domain.rules import (
     RuleMetric,
     RuleRecurrence,
     RuleState,
-    check,
     judge_rule,
 )
 from shared.errors import InvalidArgument

@@ -30,7 +30,7 @@ from services.alerts.position_events.service import (
     UntoldEvents,
     told_until,
 )
-from services.alerts.price_rules.service import NO_RULES, JudgedRules, PriceRules
+from services.alerts.price_rules.service.judging import NO_RULES, JudgedRules, judge_rules
 from services.alerts.recorder.domain.recording import Judgement, Telling
 from services.alerts.recorder.service.recorder import Recorder
 from services.alerts.service.commits import Commits, Decision, Entries
@@ -107,7 +107,6 @@ class EvaluateAlerts:
         cache: SnapshotCache,
         commits: Commits,
         positions: PositionsPeer,
-        price_rules: PriceRules,
         gathering: Gathering,
         news: PositionNews,
         recorder: Recorder,
@@ -117,7 +116,6 @@ class EvaluateAlerts:
         self._cache = cache
         self._commits = commits
         self._positions = positions
-        self._price_rules = price_rules
         self._gathering = gathering
         self._part = PartSize(_PART_ROWS)
         # The moment of this process' last evaluation, and until when its extremes reached.
@@ -199,7 +197,7 @@ class EvaluateAlerts:
             async with self._commits.reading(store) as reading:
                 subjects = await _subjects(reading, outcome)
                 if has_rules:
-                    rules = await self._price_rules.judge(
+                    rules = await judge_rules(
                         reading, request.prices, inputs.now_micros, guarded_micros
                     )
                 more = len(rules.seen) + len(news.entries)

@@ -15,7 +15,7 @@ from services.alerts.alerts.domain.readings import Positions
 from services.alerts.alerts.domain.subjects import Subject
 from services.alerts.alerts.domain.views import present
 from services.alerts.domain.kinds import Level, type_number
-from services.alerts.price_rules.service import RuleEvent
+from services.alerts.price_rules.service.judging import RuleEvent
 
 _MOST_TRANSITIONS = 500
 

@@ -7,18 +7,33 @@ oldest price within the window.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from dataclasses import dataclass, replace
 from enum import IntEnum
 
-from services.alerts.domain.kinds import COOLDOWN_SECONDS, LONGEST_QUIET_SECONDS, Level
+from services.alerts.domain.kinds import COOLDOWN_SECONDS, Level
 from services.alerts.domain.levels import MARGIN_RATIO
-from shared.errors import invalid
 
 WARN_RATIO, BREACH_RATIO = 0.7, 1.0
 WINDOWS_SECONDS = (0, 3600, 6 * 3600, 24 * 3600)
 # Of an asset one price a minute is kept.
 _SPACING_MICROS = 60 * 1_000_000
+# What people set.
+SETTINGS = (
+    "asset",
+    "metric",
+    "direction",
+    "threshold",
+    "recurrence",
+    "window_seconds",
+    "cooldown_seconds",
+    "level",
+    "enabled",
+    "channels",
+    "notes",
+)
 # A ratio that should be whole may miss it by rounding.
 _HAIR = 1e-9
 
@@ -65,6 +80,7 @@ class Rule:
     enabled: bool = True
     channels: tuple[str, ...] = ()
     notes: str = ""
+    # Rises when somebody arms it anew or sets its anchor.
     revision: int = 1
     created_micros: int = 0
     armed: bool = True
@@ -87,7 +103,11 @@ class Rule:
 
     @property
     def etag(self) -> str:
-        return f"r{self.revision}"
+        """Of what people set and how often they armed it: the same settings have the same one,
+        whenever.
+        """
+        content = [getattr(self, name) for name in SETTINGS]
+        return hashlib.sha256(json.dumps([content, self.revision]).encode()).hexdigest()[:16]
 
     def level_of(self, state: RuleState) -> Level:
         """How bad a state is: a WARN is LOW, a BREACH what the rule says."""
@@ -142,28 +162,6 @@ class Event:
     move: float
     notified: bool
     step_count: int
-
-
-def check(rule: Rule) -> None:
-    """InvalidArgument INVALID_FIELD for what cannot be judged."""
-    is_target = rule.metric is RuleMetric.PRICE_TARGET
-    if not rule.asset:
-        raise invalid("rule.asset", "an asset symbol")
-    if not 0 < rule.threshold < math.inf:
-        raise invalid("rule.threshold", "a number above 0")
-    if rule.direction is RuleDirection.CROSS and not is_target:
-        raise invalid("rule.direction", "CROSS is for a price target; BOTH for a move")
-    if rule.window_seconds not in WINDOWS_SECONDS or (rule.window_seconds and is_target):
-        raise invalid("rule.window", "0, 1 h, 6 h or 24 h; a price target has none")
-    if rule.recurrence is RuleRecurrence.LADDER and (is_target or rule.window_seconds):
-        raise invalid("rule.recurrence", "LADDER needs a move without a window")
-    falls = rule.metric is RuleMetric.MOVE_PERCENT and rule.direction is RuleDirection.DOWN
-    if falls and rule.threshold >= 100:
-        raise invalid("rule.threshold", "nothing falls by 100 percent")
-    if rule.level not in (Level.LOW, Level.MEDIUM, Level.HIGH):
-        raise invalid("rule.level", "LOW, MEDIUM or HIGH")
-    if not 0 <= rule.cooldown_seconds <= LONGEST_QUIET_SECONDS:
-        raise invalid("rule.cooldown", "0 to 7 days")
 
 
 def window_of(rule: Rule, observed_micros: int) -> Window | None:

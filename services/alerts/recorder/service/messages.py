@@ -12,7 +12,7 @@ from services.alerts.alerts.domain.subjects import Subject
 from services.alerts.ledger.domain.chain import Entry
 from services.alerts.notifications.service.entries import entries_of
 from services.alerts.notifications.service.gathering import digest_entries
-from services.alerts.price_rules.service import JudgedRules
+from services.alerts.price_rules.service.judging import JudgedRules
 from services.alerts.recorder.domain.recording import Recording
 from services.alerts.recorder.domain.replay import Again, rule_events
 from services.alerts.store.unit_of_work import Store

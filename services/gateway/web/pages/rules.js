@@ -10,6 +10,7 @@ import { code, percent, plain, present, price, usd, word } from "/web/format.js"
 import { sheet } from "/web/router.js";
 import { keep, panel } from "/web/states.js";
 import { busy, say } from "/web/toast.js";
+import { versions } from "/web/versions.js";
 
 export const title = "Price rules";
 
@@ -25,7 +26,8 @@ export function mount(root) {
   sheet("lists");
   const known = { channels: [], assets: [] };
   const newOne = h("button", { type: "button", class: "primary", on: { click: () => edit(null, known, kept.refresh) } }, "New rule");
-  const part = panel(title, { wide: true, tools: [newOne], rows: 5, id: "rules" });
+  const older = h("button", { type: "button", class: "second", on: { click: (event) => busy(event.target, () => versions("/v1/ruleVersions", "price rules", () => kept.refresh())) } }, "Versions");
+  const part = panel(title, { wide: true, tools: [newOne, older], rows: 5, id: "rules" });
   root.append(h("h1", { class: "hidden-title" }, title), part.node);
   const display = ({ rules }) => {
     part.setCount(rules.length ? `${rules.filter((rule) => rule.enabled && rule.armed).length} of ${rules.length} wait` : "");

@@ -6,9 +6,9 @@ import { sheet } from "/web/router.js";
 import { keep, panel } from "/web/states.js";
 import { add, exportAll, importAll } from "/web/thresholds/add.js";
 import { row } from "/web/thresholds/row.js";
-import { versions } from "/web/thresholds/versions.js";
 import { nameOf } from "/web/thresholds/words.js";
 import { busy } from "/web/toast.js";
+import { versions } from "/web/versions.js";
 
 export const title = "Thresholds";
 
@@ -31,7 +31,7 @@ export function mount(root) {
   const known = { thresholds: [], channels: [], assets: [] };
   const tools = [
     tool("Limits for one asset", () => add(known.thresholds, known.assets, () => kept.refresh())),
-    tool("Versions", () => versions(() => kept.refresh())),
+    tool("Versions", () => versions("/v1/thresholdVersions", "thresholds", () => kept.refresh())),
     tool("Export", exportAll),
     tool("Import", () => importAll(() => kept.refresh())),
   ];

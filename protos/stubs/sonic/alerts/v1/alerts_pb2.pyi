@@ -835,20 +835,18 @@ Global___Alert: _TypeAlias = Alert  # noqa: Y015
 
 @_typing.final
 class SettingChange(_message.Message):
-    """A field of a threshold that a version changed, in words."""
+    """A field of a setting that a version changed, in words."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    THRESHOLD_ID_FIELD_NUMBER: _builtins.int
+    SETTING_ID_FIELD_NUMBER: _builtins.int
     FIELD_FIELD_NUMBER: _builtins.int
     BEFORE_FIELD_NUMBER: _builtins.int
     AFTER_FIELD_NUMBER: _builtins.int
-    threshold_id: _builtins.str
-    """Threshold id."""
+    setting_id: _builtins.str
+    """Id of the threshold or price rule."""
     field: _builtins.str
-    """low, medium, high, enabled, low_channels, medium_channels, high_channels; threshold = the whole of it was added or
-    deleted ("absent", "present").
-    """
+    """The field, as it is called there; threshold or rule = the whole of it was added or deleted ("absent", "present")."""
     before: _builtins.str
     """Value before; empty = none."""
     after: _builtins.str
@@ -856,22 +854,22 @@ class SettingChange(_message.Message):
     def __init__(
         self,
         *,
-        threshold_id: _builtins.str = ...,
+        setting_id: _builtins.str = ...,
         field: _builtins.str = ...,
         before: _builtins.str = ...,
         after: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before", "field", b"field", "threshold_id", b"threshold_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before", "field", b"field", "setting_id", b"setting_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SettingChange: _TypeAlias = SettingChange  # noqa: Y015
 
 @_typing.final
-class ThresholdVersion(_message.Message):
-    """All thresholds as they were after a change."""
+class SettingVersion(_message.Message):
+    """All thresholds, or all price rules, as they were after a change."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -909,10 +907,10 @@ class ThresholdVersion(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___ThresholdVersion: _TypeAlias = ThresholdVersion  # noqa: Y015
+Global___SettingVersion: _TypeAlias = SettingVersion  # noqa: Y015
 
 @_typing.final
-class ThresholdComparison(_message.Message):
+class VersionComparison(_message.Message):
     """What differs between two versions."""
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -923,7 +921,7 @@ class ThresholdComparison(_message.Message):
     """The newest version there is; 0 = none yet."""
     @_builtins.property
     def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___SettingChange]:
-        """By threshold."""
+        """By setting."""
 
     def __init__(
         self,
@@ -937,7 +935,7 @@ class ThresholdComparison(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___ThresholdComparison: _TypeAlias = ThresholdComparison  # noqa: Y015
+Global___VersionComparison: _TypeAlias = VersionComparison  # noqa: Y015
 
 @_typing.final
 class Threshold(_message.Message):
@@ -4449,13 +4447,13 @@ class ListThresholdVersionsResponse(_message.Message):
     next_page_token: _builtins.str
     """Empty on the last page."""
     @_builtins.property
-    def versions(self) -> _containers.RepeatedCompositeFieldContainer[Global___ThresholdVersion]:
+    def versions(self) -> _containers.RepeatedCompositeFieldContainer[Global___SettingVersion]:
         """One page, newest first."""
 
     def __init__(
         self,
         *,
-        versions: _abc.Iterable[Global___ThresholdVersion] | None = ...,
+        versions: _abc.Iterable[Global___SettingVersion] | None = ...,
         next_page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
@@ -4521,6 +4519,116 @@ class RestoreThresholdsRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RestoreThresholdsRequest: _TypeAlias = RestoreThresholdsRequest  # noqa: Y015
+
+@_typing.final
+class ListRuleVersionsRequest(_message.Message):
+    """Request of ListRuleVersions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """Versions wanted: 0 = 50, more than 500 gives 500."""
+    page_token: _builtins.str
+    """Token of the previous page."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListRuleVersionsRequest: _TypeAlias = ListRuleVersionsRequest  # noqa: Y015
+
+@_typing.final
+class ListRuleVersionsResponse(_message.Message):
+    """Answer of ListRuleVersions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSIONS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty on the last page."""
+    @_builtins.property
+    def versions(self) -> _containers.RepeatedCompositeFieldContainer[Global___SettingVersion]:
+        """One page, newest first."""
+
+    def __init__(
+        self,
+        *,
+        versions: _abc.Iterable[Global___SettingVersion] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "versions", b"versions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListRuleVersionsResponse: _TypeAlias = ListRuleVersionsResponse  # noqa: Y015
+
+@_typing.final
+class CompareRuleVersionsRequest(_message.Message):
+    """Request of CompareRuleVersions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: _builtins.int
+    OTHER_NUMBER_FIELD_NUMBER: _builtins.int
+    number: _builtins.int
+    """The version before; 0 = now."""
+    other_number: _builtins.int
+    """The version after; 0 = now."""
+    def __init__(
+        self,
+        *,
+        number: _builtins.int = ...,
+        other_number: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["number", b"number", "other_number", b"other_number"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CompareRuleVersionsRequest: _TypeAlias = CompareRuleVersionsRequest  # noqa: Y015
+
+@_typing.final
+class RestoreRulesRequest(_message.Message):
+    """Request of RestoreRules."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
+    LAST_NUMBER_FIELD_NUMBER: _builtins.int
+    number: _builtins.int
+    """The version to go back to."""
+    dry_run: _builtins.bool
+    """Only say what it would change."""
+    last_number: _builtins.int
+    """The newest version the caller has seen: another one since refuses it; 0 = not checked."""
+    def __init__(
+        self,
+        *,
+        number: _builtins.int = ...,
+        dry_run: _builtins.bool = ...,
+        last_number: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dry_run", b"dry_run", "last_number", b"last_number", "number", b"number"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RestoreRulesRequest: _TypeAlias = RestoreRulesRequest  # noqa: Y015
 
 @_typing.final
 class Recording(_message.Message):

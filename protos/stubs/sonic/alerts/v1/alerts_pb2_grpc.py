@@ -1022,6 +1022,21 @@ class RulesServiceStub:
                 request_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.DeleteRuleRequest.SerializeToString,
                 response_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.DeleteRuleResponse.FromString,
                 _registered_method=True)
+        self.ListRuleVersions = channel.unary_unary(
+                '/sonic.alerts.v1.RulesService/ListRuleVersions',
+                request_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.ListRuleVersionsRequest.SerializeToString,
+                response_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.ListRuleVersionsResponse.FromString,
+                _registered_method=True)
+        self.CompareRuleVersions = channel.unary_unary(
+                '/sonic.alerts.v1.RulesService/CompareRuleVersions',
+                request_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.CompareRuleVersionsRequest.SerializeToString,
+                response_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.VersionComparison.FromString,
+                _registered_method=True)
+        self.RestoreRules = channel.unary_unary(
+                '/sonic.alerts.v1.RulesService/RestoreRules',
+                request_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.RestoreRulesRequest.SerializeToString,
+                response_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.VersionComparison.FromString,
+                _registered_method=True)
 
 
 class RulesServiceServicer:
@@ -1065,6 +1080,30 @@ class RulesServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListRuleVersions(self, request, context):
+        """Versions of all price rules together, newest first, each with what it changed; every edit and restore keeps one.
+        Fails with BAD_PAGE_TOKEN.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CompareRuleVersions(self, request, context):
+        """What differs from one version to another, or to now. Fails with VERSION_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RestoreRules(self, request, context):
+        """The price rules as they were in a version, all or nothing; that is a new version. One that is as it was stands as it
+        stands; one that measures something else, or was deleted, begins anew, and its incidents are numbered on.
+        Fails with VERSION_NOT_FOUND, ETAG_MISMATCH, VERSION_UNREADABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RulesServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -1092,6 +1131,21 @@ def add_RulesServiceServicer_to_server(servicer, server):
                     servicer.DeleteRule,
                     request_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.DeleteRuleRequest.FromString,
                     response_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.DeleteRuleResponse.SerializeToString,
+            ),
+            'ListRuleVersions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRuleVersions,
+                    request_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.ListRuleVersionsRequest.FromString,
+                    response_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.ListRuleVersionsResponse.SerializeToString,
+            ),
+            'CompareRuleVersions': grpc.unary_unary_rpc_method_handler(
+                    servicer.CompareRuleVersions,
+                    request_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.CompareRuleVersionsRequest.FromString,
+                    response_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.VersionComparison.SerializeToString,
+            ),
+            'RestoreRules': grpc.unary_unary_rpc_method_handler(
+                    servicer.RestoreRules,
+                    request_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.RestoreRulesRequest.FromString,
+                    response_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.VersionComparison.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -1240,6 +1294,87 @@ class RulesService:
             metadata,
             _registered_method=True)
 
+    @staticmethod
+    def ListRuleVersions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.alerts.v1.RulesService/ListRuleVersions',
+            sonic_dot_alerts_dot_v1_dot_alerts__pb2.ListRuleVersionsRequest.SerializeToString,
+            sonic_dot_alerts_dot_v1_dot_alerts__pb2.ListRuleVersionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CompareRuleVersions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.alerts.v1.RulesService/CompareRuleVersions',
+            sonic_dot_alerts_dot_v1_dot_alerts__pb2.CompareRuleVersionsRequest.SerializeToString,
+            sonic_dot_alerts_dot_v1_dot_alerts__pb2.VersionComparison.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RestoreRules(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.alerts.v1.RulesService/RestoreRules',
+            sonic_dot_alerts_dot_v1_dot_alerts__pb2.RestoreRulesRequest.SerializeToString,
+            sonic_dot_alerts_dot_v1_dot_alerts__pb2.VersionComparison.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
 
 class ThresholdsServiceStub:
     """Limits.
@@ -1299,12 +1434,12 @@ class ThresholdsServiceStub:
         self.CompareThresholdVersions = channel.unary_unary(
                 '/sonic.alerts.v1.ThresholdsService/CompareThresholdVersions',
                 request_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.CompareThresholdVersionsRequest.SerializeToString,
-                response_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.ThresholdComparison.FromString,
+                response_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.VersionComparison.FromString,
                 _registered_method=True)
         self.RestoreThresholds = channel.unary_unary(
                 '/sonic.alerts.v1.ThresholdsService/RestoreThresholds',
                 request_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.RestoreThresholdsRequest.SerializeToString,
-                response_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.ThresholdComparison.FromString,
+                response_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.VersionComparison.FromString,
                 _registered_method=True)
 
 
@@ -1448,12 +1583,12 @@ def add_ThresholdsServiceServicer_to_server(servicer, server):
             'CompareThresholdVersions': grpc.unary_unary_rpc_method_handler(
                     servicer.CompareThresholdVersions,
                     request_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.CompareThresholdVersionsRequest.FromString,
-                    response_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.ThresholdComparison.SerializeToString,
+                    response_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.VersionComparison.SerializeToString,
             ),
             'RestoreThresholds': grpc.unary_unary_rpc_method_handler(
                     servicer.RestoreThresholds,
                     request_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.RestoreThresholdsRequest.FromString,
-                    response_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.ThresholdComparison.SerializeToString,
+                    response_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.VersionComparison.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -1726,7 +1861,7 @@ class ThresholdsService:
             target,
             '/sonic.alerts.v1.ThresholdsService/CompareThresholdVersions',
             sonic_dot_alerts_dot_v1_dot_alerts__pb2.CompareThresholdVersionsRequest.SerializeToString,
-            sonic_dot_alerts_dot_v1_dot_alerts__pb2.ThresholdComparison.FromString,
+            sonic_dot_alerts_dot_v1_dot_alerts__pb2.VersionComparison.FromString,
             options,
             channel_credentials,
             insecure,
@@ -1753,7 +1888,7 @@ class ThresholdsService:
             target,
             '/sonic.alerts.v1.ThresholdsService/RestoreThresholds',
             sonic_dot_alerts_dot_v1_dot_alerts__pb2.RestoreThresholdsRequest.SerializeToString,
-            sonic_dot_alerts_dot_v1_dot_alerts__pb2.ThresholdComparison.FromString,
+            sonic_dot_alerts_dot_v1_dot_alerts__pb2.VersionComparison.FromString,
             options,
             channel_credentials,
             insecure,

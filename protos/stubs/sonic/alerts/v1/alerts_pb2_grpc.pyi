@@ -312,6 +312,17 @@ class RulesServiceStub:
     """
     DeleteRule: _aio.UnaryUnaryMultiCallable[_alerts_pb2.DeleteRuleRequest, _alerts_pb2.DeleteRuleResponse]
     """Deletes a rule; the ledger keeps its rows. Fails with RULE_NOT_FOUND, ETAG_MISMATCH."""
+    ListRuleVersions: _aio.UnaryUnaryMultiCallable[_alerts_pb2.ListRuleVersionsRequest, _alerts_pb2.ListRuleVersionsResponse]
+    """Versions of all price rules together, newest first, each with what it changed; every edit and restore keeps one.
+    Fails with BAD_PAGE_TOKEN.
+    """
+    CompareRuleVersions: _aio.UnaryUnaryMultiCallable[_alerts_pb2.CompareRuleVersionsRequest, _alerts_pb2.VersionComparison]
+    """What differs from one version to another, or to now. Fails with VERSION_NOT_FOUND."""
+    RestoreRules: _aio.UnaryUnaryMultiCallable[_alerts_pb2.RestoreRulesRequest, _alerts_pb2.VersionComparison]
+    """The price rules as they were in a version, all or nothing; that is a new version. One that is as it was stands as it
+    stands; one that measures something else, or was deleted, begins anew, and its incidents are numbered on.
+    Fails with VERSION_NOT_FOUND, ETAG_MISMATCH, VERSION_UNREADABLE.
+    """
 
 class RulesServiceServicer(metaclass=_abc_1.ABCMeta):
     """Market rules."""
@@ -360,6 +371,35 @@ class RulesServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _abc.Awaitable[_alerts_pb2.DeleteRuleResponse]:
         """Deletes a rule; the ledger keeps its rows. Fails with RULE_NOT_FOUND, ETAG_MISMATCH."""
 
+    @_abc_1.abstractmethod
+    def ListRuleVersions(
+        self,
+        request: _alerts_pb2.ListRuleVersionsRequest,
+        context: _aio.ServicerContext[_alerts_pb2.ListRuleVersionsRequest, _abc.Awaitable[_alerts_pb2.ListRuleVersionsResponse]],
+    ) -> _abc.Awaitable[_alerts_pb2.ListRuleVersionsResponse]:
+        """Versions of all price rules together, newest first, each with what it changed; every edit and restore keeps one.
+        Fails with BAD_PAGE_TOKEN.
+        """
+
+    @_abc_1.abstractmethod
+    def CompareRuleVersions(
+        self,
+        request: _alerts_pb2.CompareRuleVersionsRequest,
+        context: _aio.ServicerContext[_alerts_pb2.CompareRuleVersionsRequest, _abc.Awaitable[_alerts_pb2.VersionComparison]],
+    ) -> _abc.Awaitable[_alerts_pb2.VersionComparison]:
+        """What differs from one version to another, or to now. Fails with VERSION_NOT_FOUND."""
+
+    @_abc_1.abstractmethod
+    def RestoreRules(
+        self,
+        request: _alerts_pb2.RestoreRulesRequest,
+        context: _aio.ServicerContext[_alerts_pb2.RestoreRulesRequest, _abc.Awaitable[_alerts_pb2.VersionComparison]],
+    ) -> _abc.Awaitable[_alerts_pb2.VersionComparison]:
+        """The price rules as they were in a version, all or nothing; that is a new version. One that is as it was stands as it
+        stands; one that measures something else, or was deleted, begins anew, and its incidents are numbered on.
+        Fails with VERSION_NOT_FOUND, ETAG_MISMATCH, VERSION_UNREADABLE.
+        """
+
 def add_RulesServiceServicer_to_server(servicer: RulesServiceServicer, server: _aio.Server) -> None: ...
 
 class ThresholdsServiceStub:
@@ -398,9 +438,9 @@ class ThresholdsServiceStub:
     """Versions of all thresholds together, newest first, each with what it changed; every edit, import, reset and restore
     keeps one. Fails with BAD_PAGE_TOKEN.
     """
-    CompareThresholdVersions: _aio.UnaryUnaryMultiCallable[_alerts_pb2.CompareThresholdVersionsRequest, _alerts_pb2.ThresholdComparison]
+    CompareThresholdVersions: _aio.UnaryUnaryMultiCallable[_alerts_pb2.CompareThresholdVersionsRequest, _alerts_pb2.VersionComparison]
     """What differs from one version to another, or to now. Fails with VERSION_NOT_FOUND."""
-    RestoreThresholds: _aio.UnaryUnaryMultiCallable[_alerts_pb2.RestoreThresholdsRequest, _alerts_pb2.ThresholdComparison]
+    RestoreThresholds: _aio.UnaryUnaryMultiCallable[_alerts_pb2.RestoreThresholdsRequest, _alerts_pb2.VersionComparison]
     """The thresholds as they were in a version, all or nothing; that is a new version. What every asset has since a later
     release stays. Fails with VERSION_NOT_FOUND, ETAG_MISMATCH, VERSION_UNREADABLE.
     """
@@ -498,16 +538,16 @@ class ThresholdsServiceServicer(metaclass=_abc_1.ABCMeta):
     def CompareThresholdVersions(
         self,
         request: _alerts_pb2.CompareThresholdVersionsRequest,
-        context: _aio.ServicerContext[_alerts_pb2.CompareThresholdVersionsRequest, _abc.Awaitable[_alerts_pb2.ThresholdComparison]],
-    ) -> _abc.Awaitable[_alerts_pb2.ThresholdComparison]:
+        context: _aio.ServicerContext[_alerts_pb2.CompareThresholdVersionsRequest, _abc.Awaitable[_alerts_pb2.VersionComparison]],
+    ) -> _abc.Awaitable[_alerts_pb2.VersionComparison]:
         """What differs from one version to another, or to now. Fails with VERSION_NOT_FOUND."""
 
     @_abc_1.abstractmethod
     def RestoreThresholds(
         self,
         request: _alerts_pb2.RestoreThresholdsRequest,
-        context: _aio.ServicerContext[_alerts_pb2.RestoreThresholdsRequest, _abc.Awaitable[_alerts_pb2.ThresholdComparison]],
-    ) -> _abc.Awaitable[_alerts_pb2.ThresholdComparison]:
+        context: _aio.ServicerContext[_alerts_pb2.RestoreThresholdsRequest, _abc.Awaitable[_alerts_pb2.VersionComparison]],
+    ) -> _abc.Awaitable[_alerts_pb2.VersionComparison]:
         """The thresholds as they were in a version, all or nothing; that is a new version. What every asset has since a later
         release stays. Fails with VERSION_NOT_FOUND, ETAG_MISMATCH, VERSION_UNREADABLE.
         """

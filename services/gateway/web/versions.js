@@ -1,4 +1,4 @@
-// Versions of the thresholds: what each change was, what going back would change, and the way back.
+// Versions of settings: what each change was, what going back would change, and the way back.
 
 import { age } from "/web/ages.js";
 import { get, post } from "/web/api.js";
@@ -8,30 +8,30 @@ import { busy, say } from "/web/toast.js";
 
 const SHOWN = 20;
 
-/** A list with the newest first; `reload` is called when another one holds again. */
-export async function versions(reload) {
-  const { versions: rows } = await get("/v1/thresholdVersions?page_size=50");
-  const list = rows.length ? h("ul", { class: "versions" }, rows.map((one, place) => item(one, place, rows[0].number, back))) : empty("No threshold was changed yet.");
-  const dialog = open("Versions of the thresholds", [h("p", {}, "Every change keeps one. To go back is a version too."), list]);
+/** The versions at a path ("/v1/thresholdVersions") of what `plural` names, the newest first; `reload` is called when another one holds again. */
+export async function versions(root, plural, reload) {
+  const { versions: rows } = await get(`${root}?page_size=50`);
+  const list = rows.length ? h("ul", { class: "versions" }, rows.map((one, place) => item(root, one, place, rows[0].number, back))) : empty("Nothing was changed yet.");
+  const dialog = open(`Versions of the ${plural}`, [h("p", {}, "Every change keeps one. To go back is a version too."), list]);
 
   async function back(version, newest) {
-    const path = `/v1/thresholdVersions/${version.number}:restore`;
+    const path = `${root}/${version.number}:restore`;
     const { changes } = await post(path, { dry_run: true, last_number: newest });
-    if (!changes.length) return say(`Nothing to change: the thresholds are as in version ${version.number}.`);
+    if (!changes.length) return say(`Nothing to change: the ${plural} are as in version ${version.number}.`);
     const text = `${count(changes)}: ${changes.slice(0, SHOWN).map(words).join("; ")}${changes.length > SHOWN ? "; ..." : ""}`;
     if (!(await confirm({ title: `Back to version ${version.number}?`, text, act: "Restore" }))) return;
     await post(path, { last_number: newest });
-    say(`The thresholds are those of version ${version.number}. The next cycle judges by them.`);
+    say(`The ${plural} are those of version ${version.number}.`);
     dialog.close();
     reload();
   }
 }
 
-function item(version, place, newest, back) {
+function item(root, version, place, newest, back) {
   const differs = h("p", { class: "differs", hidden: true });
   const tool = (text, act) => h("button", { type: "button", class: "second", on: { click: (event) => busy(event.target, act) } }, text);
   const compare = async () => {
-    const { changes } = await get(`/v1/thresholdVersions/${version.number}:compare`);
+    const { changes } = await get(`${root}/${version.number}:compare`);
     differs.textContent = changes.length ? `To now: ${changes.map(words).join("; ")}` : "To now nothing differs.";
     differs.hidden = false;
   };
@@ -48,4 +48,4 @@ function item(version, place, newest, back) {
 }
 
 const count = (changes) => `${changes.length} value${changes.length === 1 ? "" : "s"} would change`;
-const words = ({ threshold_id: id, field, before, after }) => `${id} ${field}: ${before || "none"} → ${after || "none"}`;
+const words = ({ setting_id: id, field, before, after }) => `${id} ${field}: ${before || "none"} → ${after || "none"}`;
