@@ -105,8 +105,15 @@ class PriceClient:
         self._moves = found
         return _LATER_SECONDS if found else _SOON_SECONDS
 
-    async def minutes(self, assets: Sequence[str], start: datetime) -> Mapping[str, MinuteColumns]:
-        """See services.positions.extremes.service.MinuteSource."""
+    @property
+    def present_market(self) -> int:
+        """See services.positions.touch_record.service.MarketMinutes."""
+        return int(self._market)
+
+    async def minutes(
+        self, assets: Sequence[str], start: datetime, end: datetime | None = None
+    ) -> Mapping[str, MinuteColumns]:
+        """See MinuteSource of extremes and MarketMinutes of touch_record."""
         # One that price does not track would have all of them refused.
         tracked = self._tracked or frozenset(assets)
         asked = [asset for asset in assets if asset in tracked]
@@ -115,7 +122,9 @@ class PriceClient:
         if not asked:
             return {asset: _no_minutes(failure) for asset in assets}
         try:
-            request = pb.ReadMinutesRequest(assets=asked, start_time=to_timestamp(start))
+            request = pb.ReadMinutesRequest(
+                assets=asked, start_time=to_timestamp(start), end_time=to_timestamp(end)
+            )
             async for part in self._columns.ReadMinutes(request, timeout=_MINUTES_SECONDS):
                 read = columns.decode(part)
                 found[part.asset] = MinuteColumns(

@@ -37,6 +37,8 @@ from services.positions.store import Store
 from services.positions.store.figures import FIGURES, FigureStore
 from services.positions.sync.service.demo_prices import StoredDemoPrices
 from services.positions.sync.service.sync import SyncService
+from services.positions.touch_record.service import TouchRecordService
+from services.positions.touch_record.servicer import TouchesServicer
 from services.positions.venues import (
     VENUES,
     Built,
@@ -64,6 +66,7 @@ _FILE_BYTES = 65 * 1024 * 1024
 _SERVICES = (
     *("PositionsService", "PortfolioService", "WalletsService", "RiskService"),
     *("FilesService", "SessionsService", "BrokersService", "AccountsService"),
+    "TouchesService",
 )
 
 
@@ -107,6 +110,9 @@ class Config(ServiceConfig):
     event_retention_days: float = Field(
         400.0, ge=0, description="what happened to positions stays so long; 0 = ever"
     )
+    touch_record_days: float = Field(
+        180.0, ge=0, description="what the touch probability said stays so long; 0 = ever"
+    )
     snapshot_retention_days: float = Field(
         400.0, ge=0, description="snapshots stay so long, but those of an open session; 0 = ever"
     )
@@ -147,9 +153,13 @@ def build(config: Config, clock: Clock | None = None) -> App:
     )
     watch = Watch(read, enrichment, clock)
     accounts = AccountsService(read, enrichment, clock, config.mark_max_age_seconds)
+    touches = TouchRecordService(begin, read, enrichment, market, clock)
     server = GrpcServer(
         config.listen_address,
-        _registrations(begin, read, enrichment, extremes, sync, watch, accounts, clock),
+        [
+            *_registrations(begin, read, enrichment, extremes, sync, watch, accounts, clock),
+            (rpc.add_TouchesServiceServicer_to_server, TouchesServicer(touches)),
+        ],
         service_names=[f"sonic.positions.v1.{name}" for name in _SERVICES],
         ready=migrated(database, Path(__file__).parent / "migrations"),
         clock=clock,
@@ -162,7 +172,11 @@ def build(config: Config, clock: Clock | None = None) -> App:
     asked = [*(part for one in built for part in one.parts), *balances.parts]
     forgetting = retention_loop(Retention(begin, clock, _kept_days(config)), clock)
     side = _side(config, database, clock)
-    loops = [forgetting, Loop("positions moves", market.refresh_moves, clock)]
+    loops = [
+        forgetting,
+        Loop("positions moves", market.refresh_moves, clock),
+        Loop("positions touch record", touches.keep, clock),
+    ]
     parts: list[Part] = [database, price, *asked, watch, side, server, *loops]
     return App("positions", parts, grace_seconds=config.shutdown_grace_seconds)
 
@@ -247,6 +261,7 @@ def _kept_days(config: Config) -> dict[str, float]:
         "closed": config.closed_retention_days,
         "requests": config.request_retention_days,
         "refused_rows": config.refused_retention_days,
+        "touch_statements": config.touch_record_days,
         "events": config.event_retention_days,
         "snapshots": config.snapshot_retention_days,
         "old_snapshots": config.session_retention_days,

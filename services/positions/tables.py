@@ -243,6 +243,30 @@ position_event = Table(
     Index("position_event_time", "event_time"),
 )
 
+# What the touch probability said of an asset in one hour, a position an element; see
+# touch_record/domain/statements.py.
+touch_statement = Table(
+    "touch_statement",
+    metadata,
+    Column("market", SmallInteger, primary_key=True, autoincrement=False),
+    Column("asset", Text, primary_key=True),
+    Column("hour", Integer, primary_key=True, autoincrement=False),
+    _time("stated_time"),
+    _time("until_time"),
+    Column("model", SmallInteger, nullable=False),
+    _number("sigma"),
+    Column("side_signs", ARRAY(SmallInteger), nullable=False),
+    Column("away", ARRAY(Float(53)), nullable=False),
+    Column("liquidation_prices_usd", ARRAY(Float(53)), nullable=False),
+    Column("probabilities", ARRAY(Float(53)), nullable=False),
+    Column("state", SmallInteger, nullable=False, server_default=text("1")),
+    Column("high_usd", Float(53), nullable=False, server_default=text("'NaN'")),
+    Column("low_usd", Float(53), nullable=False, server_default=text("'NaN'")),
+    Column("reason", Text, nullable=False, server_default=""),
+    Index("touch_statement_time", "stated_time"),
+    Index("touch_statement_waiting", "until_time", postgresql_where=text("state = 1")),
+)
+
 refused_row = Table(
     "refused_row",
     metadata,

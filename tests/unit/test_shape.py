@@ -66,6 +66,7 @@ NOUNS: dict[str, set[str]] = {
         "risk",
         "files",
         "sessions",
+        "touch_record",
     },
     "xcom": {"messages", "deliveries", "channels", "escalation", "calls", "replies", "windows"},
     "price": {"prices", "history"},

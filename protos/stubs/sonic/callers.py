@@ -150,6 +150,7 @@ CALLERS: Mapping[str, frozenset[str]] = {
     "/sonic.positions.v1.SessionsService/ListSessions": frozenset({"gateway", "operator"}),
     "/sonic.positions.v1.SessionsService/StartSession": frozenset({"gateway", "operator"}),
     "/sonic.positions.v1.SessionsService/UpdateStrategy": frozenset({"gateway", "operator"}),
+    "/sonic.positions.v1.TouchesService/GetTouchRecord": frozenset({"gateway", "operator"}),
     "/sonic.positions.v1.WalletsService/CreateWallet": frozenset({"gateway", "operator"}),
     "/sonic.positions.v1.WalletsService/DeleteWallet": frozenset({"gateway", "operator"}),
     "/sonic.positions.v1.WalletsService/GetWallet": frozenset({"gateway", "hedges", "operator"}),

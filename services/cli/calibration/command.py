@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from services.cli.calibration.record import show_record
 from services.cli.output import command, console, print_json, table
 from shared.errors import InvalidArgument
 
@@ -21,15 +22,27 @@ _FIRST_ASSET = "BTC"
 @command
 async def calibration(
     candles: Annotated[
-        Path, typer.Option(help="Folder of CSV files (.csv, .csv.gz) with hourly candles.")
-    ],
+        Path | None, typer.Option(help="Folder of CSV files (.csv, .csv.gz) with hourly candles.")
+    ] = None,
+    asset: Annotated[str, typer.Option(help="Of the live record, one asset.")] = "",
+    days: Annotated[
+        int, typer.Option(min=1, max=1100, help="Of the live record, the last days.")
+    ] = 90,
     json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
-    """Compare what the touch probability said with what happened, on files of hourly candles.
+    """Compare what the touch probability said with what happened: its live record.
 
-    Of every hour after the first year: levels 1 to 20 % away on both sides, touched within 24 h or
-    not, by both models. The last line is the Brier score of the longest BTC file.
+    With --candles on files: of every hour after the first year, levels 1 to 20 % away on both
+    sides, touched within 24 h or not, by both models. The last line is the Brier score of the
+    longest BTC file.
     """
+    if candles is None:
+        await show_record(asset, days, json=json)
+    else:
+        await _on_files(candles, json=json)
+
+
+async def _on_files(candles: Path, *, json: bool) -> None:
     # numpy is not for every command.
     from services.cli.calibration.candle_files import candle_files
     from services.cli.calibration.scoring import statements

@@ -46,7 +46,12 @@ _FIRST_VALUE = Statement(
     " and snapshot_time <= :end_time order by snapshot_time, id limit 1"
 )
 _DELETE = Statement("delete from snapshot where id = :id")
-_CLEAR = [Statement("delete from snapshot"), Statement("delete from refused_row")]
+# A demo market that begins anew is another one than was spoken of.
+_CLEAR = [
+    Statement("delete from snapshot"),
+    Statement("delete from refused_row"),
+    Statement("delete from touch_statement"),
+]
 
 
 class PortfolioStore:
@@ -119,7 +124,7 @@ class PortfolioStore:
         return [_snapshot(row) for row in await self._transaction.fetch(query)]
 
     async def clear(self) -> int:
-        """Remove snapshots and refused rows; how many."""
+        """Remove snapshots, refused rows and the record of touch probabilities; how many."""
         return sum([await self._transaction.execute(statement) for statement in _CLEAR])
 
 

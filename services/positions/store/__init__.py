@@ -13,6 +13,7 @@ from services.positions.store.positions import PositionStore
 from services.positions.store.retention import RetentionStore
 from services.positions.sync.store.quarantine import QuarantineStore
 from services.positions.sync.store.sync_rows import SyncRowStore
+from services.positions.touch_record.store import TouchStatementStore
 from services.positions.wallets.store import WalletStore
 from shared.database import fence
 from shared.database.fence import Step
@@ -38,6 +39,7 @@ class Store:
         self.retention = RetentionStore(transaction)
         self.sessions = SessionStore(transaction)
         self.sync_rows = SyncRowStore(transaction)
+        self.touches = TouchStatementStore(transaction)
         self.wallets = WalletStore(transaction)
 
     async def enter(self, step: Step, kind: type[T]) -> T | None:

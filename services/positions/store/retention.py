@@ -38,6 +38,10 @@ _FORGET = {
         "delete from position_event where sequence in (select sequence from position_event"
         f" where event_time < :before limit {BITE_ROWS})"
     ),
+    "touch_statements": Statement(
+        "delete from touch_statement where (market, asset, hour) in (select market, asset, hour"
+        f" from touch_statement where stated_time < :before limit {BITE_ROWS})"
+    ),
     "sessions": _older("session", "ended_time < :before and status <> 1"),
 }
 KINDS = tuple(_FORGET)

@@ -35,11 +35,17 @@ class PricePeer(price_pb2_grpc.PriceServiceServicer):
         self._prices: dict[str, price_pb2.Price] = {}
         self.down = False
         self.moves: list[price_pb2.Moves] = []
+        self.market = price_pb2.MARKET_UNSPECIFIED
+        # High and low by minute since 1970, by asset; minutes without any are not answered.
+        self.minutes: dict[str, dict[int, tuple[float, float]]] = {}
+        self.minutes_asked_count = 0
 
     def set(
         self, asset, price_usd, *, age_seconds=0.0, quality=price_pb2.QUALITY_GOOD, volatility=None
     ):
-        price = price_pb2.Price(asset=asset, price_usd=price_usd, quality=quality)
+        price = price_pb2.Price(
+            asset=asset, price_usd=price_usd, quality=quality, market=self.market
+        )
         price.price_time.FromDatetime(self._clock.now())
         price.price_time.seconds -= int(age_seconds)
         if volatility is not None:
@@ -50,6 +56,25 @@ class PricePeer(price_pb2_grpc.PriceServiceServicer):
         for moves in self.moves:
             known = moves.version in request.known_versions
             yield price_pb2.Moves(asset=moves.asset, version=moves.version) if known else moves
+
+    async def ReadMinutes(self, request, context):
+        self.minutes_asked_count += 1
+        end = min(request.end_time.seconds or self._clock.now().timestamp(), 2**40)
+        for asset in request.assets:
+            known = sorted(
+                (minute, *ends)
+                for minute, ends in self.minutes.get(asset, {}).items()
+                if request.start_time.seconds <= 60 * minute < end
+            )
+            minute, high, low = zip(*known, strict=True) if known else ((), (), ())
+            yield price_pb2.Minutes(
+                asset=asset,
+                source="fake" if known else "",
+                failure="" if known else "NO_CANDLES",
+                minute=minute,
+                high_usd=high,
+                low_usd=low,
+            )
 
     async def ListPrices(self, request, context):
         if self.down:
@@ -76,6 +101,7 @@ class Servers:
         self.sessions = channel.stub(rpc.SessionsServiceStub)
         self.brokers = channel.stub(rpc.BrokersServiceStub)
         self.accounts = channel.stub(rpc.AccountsServiceStub)
+        self.touches = channel.stub(rpc.TouchesServiceStub)
 
     async def create(self, **fields: object) -> pb.Position:
         """A long of BTC at 100, liquidated at 50, marked at 75, unless told otherwise."""

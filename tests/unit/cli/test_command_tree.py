@@ -33,6 +33,7 @@ BY_HAND = {
     "VerifyLedger": "sonic ledger verify",
     "RunBacktest": "sonic backtest",
     "Replay": "sonic replay",
+    "GetTouchRecord": "sonic calibration",
 }
 DELETING = {"remove", "delete", "remove-all", "reset", "unlink", "delete-snapshot"}
 # RPCs that are no command, with the reason.

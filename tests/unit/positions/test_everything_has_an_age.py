@@ -19,6 +19,7 @@ AGED = {
     "request": "requests",
     "session": "sessions",
     "snapshot": "snapshots old_snapshots",
+    "touch_statement": "touch_statements",
 }
 # By table why it does not grow with time.
 BOUNDED = {

@@ -6,6 +6,7 @@ import { empty, h, pill, show, unknown } from "/web/dom.js";
 import { code, percent, present, price, signed, word } from "/web/format.js";
 import { listen } from "/web/live.js";
 import { asset } from "/web/prices/asset.js";
+import { record } from "/web/prices/record.js";
 import { sources } from "/web/prices/sources.js";
 import { setQuery, sheet } from "/web/router.js";
 import { keep, panel } from "/web/states.js";
@@ -23,7 +24,8 @@ export function mount(root, { query: asked }) {
   const part = panel(title, { rows: 4, id: "prices", tools: [refresh] });
   const from = panel("Sources", { rows: 6, id: "sources" });
   const place = h("div", { class: "wide detail" });
-  root.append(h("h1", { class: "hidden-title" }, title), h("div", { class: "column" }, part.node), h("div", { class: "column" }, from.node), place);
+  const said = record();
+  root.append(h("h1", { class: "hidden-title" }, title), h("div", { class: "column" }, part.node), h("div", { class: "column" }, from.node), place, said.node);
   let chosen = asked.get("asset") ?? "";
   let detail = null;
 
@@ -62,6 +64,7 @@ export function mount(root, { query: asked }) {
   return () => {
     kept.stop();
     asks.stop();
+    said.stop();
     close();
     detail?.stop();
   };

@@ -2768,6 +2768,322 @@ class UnseenTime(_message.Message):
 Global___UnseenTime: _TypeAlias = UnseenTime  # noqa: Y015
 
 @_typing.final
+class TouchBin(_message.Message):
+    """Statements of one range of probability, and how many of them came true. Shares are 0 to 1, absent without statements."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LOWEST_FIELD_NUMBER: _builtins.int
+    HIGHEST_FIELD_NUMBER: _builtins.int
+    SAID_FIELD_NUMBER: _builtins.int
+    HAPPENED_FIELD_NUMBER: _builtins.int
+    INTERVAL_LOW_FIELD_NUMBER: _builtins.int
+    INTERVAL_HIGH_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    TOUCHED_COUNT_FIELD_NUMBER: _builtins.int
+    INDEPENDENT_COUNT_FIELD_NUMBER: _builtins.int
+    lowest: _builtins.float
+    """The lowest probability of the range, 0 to 1."""
+    highest: _builtins.float
+    """Its highest one, itself in the next range; of the last range 1, which is in it."""
+    said: _builtins.float
+    """Mean of what was said."""
+    happened: _builtins.float
+    """Share that came true."""
+    interval_low: _builtins.float
+    """Lower end of the Wilson interval of 95 % of that share, made with independent_count; 0 without statements."""
+    interval_high: _builtins.float
+    """Its upper end; 1 without statements."""
+    count: _builtins.int
+    """Number of statements, >= 0."""
+    touched_count: _builtins.int
+    """Number of them that came true, >= 0."""
+    independent_count: _builtins.int
+    """Number of their horizons that do not overlap, of all assets together, >= 0: so many trials they are worth at least."""
+    def __init__(
+        self,
+        *,
+        lowest: _builtins.float = ...,
+        highest: _builtins.float = ...,
+        said: _builtins.float | None = ...,
+        happened: _builtins.float | None = ...,
+        interval_low: _builtins.float | None = ...,
+        interval_high: _builtins.float | None = ...,
+        count: _builtins.int = ...,
+        touched_count: _builtins.int = ...,
+        independent_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_happened", b"_happened", "_interval_high", b"_interval_high", "_interval_low", b"_interval_low", "_said", b"_said", "happened", b"happened", "interval_high", b"interval_high", "interval_low", b"interval_low", "said", b"said"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_happened", b"_happened", "_interval_high", b"_interval_high", "_interval_low", b"_interval_low", "_said", b"_said", "count", b"count", "happened", b"happened", "highest", b"highest", "independent_count", b"independent_count", "interval_high", b"interval_high", "interval_low", b"interval_low", "lowest", b"lowest", "said", b"said", "touched_count", b"touched_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__happened: _TypeAlias = _typing.Literal["happened"]  # noqa: Y015
+    _WhichOneofArgType__happened: _TypeAlias = _typing.Literal["_happened", b"_happened"]  # noqa: Y015
+    _WhichOneofReturnType__interval_high: _TypeAlias = _typing.Literal["interval_high"]  # noqa: Y015
+    _WhichOneofArgType__interval_high: _TypeAlias = _typing.Literal["_interval_high", b"_interval_high"]  # noqa: Y015
+    _WhichOneofReturnType__interval_low: _TypeAlias = _typing.Literal["interval_low"]  # noqa: Y015
+    _WhichOneofArgType__interval_low: _TypeAlias = _typing.Literal["_interval_low", b"_interval_low"]  # noqa: Y015
+    _WhichOneofReturnType__said: _TypeAlias = _typing.Literal["said"]  # noqa: Y015
+    _WhichOneofArgType__said: _TypeAlias = _typing.Literal["_said", b"_said"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__happened) -> _WhichOneofReturnType__happened | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__interval_high) -> _WhichOneofReturnType__interval_high | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__interval_low) -> _WhichOneofReturnType__interval_low | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__said) -> _WhichOneofReturnType__said | None: ...
+
+Global___TouchBin: _TypeAlias = TouchBin  # noqa: Y015
+
+@_typing.final
+class TouchScores(_message.Message):
+    """How good the touch probabilities of one asset and horizon have been. Means over the statements that are scored; absent
+    without any.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class UnscoredReasonsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    ASSET_FIELD_NUMBER: _builtins.int
+    HORIZON_HOURS_FIELD_NUMBER: _builtins.int
+    STATEMENT_COUNT_FIELD_NUMBER: _builtins.int
+    TOUCHED_COUNT_FIELD_NUMBER: _builtins.int
+    EMPIRICAL_COUNT_FIELD_NUMBER: _builtins.int
+    INDEPENDENT_COUNT_FIELD_NUMBER: _builtins.int
+    WAITING_COUNT_FIELD_NUMBER: _builtins.int
+    UNSCORED_COUNT_FIELD_NUMBER: _builtins.int
+    UNSCORED_REASONS_FIELD_NUMBER: _builtins.int
+    BRIER_SCORE_FIELD_NUMBER: _builtins.int
+    MISCALIBRATION_FIELD_NUMBER: _builtins.int
+    DISCRIMINATION_FIELD_NUMBER: _builtins.int
+    UNCERTAINTY_FIELD_NUMBER: _builtins.int
+    LOG_SCORE_FIELD_NUMBER: _builtins.int
+    CLIMATOLOGY_LOG_SCORE_FIELD_NUMBER: _builtins.int
+    CONSTANT_BRIER_FIELD_NUMBER: _builtins.int
+    CONSTANT_LOG_SCORE_FIELD_NUMBER: _builtins.int
+    CONSTANT_SIGMA_FIELD_NUMBER: _builtins.int
+    BINS_FIELD_NUMBER: _builtins.int
+    asset: _builtins.str
+    """Asset symbol; empty = all together."""
+    horizon_hours: _builtins.int
+    """The horizon in hours, > 0."""
+    statement_count: _builtins.int
+    """Number of statements scored, >= 0."""
+    touched_count: _builtins.int
+    """Number of them that came true, >= 0."""
+    empirical_count: _builtins.int
+    """Number of them by model EMPIRICAL, >= 0; the others are NORMAL."""
+    independent_count: _builtins.int
+    """Number of their horizons that do not overlap, >= 0."""
+    waiting_count: _builtins.int
+    """Number of statements whose horizon is not over, or whose prices are not known yet, >= 0."""
+    unscored_count: _builtins.int
+    """Number of statements whose outcome will not be known, >= 0. They are in no score: unknown is not untouched."""
+    brier_score: _builtins.float
+    """Brier score, 0 to 1, the lower the better: mean of (said - happened) squared. It is miscalibration - discrimination +
+    uncertainty.
+    """
+    miscalibration: _builtins.float
+    """What isotonic recalibration (CORP) would take off it, >= 0: 0 is what is said happens."""
+    discrimination: _builtins.float
+    """What the recalibrated statements know beyond the one share of all, >= 0."""
+    uncertainty: _builtins.float
+    """Brier score of the climatological rate: of saying each time the share of all that came true."""
+    log_score: _builtins.float
+    """Mean of -ln(what was said of what happened), >= 0, the lower the better; chances are held to 1e-6 from 0 and 1."""
+    climatology_log_score: _builtins.float
+    """Log score of the climatological rate."""
+    constant_brier: _builtins.float
+    """Brier score of the normal law with one constant sigma; it knows the sigma of the whole record."""
+    constant_log_score: _builtins.float
+    """Its log score."""
+    constant_sigma: _builtins.float
+    """That sigma, of hourly log returns; absent for all assets together, where each has its own."""
+    @_builtins.property
+    def unscored_reasons(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """Number of those by reason, an upper-case word: MINUTES_MISSING (a minute of the horizon is unknown), MARKET_CHANGED (from
+        the demo to the live market or back), or why the price service had no minutes.
+        """
+
+    @_builtins.property
+    def bins(self) -> _containers.RepeatedCompositeFieldContainer[Global___TouchBin]:
+        """The reliability curve, rising."""
+
+    def __init__(
+        self,
+        *,
+        asset: _builtins.str = ...,
+        horizon_hours: _builtins.int = ...,
+        statement_count: _builtins.int = ...,
+        touched_count: _builtins.int = ...,
+        empirical_count: _builtins.int = ...,
+        independent_count: _builtins.int = ...,
+        waiting_count: _builtins.int = ...,
+        unscored_count: _builtins.int = ...,
+        unscored_reasons: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        brier_score: _builtins.float | None = ...,
+        miscalibration: _builtins.float | None = ...,
+        discrimination: _builtins.float | None = ...,
+        uncertainty: _builtins.float | None = ...,
+        log_score: _builtins.float | None = ...,
+        climatology_log_score: _builtins.float | None = ...,
+        constant_brier: _builtins.float | None = ...,
+        constant_log_score: _builtins.float | None = ...,
+        constant_sigma: _builtins.float | None = ...,
+        bins: _abc.Iterable[Global___TouchBin] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_brier_score", b"_brier_score", "_climatology_log_score", b"_climatology_log_score", "_constant_brier", b"_constant_brier", "_constant_log_score", b"_constant_log_score", "_constant_sigma", b"_constant_sigma", "_discrimination", b"_discrimination", "_log_score", b"_log_score", "_miscalibration", b"_miscalibration", "_uncertainty", b"_uncertainty", "brier_score", b"brier_score", "climatology_log_score", b"climatology_log_score", "constant_brier", b"constant_brier", "constant_log_score", b"constant_log_score", "constant_sigma", b"constant_sigma", "discrimination", b"discrimination", "log_score", b"log_score", "miscalibration", b"miscalibration", "uncertainty", b"uncertainty"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_brier_score", b"_brier_score", "_climatology_log_score", b"_climatology_log_score", "_constant_brier", b"_constant_brier", "_constant_log_score", b"_constant_log_score", "_constant_sigma", b"_constant_sigma", "_discrimination", b"_discrimination", "_log_score", b"_log_score", "_miscalibration", b"_miscalibration", "_uncertainty", b"_uncertainty", "asset", b"asset", "bins", b"bins", "brier_score", b"brier_score", "climatology_log_score", b"climatology_log_score", "constant_brier", b"constant_brier", "constant_log_score", b"constant_log_score", "constant_sigma", b"constant_sigma", "discrimination", b"discrimination", "empirical_count", b"empirical_count", "horizon_hours", b"horizon_hours", "independent_count", b"independent_count", "log_score", b"log_score", "miscalibration", b"miscalibration", "statement_count", b"statement_count", "touched_count", b"touched_count", "uncertainty", b"uncertainty", "unscored_count", b"unscored_count", "unscored_reasons", b"unscored_reasons", "waiting_count", b"waiting_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__brier_score: _TypeAlias = _typing.Literal["brier_score"]  # noqa: Y015
+    _WhichOneofArgType__brier_score: _TypeAlias = _typing.Literal["_brier_score", b"_brier_score"]  # noqa: Y015
+    _WhichOneofReturnType__climatology_log_score: _TypeAlias = _typing.Literal["climatology_log_score"]  # noqa: Y015
+    _WhichOneofArgType__climatology_log_score: _TypeAlias = _typing.Literal["_climatology_log_score", b"_climatology_log_score"]  # noqa: Y015
+    _WhichOneofReturnType__constant_brier: _TypeAlias = _typing.Literal["constant_brier"]  # noqa: Y015
+    _WhichOneofArgType__constant_brier: _TypeAlias = _typing.Literal["_constant_brier", b"_constant_brier"]  # noqa: Y015
+    _WhichOneofReturnType__constant_log_score: _TypeAlias = _typing.Literal["constant_log_score"]  # noqa: Y015
+    _WhichOneofArgType__constant_log_score: _TypeAlias = _typing.Literal["_constant_log_score", b"_constant_log_score"]  # noqa: Y015
+    _WhichOneofReturnType__constant_sigma: _TypeAlias = _typing.Literal["constant_sigma"]  # noqa: Y015
+    _WhichOneofArgType__constant_sigma: _TypeAlias = _typing.Literal["_constant_sigma", b"_constant_sigma"]  # noqa: Y015
+    _WhichOneofReturnType__discrimination: _TypeAlias = _typing.Literal["discrimination"]  # noqa: Y015
+    _WhichOneofArgType__discrimination: _TypeAlias = _typing.Literal["_discrimination", b"_discrimination"]  # noqa: Y015
+    _WhichOneofReturnType__log_score: _TypeAlias = _typing.Literal["log_score"]  # noqa: Y015
+    _WhichOneofArgType__log_score: _TypeAlias = _typing.Literal["_log_score", b"_log_score"]  # noqa: Y015
+    _WhichOneofReturnType__miscalibration: _TypeAlias = _typing.Literal["miscalibration"]  # noqa: Y015
+    _WhichOneofArgType__miscalibration: _TypeAlias = _typing.Literal["_miscalibration", b"_miscalibration"]  # noqa: Y015
+    _WhichOneofReturnType__uncertainty: _TypeAlias = _typing.Literal["uncertainty"]  # noqa: Y015
+    _WhichOneofArgType__uncertainty: _TypeAlias = _typing.Literal["_uncertainty", b"_uncertainty"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__brier_score) -> _WhichOneofReturnType__brier_score | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__climatology_log_score) -> _WhichOneofReturnType__climatology_log_score | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__constant_brier) -> _WhichOneofReturnType__constant_brier | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__constant_log_score) -> _WhichOneofReturnType__constant_log_score | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__constant_sigma) -> _WhichOneofReturnType__constant_sigma | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__discrimination) -> _WhichOneofReturnType__discrimination | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__log_score) -> _WhichOneofReturnType__log_score | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__miscalibration) -> _WhichOneofReturnType__miscalibration | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__uncertainty) -> _WhichOneofReturnType__uncertainty | None: ...
+
+Global___TouchScores: _TypeAlias = TouchScores  # noqa: Y015
+
+@_typing.final
+class PresentTouch(_message.Message):
+    """What the touch probability says of a position now."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POSITION_ID_FIELD_NUMBER: _builtins.int
+    ASSET_FIELD_NUMBER: _builtins.int
+    SIDE_FIELD_NUMBER: _builtins.int
+    PROBABILITY_FIELD_NUMBER: _builtins.int
+    UNTIL_TIME_FIELD_NUMBER: _builtins.int
+    SUCH_FIELD_NUMBER: _builtins.int
+    position_id: _builtins.str
+    """Id of the position."""
+    asset: _builtins.str
+    """Asset symbol."""
+    side: Global___Side.ValueType
+    """Direction of the position."""
+    probability: _builtins.float
+    """Chance that the price touches the liquidation price until then, 0 to 1."""
+    @_builtins.property
+    def until_time(self) -> _timestamp_pb2.Timestamp:
+        """End of the horizon."""
+
+    @_builtins.property
+    def such(self) -> Global___TouchBin:
+        """The scored statements of the same range, of all assets asked for."""
+
+    def __init__(
+        self,
+        *,
+        position_id: _builtins.str = ...,
+        asset: _builtins.str = ...,
+        side: Global___Side.ValueType = ...,
+        probability: _builtins.float = ...,
+        until_time: _timestamp_pb2.Timestamp | None = ...,
+        such: Global___TouchBin | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["such", b"such", "until_time", b"until_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "position_id", b"position_id", "probability", b"probability", "side", b"side", "such", b"such", "until_time", b"until_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PresentTouch: _TypeAlias = PresentTouch  # noqa: Y015
+
+@_typing.final
+class TouchRecord(_message.Message):
+    """The record of the touch probability: one statement a position and hour, 100 an asset and hour at most, scored when its
+    horizon is over. Statements of neighbouring hours share most of their horizon and are no independent trials.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODE_FIELD_NUMBER: _builtins.int
+    SINCE_TIME_FIELD_NUMBER: _builtins.int
+    SCORES_FIELD_NUMBER: _builtins.int
+    PRESENT_FIELD_NUMBER: _builtins.int
+    mode: Global___Mode.ValueType
+    """Market that was stated about; UNSPECIFIED while nothing is recorded."""
+    @_builtins.property
+    def since_time(self) -> _timestamp_pb2.Timestamp:
+        """Statements since then are scored."""
+
+    @_builtins.property
+    def scores(self) -> _containers.RepeatedCompositeFieldContainer[Global___TouchScores]:
+        """All assets together first, then each by name."""
+
+    @_builtins.property
+    def present(self) -> _containers.RepeatedCompositeFieldContainer[Global___PresentTouch]:
+        """The 10 likeliest of what is said now, the likeliest first; without stale positions and those at their level."""
+
+    def __init__(
+        self,
+        *,
+        mode: Global___Mode.ValueType = ...,
+        since_time: _timestamp_pb2.Timestamp | None = ...,
+        scores: _abc.Iterable[Global___TouchScores] | None = ...,
+        present: _abc.Iterable[Global___PresentTouch] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["since_time", b"since_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["mode", b"mode", "present", b"present", "scores", b"scores", "since_time", b"since_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TouchRecord: _TypeAlias = TouchRecord  # noqa: Y015
+
+@_typing.final
 class SyncPositionsRequest(_message.Message):
     """Request of SyncPositions."""
 
@@ -4081,6 +4397,32 @@ class AdviseTopUpRequest(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType_subject) -> _WhichOneofReturnType_subject | None: ...
 
 Global___AdviseTopUpRequest: _TypeAlias = AdviseTopUpRequest  # noqa: Y015
+
+@_typing.final
+class GetTouchRecordRequest(_message.Message):
+    """Request of GetTouchRecord."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ASSET_FIELD_NUMBER: _builtins.int
+    DAYS_FIELD_NUMBER: _builtins.int
+    asset: _builtins.str
+    """One asset; empty = all."""
+    days: _builtins.int
+    """Statements of so many days, 1 to 1,100; 0 = 90."""
+    def __init__(
+        self,
+        *,
+        asset: _builtins.str = ...,
+        days: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "days", b"days"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetTouchRecordRequest: _TypeAlias = GetTouchRecordRequest  # noqa: Y015
 
 @_typing.final
 class GetCarryRequest(_message.Message):

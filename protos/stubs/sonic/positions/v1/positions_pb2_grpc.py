@@ -891,6 +891,83 @@ class AccountsService:
             _registered_method=True)
 
 
+class TouchesServiceStub:
+    """How good the touch probability has been.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.GetTouchRecord = channel.unary_unary(
+                '/sonic.positions.v1.TouchesService/GetTouchRecord',
+                request_serializer=sonic_dot_positions_dot_v1_dot_positions__pb2.GetTouchRecordRequest.SerializeToString,
+                response_deserializer=sonic_dot_positions_dot_v1_dot_positions__pb2.TouchRecord.FromString,
+                _registered_method=True)
+
+
+class TouchesServiceServicer:
+    """How good the touch probability has been.
+    """
+
+    def GetTouchRecord(self, request, context):
+        """Scores what the touch probability said in the market that is shown now: Brier score with its decomposition, log score,
+        reliability, each beside a constant sigma and the climatological rate.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_TouchesServiceServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'GetTouchRecord': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetTouchRecord,
+                    request_deserializer=sonic_dot_positions_dot_v1_dot_positions__pb2.GetTouchRecordRequest.FromString,
+                    response_serializer=sonic_dot_positions_dot_v1_dot_positions__pb2.TouchRecord.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'sonic.positions.v1.TouchesService', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('sonic.positions.v1.TouchesService', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class TouchesService:
+    """How good the touch probability has been.
+    """
+
+    @staticmethod
+    def GetTouchRecord(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.positions.v1.TouchesService/GetTouchRecord',
+            sonic_dot_positions_dot_v1_dot_positions__pb2.GetTouchRecordRequest.SerializeToString,
+            sonic_dot_positions_dot_v1_dot_positions__pb2.TouchRecord.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+
 class RiskServiceStub:
     """What if, what then, and how heat is weighed.
     """
@@ -2115,7 +2192,7 @@ class PortfolioServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ClearData(self, request, context):
-        """Deletes snapshots and refused rows. Fails with NOT_CONFIRMED.
+        """Deletes snapshots, refused rows and the record of touch probabilities. Fails with NOT_CONFIRMED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

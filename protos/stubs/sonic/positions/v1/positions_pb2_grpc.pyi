@@ -252,6 +252,30 @@ class AccountsServiceServicer(metaclass=_abc_1.ABCMeta):
 
 def add_AccountsServiceServicer_to_server(servicer: AccountsServiceServicer, server: _aio.Server) -> None: ...
 
+class TouchesServiceStub:
+    """How good the touch probability has been."""
+
+    def __init__(self, channel: _aio.Channel) -> None: ...
+    GetTouchRecord: _aio.UnaryUnaryMultiCallable[_positions_pb2.GetTouchRecordRequest, _positions_pb2.TouchRecord]
+    """Scores what the touch probability said in the market that is shown now: Brier score with its decomposition, log score,
+    reliability, each beside a constant sigma and the climatological rate.
+    """
+
+class TouchesServiceServicer(metaclass=_abc_1.ABCMeta):
+    """How good the touch probability has been."""
+
+    @_abc_1.abstractmethod
+    def GetTouchRecord(
+        self,
+        request: _positions_pb2.GetTouchRecordRequest,
+        context: _aio.ServicerContext[_positions_pb2.GetTouchRecordRequest, _abc.Awaitable[_positions_pb2.TouchRecord]],
+    ) -> _abc.Awaitable[_positions_pb2.TouchRecord]:
+        """Scores what the touch probability said in the market that is shown now: Brier score with its decomposition, log score,
+        reliability, each beside a constant sigma and the climatological rate.
+        """
+
+def add_TouchesServiceServicer_to_server(servicer: TouchesServiceServicer, server: _aio.Server) -> None: ...
+
 class RiskServiceStub:
     """What if, what then, and how heat is weighed."""
 
@@ -569,7 +593,7 @@ class PortfolioServiceStub:
     GetFreshness: _aio.UnaryUnaryMultiCallable[_positions_pb2.GetFreshnessRequest, _positions_pb2.GetFreshnessResponse]
     """When prices, positions, each venue and each wallet were last brought up to date."""
     ClearData: _aio.UnaryUnaryMultiCallable[_positions_pb2.ClearDataRequest, _positions_pb2.ClearDataResponse]
-    """Deletes snapshots and refused rows. Fails with NOT_CONFIRMED."""
+    """Deletes snapshots, refused rows and the record of touch probabilities. Fails with NOT_CONFIRMED."""
 
 class PortfolioServiceServicer(metaclass=_abc_1.ABCMeta):
     """Totals and their history."""
@@ -646,7 +670,7 @@ class PortfolioServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _positions_pb2.ClearDataRequest,
         context: _aio.ServicerContext[_positions_pb2.ClearDataRequest, _abc.Awaitable[_positions_pb2.ClearDataResponse]],
     ) -> _abc.Awaitable[_positions_pb2.ClearDataResponse]:
-        """Deletes snapshots and refused rows. Fails with NOT_CONFIRMED."""
+        """Deletes snapshots, refused rows and the record of touch probabilities. Fails with NOT_CONFIRMED."""
 
 def add_PortfolioServiceServicer_to_server(servicer: PortfolioServiceServicer, server: _aio.Server) -> None: ...
 

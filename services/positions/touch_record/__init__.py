@@ -1,0 +1,1 @@
+"""What the touch probability said, and whether it came true."""

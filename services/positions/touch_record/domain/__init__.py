@@ -1,0 +1,1 @@
+"""Statements of touch probabilities, their outcomes, and their scores; pure."""

@@ -1,0 +1,204 @@
+"""States once an hour what the touch probability says, scores it when its horizon is over, and
+tells how good it has been.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, Protocol
+
+import numpy as np
+
+from services.positions.enrichment.domain.enriched_frame import EnrichedFrame
+from services.positions.enrichment.service import EnrichmentService
+from services.positions.extremes.domain import MinuteColumns
+from services.positions.service.ports import Begin
+from services.positions.touch_record.domain.scores import Bin, Scores, bin_of, scores
+from services.positions.touch_record.domain.statements import (
+    GIVEN_UP,
+    HORIZON,
+    AssetStatements,
+    Outcome,
+    State,
+    outcome,
+    stated,
+    stretch,
+)
+from shared.clock import Clock
+
+_REST_SECONDS: Final = 30.0
+_HOUR_SECONDS: Final = 3600
+# Until then the last candle of a horizon may not be there.
+_LATE: Final = timedelta(minutes=2)
+_MOST_DUE: Final = 200
+_MOST_PRESENT: Final = 10
+
+
+class MarketMinutes(Protocol):
+    """What the market did, as the price service has it."""
+
+    @property
+    def present_market(self) -> int:
+        """The market of the present prices; 0: not known yet."""
+        ...
+
+    async def minutes(
+        self, assets: Sequence[str], start: datetime, end: datetime | None = None
+    ) -> Mapping[str, MinuteColumns]:
+        """Of each asset; one that cannot be had says why."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class AssetRecord:
+    """Of one asset, or of all (empty): the scores, and how many statements have none."""
+
+    scores: Scores
+    waiting_count: int
+    unscored_count: int
+    unscored_reasons: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class PresentStatement:
+    """What is said of a position now; `such`: the scored statements of its bin, of all assets."""
+
+    position_id: str
+    asset: str
+    side_sign: int
+    probability: float
+    until_time: datetime
+    such: Bin
+
+
+@dataclass(frozen=True, slots=True)
+class TouchRecord:
+    """The record since then; all assets together first. `market`: 0 while nothing is recorded."""
+
+    market: int
+    since_time: datetime
+    assets: Sequence[AssetRecord]
+    present: Sequence[PresentStatement]
+
+
+class TouchRecordService:
+    """One statement an asset and hour of the present market, however many processes run."""
+
+    def __init__(
+        self,
+        begin: Begin,
+        read: Begin,
+        enrichment: EnrichmentService,
+        market: MarketMinutes,
+        clock: Clock,
+    ) -> None:
+        self._begin = begin
+        self._read = read
+        self._enrichment = enrichment
+        self._market = market
+        self._clock = clock
+        self._stated_hour = 0
+        self._scored_hour = 0
+
+    async def keep(self) -> float:
+        """State and score what this hour asks for; seconds to rest. Asks for nothing in between."""
+        now, market = self._clock.now(), self._market.present_market
+        if market:
+            frame = self._enrichment.shown
+            if frame is not None and self._stated_hour < _hour(frame.enriched_time) == _hour(now):
+                await self._state(frame, market)
+                self._stated_hour = _hour(now)
+            if self._scored_hour != _hour(now):
+                await self._score(market, now)
+                self._scored_hour = _hour(now)
+        return _REST_SECONDS
+
+    async def _state(self, frame: EnrichedFrame, market: int) -> None:
+        moment = frame.enriched_time
+        assert moment is not None  # noqa: S101  # its hour was compared
+        async with self._begin() as store:
+            prices = await store.enrichment.market()
+            sigmas = {
+                asset: price.hourly_volatility_ratio
+                for asset, price in prices.items()
+                if price.hourly_volatility_ratio is not None
+            }
+            names, models = frame.asset_names, frame.asset_models
+            await store.touches.put(stated(frame.columns, names, models, sigmas, market, moment))
+
+    async def _score(self, market: int, now: datetime) -> None:
+        async with self._read() as store:
+            due = await store.touches.due(market, now - _LATE, _MOST_DUE)
+        found: list[tuple[AssetStatements, Outcome]] = []
+        for start, end in sorted({stretch(one) for one in due}):
+            ending = [one for one in due if stretch(one) == (start, end)]
+            minutes = await self._market.minutes([one.asset for one in ending], start, end)
+            for one in ending:
+                of = minutes[one.asset]
+                found.append(
+                    (one, outcome(one, of.minute, of.high_usd, of.low_usd, of.failure, now))
+                )
+        async with self._begin() as store:
+            await store.touches.give_up(market, now - GIVEN_UP)
+            for one, came in found:
+                if came.state is not State.WAITING:
+                    await store.touches.settle(one, came)
+
+    async def record(self, days: float, asset: str) -> TouchRecord:
+        """What is kept of this many days of one asset, or (empty) of all."""
+        now = self._clock.now()
+        since = now - timedelta(days=days)
+        async with self._read() as store:
+            market = self._market.present_market or await store.touches.newest_market() or 0
+            kept = await store.touches.read(market, since, asset)
+        assets = await asyncio.to_thread(_records, kept)
+        return TouchRecord(market, since, assets, await self._present(assets[0].scores, asset))
+
+    async def _present(self, known: Scores, asset: str) -> Sequence[PresentStatement]:
+        frame = await self._enrichment.frame()
+        columns, moment = frame.columns, frame.enriched_time
+        if moment is None or not len(frame):
+            return []
+        chance = columns["liquidation_probability"]
+        said = (chance < 1) & ~columns["stale"].astype(bool)
+        if asset:
+            said &= np.array([name == asset for name in frame.asset_names])[columns["asset_index"]]
+        rows = np.flatnonzero(said)
+        rows = rows[np.argsort(-chance[rows], kind="stable")][:_MOST_PRESENT]
+        ids = await self._enrichment.position_ids(columns["position_key"][rows].tolist())
+        return [
+            PresentStatement(
+                id,
+                frame.asset_names[columns["asset_index"][row]],
+                int(columns["side_sign"][row]),
+                float(chance[row]),
+                moment + HORIZON,
+                known.bins[bin_of(float(chance[row]))],
+            )
+            for id, row in zip(ids, rows.tolist(), strict=True)
+        ]
+
+
+def _records(kept: Sequence[AssetStatements]) -> list[AssetRecord]:
+    names = sorted({one.asset for one in kept})
+    return [
+        _record("", kept),
+        *(_record(name, [one for one in kept if one.asset == name]) for name in names),
+    ]
+
+
+def _record(asset: str, kept: Sequence[AssetStatements]) -> AssetRecord:
+    counts = Counter[State]()
+    reasons = Counter[str]()
+    for one in kept:
+        counts[one.state] += len(one)
+        if one.state is State.UNSCORED:
+            reasons[one.reason] += len(one)
+    made = scores(asset, [one for one in kept if one.state is State.SCORED])
+    return AssetRecord(made, counts[State.WAITING], counts[State.UNSCORED], reasons)
+
+
+def _hour(moment: datetime | None) -> int:
+    return int(moment.timestamp()) // _HOUR_SECONDS if moment else 0
