@@ -140,26 +140,14 @@ def build(config: Config, clock: Clock | None = None) -> App:
     )
     extremes = ExtremesService(enrichment, market, clock)
     built, balances = _venues(config, clock), _balances(config, clock)
-    venues = [one.venue for one in built]
-    sync = _sync(
-        config,
-        begin,
-        read,
-        enrichment,
-        extremes,
-        venues,
-        BalanceKeeper(begin, balances, clock),
-        clock,
-    )
+    venues, keeper = [one.venue for one in built], BalanceKeeper(begin, balances, clock)
+    sync = _sync(config, begin, read, enrichment, extremes, venues, keeper, clock)
     watch = Watch(read, enrichment, clock)
     accounts = AccountsService(read, enrichment, clock, config.mark_max_age_seconds)
     touches = TouchRecordService(begin, read, enrichment, market, clock)
     server = GrpcServer(
         config.listen_address,
-        [
-            *_registrations(begin, read, enrichment, extremes, sync, watch, accounts, clock),
-            (rpc.add_TouchesServiceServicer_to_server, TouchesServicer(touches)),
-        ],
+        _registrations(begin, read, enrichment, extremes, sync, watch, accounts, touches, clock),
         service_names=[f"sonic.positions.v1.{name}" for name in _SERVICES],
         ready=migrated(database, Path(__file__).parent / "migrations"),
         clock=clock,
@@ -170,10 +158,9 @@ def build(config: Config, clock: Clock | None = None) -> App:
         large=dict.fromkeys(("ImportPositions", "ImportPositionsStream"), _FILE_BYTES),
     )
     asked = [*(part for one in built for part in one.parts), *balances.parts]
-    forgetting = retention_loop(Retention(begin, clock, _kept_days(config)), clock)
     side = _side(config, database, clock)
     loops = [
-        forgetting,
+        retention_loop(Retention(begin, clock, _kept_days(config)), clock),
         Loop("positions moves", market.refresh_moves, clock),
         Loop("positions touch record", touches.keep, clock),
     ]
@@ -222,6 +209,7 @@ def _registrations(
     sync: SyncService,
     watch: Watch,
     accounts: AccountsService,
+    touches: TouchRecordService,
     clock: Clock,
 ) -> list[Registration]:
     imports = ImportService(begin, enrichment, clock)
@@ -244,6 +232,7 @@ def _registrations(
         (rpc.add_WalletsServiceServicer_to_server, WalletsServicer(wallets, clock)),
         (rpc.add_RiskServiceServicer_to_server, risk),
         (rpc.add_AccountsServiceServicer_to_server, AccountsServicer(accounts)),
+        (rpc.add_TouchesServiceServicer_to_server, TouchesServicer(touches)),
         (rpc.add_FilesServiceServicer_to_server, files),
         (
             rpc.add_SessionsServiceServicer_to_server,

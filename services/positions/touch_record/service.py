@@ -21,7 +21,7 @@ from services.positions.touch_record.domain.statements import (
     HORIZON,
     AssetStatements,
     Outcome,
-    State,
+    StatementState,
     outcome,
     stated,
     stretch,
@@ -103,7 +103,7 @@ class TouchRecordService:
         self._scored_hour = 0
 
     async def keep(self) -> float:
-        """State and score what this hour asks for; seconds to rest. Asks for nothing in between."""
+        """State and score what this hour asks for; seconds to rest."""
         now, market = self._clock.now(), self._market.present_market
         if market:
             frame = self._enrichment.shown
@@ -143,7 +143,7 @@ class TouchRecordService:
         async with self._begin() as store:
             await store.touches.give_up(market, now - GIVEN_UP)
             for one, came in found:
-                if came.state is not State.WAITING:
+                if came.state is not StatementState.WAITING:
                     await store.touches.settle(one, came)
 
     async def record(self, days: float, asset: str) -> TouchRecord:
@@ -190,14 +190,16 @@ def _records(kept: Sequence[AssetStatements]) -> list[AssetRecord]:
 
 
 def _record(asset: str, kept: Sequence[AssetStatements]) -> AssetRecord:
-    counts = Counter[State]()
+    counts = Counter[StatementState]()
     reasons = Counter[str]()
     for one in kept:
         counts[one.state] += len(one)
-        if one.state is State.UNSCORED:
+        if one.state is StatementState.UNSCORED:
             reasons[one.reason] += len(one)
-    made = scores(asset, [one for one in kept if one.state is State.SCORED])
-    return AssetRecord(made, counts[State.WAITING], counts[State.UNSCORED], reasons)
+    made = scores(asset, [one for one in kept if one.state is StatementState.SCORED])
+    return AssetRecord(
+        made, counts[StatementState.WAITING], counts[StatementState.UNSCORED], reasons
+    )
 
 
 def _hour(moment: datetime | None) -> int:

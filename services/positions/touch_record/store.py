@@ -9,7 +9,7 @@ import numpy as np
 from services.positions.touch_record.domain.statements import (
     AssetStatements,
     Outcome,
-    State,
+    StatementState,
 )
 from shared.database.statement import Row, Statement
 from shared.database.transaction import Transaction
@@ -119,7 +119,7 @@ def _statements(row: Row) -> AssetStatements:
         np.array(row["away"], np.float64),
         np.array(row["liquidation_prices_usd"], np.float64),
         np.array(row["probabilities"], np.float64),
-        State(row["state"]),
+        StatementState(row["state"]),
         row["high_usd"],
         row["low_usd"],
         row["reason"],

@@ -25,7 +25,7 @@ from services.positions.touch_record.domain.statements import (
     MINUTES_MISSING,
     MOST_STATEMENTS,
     AssetStatements,
-    State,
+    StatementState,
     outcome,
     stated,
     stretch,
@@ -53,7 +53,7 @@ def statements(
         "away": np.log(100.0 / levels),
         "liquidation_prices_usd": levels,
         "probabilities": np.array(said),
-        "state": State.SCORED,
+        "state": StatementState.SCORED,
         "high_usd": 120.0,
         "low_usd": 80.0,
     }
@@ -135,7 +135,7 @@ def test_only_the_minutes_within_the_horizon_count() -> None:
     first, end = stretch(one)
     assert (first, end) == (START.replace(minute=1, second=0), START.replace(second=0) + DAY)
     found = scored(one, np.ones(len(minutes(one)), np.bool_))
-    assert found.state is State.SCORED
+    assert found.state is StatementState.SCORED
     assert found.high_usd == int(end.timestamp()) // 60 - 1
     assert found.low_usd == -found.high_usd
 
@@ -145,13 +145,13 @@ def test_one_unknown_minute_leaves_the_outcome_open_and_never_makes_it_untouched
     kept = np.ones(len(minutes(one)), np.bool_)
     kept[500] = False
     found = scored(one, kept)
-    assert (found.state, found.reason) == (State.WAITING, MINUTES_MISSING)
+    assert (found.state, found.reason) == (StatementState.WAITING, MINUTES_MISSING)
     given_up = scored(one, kept, GIVEN_UP)
-    assert (given_up.state, given_up.reason) == (State.UNSCORED, MINUTES_MISSING)
+    assert (given_up.state, given_up.reason) == (StatementState.UNSCORED, MINUTES_MISSING)
     assert isnan(given_up.high_usd)
     none = np.empty(0, np.int64)
     found = outcome(one, none, none * 1.0, none * 1.0, "TIMEOUT", one.until_time + GIVEN_UP)
-    assert (found.state, found.reason) == (State.UNSCORED, "TIMEOUT")
+    assert (found.state, found.reason) == (StatementState.UNSCORED, "TIMEOUT")
 
 
 def test_to_reach_the_level_exactly_is_to_touch_it_on_either_side() -> None:

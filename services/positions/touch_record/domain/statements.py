@@ -25,7 +25,7 @@ _MINUTE: Final = timedelta(minutes=1)
 _MINUTE_SECONDS: Final = 60
 
 
-class State(IntEnum):
+class StatementState(IntEnum):
     """WAITING: the horizon is not over, or its prices are not known yet. UNSCORED: they never will
     be; whether the level was touched is not known.
     """
@@ -53,7 +53,7 @@ class AssetStatements:
     away: Numbers
     liquidation_prices_usd: Numbers
     probabilities: Numbers
-    state: State = State.WAITING
+    state: StatementState = StatementState.WAITING
     high_usd: float = nan
     low_usd: float = nan
     reason: str = ""
@@ -75,7 +75,7 @@ class AssetStatements:
 class Outcome:
     """What came of a horizon: its highest and lowest price, or why they are not known."""
 
-    state: State
+    state: StatementState
     high_usd: float = nan
     low_usd: float = nan
     reason: str = ""
@@ -149,7 +149,9 @@ def outcome(
     start, end = (int(moment.timestamp()) // _MINUTE_SECONDS for moment in stretch(one))
     inside = (minute >= start) & (minute < end)
     if len(np.unique(minute[inside])) == end - start:
-        return Outcome(State.SCORED, float(high_usd[inside].max()), float(low_usd[inside].min()))
+        return Outcome(
+            StatementState.SCORED, float(high_usd[inside].max()), float(low_usd[inside].min())
+        )
     reason = failure or MINUTES_MISSING
     given_up = now >= one.until_time + GIVEN_UP
-    return Outcome(State.UNSCORED if given_up else State.WAITING, reason=reason)
+    return Outcome(StatementState.UNSCORED if given_up else StatementState.WAITING, reason=reason)
