@@ -27,7 +27,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run dev cycle db test slow kills call-kills soak calibrate calibrate-gate check lint types imports protos protos-check protos-export commands-page release bench pictures lock clean
+.PHONY: help run dev cycle db test slow kills call-kills soak calibrate calibrate-gate check lint types imports protos protos-check protos-export commands-page release bench pictures lock monitoring sbom clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -116,6 +116,17 @@ lock: $(TOOLS) ## pin again what requirements*.in ask for (run it on Python 3.11
 	@echo "lock"
 	@$(PIP_COMPILE) $(ARGS) --output-file requirements.lock requirements.in
 	@$(PIP_COMPILE) $(ARGS) --output-file requirements-dev.lock requirements-dev.in
+	@$(PIP_COMPILE) $(ARGS) --output-file requirements-sbom.lock requirements-sbom.in
+
+monitoring: $(TOOLS) ## rules and dashboard as the component `monitoring` holds them, from deploy/prometheus and deploy/grafana
+	@$(BIN)/python -m tests.unit.deploy.monitoring
+
+sbom: ## what the image's Python packages are, as CycloneDX, in build/sonic.cdx.json
+	@$(PYTHON) -m venv build/sbom
+	@build/sbom/bin/pip install --quiet --require-hashes -r requirements-sbom.lock
+	@build/sbom/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible \
+		--validate --of JSON -o build/sonic.cdx.json requirements.lock
+	@echo "build/sonic.cdx.json"
 
 clean: ## remove everything built; data and databases stay
 	@rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

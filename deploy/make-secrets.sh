@@ -1,6 +1,7 @@
 #!/bin/sh
 # Makes the secrets of a deployment, once, as files: FOLDER/<who reads it>/<variable in lower case>.
-# DATABASE_URL, when set, is the administrator's URL of a Postgres you have; else one named `postgres` is meant.
+# DATABASE_URL, when set, is the administrator's URL of a Postgres you have; POSTGRES=cnpg means the one of the component
+# cnpg; else one named `postgres` is meant.
 # What exists stays as it is. To change a password remove its two files, run this and `sonic db init` again.
 set -eu
 
@@ -22,7 +23,11 @@ mkdir -p "$folder"
 chmod 700 "$folder"
 umask 022
 
-if [ -n "${DATABASE_URL:-}" ]; then
+if [ "${POSTGRES:-}" = cnpg ]; then
+    keep cnpg/username postgres
+    keep cnpg/password "$(random)"
+    keep init/database_url "postgresql://postgres:$(cat "$folder/cnpg/password")@sonic-postgres-rw:5432/sonic"
+elif [ -n "${DATABASE_URL:-}" ]; then
     keep init/database_url "$DATABASE_URL"
 else
     keep postgres/postgres_password "$(random)"

@@ -33,6 +33,20 @@ _CUSTOM = {
         {"selector", "podMetricsEndpoints"},
         {"podTargetLabels"},
     ),
+    "PrometheusRule": ("monitoring.coreos.com/v1", {"groups"}, set()),
+    "Cluster": (
+        "postgresql.cnpg.io/v1",
+        {"instances", "storage"},
+        {
+            *("enableSuperuserAccess", "superuserSecret", "bootstrap", "postgresql"),
+            *("resources", "affinity", "backup", "imageName", "walStorage", "monitoring"),
+        },
+    ),
+    "ScheduledBackup": (
+        "postgresql.cnpg.io/v1",
+        {"cluster", "schedule"},
+        {"backupOwnerReference", "immediate", "method", "online", "suspend", "target"},
+    ),
     "HTTPRoute": (
         "gateway.networking.k8s.io/v1",
         {"parentRefs", "rules"},
@@ -124,6 +138,59 @@ def _pod_monitor(spec: Document) -> list[str]:
     ] + [name for name in spec["selector"] if name not in {"matchLabels", "matchExpressions"}]
 
 
+def _rules(spec: Document) -> list[str]:
+    wrong = [
+        f"group {group.get('name')}"
+        for group in spec["groups"]
+        if set(group) - {"name", "interval", "rules"} or not {"name", "rules"} <= set(group)
+    ]
+    for rule in (rule for group in spec["groups"] for rule in group["rules"]):
+        may = {"expr", "labels"} | (
+            {"alert", "for", "keep_firing_for", "annotations"} if "alert" in rule else {"record"}
+        )
+        if set(rule) - may or "expr" not in rule or len({"alert", "record"} & set(rule)) != 1:
+            wrong.append(f"rule {rule.get('alert') or rule.get('record')}")
+    return wrong
+
+
+def _cluster(spec: Document) -> list[str]:
+    wrong = [] if spec["instances"] >= 1 else ["instances"]
+    if not re.fullmatch(r"\d+[GT]i", spec["storage"].get("size", "")):
+        wrong.append("storage.size")
+    initdb = spec.get("bootstrap", {}).get("initdb", {})
+    wrong += [f"bootstrap.initdb.{name}" for name in set(initdb) - {"database", "owner", "secret"}]
+    parameters = spec.get("postgresql", {}).get("parameters", {})
+    # Numbers would be refused: they are strings there.
+    wrong += [name for name, value in parameters.items() if not isinstance(value, str)]
+    affinity = spec.get("affinity", {})
+    known = {"enablePodAntiAffinity", "podAntiAffinityType", "topologyKey"}
+    wrong += [f"affinity.{name}" for name in set(affinity) - known]
+    if affinity.get("podAntiAffinityType", "required") not in {"required", "preferred"}:
+        wrong.append("affinity.podAntiAffinityType")
+    if spec.get("superuserSecret", {"name": ""}).keys() != {"name"}:
+        wrong.append("superuserSecret")
+    backup = spec.get("backup", {})
+    wrong += [f"backup.{name}" for name in set(backup) - {"volumeSnapshot", "target"}]
+    snapshot = backup.get("volumeSnapshot", {})
+    known = {"className", "walClassName", "online", "snapshotOwnerReference", "labels"}
+    wrong += [f"backup.volumeSnapshot.{name}" for name in set(snapshot) - known]
+    if snapshot.get("snapshotOwnerReference", "none") not in {"none", "cluster", "backup"}:
+        wrong.append("backup.volumeSnapshot.snapshotOwnerReference")
+    return wrong
+
+
+def _scheduled_backup(spec: Document) -> list[str]:
+    wrong = [] if spec["cluster"].keys() == {"name"} else ["cluster"]
+    # Six fields: this schedule has seconds.
+    if len(spec["schedule"].split()) != 6:
+        wrong.append("schedule")
+    if spec.get("method") not in {None, "barmanObjectStore", "volumeSnapshot", "plugin"}:
+        wrong.append("method")
+    if spec.get("backupOwnerReference", "none") not in {"none", "self", "cluster"}:
+        wrong.append("backupOwnerReference")
+    return wrong
+
+
 def _route(spec: Document) -> list[str]:
     wrong = [
         f"parentRefs: {one}"
@@ -143,5 +210,8 @@ _BY_HAND = {
     "Certificate": _certificate,
     "Issuer": _issuer,
     "PodMonitor": _pod_monitor,
+    "PrometheusRule": _rules,
+    "Cluster": _cluster,
+    "ScheduledBackup": _scheduled_backup,
     "HTTPRoute": _route,
 }

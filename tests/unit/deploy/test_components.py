@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import importlib
+import json
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from services.cli.plan import GATEWAY, SERVICES
 from shared import config as configuration
 from shared.service_tokens import KnownCallers, ServiceTokens, ShownToken, callers_of
-from tests.unit.deploy import kustomize
+from tests.unit.deploy import kustomize, monitoring
 from tests.unit.deploy.kustomize import Document, identity, overlays
 
 DEPLOYED = (*SERVICES, GATEWAY)
@@ -98,8 +100,12 @@ def mesh_secrets(tmp_path: Path) -> Path:
 
 
 def make_tokens(folder: Path) -> None:
+    make_secrets(folder, TLS="tokens")
+
+
+def make_secrets(folder: Path, **words: str) -> None:
     make = [str(kustomize.K8S.parent / "make-secrets.sh"), str(folder)]
-    subprocess.run(make, check=True, env={"PATH": "/usr/bin:/bin", "TLS": "tokens"})
+    subprocess.run(make, check=True, env={"PATH": "/usr/bin:/bin", **words})
 
 
 @pytest.mark.parametrize("overlay", overlays())
@@ -233,6 +239,48 @@ def test_a_backup_reaches_the_database_and_keeps_its_files(overlay: str) -> None
     assert volumes[kept[words["SONIC_SECRETS_DIR"]]]["secret"]["secretName"] == "init"
     [who] = documents["NetworkPolicy", "database"]["spec"]["podSelector"]["matchExpressions"]
     assert job["metadata"]["labels"][NAME] in who["values"]
+
+
+def test_rules_and_dashboard_are_those_of_the_files() -> None:
+    assert {path: path.read_text() for path in monitoring.files()} == monitoring.files()
+    documents = built("replicated", "monitoring")
+    rule, dashboard = (
+        documents["PrometheusRule", "sonic"],
+        documents["ConfigMap", "sonic-dashboard"],
+    )
+    assert rule["spec"] == yaml.safe_load(monitoring.RULES.read_text())
+    assert json.loads(dashboard["data"]["sonic.json"]) == json.loads(
+        monitoring.DASHBOARD.read_text()
+    )
+
+
+def test_a_postgres_of_cnpg_is_reached_by_who_has_a_role_and_by_its_operator(
+    tmp_path: Path,
+) -> None:
+    documents = built("replicated", "cnpg", "../../secrets/cnpg")
+    cluster = documents["Cluster", "sonic-postgres"]
+    secret = documents["Secret", cluster["spec"]["superuserSecret"]["name"]]
+    assert set(secret["data"]) == {"username", "password"}
+    policy = documents["NetworkPolicy", "sonic-postgres"]["spec"]
+    own = {"matchLabels": {"cnpg.io/cluster": "sonic-postgres"}}
+    assert policy["podSelector"] == own
+    roles, others = policy["ingress"]
+    [who] = roles["from"][0]["podSelector"]["matchExpressions"]
+    assert set(who["values"]) == {*SERVICES, "init", "backup"}
+    assert others["from"][0] == {"podSelector": own}
+    way = documents["NetworkPolicy", "database-in-cluster"]["spec"]
+    assert way["podSelector"]["matchExpressions"] == [who]
+    assert way["egress"] == [{"to": [{"podSelector": own}], "ports": [{"port": 5432}]}]
+    backup = documents["ScheduledBackup", "sonic-postgres"]["spec"]
+    assert backup["cluster"]["name"] == "sonic-postgres"
+    assert backup["method"] in cluster["spec"]["backup"]
+    # The script's address is the operator's Service of that cluster, as its superuser.
+    make_secrets(tmp_path, POSTGRES="cnpg", TLS="0")
+    password = (tmp_path / "cnpg" / "password").read_text()
+    assert (tmp_path / "init" / "database_url").read_text() == (
+        f"postgresql://postgres:{password}@sonic-postgres-rw:5432/sonic"
+    )
+    assert (tmp_path / "cnpg" / "username").read_text() == "postgres"
 
 
 def test_what_prometheus_asks_is_what_the_pods_have() -> None:

@@ -5,6 +5,7 @@ none.
 from __future__ import annotations
 
 import importlib
+import json
 import re
 import subprocess
 import tomllib
@@ -18,6 +19,7 @@ from sonic.callers import CALLERS
 
 from services.cli.plan import GATEWAY, SERVICES, Plan
 from shared import config as configuration
+from shared.rpc import probe
 from shared.rpc.health import LIVENESS
 from tests.unit.deploy import kustomize
 from tests.unit.deploy.kustomize import Document
@@ -320,6 +322,24 @@ def test_the_image_ends_as_a_numbered_user_and_installs_by_hash() -> None:
     )
     assert copied == passed
     assert all((ROOT / name).exists() for name in copied)
+
+
+def test_the_image_says_what_it_is_and_whether_its_server_is_ready() -> None:
+    text = (DEPLOY / "Dockerfile").read_text()
+    labels = dict(re.findall(r'org\.opencontainers\.image\.(\w+)="([^"]+)"', text))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert labels["version"] == project["version"] and labels["licenses"] == project["license"]
+    [command] = re.findall(r"^HEALTHCHECK .*CMD (\[.+\])$", text, re.MULTILINE)
+    assert json.loads(command) == ["python", "-m", probe.__name__]
+    # The port it asks at is there without a word of a person, and reached by nobody outside.
+    assert "ENV HEALTH_ADDRESS=127.0.0.1:9091\n" in text
+    assert all("healthcheck" not in compose()["services"][name] for name in DEPLOYED)
+
+
+def test_what_lists_the_packages_is_installed_by_hash() -> None:
+    pins = (ROOT / "requirements-sbom.lock").read_text()
+    assert re.search(r"^cyclonedx-bom==[\d.]+ \\\n    --hash=sha256:", pins, re.MULTILINE)
+    assert "--require-hashes -r requirements-sbom.lock" in (ROOT / "Makefile").read_text()
 
 
 def test_every_image_has_a_fixed_tag_and_ours_the_version_of_the_project() -> None:

@@ -34,6 +34,7 @@ CHOICES: dict[str, dict[str, tuple[str, ...]]] = {
         "more": (*(name for name in ALL if name not in {"tls", "cert-manager"}), "mesh", TOKENS),
         "without": ("tls", SECRETS),
     },
+    "cnpg": {"more": ("cnpg", "../../secrets/cnpg")},
     "nothing": {"without": (*components(), SECRETS)},
     "everything": {"more": ALL, "without": (SECRETS,)},
     "with ingress": {"more": ("ingress",)},
@@ -79,8 +80,14 @@ BROKEN: dict[str, Any] = {
     "Certificate": lambda spec: spec.update(dnsName="price"),
     "Issuer": lambda spec: spec.update(ca={"secretName": "x"}, selfSigned={}),
     "PodMonitor": lambda spec: spec["podMetricsEndpoints"][0].update(interval="15"),
+    "PrometheusRule": lambda spec: spec["groups"][0]["rules"][0].update(alert="X"),
+    "Cluster": lambda spec: spec["postgresql"]["parameters"].update(max_connections=200),
+    "ScheduledBackup": lambda spec: spec.update(schedule="41 2 * * *"),
     "HTTPRoute": lambda spec: spec["rules"][0]["backendRefs"][0].pop("port"),
 }
+
+
+COMPARED = ["as it is", "without tls", "mesh", "cnpg", "nothing", "everything"]
 
 
 @pytest.fixture(scope="module")
@@ -88,11 +95,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """deploy/k8s with secrets made for it, as a person has it."""
     made = tmp_path_factory.mktemp("k8s") / "k8s"
     shutil.copytree(K8S, made)
-    for way in ("apart", "tokens"):
+    for words in ({"TLS": "apart"}, {"TLS": "tokens"}, {"TLS": "0", "POSTGRES": "cnpg"}):
         subprocess.run(
             [str(DEPLOY / "make-secrets.sh"), str(made / "secrets")],
             check=True,
-            env={"PATH": "/usr/bin:/bin", "TLS": way},
+            env={"PATH": "/usr/bin:/bin", **words},
         )
     return made
 
@@ -101,7 +108,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.which("kubectl") is None, reason="no kubectl here: rendering not compared"
 )
 @pytest.mark.parametrize("overlay", overlays())
-@pytest.mark.parametrize("choice", ["as it is", "without tls", "mesh", "nothing", "everything"])
+@pytest.mark.parametrize(
+    "choice", ["as it is", "without tls", "mesh", "cnpg", "nothing", "everything"]
+)
 def test_kubectl_builds_the_same(folder: Path, overlay: str, choice: str) -> None:
     own = kustomize.changed(kustomize.kustomization(K8S / "overlays" / overlay), **both(choice))
     chosen = folder / "overlays" / "chosen"
