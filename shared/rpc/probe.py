@@ -45,7 +45,7 @@ def _by_grpc(address: str) -> str | None:
             return None if is_away else f"{address}: {error.code().name}"
     if answer.status == health_pb2.HealthCheckResponse.SERVING:
         return ""
-    return health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)
+    return str(health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status))
 
 
 def _by_http(address: str) -> str:
