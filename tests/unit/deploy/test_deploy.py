@@ -5,7 +5,6 @@ none.
 from __future__ import annotations
 
 import importlib
-import json
 import re
 import subprocess
 import tomllib
@@ -19,7 +18,6 @@ from sonic.callers import CALLERS
 
 from services.cli.plan import GATEWAY, SERVICES, Plan
 from shared import config as configuration
-from shared.rpc import probe
 from shared.rpc.health import LIVENESS
 from tests.unit.deploy import kustomize
 from tests.unit.deploy.kustomize import Document
@@ -305,41 +303,6 @@ def test_no_composed_container_runs_as_root_or_writes_its_image() -> None:
         assert service["read_only"] is True, name
         assert service["cap_drop"] == ["ALL"], name
         assert service["security_opt"] == ["no-new-privileges:true"], name
-
-
-def test_the_image_ends_as_a_numbered_user_and_installs_by_hash() -> None:
-    text = (DEPLOY / "Dockerfile").read_text()
-    assert re.findall(r"^USER (.+)$", text, re.MULTILINE) == ["10001:10001"]
-    assert "--require-hashes -r requirements.lock" in text
-    assert "--no-deps --no-build-isolation" in text
-    copied = {
-        name
-        for line in re.findall(r"^COPY (?!--from)(.+) \S+$", text, re.MULTILINE)
-        for name in line.split()
-    }
-    passed = set(
-        re.findall(r"^!(.+)$", (DEPLOY / "Dockerfile.dockerignore").read_text(), re.MULTILINE)
-    )
-    assert copied == passed
-    assert all((ROOT / name).exists() for name in copied)
-
-
-def test_the_image_says_what_it_is_and_whether_its_server_is_ready() -> None:
-    text = (DEPLOY / "Dockerfile").read_text()
-    labels = dict(re.findall(r'org\.opencontainers\.image\.(\w+)="([^"]+)"', text))
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert labels["version"] == project["version"] and labels["licenses"] == project["license"]
-    [command] = re.findall(r"^HEALTHCHECK .*CMD (\[.+\])$", text, re.MULTILINE)
-    assert json.loads(command) == ["python", "-m", probe.__name__]
-    # The port it asks at is there without a word of a person, and reached by nobody outside.
-    assert "ENV HEALTH_ADDRESS=127.0.0.1:9091\n" in text
-    assert all("healthcheck" not in compose()["services"][name] for name in DEPLOYED)
-
-
-def test_what_lists_the_packages_is_installed_by_hash() -> None:
-    pins = (ROOT / "requirements-sbom.lock").read_text()
-    assert re.search(r"^cyclonedx-bom==[\d.]+ \\\n    --hash=sha256:", pins, re.MULTILINE)
-    assert "--require-hashes -r requirements-sbom.lock" in (ROOT / "Makefile").read_text()
 
 
 def test_every_image_has_a_fixed_tag_and_ours_the_version_of_the_project() -> None:
