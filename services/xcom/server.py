@@ -18,6 +18,7 @@ from services.xcom.calls.service.keys import Keys
 from services.xcom.calls.servicer import CallsServicer
 from services.xcom.channels.service.channels import ChannelService
 from services.xcom.channels.service.sounds import SoundService
+from services.xcom.channels.service.versions import ChannelVersions, KeptSettings
 from services.xcom.channels.servicer import ChannelsServicer
 from services.xcom.deliveries.domain.capacity import Budget
 from services.xcom.deliveries.service.counts import DeliveryCounts
@@ -110,6 +111,12 @@ class Config(registry.ChannelSettings, ServiceConfig):
         le=3650,
         description="how long settled messages are kept, with their deliveries and request ids",
     )
+    xcom_version_kept_days: float = Field(
+        400,
+        ge=0,
+        description="days after which versions of channel settings are forgotten, but the newest "
+        "20; 0 = never",
+    )
     xcom_link_url: str = Field(
         "",
         description="page of the links in messages, the token is appended; empty: no links",
@@ -167,21 +174,14 @@ def build(config: Config, clock: Clock | None = None) -> App:
     counts = DeliveryCounts(metrics.process(), by_name)
     quiet = _worker("quiet", config, database, by_name, calls, counts, clock, urgent=False)
     high = _worker("high", config, high_database, by_name, calls, counts, clock, urgent=True)
-    messages = _messages(
-        config,
-        database,
-        by_name,
-        counts,
-        lambda urgent: (high if urgent else quiet).wake(),
-        clock,
-        own_name,
-    )
-    channels = ChannelService(database.open(ChannelStore), by_name, config.levels, calls, clock)
-    escalation = _escalation(config, high_database, by_name, clock)
+    wakes = (quiet.wake, high.wake)
+    messages = _messages(config, database, by_name, counts, wakes, clock, own_name)
+    kept = KeptSettings(by_name, config.xcom_version_kept_days, clock)
+    begin = database.open(ChannelStore)
+    channels = ChannelService(begin, by_name, config.levels, calls, kept, clock)
+    escalation = _escalation(config, high_database, by_name, kept, clock)
     sounds = SoundService(database.open(DeliveryStore), clock)
-    unrecorded = UnrecordedService(
-        database.open(ChannelStore), by_name, config.levels, messages.send, clock
-    )
+    unrecorded = UnrecordedService(begin, by_name, config.levels, messages.send, clock)
     windows = WindowService(database.open(WindowStore), messages.send, clock)
     settle, poll_seconds = calls.ending(high.deliveries.settle), config.xcom_poll_seconds
     following = FollowService(Queue(high_database), by_name, settle, poll_seconds, clock)
@@ -198,8 +198,12 @@ def build(config: Config, clock: Clock | None = None) -> App:
     workers: list[Part] = [quiet, high, *loops, sounds.feed, listener, forgetting]
     side = _side(config, stores, clock)
     keys = _keys(config, high_database, escalation, clock)
-    servicers = _servicers(config, messages, channels, sounds, escalation, unrecorded, keys)
-    servicers.append((rpc.add_WindowsServiceServicer_to_server, WindowsServicer(windows, clock)))
+    servicers = _servicers(config, messages, channels, escalation, unrecorded, keys)
+    channel_settings = ChannelsServicer(channels, sounds, ChannelVersions(begin, kept, clock))
+    servicers += [
+        (rpc.add_ChannelsServiceServicer_to_server, channel_settings),
+        (rpc.add_WindowsServiceServicer_to_server, WindowsServicer(windows, clock)),
+    ]
     server = _server(config, clock, database, servicers)
     return App("xcom", [*stores, registered, *workers, side, server])
 
@@ -229,7 +233,7 @@ def _messages(
     database: Database,
     channels: Mapping[str, Channel],
     counts: DeliveryCounts,
-    wake: Callable[[bool], None],
+    wakes: tuple[Callable[[], None], Callable[[], None]],
     clock: Clock,
     own_name: str,
 ) -> MessageService:
@@ -240,7 +244,7 @@ def _messages(
         config.levels,
         timedelta(seconds=config.xcom_dedupe_seconds),
         timedelta(seconds=config.xcom_escalation_seconds),
-        wake,
+        lambda urgent: wakes[urgent](),
         clock,
         own_name,
         kept=timedelta(days=config.xcom_messages_kept_days),
@@ -266,13 +270,18 @@ def _reading(
 
 
 def _escalation(
-    config: Config, database: Database, channels: Mapping[str, Channel], clock: Clock
+    config: Config,
+    database: Database,
+    channels: Mapping[str, Channel],
+    kept: KeptSettings,
+    clock: Clock,
 ) -> EscalationService:
     return EscalationService(
         database.open(EscalationStore),
         channels,
         timedelta(seconds=config.xcom_escalation_seconds),
         config.xcom_poll_seconds,
+        kept,
         clock,
     )
 
@@ -291,7 +300,6 @@ def _servicers(
     config: Config,
     messages: MessageService,
     channels: ChannelService,
-    sounds: SoundService,
     escalation: EscalationService,
     unrecorded: UnrecordedService,
     keys: Keys,
@@ -300,7 +308,6 @@ def _servicers(
     documents = DocumentService(messages, channels.by_name)
     return [
         (rpc.add_XComServiceServicer_to_server, XComServicer(messages, documents, channels)),
-        (rpc.add_ChannelsServiceServicer_to_server, ChannelsServicer(channels, sounds)),
         (rpc.add_EscalationServiceServicer_to_server, EscalationServicer(escalation, messages)),
         (calls_rpc.add_CallsServiceServicer_to_server, CallsServicer(keys)),
         (

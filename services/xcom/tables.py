@@ -23,6 +23,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
+from shared.versions.store import declare_versions
+
 metadata = MetaData()
 
 # Every request accepted: outlives a message that is cleared, so that no old request is sent twice.
@@ -253,6 +255,9 @@ setting = Table(
     Column("revision", BigInteger, nullable=False),
     Column("updated_time", DateTime(timezone=True), nullable=False),
 )
+
+# Settings of channels, levels and contacts after each change; no address is in it.
+setting_set = declare_versions(metadata, "setting_set")
 
 # The token itself is only in the message that was sent.
 link = Table(

@@ -22,10 +22,19 @@ class Versions:
         self._kept = timedelta(days=kept_days) if kept_days else None
 
     async def keep(
-        self, store: VersionStore, before: Content, after: Content, reason: str, now: datetime
+        self,
+        store: VersionStore,
+        before: Content,
+        after: Content,
+        reason: str,
+        now: datetime,
+        *,
+        is_other: bool = False,
     ) -> None:
-        """What an edit made of `before`; the same again is no version."""
-        if before == after:
+        """What an edit made of `before`; the same again is no version, unless what no content
+        shows `is_other`.
+        """
+        if before == after and not is_other:
             return
         if not await store.last_number():
             # What there was before the first edit that was kept.

@@ -2,6 +2,7 @@
 
 from sonic.xcom.v1 import xcom_pb2 as pb
 
+from services.cli.nouns.versions import version_verbs
 from services.cli.schema.verbs import Noun, Verb
 
 _CHANNEL = ("channel.name",)
@@ -125,6 +126,13 @@ CHANNELS = Noun(
             help="Who is told next when nobody answers, from a file as"
             " `sonic channels contacts --json`.",
             example="sonic channels contacts-set contacts.json",
+        ),
+        *version_verbs(
+            "channels",
+            "channel settings",
+            "xcom.ChannelsService.ListChannelVersions",
+            "xcom.ChannelsService.CompareChannelVersions",
+            "xcom.ChannelsService.RestoreChannels",
         ),
         Verb(
             "sounds",

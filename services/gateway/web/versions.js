@@ -35,7 +35,7 @@ function item(root, version, place, newest, back) {
     differs.textContent = changes.length ? `To now: ${changes.map(words).join("; ")}` : "To now nothing differs.";
     differs.hidden = false;
   };
-  const what = version.changes.length ? version.changes.slice(0, SHOWN).map(words).join("; ") : "what there was before the first change";
+  const what = version.changes.length ? version.changes.slice(0, SHOWN).map(words).join("; ") : version.reason === "FIRST" ? "what there was before the first change" : "nothing that is shown; or what it was before is not kept";
   return h(
     "li",
     { data: { version: version.number } },

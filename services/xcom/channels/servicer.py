@@ -12,10 +12,12 @@ from sonic.xcom.v1 import xcom_pb2_grpc as rpc
 
 from services.xcom.channels.service.channels import CHANGEABLE, ChannelService, LevelMap
 from services.xcom.channels.service.sounds import SoundService
+from services.xcom.channels.service.versions import ChannelVersions
 from services.xcom.domain.messages import Level
 from services.xcom.domain.settings import ChannelSetting, QuietHours
 from services.xcom.servicer.mapping import to_channel
 from shared.codec import apply_mask, fill, read
+from shared.versions.domain import Comparison, Version
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -23,7 +25,10 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class ChannelsServicer(rpc.ChannelsServiceServicer):
     """The gRPC face of what people set about channels."""
 
-    def __init__(self, channels: ChannelService, sounds: SoundService) -> None:
+    def __init__(
+        self, channels: ChannelService, sounds: SoundService, versions: ChannelVersions
+    ) -> None:
+        self._versions = versions
         self._channels = channels
         self._sounds = sounds
 
@@ -55,6 +60,37 @@ class ChannelsServicer(rpc.ChannelsServiceServicer):
             async for delivery in sounds:
                 sent_time = delivery.handed_over_time or delivery.sent_time
                 yield fill(pb.Sound, delivery, delivery_id=delivery.id, sent_time=sent_time)
+
+    async def ListChannelVersions(
+        self, request: pb.ListChannelVersionsRequest, context: Context
+    ) -> pb.ListChannelVersionsResponse:
+        page = await self._versions.list(request.page_size, request.page_token)
+        return pb.ListChannelVersionsResponse(
+            versions=map(_version, page.rows), next_page_token=page.next_page_token
+        )
+
+    async def CompareChannelVersions(
+        self, request: pb.CompareChannelVersionsRequest, context: Context
+    ) -> pb.VersionComparison:
+        return _comparison(await self._versions.compare(request.number, request.other_number))
+
+    async def RestoreChannels(
+        self, request: pb.RestoreChannelsRequest, context: Context
+    ) -> pb.VersionComparison:
+        restored = await self._versions.restore(
+            request.number, request.last_number, dry_run=request.dry_run
+        )
+        return _comparison(restored)
+
+
+def _version(version: Version) -> pb.SettingVersion:
+    changes = [fill(pb.SettingChange, change) for change in version.changes]
+    return fill(pb.SettingVersion, version, changes=changes)
+
+
+def _comparison(found: Comparison) -> pb.VersionComparison:
+    changes = [fill(pb.SettingChange, change) for change in found.changes]
+    return fill(pb.VersionComparison, found, changes=changes)
 
 
 def _level_map(found: LevelMap) -> pb.LevelMap:

@@ -20,8 +20,10 @@ from services.xcom.domain.settings import (
     Settings,
     Windows,
 )
+from services.xcom.tables import setting_set
 from shared.database.statement import Statement
 from shared.database.transaction import Transaction
+from shared.versions.store import VersionStore, VersionTable
 
 _CHANNEL: Final = "channel:"
 _LEVELS = TypeAdapter(LevelSetting)
@@ -32,6 +34,9 @@ _SETTING = TypeAdapter(ChannelSetting)
 # Everything stored, as one text.
 STORED: Final = "(select json_agg(json_build_array(name, value, revision))::text from setting)"
 _ALL = Statement(f"select {STORED}")
+# Who reads is not kept waiting.
+_HOLD = Statement("lock table setting in share row exclusive mode")
+_VERSIONS = VersionTable(setting_set)
 _PUT = Statement(
     "insert into setting (name, value, revision, updated_time)"
     " select :name, cast(:value as jsonb), 1, :now"
@@ -76,6 +81,11 @@ class SettingStore:
 
     def __init__(self, transaction: Transaction) -> None:
         self._transaction = transaction
+        self.versions = VersionStore(transaction, _VERSIONS)
+
+    async def hold_settings(self) -> None:
+        """Nobody else changes them until the end of the transaction."""
+        await self._transaction.execute(_HOLD)
 
     async def stored_settings(self) -> str | None:
         """What `parsed` reads."""

@@ -21,6 +21,7 @@ BY_SHARED = {
     "BAD_TIME",
     "BAD_DURATION",
     "PRIVATE_KEY_REFUSED",
+    "VERSION_NOT_FOUND",
 }
 
 

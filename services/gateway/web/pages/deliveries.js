@@ -9,6 +9,8 @@ import { message } from "/web/deliveries/message.js";
 import { setQuery, sheet } from "/web/router.js";
 import { keep, panel } from "/web/states.js";
 import { query } from "/web/table.js";
+import { busy } from "/web/toast.js";
+import { versions } from "/web/versions.js";
 
 export const title = "Deliveries";
 
@@ -19,7 +21,8 @@ const PAGE = 25;
 export function mount(root, { query: asked }) {
   sheet("lists");
   sheet("deliveries");
-  const ways = panel("Channels", { wide: true, rows: 6, id: "channels-panel" });
+  const older = h("button", { type: "button", class: "second", on: { click: (event) => busy(event.target, () => versions("/v1/channelVersions", "channel settings", () => kept.slice(0, 3).forEach((one) => one.refresh()))) } }, "Versions");
+  const ways = panel("Channels", { wide: true, rows: 6, id: "channels-panel", tools: [older] });
   const told = panel("Messages", { rows: 8, id: "messages" });
   const [by, next] = [panel("Channels of a level", { rows: 4, id: "levels" }), panel("Told next, when nobody acknowledges", { rows: 3, id: "escalation" })];
   root.append(h("h1", { class: "hidden-title" }, title), ways.node, told.node, h("div", { class: "column" }, by.node, next.node));

@@ -15,6 +15,7 @@ from services.xcom.channels.service.configured_channels import (
     refuse_bad_destination,
 )
 from services.xcom.channels.service.sending import send
+from services.xcom.channels.service.versions import KeptSettings
 from services.xcom.domain.messages import Answer, DeliveryAttempt, Level
 from services.xcom.domain.settings import (
     LEVELS,
@@ -23,6 +24,7 @@ from services.xcom.domain.settings import (
     LevelRoute,
     LevelSetting,
     QuietHours,
+    Settings,
     SettingSource,
 )
 from services.xcom.senders.channel import Channel
@@ -78,8 +80,10 @@ class ChannelService:
         channels: Mapping[str, Channel],
         levels: LevelDefaults,
         calls: CallService,
+        kept: KeptSettings,
         clock: Clock,
     ) -> None:
+        self._kept = kept
         self._begin = begin
         self._calls = calls
         self.by_name = channels
@@ -141,14 +145,24 @@ class ChannelService:
         if "destination" in paths and wanted.destination:
             await refuse_bad_destination(channel, wanted.destination, "channel.destination")
         async with self._begin() as store:
-            settings = await store.settings()
-            present = settings.channel(channel.name)
-            changed = replace(present, **{path: getattr(wanted, path) for path in paths})
-            # What was read is what is changed, also when the caller names no revision.
-            seen = etag or settings.etag(channel_document(channel.name))
-            if not await store.put_channel(channel.name, changed, seen, self._clock.now()):
-                raise Conflict("ETAG_MISMATCH", "the channel was changed meanwhile")
+            async with self._kept.edit(store, "CHANGED") as settings:
+                await self._put(store, settings, channel.name, wanted, paths, etag)
             return (await self._statuses(store, [channel.name]))[0]
+
+    async def _put(
+        self,
+        store: ChannelStore,
+        settings: Settings,
+        name: str,
+        wanted: ChannelSetting,
+        paths: Sequence[str],
+        etag: str,
+    ) -> None:
+        changed = replace(settings.channel(name), **{path: getattr(wanted, path) for path in paths})
+        # What was read is what is changed, also when the caller names no revision.
+        seen = etag or settings.etag(channel_document(name))
+        if not await store.put_channel(name, changed, seen, self._clock.now()):
+            raise Conflict("ETAG_MISMATCH", "the channel was changed meanwhile")
 
     async def level_map(self) -> LevelMap:
         """What holds for each level now."""
@@ -166,8 +180,9 @@ class ChannelService:
             for level, names in routes.items()
         }
         async with self._begin() as store:
-            if not await store.put_levels(LevelSetting(known), etag, self._clock.now()):
-                raise Conflict("ETAG_MISMATCH", "the level map was changed meanwhile")
+            async with self._kept.edit(store, "CHANGED"):
+                if not await store.put_levels(LevelSetting(known), etag, self._clock.now()):
+                    raise Conflict("ETAG_MISMATCH", "the level map was changed meanwhile")
             return await self._map(store)
 
     async def _map(self, store: ChannelStore) -> LevelMap:

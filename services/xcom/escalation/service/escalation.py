@@ -12,6 +12,7 @@ from services.xcom.channels.service.configured_channels import (
     ConfiguredChannels,
     refuse_bad_destination,
 )
+from services.xcom.channels.service.versions import KeptSettings
 from services.xcom.domain.messages import (
     UNSURE,
     DeliveryReason,
@@ -76,8 +77,10 @@ class EscalationService:
         channels: Mapping[str, Channel],
         escalation_wait: timedelta,
         poll_seconds: float,
+        kept: KeptSettings,
         clock: Clock,
     ) -> None:
+        self._kept = kept
         self._begin = begin
         self._escalation_wait = escalation_wait
         self._channels = channels
@@ -107,8 +110,9 @@ class EscalationService:
         # Resolving a name takes time: no transaction is open meanwhile.
         chain = Chain(tuple([await self._checked(contact, kept) for contact in wanted.contacts]))
         async with self._begin() as store:
-            if not await store.put_chain(chain, etag, self._clock.now()):
-                raise Conflict("ETAG_MISMATCH", "the chain was changed meanwhile")
+            async with self._kept.edit(store, "CHANGED"):
+                if not await store.put_chain(chain, etag, self._clock.now()):
+                    raise Conflict("ETAG_MISMATCH", "the chain was changed meanwhile")
             settings = await store.settings()
         return ShownChain(self._masked(settings.chain), settings.etag(CHAIN))
 

@@ -340,6 +340,12 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """Only a process on the same machine may ask for this."""
     ERROR_REASON_TOO_MANY_UNRECORDED: _ErrorReason.ValueType  # 31
     """So many messages past the queue within an hour are no news any more."""
+    ERROR_REASON_VERSION_NOT_FOUND: _ErrorReason.ValueType  # 32
+    """No version of this number is kept."""
+    ERROR_REASON_VERSION_UNREADABLE: _ErrorReason.ValueType  # 33
+    """The version holds what this release cannot set."""
+    ERROR_REASON_ADDRESS_NOT_KEPT: _ErrorReason.ValueType  # 34
+    """The version had an address that is not set now; versions keep none."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call of this service fails."""
@@ -396,6 +402,12 @@ ERROR_REASON_NOT_LOCAL: ErrorReason.ValueType  # 30
 """Only a process on the same machine may ask for this."""
 ERROR_REASON_TOO_MANY_UNRECORDED: ErrorReason.ValueType  # 31
 """So many messages past the queue within an hour are no news any more."""
+ERROR_REASON_VERSION_NOT_FOUND: ErrorReason.ValueType  # 32
+"""No version of this number is kept."""
+ERROR_REASON_VERSION_UNREADABLE: ErrorReason.ValueType  # 33
+"""The version holds what this release cannot set."""
+ERROR_REASON_ADDRESS_NOT_KEPT: ErrorReason.ValueType  # 34
+"""The version had an address that is not set now; versions keep none."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 
 class _AttemptOutcome:
@@ -479,6 +491,110 @@ class MaintenanceWindow(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___MaintenanceWindow: _TypeAlias = MaintenanceWindow  # noqa: Y015
+
+@_typing.final
+class SettingChange(_message.Message):
+    """A field of a setting that a version changed, in words."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SETTING_ID_FIELD_NUMBER: _builtins.int
+    FIELD_FIELD_NUMBER: _builtins.int
+    BEFORE_FIELD_NUMBER: _builtins.int
+    AFTER_FIELD_NUMBER: _builtins.int
+    setting_id: _builtins.str
+    """channel:NAME, level:NAME or contact:NAME."""
+    field: _builtins.str
+    """The field, as it is called there; setting = the whole of it was added or deleted ("absent", "present")."""
+    before: _builtins.str
+    """Value before, addresses masked; empty = none."""
+    after: _builtins.str
+    """Value after, addresses masked; empty = none."""
+    def __init__(
+        self,
+        *,
+        setting_id: _builtins.str = ...,
+        field: _builtins.str = ...,
+        before: _builtins.str = ...,
+        after: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before", "field", b"field", "setting_id", b"setting_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SettingChange: _TypeAlias = SettingChange  # noqa: Y015
+
+@_typing.final
+class SettingVersion(_message.Message):
+    """Settings of all channels, levels and contacts as they were after a change."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: _builtins.int
+    SAVED_TIME_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    CHANGES_FIELD_NUMBER: _builtins.int
+    number: _builtins.int
+    """Number, > 0, in order."""
+    actor: _builtins.str
+    """Who; empty of the first one, which holds what there was before."""
+    reason: _builtins.str
+    """FIRST, CHANGED or RESTORED with a number."""
+    @_builtins.property
+    def saved_time(self) -> _timestamp_pb2.Timestamp:
+        """When."""
+
+    @_builtins.property
+    def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___SettingChange]:
+        """What it changed against the one before; empty of an address that is shown as the one before was."""
+
+    def __init__(
+        self,
+        *,
+        number: _builtins.int = ...,
+        saved_time: _timestamp_pb2.Timestamp | None = ...,
+        actor: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        changes: _abc.Iterable[Global___SettingChange] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["saved_time", b"saved_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "changes", b"changes", "number", b"number", "reason", b"reason", "saved_time", b"saved_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SettingVersion: _TypeAlias = SettingVersion  # noqa: Y015
+
+@_typing.final
+class VersionComparison(_message.Message):
+    """What differs between two versions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANGES_FIELD_NUMBER: _builtins.int
+    LAST_NUMBER_FIELD_NUMBER: _builtins.int
+    last_number: _builtins.int
+    """The newest version there is; 0 = none yet."""
+    @_builtins.property
+    def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___SettingChange]:
+        """By setting."""
+
+    def __init__(
+        self,
+        *,
+        changes: _abc.Iterable[Global___SettingChange] | None = ...,
+        last_number: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "last_number", b"last_number"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VersionComparison: _TypeAlias = VersionComparison  # noqa: Y015
 
 @_typing.final
 class Message(_message.Message):
@@ -2211,3 +2327,113 @@ class UseLinkRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___UseLinkRequest: _TypeAlias = UseLinkRequest  # noqa: Y015
+
+@_typing.final
+class ListChannelVersionsRequest(_message.Message):
+    """Request of ListChannelVersions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """Versions wanted: 0 = 50, more than 500 gives 500."""
+    page_token: _builtins.str
+    """Token of the previous page."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListChannelVersionsRequest: _TypeAlias = ListChannelVersionsRequest  # noqa: Y015
+
+@_typing.final
+class ListChannelVersionsResponse(_message.Message):
+    """Answer of ListChannelVersions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSIONS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty on the last page."""
+    @_builtins.property
+    def versions(self) -> _containers.RepeatedCompositeFieldContainer[Global___SettingVersion]:
+        """One page, newest first."""
+
+    def __init__(
+        self,
+        *,
+        versions: _abc.Iterable[Global___SettingVersion] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "versions", b"versions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListChannelVersionsResponse: _TypeAlias = ListChannelVersionsResponse  # noqa: Y015
+
+@_typing.final
+class CompareChannelVersionsRequest(_message.Message):
+    """Request of CompareChannelVersions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: _builtins.int
+    OTHER_NUMBER_FIELD_NUMBER: _builtins.int
+    number: _builtins.int
+    """The version before; 0 = now."""
+    other_number: _builtins.int
+    """The version after; 0 = now."""
+    def __init__(
+        self,
+        *,
+        number: _builtins.int = ...,
+        other_number: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["number", b"number", "other_number", b"other_number"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CompareChannelVersionsRequest: _TypeAlias = CompareChannelVersionsRequest  # noqa: Y015
+
+@_typing.final
+class RestoreChannelsRequest(_message.Message):
+    """Request of RestoreChannels."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
+    LAST_NUMBER_FIELD_NUMBER: _builtins.int
+    number: _builtins.int
+    """The version to go back to."""
+    dry_run: _builtins.bool
+    """Only say what it would change."""
+    last_number: _builtins.int
+    """The newest version the caller has seen: another one since refuses it; 0 = not checked."""
+    def __init__(
+        self,
+        *,
+        number: _builtins.int = ...,
+        dry_run: _builtins.bool = ...,
+        last_number: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dry_run", b"dry_run", "last_number", b"last_number", "number", b"number"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RestoreChannelsRequest: _TypeAlias = RestoreChannelsRequest  # noqa: Y015

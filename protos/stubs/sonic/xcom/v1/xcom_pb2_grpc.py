@@ -536,6 +536,21 @@ class ChannelsServiceStub:
                 request_serializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.WatchSoundsRequest.SerializeToString,
                 response_deserializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.Sound.FromString,
                 _registered_method=True)
+        self.ListChannelVersions = channel.unary_unary(
+                '/sonic.xcom.v1.ChannelsService/ListChannelVersions',
+                request_serializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.ListChannelVersionsRequest.SerializeToString,
+                response_deserializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.ListChannelVersionsResponse.FromString,
+                _registered_method=True)
+        self.CompareChannelVersions = channel.unary_unary(
+                '/sonic.xcom.v1.ChannelsService/CompareChannelVersions',
+                request_serializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.CompareChannelVersionsRequest.SerializeToString,
+                response_deserializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.VersionComparison.FromString,
+                _registered_method=True)
+        self.RestoreChannels = channel.unary_unary(
+                '/sonic.xcom.v1.ChannelsService/RestoreChannels',
+                request_serializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.RestoreChannelsRequest.SerializeToString,
+                response_deserializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.VersionComparison.FromString,
+                _registered_method=True)
 
 
 class ChannelsServiceServicer:
@@ -571,6 +586,30 @@ class ChannelsServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListChannelVersions(self, request, context):
+        """Versions of the settings of channels, levels and contacts together, newest first, each with what it changed; every
+        edit and restore keeps one. No address is in them, but masked. Fails with BAD_PAGE_TOKEN.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CompareChannelVersions(self, request, context):
+        """What differs from one version to another, or to now. Fails with VERSION_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RestoreChannels(self, request, context):
+        """The settings as they were in a version, all or nothing; that is a new version. Addresses are those that are set now:
+        one that was another then is refused. Fails with VERSION_NOT_FOUND, ETAG_MISMATCH, VERSION_UNREADABLE,
+        ADDRESS_NOT_KEPT.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ChannelsServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -593,6 +632,21 @@ def add_ChannelsServiceServicer_to_server(servicer, server):
                     servicer.WatchSounds,
                     request_deserializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.WatchSoundsRequest.FromString,
                     response_serializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.Sound.SerializeToString,
+            ),
+            'ListChannelVersions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListChannelVersions,
+                    request_deserializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.ListChannelVersionsRequest.FromString,
+                    response_serializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.ListChannelVersionsResponse.SerializeToString,
+            ),
+            'CompareChannelVersions': grpc.unary_unary_rpc_method_handler(
+                    servicer.CompareChannelVersions,
+                    request_deserializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.CompareChannelVersionsRequest.FromString,
+                    response_serializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.VersionComparison.SerializeToString,
+            ),
+            'RestoreChannels': grpc.unary_unary_rpc_method_handler(
+                    servicer.RestoreChannels,
+                    request_deserializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.RestoreChannelsRequest.FromString,
+                    response_serializer=sonic_dot_xcom_dot_v1_dot_xcom__pb2.VersionComparison.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -704,6 +758,87 @@ class ChannelsService:
             '/sonic.xcom.v1.ChannelsService/WatchSounds',
             sonic_dot_xcom_dot_v1_dot_xcom__pb2.WatchSoundsRequest.SerializeToString,
             sonic_dot_xcom_dot_v1_dot_xcom__pb2.Sound.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListChannelVersions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.xcom.v1.ChannelsService/ListChannelVersions',
+            sonic_dot_xcom_dot_v1_dot_xcom__pb2.ListChannelVersionsRequest.SerializeToString,
+            sonic_dot_xcom_dot_v1_dot_xcom__pb2.ListChannelVersionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CompareChannelVersions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.xcom.v1.ChannelsService/CompareChannelVersions',
+            sonic_dot_xcom_dot_v1_dot_xcom__pb2.CompareChannelVersionsRequest.SerializeToString,
+            sonic_dot_xcom_dot_v1_dot_xcom__pb2.VersionComparison.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RestoreChannels(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.xcom.v1.ChannelsService/RestoreChannels',
+            sonic_dot_xcom_dot_v1_dot_xcom__pb2.RestoreChannelsRequest.SerializeToString,
+            sonic_dot_xcom_dot_v1_dot_xcom__pb2.VersionComparison.FromString,
             options,
             channel_credentials,
             insecure,

@@ -166,6 +166,17 @@ class ChannelsServiceStub:
     """
     WatchSounds: _aio.UnaryStreamMultiCallable[_xcom_pb2.WatchSoundsRequest, _xcom_pb2.Sound]
     """Sounds of the last minute first, then each one as it comes."""
+    ListChannelVersions: _aio.UnaryUnaryMultiCallable[_xcom_pb2.ListChannelVersionsRequest, _xcom_pb2.ListChannelVersionsResponse]
+    """Versions of the settings of channels, levels and contacts together, newest first, each with what it changed; every
+    edit and restore keeps one. No address is in them, but masked. Fails with BAD_PAGE_TOKEN.
+    """
+    CompareChannelVersions: _aio.UnaryUnaryMultiCallable[_xcom_pb2.CompareChannelVersionsRequest, _xcom_pb2.VersionComparison]
+    """What differs from one version to another, or to now. Fails with VERSION_NOT_FOUND."""
+    RestoreChannels: _aio.UnaryUnaryMultiCallable[_xcom_pb2.RestoreChannelsRequest, _xcom_pb2.VersionComparison]
+    """The settings as they were in a version, all or nothing; that is a new version. Addresses are those that are set now:
+    one that was another then is refused. Fails with VERSION_NOT_FOUND, ETAG_MISMATCH, VERSION_UNREADABLE,
+    ADDRESS_NOT_KEPT.
+    """
 
 class ChannelsServiceServicer(metaclass=_abc_1.ABCMeta):
     """Settings of the ways to reach people. Secrets are no part of them: those come from the environment."""
@@ -203,6 +214,35 @@ class ChannelsServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_xcom_pb2.WatchSoundsRequest, _abc.AsyncIterator[_xcom_pb2.Sound]],
     ) -> _abc.AsyncIterator[_xcom_pb2.Sound]:
         """Sounds of the last minute first, then each one as it comes."""
+
+    @_abc_1.abstractmethod
+    def ListChannelVersions(
+        self,
+        request: _xcom_pb2.ListChannelVersionsRequest,
+        context: _aio.ServicerContext[_xcom_pb2.ListChannelVersionsRequest, _abc.Awaitable[_xcom_pb2.ListChannelVersionsResponse]],
+    ) -> _abc.Awaitable[_xcom_pb2.ListChannelVersionsResponse]:
+        """Versions of the settings of channels, levels and contacts together, newest first, each with what it changed; every
+        edit and restore keeps one. No address is in them, but masked. Fails with BAD_PAGE_TOKEN.
+        """
+
+    @_abc_1.abstractmethod
+    def CompareChannelVersions(
+        self,
+        request: _xcom_pb2.CompareChannelVersionsRequest,
+        context: _aio.ServicerContext[_xcom_pb2.CompareChannelVersionsRequest, _abc.Awaitable[_xcom_pb2.VersionComparison]],
+    ) -> _abc.Awaitable[_xcom_pb2.VersionComparison]:
+        """What differs from one version to another, or to now. Fails with VERSION_NOT_FOUND."""
+
+    @_abc_1.abstractmethod
+    def RestoreChannels(
+        self,
+        request: _xcom_pb2.RestoreChannelsRequest,
+        context: _aio.ServicerContext[_xcom_pb2.RestoreChannelsRequest, _abc.Awaitable[_xcom_pb2.VersionComparison]],
+    ) -> _abc.Awaitable[_xcom_pb2.VersionComparison]:
+        """The settings as they were in a version, all or nothing; that is a new version. Addresses are those that are set now:
+        one that was another then is refused. Fails with VERSION_NOT_FOUND, ETAG_MISMATCH, VERSION_UNREADABLE,
+        ADDRESS_NOT_KEPT.
+        """
 
 def add_ChannelsServiceServicer_to_server(servicer: ChannelsServiceServicer, server: _aio.Server) -> None: ...
 
