@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 
 from services.cli.children import Say
+from services.cli.voice import entry
 from shared.database.failures import EXHAUSTED, FULL
 from shared.rpc.health import Problem
 
@@ -36,9 +37,9 @@ class Complaints:
         }
         if found and not self._said:
             self._said = (
-                f"{'postgres':<10} {next(iter(found.values()))}; said by {', '.join(found)}"
+                entry("postgres", f"{next(iter(found.values()))}; said by {', '.join(found)}")
             )
             self._say(self._said)
         elif self._said and not found:
             self._said = ""
-            self._say(f"{'postgres':<10} takes writes again")
+            self._say(entry("postgres", "takes writes again"))

@@ -38,6 +38,7 @@ from services.cli.plan import (
     plain_environment,
 )
 from services.cli.reload import watch
+from services.cli.voice import entry
 from shared import config as configuration
 from shared.errors import FailedPrecondition, InvalidArgument, Unavailable
 from shared.lifecycle import App
@@ -105,7 +106,7 @@ async def in_processes(
         await system.start()
         for name, address in addresses.items():
             await _until_serving(name, partial(asking.readiness, address), children)
-            say(f"{name:<10} {address}")
+            say(entry(name, address))
         await _until_serving(GATEWAY, partial(_listens, plan.http_address), children)
         async with _reloading(system, listens) if reload else nullcontext():
             yield addresses
@@ -148,7 +149,7 @@ async def in_one_process(
             app = await stack.enter_async_context(build(name, environ))
             if name != GATEWAY:
                 addresses[name] = app.address
-                say(f"{name:<10} {app.address}")
+                say(entry(name, app.address))
         yield addresses
 
 

@@ -29,7 +29,7 @@ from services.cli.plan import (
     write_running,
 )
 from services.cli.room import Room, written_folders
-from services.cli.voice import Voice
+from services.cli.voice import Voice, entry
 from shared import log
 from shared.clock import Clock, SystemClock
 from shared.errors import FailedPrecondition, SonicError
@@ -87,7 +87,7 @@ async def _up(*, one_process: bool, reload: bool) -> int:
         write_running(plan.home, addresses, plan.http_address)
         stack.callback(running_file(plan.home).unlink, missing_ok=True)
         dashboard = f"http://{plan.http_address}/"
-        say(f"{'dashboard':<10} {dashboard}")
+        say(entry("dashboard", dashboard))
         with suppress(SonicError):
             await _advise(plan, addresses, dashboard)
         console.print("Ready. `sonic status` says how it stands; Ctrl-C stops.")
@@ -105,7 +105,7 @@ async def _advise(plan: Plan, addresses: Mapping[str, str], dashboard: str) -> N
     del facts["totals"]
     show_notices(notices(facts))
     for number, step in enumerate(next_steps(facts, dashboard), 1):
-        console.print(Text(f"{f'next, {number}':<10} {step}"))
+        console.print(Text(entry(f"next, {number}", step)))
 
 
 @asynccontextmanager
@@ -128,7 +128,7 @@ async def _serving(
         await stack.enter_async_context(kept(plan, opened, say))
         urls = await database.prepare(opened, plan.home)
         where = "DATABASE_URL" if opened.owned is None else "embedded"
-        say(f"{'postgres':<10} {where}, schemas up to date")
+        say(entry("postgres", f"{where}, schemas up to date"))
         if forks is None:
             log.configure("sonic", "WARNING", json=False)
             serving = system.in_one_process(plan, urls, say, listens=listens, tls=plan.tls_folder)

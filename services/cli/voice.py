@@ -11,6 +11,15 @@ from pathlib import Path
 from rich.text import Text
 
 from services.cli.output import console
+from services.cli.plan import SERVICES
+
+
+_WIDTH = max(map(len, (*SERVICES, "dashboard", "postgres")))
+
+
+def entry(name: str, words: str) -> str:
+    """A line of the table that `sonic up` says while it starts: who, and where or how."""
+    return f"{name:<{_WIDTH}} {words}"
 
 
 class Voice:

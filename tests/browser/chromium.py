@@ -56,11 +56,13 @@ def found() -> str | None:
 class Browser:
     """One page in one window."""
 
-    def __init__(self, orders: int, answers: asyncio.StreamReader) -> None:
+    def __init__(self, orders: int, answers: asyncio.StreamReader, saved: Path) -> None:
         self._orders = orders
         self._answers = answers
         self._number = 0
         self._session = ""
+        # Where it saves files.
+        self._saved = saved
         # What the page wrote to its console, and what it threw.
         self.problems: list[str] = []
 
@@ -74,6 +76,7 @@ class Browser:
         await self.size(width, height)
         for domain in ("Page", "Runtime", "Log", "Network"):
             await self.ask(f"{domain}.enable")
+        await self.ask("Page.setDownloadBehavior", behavior="allow", downloadPath=str(self._saved))
         await self.ask("Page.navigate", url=address)
 
     async def show(self, address: str, width: int = 1400, height: int = 1000) -> None:
@@ -112,6 +115,17 @@ class Browser:
                 return value
             await asyncio.sleep(0.05)
         raise AssertionError(f"never true: {script}; the page said {self.problems}")
+
+    async def saved(self, name: str) -> str:
+        """Waits for the file that the page saved under this name; its text. Taken once."""
+        end = time.monotonic() + _LIMIT_SECONDS
+        file = self._saved / name
+        while time.monotonic() < end:
+            if file.exists() and (text := file.read_text("utf-8")):
+                file.unlink()
+                return text
+            await asyncio.sleep(0.05)
+        raise AssertionError(f"{name} was never saved; the page said {self.problems}")
 
     async def offline(self, off: bool) -> None:
         """Takes the network away from the page, or gives it back."""
@@ -175,6 +189,8 @@ class Browser:
 async def started(path: str) -> AsyncIterator[Browser]:
     """A browser with a profile of its own, gone afterwards."""
     folder = tempfile.mkdtemp(prefix="sonic-browser-")
+    saved = Path(folder) / "saved"
+    saved.mkdir()
     theirs_in, ours_out = os.pipe()
     ours_in, theirs_out = os.pipe()
     command = [path, *_ARGUMENTS, f"--user-data-dir={folder}"]
@@ -191,7 +207,7 @@ async def started(path: str) -> AsyncIterator[Browser]:
         lambda: asyncio.StreamReaderProtocol(answers), os.fdopen(ours_in, "rb", buffering=0)
     )
     try:
-        yield Browser(ours_out, answers)
+        yield Browser(ours_out, answers, saved)
     finally:
         transport.close()
         os.close(ours_out)

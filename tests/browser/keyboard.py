@@ -15,7 +15,7 @@ _MOST_TABS = 400
 _CALLED = """(() => {
     const node = document.activeElement;
     const own = node.getAttribute('aria-label') ?? node.labels?.[0]?.innerText;
-    return node.closest(%s) && node.matches('a, button, input, select, textarea, summary')
+    return node.closest(%s) && node.matches('a, button, input, select, textarea, summary, [role=region]')
         && (own ?? node.innerText ?? '').includes(%s);
 })()"""
 _SAID = "...document.querySelectorAll('dialog, #toasts')].map(one => one.innerText ?? one)"
@@ -77,6 +77,10 @@ class Keyboard:
         """Nothing is open any more, and the next Tab does not begin at the top of the page."""
         await self.visit.closed()
         await self.page.until(_FOCUSED)
+
+    async def file(self, name: str) -> str:
+        """What the browser saved under this name."""
+        return await self.page.saved(name)
 
     async def stored(self, path: str, fits: Callable[[Any], bool]) -> Any:
         """Waits until what the server holds fits."""

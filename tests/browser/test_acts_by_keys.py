@@ -10,7 +10,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -19,7 +19,7 @@ from tests.browser.acts import holdings, limits, watching
 from tests.browser.keyboard import Act, Keyboard
 from tests.browser.visit import NEEDS_BROWSER, Visit, endanger, sitting
 from tests.chaos.conftest import ROOT
-from tests.fakes.webhook import FakeWebhook
+from tests.fakes.webhook import FakeWebhook, Received, Reply
 
 pytestmark = NEEDS_BROWSER
 
@@ -27,13 +27,26 @@ ACTS = (*limits.ACTS, *holdings.ACTS, *watching.ACTS)
 SECRET = "a-secret-of-the-test-only"
 
 
+def _refuses_once() -> Callable[[Received], Reply]:
+    """Takes everything, but for the first two tries of what says that it wants to be refused."""
+    refused: list[str] = []
+
+    def answer(received: Received) -> Reply:
+        if watching.REFUSED_TWICE.encode() in received.raw and len(refused) < 2:
+            refused.append(received.key)
+            return Reply(status=400)
+        return Reply()
+
+    return answer
+
+
 @pytest.fixture(scope="module")
 async def servers() -> AsyncIterator[Visit]:
-    """One system for all of it, with a position in danger and a webhook that takes everything."""
+    """One system for all of it, with a position in danger and a webhook."""
     folder = Path(tempfile.mkdtemp(prefix="sonic-browser-"))
     folder.chmod(0o711)
     try:
-        async with FakeWebhook() as webhook:
+        async with FakeWebhook(_refuses_once()) as webhook:
             settings = {"WEBHOOK_URL": webhook.url, "WEBHOOK_SECRET": SECRET}
             async with sitting(folder, settings) as made:
                 await endanger(made)

@@ -84,14 +84,17 @@ async def test_every_service_answers_reflection_and_says_its_address_at_the_star
     home: Path,
 ) -> None:
     async with up(home, {}) as running, system_of(running) as servers:
-        text = "\n".join(running.lines)
+        columns = set()
         for name, address in running.addresses.items():
-            assert f"{name:<10} {address}" in text
+            (line,) = [line for line in running.lines if line.split() == [name, address]]
+            columns.add(line.index(address))
             stub = await servers.stub(name, reflection_pb2_grpc.ServerReflectionStub)
             request = reflection_pb2.ServerReflectionRequest(list_services="")
             async for answer in stub.ServerReflectionInfo(iter([request])):
                 listed = {one.name for one in answer.list_services_response.service}
                 assert any(one.startswith(f"sonic.{name}.v1.") for one in listed)
+        # One below the other.
+        assert len(columns) == 1
 
 
 async def test_after_kill_nine_of_everything_the_data_is_there(home: Path) -> None:

@@ -32,12 +32,43 @@ const opened = new Set();
 
 /** Replaces what is inside; what was focused or folded out stays so when it has the same data-key. */
 export function show(container, ...nodes) {
-  const focused = container.contains(document.activeElement) ? document.activeElement.dataset.key : undefined;
-  container.replaceChildren(...nodes.flat(Infinity).filter(Boolean));
-  if (focused === undefined) return;
-  for (const node of container.querySelectorAll("[data-key]")) {
-    if (node.dataset.key === focused) return node.focus({ preventScroll: true });
-  }
+  const wanted = nodes.flat(Infinity).filter(Boolean);
+  if (wanted.length === container.childNodes.length && wanted.every((node, place) => node === container.childNodes[place])) return;
+  const held = container.contains(document.activeElement) ? document.activeElement : null;
+  container.replaceChildren(...wanted);
+  if (!held || held === document.activeElement) return;
+  // What is shown again keeps the focus itself: taken out and put back, it has lost it.
+  const key = held.dataset.key;
+  const again = container.contains(held) ? held : key !== undefined && [...container.querySelectorAll("[data-key]")].find((node) => node.dataset.key === key);
+  if (again) again.focus({ preventScroll: true });
+}
+
+/** Makes these nodes the children, in this order. Only what stands elsewhere is moved, and never the one with the focus: an element that moves loses it. */
+export function arrange(list, nodes) {
+  const wanted = [...new Set(nodes)];
+  for (const child of [...list.children]) if (!wanted.includes(child)) child.remove();
+  const held = [...list.children].find((child) => child.contains(document.activeElement));
+  wanted.forEach((node, place) => {
+    if (node === held) while (list.children[place] !== node) list.append(list.children[place]);
+    else if (list.children[place] !== node) list.insertBefore(node, list.children[place] ?? null);
+  });
+}
+
+/** An element for each row: one that stays keeps its element and takes the new figures. `held` is a map of key to what `make(row, place)` gives: {node, take(row)}. */
+export function keepRows(list, held, rows, make, key = (row) => row.id) {
+  const shown = rows.map((row, place) => {
+    const one = held.get(key(row)) ?? make(row, place);
+    held.set(key(row), one);
+    one.take(row);
+    return one.node;
+  });
+  arrange(list, shown);
+  for (const [id, one] of held) if (one.node.parentNode !== list) held.delete(id);
+}
+
+/** What may be wider than its place: reached and moved by keys. */
+export function scroller(label, ...children) {
+  return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": label }, children);
 }
 
 /** A part that folds, and stays as the person left it. */

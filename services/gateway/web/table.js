@@ -1,7 +1,7 @@
 // Tables that the server orders and pages. A row that stays keeps its element: nothing jumps, no focus is lost, and the
 // page does not grow however often it is read anew.
 
-import { empty, h, show } from "/web/dom.js";
+import { empty, h, keepRows, scroller, show } from "/web/dom.js";
 import { keep } from "/web/states.js";
 
 /**
@@ -26,7 +26,7 @@ export function table({ name, columns, key, fetch, rowClass = () => "", order = 
   const where = h("span", { class: "count", "aria-live": "polite" });
   const pages = h("nav", { class: "pages", "aria-label": `Pages of ${name}`, hidden: true }, back, where, on);
   const search = filters.length ? h("div", { class: "filters", role: "search" }, filters.map(filterField)) : null;
-  const node = h("div", {}, search, h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": name }, grid), nothing, pages);
+  const node = h("div", {}, search, scroller(name, grid), nothing, pages);
 
   function pageButton(text, turn) {
     return h("button", { type: "button", class: "second", on: { click: () => (turn(), refresh()) } }, text);
@@ -66,24 +66,21 @@ export function table({ name, columns, key, fetch, rowClass = () => "", order = 
     }));
   }
 
-  function display({ rows: found, next = "" }) {
-    state.next = next;
-    const seen = new Set();
-    let at = body.firstElementChild;
-    for (const row of found) {
-      const id = key(row);
-      seen.add(id);
-      const held = rows.get(id) ?? { node: h("tr", { data: { row: id } }), text: null };
-      rows.set(id, held);
+  function line(first) {
+    const made = { node: h("tr", { data: { row: key(first) } }), text: null };
+    made.take = (row) => {
       const text = JSON.stringify(row);
       const kind = rowClass(row);
-      if (held.node.className !== kind) held.node.className = kind;
-      if (text !== held.text) show(held.node, columns.map((column) => cell(column, row)));
-      held.text = text;
-      if (held.node === at) at = at.nextElementSibling;
-      else body.insertBefore(held.node, at);
-    }
-    for (const [id, held] of rows) if (!seen.has(id)) (held.node.remove(), rows.delete(id));
+      if (made.node.className !== kind) made.node.className = kind;
+      if (text !== made.text) show(made.node, columns.map((column) => cell(column, row)));
+      made.text = text;
+    };
+    return made;
+  }
+
+  function display({ rows: found, next = "" }) {
+    state.next = next;
+    keepRows(body, rows, found, line, key);
     nothing.hidden = found.length > 0;
     grid.hidden = found.length === 0;
     const number = state.tokens.length;

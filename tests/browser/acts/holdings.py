@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from tests.browser.keyboard import Act, Keyboard
-from tests.browser.visit import PAST
+from tests.browser.visit import PAST, WALLET
 
 
 async def a_wallet_is_watched_edited_set_aside_and_removed(keys: Keyboard) -> None:
@@ -34,6 +35,30 @@ async def a_wallet_is_watched_edited_set_aside_and_removed(keys: Keyboard) -> No
     await keys.keeps_its_place()
     await keys.press("Remove", item)
     await keys.asked("Remove by-keys?")
+    await keys.press("Remove", "dialog")
+    await keys.stored("/v1/wallets", lambda told: mine(told) == [])
+
+
+async def wallets_go_to_a_file_and_come_from_one(keys: Keyboard) -> None:
+    def mine(told: dict[str, Any]) -> list[dict[str, Any]]:
+        return [row for row in told["wallets"] if row["name"] == "from-a-file"]
+
+    await keys.open("/wallets")
+    await keys.press("Export CSV", "#wallets")
+    assert (await keys.file("sonic-wallets.csv")).startswith("name,")
+    await keys.press("Export JSON", "#wallets")
+    sent = json.loads(await keys.file("sonic-wallets.json"))
+    assert WALLET in [row["name"] for row in sent["wallets"]]
+    await keys.keeps_its_place()
+    await keys.visit.give_file("mine.csv", "name,chain\nfrom-a-file,MANUAL\n")
+    await keys.press("Import", "#wallets")
+    await keys.asked("Import wallets?")
+    await keys.visit.says("dialog", "1 new")
+    await keys.press("Import", "dialog")
+    await keys.stored("/v1/wallets", lambda told: len(mine(told)) == 1)
+    await keys.keeps_its_place()
+    await keys.press("Remove", "[data-wallet='from-a-file']")
+    await keys.asked("Remove from-a-file?")
     await keys.press("Remove", "dialog")
     await keys.stored("/v1/wallets", lambda told: mine(told) == [])
 
@@ -82,7 +107,41 @@ async def hedges_are_noted_unlinked_and_linked(keys: Keyboard) -> None:
     await keys.stored("/v1/hedges", lambda told: told["hedges"] != [])
 
 
-async def a_price_is_entered_and_deleted(keys: Keyboard) -> None:
+async def the_ladder_of_a_hedge_is_read(keys: Keyboard) -> None:
+    """Three members: beyond an end of the corridor there is a further step."""
+    prices = (await keys.visit.get("/v1/prices"))["prices"]
+    price = next(one["price_usd"] for one in prices if one["asset"] == "ETH")
+    await keys.visit.post("/v1/wallets", {"name": "ladder", "chain": "CHAIN_MANUAL"})
+    for name, side, ends in (("a", "LONG", 0.8), ("b", "LONG", 0.7), ("c", "SHORT", 1.2)):
+        position = {
+            "id": f"ladder-{name}",
+            "wallet": "ladder",
+            "venue": "manual",
+            "asset": "ETH",
+            "side": f"SIDE_{side}",
+            "entry_price_usd": price,
+            "mark_price_usd": price,
+            "liquidation_price_usd": price * ends,
+            "size_usd": 2000,
+            "collateral_usd": 600,
+        }
+        await keys.visit.post("/v1/positions", position)
+    await keys.visit.post("/v1/cycles:run", {})
+    found = await keys.stored(
+        "/v1/hedges", lambda told: any(one["wallet"] == "ladder" for one in told["hedges"])
+    )
+    id_ = next(one["id"] for one in found["hedges"] if one["wallet"] == "ladder")
+    await keys.open("/hedges")
+    card = f"[data-hedge='{id_}']"
+    await keys.page.until(f"document.querySelector({card!r} + ' .grid') !== null")
+    await keys.to("Ladder", card)
+    said = await keys.page.run("document.activeElement.innerText")
+    assert "ladder-a" in said and "ladder-b" in said
+    await keys.visit.web.delete("/v1/wallets/ladder?force=true")
+    await keys.visit.post("/v1/hedges:link", {})
+
+
+async def a_price_is_entered_corrected_and_deleted(keys: Keyboard) -> None:
     path = "/v1/prices/BTC/history?source=MANUAL"
     await keys.open("/prices?asset=BTC")
     await keys.press("Insert by hand", "#history")
@@ -90,6 +149,12 @@ async def a_price_is_entered_and_deleted(keys: Keyboard) -> None:
     await keys.write("Price", "123")
     await keys.page.key("Enter")
     (made,) = (await keys.stored(path, lambda told: len(told["records"]) == 1))["records"]
+    await keys.keeps_its_place()
+    await keys.press(f"Correct {made['id']}", "#history")
+    await keys.asked("Correct a price")
+    await keys.write("Price", "124.5")
+    await keys.page.key("Enter")
+    await keys.stored(path, lambda told: bool(told["records"][0]["price_usd"] == 124.5))
     await keys.keeps_its_place()
     await keys.press(f"Delete {made['id']}", "#history")
     await keys.asked("Delete this price?")
@@ -111,6 +176,18 @@ async def a_session_is_started_and_stopped(keys: Keyboard) -> None:
     await keys.stored(
         "/v1/sessions", lambda told: bool(told["sessions"][0]["status"] == "SESSION_STATUS_ENDED")
     )
+
+
+async def the_strategy_is_changed(keys: Keyboard) -> None:
+    await keys.open("/portfolio")
+    await keys.press("Edit", "#strategy")
+    await keys.asked("Strategy")
+    await keys.write("Start value", "10000")
+    await keys.write("Description", "by keys")
+    await keys.press("Save", "dialog")
+    told = await keys.stored("/v1/strategy", lambda told: told.get("start_value_usd") == 10000)
+    assert told["description"] == "by keys"
+    await keys.visit.says("#strategy", "$10,000.00")
 
 
 async def a_snapshot_is_entered_and_deleted(keys: Keyboard) -> None:
@@ -139,11 +216,14 @@ async def what_would_be_at_another_price_is_shown(keys: Keyboard) -> None:
 
 ACTS: tuple[Act, ...] = (
     a_wallet_is_watched_edited_set_aside_and_removed,
+    wallets_go_to_a_file_and_come_from_one,
     money_elsewhere_is_entered_and_taken_out,
     withdrawals_are_judged_and_synchronised,
     hedges_are_noted_unlinked_and_linked,
-    a_price_is_entered_and_deleted,
+    the_ladder_of_a_hedge_is_read,
+    a_price_is_entered_corrected_and_deleted,
     a_session_is_started_and_stopped,
+    the_strategy_is_changed,
     a_snapshot_is_entered_and_deleted,
     what_would_be_at_another_price_is_shown,
 )

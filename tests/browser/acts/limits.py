@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -87,6 +88,51 @@ async def limits_of_one_asset_come_and_go(keys: Keyboard) -> None:
     await keys.asked("Remove the limits")
     await keys.press("Remove", "dialog")
     await keys.stored(path, lambda told: own(told) == [])
+
+
+async def thresholds_go_to_a_file_and_come_from_one(keys: Keyboard) -> None:
+    path = "/v1/thresholds?page_size=500"
+    await keys.open("/thresholds")
+    await keys.press("Export")
+    sent = json.loads(await keys.file("sonic-thresholds.json"))
+    heat = _one(sent["thresholds"], type="HEAT_INDEX", **{"class": "POSITION"})
+    assert heat["high"] == 50
+    await keys.keeps_its_place()
+    heat["high"] = 64
+    await keys.visit.give_file("mine.json", json.dumps(sent))
+    await keys.press("Import")
+    await keys.asked("Import thresholds?")
+    await keys.visit.says("dialog", "1 would change")
+    await keys.press("Import", "dialog")
+    await _limits(keys, 30, 40, 64)
+    await keys.keeps_its_place()
+    await keys.press("Default", ROW)
+    await keys.asked("back to the default")
+    await keys.press("Back to the default", "dialog")
+    await keys.stored(path, lambda told: bool(_one(told["thresholds"], id=HEAT)["high"] == 50))
+
+
+async def a_price_rule_tells_at_every_step(keys: Keyboard) -> None:
+    await keys.open("/rules")
+    await keys.press("New rule")
+    await keys.asked("New price rule")
+    await keys.choose("Asset", "BTC")
+    await keys.write("How much", "2")
+    await keys.choose("Told", "again, at every further step")
+    await keys.press("Add", "dialog")
+    (made,) = (await keys.stored("/v1/rules", lambda told: len(told["rules"]) == 1))["rules"]
+    assert made["recurrence"] == "RULE_RECURRENCE_LADDER" and made["enabled"], made
+    await keys.keeps_its_place()
+    await keys.press("Edit", "#rules article")
+    await keys.asked("Rule of BTC")
+    await keys.press("Judges", "dialog", "Space")
+    await keys.press("Save", "dialog")
+    await keys.stored("/v1/rules", lambda told: not told["rules"][0]["enabled"])
+    await keys.keeps_its_place()
+    await keys.press("Remove", "#rules article")
+    await keys.asked("Remove this rule?")
+    await keys.press("Remove", "dialog")
+    await keys.stored("/v1/rules", lambda told: told["rules"] == [])
 
 
 async def a_price_rule_is_made_edited_and_removed(keys: Keyboard) -> None:
@@ -188,6 +234,8 @@ ACTS: tuple[Act, ...] = (
     thresholds_are_saved_by_their_button_and_switched_off,
     an_earlier_version_of_the_thresholds_is_restored,
     limits_of_one_asset_come_and_go,
+    thresholds_go_to_a_file_and_come_from_one,
+    a_price_rule_tells_at_every_step,
     a_price_rule_is_made_edited_and_removed,
     an_alert_is_acknowledged_silenced_and_told_again,
     an_alert_is_made_edited_and_deleted,

@@ -6,6 +6,9 @@ from typing import Any
 
 from tests.browser.keyboard import Act, Keyboard
 
+# What a message says that the webhook of these tests refuses until it is given up.
+REFUSED_TWICE = "refused twice"
+
 
 async def a_monitor_is_run_snoozed_woken_set_and_switched(keys: Keyboard) -> None:
     path, item = "/v1/monitors/latency", "[data-monitor=latency]"
@@ -49,6 +52,73 @@ async def a_channel_is_tested_and_has_quiet_hours(keys: Keyboard) -> None:
     await keys.write("Quiet until", "07:00")
     await keys.page.key("Enter")
     await keys.stored("/v1/channels", lambda told: "quiet_hours" in webhook(told))
+
+
+async def a_level_takes_another_channel(keys: Keyboard) -> None:
+    def channels(told: dict[str, Any]) -> list[str]:
+        return next(list(one["channels"]) for one in told["routes"] if one["level"] == "LEVEL_LOW")
+
+    before = channels(await keys.visit.get("/v1/levels"))
+    assert "webhook" not in before
+    await keys.open("/deliveries")
+    await keys.press("Edit", "#levels")
+    await keys.asked("Channels of a level")
+    await keys.press("webhook", "[data-field=LEVEL_LOW]", "Space")
+    await keys.press("Save", "dialog")
+    await keys.stored("/v1/levels", lambda told: "webhook" in channels(told))
+    await keys.keeps_its_place()
+    await keys.press("Edit", "#levels")
+    await keys.asked("Channels of a level")
+    await keys.press("All back to the default", "dialog")
+    await keys.stored("/v1/levels", lambda told: channels(told) == before)
+
+
+async def contacts_are_put_in_another_order(keys: Keyboard) -> None:
+    def names(told: dict[str, Any]) -> list[str]:
+        return [one["name"] for one in told["contacts"]]
+
+    for name in ("ada", "bob"):
+        known = await keys.visit.get("/v1/escalation")
+        one = {"name": name, "wait": "300s", "routes": [{"channel": "webhook"}]}
+        body = {"contacts": [*known["contacts"], one], "etag": known["etag"]}
+        answer = await keys.visit.web.patch("/v1/escalation", json=body)
+        assert answer.status_code == 200, answer.text
+    await keys.open("/deliveries")
+    await keys.press("Earlier: bob", "#escalation")
+    await keys.stored("/v1/escalation", lambda told: names(told) == ["bob", "ada"])
+    await keys.keeps_its_place()
+    for name in ("bob", "ada"):
+        await keys.press(f"Remove {name}", "#escalation")
+        await keys.asked(f"Remove {name}?")
+        await keys.press("Remove", "dialog")
+        await keys.stored("/v1/escalation", lambda told, gone=name: gone not in names(told))
+        await keys.page.until(
+            f"!document.querySelector('#escalation').innerText.includes('{name}')"
+        )
+        await keys.keeps_its_place()
+
+
+async def a_dead_delivery_is_sent_again(keys: Keyboard) -> None:
+    """Refused for good; when it is asked for again, it is taken."""
+    message = {
+        "request_id": "refused-first",
+        "level": "LEVEL_LOW",
+        "subject": f"{REFUSED_TWICE}, then taken",
+        "source": "test",
+        "channels": ["webhook"],
+    }
+    id_ = (await keys.visit.post("/v1/messages:send", message))["id"]
+
+    def state(told: dict[str, Any]) -> str:
+        return str(told["deliveries"][0]["state"]).removeprefix("DELIVERY_STATE_")
+
+    path = f"/v1/messages/{id_}"
+    await keys.stored(path, lambda told: state(told) == "DEAD")
+    await keys.open("/deliveries?source=test&level=LEVEL_LOW")
+    await keys.press("then taken", f"[data-message='{id_}']")
+    await keys.press("Send again", f"[data-message='{id_}']")
+    await keys.stored(path, lambda told: state(told) == "SENT")
+    await keys.visit.says(f"[data-message='{id_}'] summary", "SENT")
 
 
 async def who_is_told_next_is_named(keys: Keyboard) -> None:
@@ -122,8 +192,12 @@ async def the_answer_before_sleep_is_of_the_hours_chosen(keys: Keyboard) -> None
 
 ACTS: tuple[Act, ...] = (
     a_monitor_is_run_snoozed_woken_set_and_switched,
+    # Before there are quiet hours, which hold it.
+    a_dead_delivery_is_sent_again,
     a_channel_is_tested_and_has_quiet_hours,
+    a_level_takes_another_channel,
     who_is_told_next_is_named,
+    contacts_are_put_in_another_order,
     a_message_is_acknowledged,
     a_badge_is_dismissed_for_all_browsers,
     a_cycle_is_run_and_the_schedule_changed,

@@ -14,7 +14,7 @@ from services.cli import system
 from services.cli.output import command
 from services.cli.plan import SERVICES, Plan, taken_addresses
 from services.cli.up import _until_free, up
-from services.cli.voice import Voice
+from services.cli.voice import Voice, entry
 from shared.errors import InvalidArgument
 from shared.ports import holder_of
 from tests.fakes.ports import free_settings
@@ -99,3 +99,9 @@ async def test_wrong_settings_of_several_servers_are_said_together_and_nothing_i
     assert refused.value.reason == "BAD_SETTINGS"
     assert "JUPITER_API_VERSION" in refused.value.message
     assert not [line for line in said if line.startswith(("xcom died", "positions died"))]
+
+
+def test_what_it_says_while_it_starts_stands_in_one_column() -> None:
+    lines = [entry(name, "there") for name in (*SERVICES, "postgres", "dashboard", "next, 1")]
+    assert len({line.index("there") for line in lines}) == 1
+    assert entry("withdrawals", "there") == "withdrawals there"

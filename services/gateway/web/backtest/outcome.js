@@ -1,7 +1,7 @@
 // What a backtest found: figures, the strip of the first position's alerts over the price, the curve with its knee.
 
 import { draw } from "/web/charts.js";
-import { empty, h, pill, show } from "/web/dom.js";
+import { empty, h, pill, scroller, show } from "/web/dom.js";
 import { code, percent, plain, present, price, seconds, usd } from "/web/format.js";
 import { panel } from "/web/states.js";
 
@@ -97,7 +97,7 @@ function alerts(rows) {
 
 function grid(label, names, rows) {
   const head = names.map((name) => h("th", { scope: "col" }, h("span", { class: "title" }, name)));
-  return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": label }, h("table", { class: "grid", "aria-label": label }, h("thead", {}, h("tr", {}, head)), h("tbody", {}, rows)));
+  return scroller(label, h("table", { class: "grid", "aria-label": label }, h("thead", {}, h("tr", {}, head)), h("tbody", {}, rows)));
 }
 
 function showCurve(part, found) {

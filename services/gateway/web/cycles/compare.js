@@ -1,6 +1,6 @@
 // Two cycles side by side: step by step, what took longer and what counted otherwise.
 
-import { h } from "/web/dom.js";
+import { h, scroller } from "/web/dom.js";
 import { code, milliseconds, signed, span, word } from "/web/format.js";
 
 /** Newer and older as read. */
@@ -23,7 +23,7 @@ export function comparison(newer, older) {
   };
   const head = ["Step", "Older", "Newer", "Difference", "Changed"].map((name, place) => h("th", { scope: "col", class: place && place < 4 ? "n" : "" }, h("span", { class: "title" }, name)));
   const whole = h("p", { class: "words" }, link("Older", older), " · ", link("Newer", newer));
-  return [whole, h("div", { class: "scroll" }, h("table", { class: "grid", "aria-label": "Comparison" }, h("thead", {}, h("tr", {}, head)), h("tbody", {}, names.map(row))))];
+  return [whole, scroller("Comparison", h("table", { class: "grid", "aria-label": "Comparison" }, h("thead", {}, h("tr", {}, head)), h("tbody", {}, names.map(row))))];
 }
 
 const cell = (label, text) => h("td", { class: "n", data: { label } }, text);

@@ -1,6 +1,6 @@
 // The steps of a cycle on one time axis, and what each counted.
 
-import { h, pill } from "/web/dom.js";
+import { h, pill, scroller } from "/web/dom.js";
 import { code, milliseconds, span, word } from "/web/format.js";
 
 const began = (step) => (step.started_time ? Date.parse(step.started_time) : NaN);
@@ -39,7 +39,7 @@ export function stepTable(cycle) {
     );
   };
   const head = ["Step", "State", "Took", "When", "Counted"].map((name) => h("th", { scope: "col", class: name === "Took" ? "n" : "" }, h("span", { class: "title" }, name)));
-  return h("div", { class: "scroll" }, h("table", { class: "grid steps", "aria-label": "Steps" }, h("thead", {}, h("tr", {}, head)), h("tbody", {}, rows.map(row))));
+  return scroller("Steps", h("table", { class: "grid steps", "aria-label": "Steps" }, h("thead", {}, h("tr", {}, head)), h("tbody", {}, rows.map(row))));
 }
 
 export function counts(found = {}) {

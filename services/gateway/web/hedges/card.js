@@ -2,7 +2,7 @@
 
 import { age } from "/web/ages.js";
 import { get, patch } from "/web/api.js";
-import { h, show, unknown } from "/web/dom.js";
+import { h, scroller, show, unknown } from "/web/dom.js";
 import { open } from "/web/dialog.js";
 import { form } from "/web/form.js";
 import { code, plain, present, price, usd } from "/web/format.js";
@@ -18,7 +18,7 @@ export function hedgeCard(first, isOpen) {
   let read = "";
   const summary = h("summary", { data: { key: `hedge ${first.id}` } });
   const axis = h("div", { class: "axis-place" });
-  const legs = h("div", { class: "scroll" });
+  const legs = scroller("Members");
   const note = h("p", { class: "note" });
   const advised = advice(() => path(held.id, ":adviseRebalance"));
   const edit = h("button", { type: "button", class: "link", on: { click: () => annotate(held, take) } }, "Note");

@@ -1,6 +1,6 @@
 // The corridor on an axis of prices: where every leg lives, what dies at its ends, and what is naked beyond them.
 
-import { h, unknown } from "/web/dom.js";
+import { h, scroller, unknown } from "/web/dom.js";
 import { percent, plain, present, price, usd } from "/web/format.js";
 
 const MARGIN = 0.06;
@@ -63,7 +63,7 @@ function ladder(down, up, asset) {
   );
   const head = ["Ladder", "Away", "Liquidates", "Forfeited here", "Forfeited in all", "Naked", "Left"].map((name, place) => h("th", { scope: "col", class: place ? "n" : "" }, h("span", { class: "title" }, name)));
   const rows = [...[...up].reverse().map((step) => row(step, "↑")), ...down.map((step) => row(step, "↓"))];
-  return h("div", { class: "scroll" }, h("table", { class: "grid", "aria-label": "Ladder" }, h("thead", {}, h("tr", {}, head)), h("tbody", {}, rows)));
+  return scroller("Ladder", h("table", { class: "grid", "aria-label": "Ladder" }, h("thead", {}, h("tr", {}, head)), h("tbody", {}, rows)));
 }
 
 function remarks(found) {

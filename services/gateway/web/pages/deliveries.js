@@ -1,7 +1,7 @@
 // Deliveries: who was told what, by which way, and whether it arrived; the ways themselves.
 
 import { get } from "/web/api.js";
-import { empty, h, show } from "/web/dom.js";
+import { empty, h, keepRows, show } from "/web/dom.js";
 import { chain } from "/web/deliveries/chain.js";
 import { channels } from "/web/deliveries/channels.js";
 import { levels } from "/web/deliveries/levels.js";
@@ -59,14 +59,7 @@ function messages(part, asked) {
   function display({ messages: rows, next_page_token: token }) {
     following = token ?? "";
     if (list.parentNode !== part.body) show(part.body, whole);
-    const there = new Set(rows.map((one) => one.id));
-    for (const [id, one] of held) if (!there.has(id)) (one.node.remove(), held.delete(id));
-    rows.forEach((row, place) => {
-      const one = held.get(row.id) ?? message(row, () => kept.refresh());
-      held.set(row.id, one);
-      one.take(row);
-      if (list.children[place] !== one.node) list.insertBefore(one.node, list.children[place] ?? null);
-    });
+    keepRows(list, held, rows, (row) => message(row, () => kept.refresh()));
     nothing.hidden = rows.length > 0;
     back.disabled = tokens.length === 1;
     on.disabled = following === "";

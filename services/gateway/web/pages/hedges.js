@@ -1,7 +1,7 @@
 // Hedges: positions of one asset that hold one another, between which prices all of them live, and what balances them.
 
 import { get, post } from "/web/api.js";
-import { empty, h, show } from "/web/dom.js";
+import { empty, h, keepRows, show } from "/web/dom.js";
 import { confirm } from "/web/dialog.js";
 import { hedgeCard } from "/web/hedges/card.js";
 import { history } from "/web/hedges/history.js";
@@ -39,14 +39,7 @@ export function mount(root) {
 
   function display({ hedges, next_page_token: more }) {
     part.setCount(`${hedges.length}${more ? " shown, there are more" : ""}`);
-    const there = new Set(hedges.map((one) => one.id));
-    for (const [id, held] of cards) if (!there.has(id)) (held.node.remove(), cards.delete(id));
-    hedges.forEach((hedge, place) => {
-      const held = cards.get(hedge.id) ?? hedgeCard(hedge, place < OPEN_AT_FIRST);
-      cards.set(hedge.id, held);
-      held.take(hedge);
-      if (list.children[place] !== held.node) list.insertBefore(held.node, list.children[place] ?? null);
-    });
+    keepRows(list, cards, hedges, (hedge, place) => hedgeCard(hedge, place < OPEN_AT_FIRST));
     show(part.body, hedges.length ? list : none);
   }
 

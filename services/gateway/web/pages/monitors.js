@@ -2,7 +2,7 @@
 
 import { age } from "/web/ages.js";
 import { get, post } from "/web/api.js";
-import { empty, h, pill, show } from "/web/dom.js";
+import { empty, h, keepRows, pill, show } from "/web/dom.js";
 import { code, word } from "/web/format.js";
 import { listen } from "/web/live.js";
 import { card } from "/web/monitors/card.js";
@@ -33,17 +33,13 @@ export function mount(root) {
     kept.refresh();
   }
 
+  const list = h("div", { class: "list" });
+
   function display({ monitors, status }) {
-    const list = h("div", { class: "list" });
     const sorted = [...monitors].sort((a, b) => rank(a) - rank(b) || a.name.localeCompare(b.name));
-    for (const monitor of sorted) {
-      const held = cards.get(monitor.name) ?? card(monitor, known, kept.refresh);
-      cards.set(monitor.name, held);
-      held.take(monitor);
-    }
-    if (part.body.firstElementChild?.classList.contains("list")) order(part.body.firstElementChild, sorted.map(({ name }) => cards.get(name).node));
-    else if (sorted.length) (list.append(...sorted.map(({ name }) => cards.get(name).node)), show(part.body, list));
-    else show(part.body, empty("No monitor is registered."));
+    keepRows(list, cards, sorted, (monitor) => card(monitor, known, kept.refresh), ({ name }) => name);
+    if (!sorted.length) show(part.body, empty("No monitor is registered."));
+    else if (list.parentNode !== part.body) show(part.body, list);
     part.setCount(`${monitors.length}`);
     show(summary, counts(status));
   }
@@ -60,11 +56,6 @@ export function mount(root) {
 }
 
 const rank = (monitor) => (monitor.resting_reason ? ORDER.length : ORDER.indexOf(monitor.health));
-
-/** Moves only what stands elsewhere. */
-function order(list, nodes) {
-  nodes.forEach((node, place) => list.children[place] === node || list.insertBefore(node, list.children[place] ?? null));
-}
 
 async function read() {
   const [{ monitors }, status] = await Promise.all([get("/v1/monitors"), get("/v1/monitors:status")]);

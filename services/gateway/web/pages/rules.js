@@ -25,7 +25,7 @@ const EDITED = ["threshold", "direction", "recurrence", "window", "cooldown", "l
 export function mount(root) {
   sheet("lists");
   const known = { channels: [], assets: [] };
-  const newOne = h("button", { type: "button", class: "primary", on: { click: () => edit(null, known, kept.refresh) } }, "New rule");
+  const newOne = h("button", { type: "button", class: "primary", on: { click: () => busy(newOne, async () => (await known.read, edit(null, known, kept.refresh))) } }, "New rule");
   const older = h("button", { type: "button", class: "second", on: { click: (event) => busy(event.target, () => versions("/v1/ruleVersions", "price rules", () => kept.refresh())) } }, "Versions");
   const part = panel(title, { wide: true, tools: [newOne, older], rows: 5, id: "rules" });
   root.append(h("h1", { class: "hidden-title" }, title), part.node);
@@ -35,8 +35,10 @@ export function mount(root) {
     show(part.body, rules.length ? h("div", { class: "list" }, rules.map((rule) => row(rule, known, kept.refresh))) : none);
   };
   const kept = keep(part, () => get("/v1/rules?page_size=500"), display);
-  get("/v1/channels").then(({ channels }) => (known.channels = channels.map((one) => one.name)), () => {});
-  get("/v1/prices?page_size=500").then(({ prices }) => (known.assets = prices.map((one) => one.asset)), () => {});
+  known.read = Promise.allSettled([
+    get("/v1/channels").then(({ channels }) => (known.channels = channels.map((one) => one.name))),
+    get("/v1/prices?page_size=500").then(({ prices }) => (known.assets = prices.map((one) => one.asset))),
+  ]);
   return kept.stop;
 }
 
@@ -115,10 +117,11 @@ function edit(rule, known, reload) {
     { name: "recurrence", kind: "select", options: RECURRENCES, value: rule?.recurrence, label: "Told", check: of("recurrence") },
     { name: "level", kind: "select", options: LEVELS, value: rule?.level ?? "LEVEL_MEDIUM", label: "As" },
     { name: "cooldown", value: writeSpan(rule?.cooldown ?? "300s"), label: "Not again within", check: (text) => checkSpan(text, { most: 604800 }), help: "15min, 1h, 1d; at most 7 days" },
-    { name: "enabled", kind: "check", value: rule?.enabled ?? true, label: "Judges" },
+    // A new one judges: that is what it is made for.
+    rule ? { name: "enabled", kind: "check", value: rule.enabled, label: "Judges" } : null,
     { name: "channels", kind: "checks", options: [...new Set([...known.channels, ...(rule?.channels ?? [])])], value: rule?.channels, label: "Channels", help: "none chosen: those of the level" },
     { name: "notes", kind: "area", value: rule?.notes, label: "Notes", max_length: 2000, help: "for yourself; never told" },
-  ];
+  ].filter(Boolean);
   const made = form({
     fields,
     label: "Price rule",

@@ -30,7 +30,7 @@ export function mount(root) {
   const tool = (text, act) => h("button", { type: "button", class: "second", on: { click: (event) => busy(event.target, act) } }, text);
   const known = { thresholds: [], channels: [], assets: [] };
   const tools = [
-    tool("Limits for one asset", () => add(known.thresholds, known.assets, () => kept.refresh())),
+    tool("Limits for one asset", async () => (await known.read, add(known.thresholds, known.assets, () => kept.refresh()))),
     tool("Versions", () => versions("/v1/thresholdVersions", "thresholds", () => kept.refresh())),
     tool("Export", exportAll),
     tool("Import", () => importAll(() => kept.refresh())),
@@ -69,8 +69,10 @@ export function mount(root) {
   }
 
   const kept = keep(part, read, display);
-  get("/v1/channels").then(({ channels }) => (known.channels = channels.map((one) => one.name)), () => {});
-  get("/v1/prices?page_size=500").then(({ prices }) => (known.assets = prices.map((one) => one.asset)), () => {});
+  known.read = Promise.allSettled([
+    get("/v1/channels").then(({ channels }) => (known.channels = channels.map((one) => one.name))),
+    get("/v1/prices?page_size=500").then(({ prices }) => (known.assets = prices.map((one) => one.asset))),
+  ]);
   return kept.stop;
 }
 

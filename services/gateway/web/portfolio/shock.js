@@ -1,7 +1,7 @@
 // What a move of prices would do: value, profit, and what is liquidated along the way. Nothing is stored.
 
 import { get, post } from "/web/api.js";
-import { empty, h, show, unknown } from "/web/dom.js";
+import { empty, h, scroller, show, unknown } from "/web/dom.js";
 import { form } from "/web/form.js";
 import { percent, plain, price, signed, usd } from "/web/format.js";
 import { keep } from "/web/states.js";
@@ -41,7 +41,7 @@ export function shock(part) {
 function rows(results) {
   const start = Math.max(1, Number(results[0].points?.[0]?.value_usd ?? 0));
   const head = ["Move", "Value", "Change", "Profit", "Liquidated", "Lost collateral", "First to go"].map((name, place) => h("th", { scope: "col", class: place && place < 6 ? "n" : "" }, h("span", { class: "title" }, name)));
-  return h("div", { class: "scroll" }, h("table", { class: "grid", "aria-label": "Shocks" }, h("thead", {}, h("tr", {}, head)), h("tbody", {}, results.map((one) => row(one, start)))));
+  return scroller("Shocks", h("table", { class: "grid", "aria-label": "Shocks" }, h("thead", {}, h("tr", {}, head)), h("tbody", {}, results.map((one) => row(one, start)))));
 }
 
 function row(result, start) {

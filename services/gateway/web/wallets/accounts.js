@@ -2,7 +2,7 @@
 
 import { age } from "/web/ages.js";
 import { get } from "/web/api.js";
-import { empty, h, pill, show, unknown } from "/web/dom.js";
+import { empty, h, keepRows, pill, scroller, show, unknown } from "/web/dom.js";
 import { code, percent, plain, present, price, word } from "/web/format.js";
 import { keep } from "/web/states.js";
 import { SEPARATE, accountFigures } from "/web/wallets/account_figures.js";
@@ -19,14 +19,7 @@ export function accounts(part) {
     const judged = rows.filter((one) => !one.reason);
     part.setCount(rows.length ? `${judged.length} of ${rows.length} judged` : "");
     if (!rows.length) return show(part.body, empty("No account yet: the first sync of a wallet states what its positions stand in."));
-    const there = new Set(rows.map((one) => one.id));
-    for (const [id, held] of cards) if (!there.has(id)) (held.node.remove(), cards.delete(id));
-    [...rows].sort(nearest).forEach((account, place) => {
-      const held = cards.get(account.id) ?? card(account);
-      cards.set(account.id, held);
-      held.take(account);
-      if (list.children[place] !== held.node) list.insertBefore(held.node, list.children[place] ?? null);
-    });
+    keepRows(list, cards, [...rows].sort(nearest), card);
     if (list.parentNode !== part.body) show(part.body, list);
     return undefined;
   };
@@ -97,5 +90,5 @@ function table(account) {
   const row = (line) => h("tr", {}, h("td", {}, line.asset), cell(1, price(line.price_usd)), cell(2, `${plain(line.base, 4)} ${line.base < 0 ? "short" : ""}`), cell(3, at(line.below_usd)), cell(4, way(line.down_percent)), cell(5, at(line.above_usd)), cell(6, way(line.up_percent)));
   const head = HEADS.map((name, place) => h("th", { scope: "col", class: place ? "n" : "" }, h("span", { class: "title" }, name)));
   const label = `Prices that liquidate ${account.wallet} ${account.venue} ${code(account.name, "")}, each when the others stay`;
-  return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": label }, h("table", { class: "grid", "aria-label": label }, h("thead", {}, h("tr", {}, head)), h("tbody", {}, rows.map(row))));
+  return scroller(label, h("table", { class: "grid", "aria-label": label }, h("thead", {}, h("tr", {}, head)), h("tbody", {}, rows.map(row))));
 }

@@ -2,7 +2,7 @@
 
 import { age } from "/web/ages.js";
 import { get } from "/web/api.js";
-import { empty, fold, h, pill, show, unknown } from "/web/dom.js";
+import { empty, fold, h, pill, scroller, show, unknown } from "/web/dom.js";
 import { code, plain, present, price, signed, usd, word } from "/web/format.js";
 
 const WORDS = { WITHDRAW_OK: "may be withdrawn now", HOLD: "Hold", ERROR: "Nothing can be said" };
@@ -118,7 +118,7 @@ function showWallets(part, decisions) {
   part.setCount(`${rows.length}`);
   if (!rows.length) return show(part.body, empty("No wallet has a sample."));
   const head = HEADS.map((name, index) => h("th", { scope: "col", class: index > 0 && index < 5 ? "n" : "" }, name));
-  return show(part.body, h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Allowance of each wallet" }, h("table", { class: "plain" }, h("thead", {}, h("tr", {}, head)), h("tbody", {}, rows))));
+  return show(part.body, scroller("Allowance of each wallet", h("table", { class: "plain" }, h("thead", {}, h("tr", {}, head)), h("tbody", {}, rows))));
 }
 
 function walletRow(wallet, asset) {
