@@ -36,8 +36,8 @@ class Complaints:
             if problem is not None and problem.reason in REASONS
         }
         if found and not self._said:
-            self._said = (
-                entry("postgres", f"{next(iter(found.values()))}; said by {', '.join(found)}")
+            self._said = entry(
+                "postgres", f"{next(iter(found.values()))}; said by {', '.join(found)}"
             )
             self._say(self._said)
         elif self._said and not found:

@@ -13,7 +13,6 @@ from rich.text import Text
 from services.cli.output import console
 from services.cli.plan import SERVICES
 
-
 _WIDTH = max(map(len, (*SERVICES, "dashboard", "postgres")))
 
 

@@ -15,7 +15,8 @@ _MOST_TABS = 400
 _CALLED = """(() => {
     const node = document.activeElement;
     const own = node.getAttribute('aria-label') ?? node.labels?.[0]?.innerText;
-    return node.closest(%s) && node.matches('a, button, input, select, textarea, summary, [role=region]')
+    const acts = 'a, button, input, select, textarea, summary, [role=region]';
+    return node.closest(%s) && node.matches(acts)
         && (own ?? node.innerText ?? '').includes(%s);
 })()"""
 _SAID = "...document.querySelectorAll('dialog, #toasts')].map(one => one.innerText ?? one)"

@@ -113,6 +113,20 @@ async def test_a_chart_of_one_point_is_about_that_point(servers: Visit) -> None:
     assert ends == [1790000000 - 3600, 1790000000 + 3600]
 
 
+async def test_by_what_people_are_told_stands_clear_of_the_pages(servers: Visit) -> None:
+    page = await servers.show("/")
+    await page.until("document.getElementById('ways').innerText !== ''")
+    for width in range(1300, 1801, 50):
+        await page.size(width, 900)
+        gap, below, cut = await page.run("""(() => {
+            const box = node => node.getBoundingClientRect();
+            const [nav, ways] = [document.getElementById('nav'), document.getElementById('ways')];
+            return [box(ways).left + 22 - box(nav.lastElementChild).right,
+                box(ways).top - box(nav).bottom, nav.scrollWidth - nav.clientWidth];
+        })()""")
+        assert cut == 0 and (gap >= 22 or below >= 0), (width, gap, below, cut)
+
+
 def test_what_is_kept_of_others_is_as_it_came() -> None:
     row = re.compile(r"^\| (\S+) \| \S+ \| ([0-9a-f]{64}) \|$", re.MULTILINE)
     listed = row.findall((VENDOR / "README.md").read_text())
