@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from starlette.routing import Route
 from services.gateway.guard import HEADERS
 from services.gateway.listener import HttpServer
 from services.gateway.pages import Pages
+from shared.clock import PushedClock
 from shared.lifecycle import App
 from tests.browser.chromium import Browser, found, started
 
@@ -43,9 +46,11 @@ CYCLE = ANSWERS["/v1/cycles"]["cycles"][0]
 
 
 class Servers:
-    """Says what the table says; a path in `down` is 503."""
+    """Says what the table says; a path in `down` is 503; its clock is pushed."""
 
     def __init__(self) -> None:
+        self.clock = PushedClock(datetime.now(UTC))
+        self.prices = [STALE_PRICE]
         self.down: set[str] = set()
         self.runs = 0
         self.next_badges: list[dict[str, Any]] = []
@@ -56,6 +61,7 @@ class Servers:
         path = request.url.path
         response = await self._plain(path, request)
         response.headers.update(HEADERS)
+        response.headers["date"] = format_datetime(self.clock.now(), usegmt=True)
         return response
 
     async def _plain(self, path: str, request: Request) -> Response:
@@ -67,7 +73,7 @@ class Servers:
             )
         if path == "/v1:watch":
             told = {
-                "/v1/prices:watch": {"prices": [STALE_PRICE]},
+                "/v1/prices:watch": {"prices": self.prices},
                 "/v1/monitors:watch": {"badges": self._badges()},
             }
             return self._events(*(told[one] for one in request.query_params.getlist("path")))
@@ -239,6 +245,37 @@ async def test_a_service_that_is_down_ages_its_part_only(page: Browser, servers:
     await page.until("document.getElementById('deliveries-panel').classList.contains('old')")
     assert await page.run("document.querySelectorAll('.old').length") == 1
     assert await page.run("document.querySelectorAll('#deliveries-panel article').length") == 1
+
+
+async def test_a_price_shows_its_age_and_is_marked_when_it_is_old(
+    page: Browser, servers: Servers
+) -> None:
+    """By the clock of the servers: that of the machine that shows the page may be wrong."""
+    true = servers.clock.now().isoformat()
+    bad = {"asset": "OLD", "price_usd": 2.0, "quality": "QUALITY_STALE", "price_time": true}
+    servers.prices = [bad, bad | {"asset": "SOL", "quality": "QUALITY_GOOD"}]
+    await page.ask("Page.reload")
+    await page.until(FILLED)
+    place = "document.querySelectorAll('.ticker')[{}]"
+    for number in range(2):
+        await page.until(f"!!{place.format(number)}")
+    assert "stale" in await page.run(f"{place.format(0)}.innerText")
+    assert "stale" not in await page.run(f"{place.format(1)}.innerText")
+    colours = set()
+    for seconds, band, words in (
+        (60, "green", "1 min"),
+        (300, "yellow", "6 min"),
+        (14 * 60, "red", "20 min"),
+        (3 * 3600, "red", "3 h"),
+    ):
+        servers.clock.advance(seconds)
+        age = f"{place.format(1)}.querySelector('.age')"
+        await page.until(
+            f"{age}.innerText === {json.dumps(words)} && {age}.classList.contains('band-{band}')"
+        )
+        assert "SOL" in await page.run(f"{place.format(1)}.innerText")
+        colours.add(await page.run(f"getComputedStyle({age}).color"))
+    assert len(colours) == 3
 
 
 async def test_light_is_a_choice_that_is_remembered(page: Browser) -> None:
