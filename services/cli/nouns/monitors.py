@@ -9,7 +9,8 @@ _MONITOR = ("monitor.name",)
 
 
 def _failed(answer: object) -> bool:
-    return isinstance(answer, pb.Run) and answer.status == pb.RUN_STATUS_ERROR
+    runs = answer.runs if isinstance(answer, pb.RunMonitorsResponse) else (answer,)
+    return any(isinstance(run, pb.Run) and run.status == pb.RUN_STATUS_ERROR for run in runs)
 
 
 MONITORS = Noun(
@@ -36,13 +37,17 @@ MONITORS = Noun(
             "monitor.MonitorService.RunMonitor",
             _NAME,
             options=("force",),
+            every="run-all",
             failed=_failed,
+            example="sonic monitors run liquidation",
             seconds=120,
         ),
         Verb(
             "run-all",
             "monitor.MonitorService.RunMonitors",
             columns=("monitor", "status", "duration", "error"),
+            failed=_failed,
+            failed_when="one fails",
             seconds=120,
         ),
         Verb(

@@ -27,6 +27,7 @@ from shared.rpc.comments import packaged
 _PAGE = 500
 _DEFAULT_ROWS = 100
 _MASK = "update_mask"
+_ALL = "all"
 
 
 def add_verbs(app: typer.Typer, noun: Noun) -> None:
@@ -124,9 +125,10 @@ def _summary(verb: Verb) -> str:
 
 def _help(verb: Verb) -> str:
     said = verb.help or " ".join(_comments().get(method_of(verb).full_name, "").split())
+    every = f" {_ALL}: as {verb.every}." if verb.every else ""
     codes = f" Exit code 1 when {verb.failed_when}." if verb.failed else ""
     example = f"\n\nExample: {verb.example}" if verb.example else ""
-    return said.partition(" Fails with ")[0] + codes + example
+    return said.partition(" Fails with ")[0] + every + codes + example
 
 
 @cache
@@ -142,6 +144,9 @@ async def _run(
     other: dict[str, Any],
 ) -> int:
     given = {paths[name]: value for name, value in values.items() if value not in (None, [])}
+    if verb.every and given[verb.arguments[0]] == _ALL:
+        verb = _of_all(noun, verb, paths, given)
+        given = {}
     given |= _agreed(verb, other)
     file = other.get("file")
     content = None if file is None else await asyncio.to_thread(_read, file)
@@ -156,6 +161,14 @@ async def _run(
             return _show_rows(noun, verb, answer, rows, as_list=other["json"])
         answer = await call(request, timeout=verb.seconds)
     return _show(noun, verb, answer, other)
+
+
+def _of_all(noun: Noun, verb: Verb, paths: Mapping[str, str], given: Mapping[str, Any]) -> Verb:
+    """The verb that runs instead; it takes none of the options of this one."""
+    if said := [path for path in paths.values() if path in given and path in verb.options]:
+        problems = {_word(verb, path): f"is of one, not of {_ALL}" for path in said}
+        raise InvalidArgument("INVALID_FIELD", f"{_ALL} takes no options", fields=problems)
+    return next(one for one in noun.verbs if one.name == verb.every)
 
 
 def _agreed(verb: Verb, other: Mapping[str, Any]) -> Mapping[str, str]:

@@ -33,6 +33,8 @@ class Verb:
     rows: str = ""
     # Another one, of which a table is said below on the error stream: where more is.
     rest: str = ""
+    # The verb of the noun that runs when the argument is the word `all`.
+    every: str = ""
     # An RPC whose answer fills the request's resource before options change it.
     base: str = ""
     # A text of a row that is all that is shown of it, a line each; what is said without rows.

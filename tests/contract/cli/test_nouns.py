@@ -139,6 +139,16 @@ async def test_json_of_what_looks_parses_and_the_table_is_printed(sonic: Sonic) 
         assert printed.exit_code == 0 and printed.output.strip(), words
 
 
+async def test_all_monitors_are_run_by_one_word(sonic: Sonic) -> None:
+    runs = await sonic.json("monitors", "run", "all")
+    assert {"price", "position", "liquidation"} <= {run["monitor"] for run in runs}
+    failed = any(run["status"] == "RUN_STATUS_ERROR" for run in runs)
+    printed = await sonic("monitors", "run", "all")
+    assert "liquidation" in printed.output and (printed.exit_code == 0 or failed)
+    refused = await sonic("monitors", "run", "all", "--force")
+    assert refused.exit_code == 1 and "force: is of one, not of all" in refused.output
+
+
 async def test_logs_are_lines_oldest_first(sonic: Sonic) -> None:
     done = await sonic("logs", "--json", "--limit", "5")
     ids = [int(json.loads(line)["id"]) for line in done.stdout.splitlines()]
