@@ -6,7 +6,7 @@ import { meter, subject } from "/web/alert_parts.js";
 import { get, post, remove } from "/web/api.js";
 import { fold, h, pill, show, unknown } from "/web/dom.js";
 import { confirm } from "/web/dialog.js";
-import { code, plain, present, reading, word } from "/web/format.js";
+import { clock, code, plain, present, reading, word } from "/web/format.js";
 import { busy, say } from "/web/toast.js";
 import { aboutOf, toldOf, toldWords } from "/web/told.js";
 
@@ -47,7 +47,7 @@ function deeds(alert, refresh) {
   const button = (text, click, label = text) => h("button", { type: "button", class: "second small", "aria-label": `${label}: ${word(alert.type, "ALERT_TYPE_")} ${alert.description}`, data: { key: `${text} ${alert.id}` }, on: { click } }, text);
   const raised = alert.level !== "LEVEL_NORMAL";
   const held = ["ALERT_STATUS_SILENCED", "ALERT_STATUS_ACKNOWLEDGED"].includes(alert.status);
-  const until = held && alert.held_until_time ? h("span", { class: "why" }, `${word(alert.status, "ALERT_STATUS_")} up to ${code(alert.held_level, "LEVEL_")} until ${new Date(alert.held_until_time).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" })}`) : null;
+  const until = held && alert.held_until_time ? h("span", { class: "why" }, `${word(alert.status, "ALERT_STATUS_")} up to ${code(alert.held_level, "LEVEL_")} until ${clock(alert.held_until_time)}`) : null;
   return [
     until,
     held ? button("Tell again", act("unsilence", {}, "It is told again."), "Tell again") : null,

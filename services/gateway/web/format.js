@@ -37,8 +37,11 @@ export function reading(metric, value) {
 }
 
 /** "ALERT_TYPE_TRAVEL_PERCENT" without its prefix, in lower-case words. */
-export const word = (name, prefix = "") => String(name ?? "").replace(prefix, "").replaceAll("_", " ").toLowerCase();
+export const word = (name, prefix = "") => String(name ?? "").replace(prefix, "").replaceAll("_", " ").toLowerCase().replace(/^avg /, "average ");
 export const code = (name, prefix) => String(name ?? "").replace(prefix, "");
+
+/** The time of a day, the same everywhere: "07:05". */
+export const clock = (time) => new Date(time).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hour12: false });
 
 /** A protobuf duration ("1.25s") in milliseconds. */
 export const milliseconds = (duration) => (duration ? 1000 * Number.parseFloat(duration) : NaN);

@@ -3,7 +3,7 @@
 import { get } from "/web/api.js";
 import { onCycle } from "/web/cycle_feed.js";
 import { byId, h, pill, show } from "/web/dom.js";
-import { ageSeconds, code, milliseconds, percent, present, reading, seconds, word } from "/web/format.js";
+import { ageSeconds, clock, code, milliseconds, percent, present, reading, seconds, word } from "/web/format.js";
 import { setLevel } from "/web/tab.js";
 import { listed, toldOf, toldWords } from "/web/told.js";
 
@@ -13,7 +13,6 @@ const INTERVALS = 3;
 const RANK = ["", "NORMAL", "LOW", "MEDIUM", "HIGH"];
 export const rank = (level) => Math.max(0, RANK.indexOf(code(level, "LEVEL_")));
 
-const clock = (time) => new Date(time).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hour12: false });
 const known = { summary: null, totals: null, schedule: null, nearest: undefined, alert: null, told: null, failed: new Set(), down: new Map(), lost: null };
 
 export function keepWorst() {

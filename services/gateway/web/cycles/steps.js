@@ -39,7 +39,7 @@ export function stepTable(cycle) {
     );
   };
   const head = ["Step", "State", "Took", "When", "Counted"].map((name) => h("th", { scope: "col", class: name === "Took" ? "n" : "" }, h("span", { class: "title" }, name)));
-  return scroller("Steps", h("table", { class: "grid steps", "aria-label": "Steps" }, h("thead", {}, h("tr", {}, head)), h("tbody", {}, rows.map(row))));
+  return scroller("Steps", h("table", { class: "grid", "aria-label": "Steps" }, h("thead", {}, h("tr", {}, head)), h("tbody", {}, rows.map(row))));
 }
 
 export function counts(found = {}) {

@@ -37,7 +37,7 @@ function showCycle(head, steps, cycle) {
   const fact = (label, ...value) => h("div", { class: "fact" }, h("small", {}, label), h("span", {}, value));
   const began = cycle.started_time ?? cycle.created_time;
   show(head.body, h("div", { class: "facts" }, [
-    fact("state", pill(state, `cycle-${state}`), cycle.demo ? pill("DEMO", "level-LOW") : null),
+    fact("state", pill(state, `cycle-${state}`), cycle.demo ? [" ", pill("DEMO", "level-LOW")] : null),
     fact("started", new Date(began).toLocaleString(), " ", age(began, { before: "(", after: " ago)" })),
     fact("took", span(milliseconds(cycle.duration)) || "runs"),
     fact("asked by", word(cycle.cause, "CAUSE_")),

@@ -3,7 +3,7 @@
 import { get, patch, post, remove } from "/web/api.js";
 import { h, pill, show } from "/web/dom.js";
 import { confirm } from "/web/dialog.js";
-import { code, present, reading } from "/web/format.js";
+import { code, plain, present, reading } from "/web/format.js";
 import { editChannels, toldBy } from "/web/thresholds/channels.js";
 import { previewer } from "/web/thresholds/preview.js";
 import { LIMITS, defaults, isDefault, listed, nameOf, parse, problems, side, unitOf, write } from "/web/thresholds/words.js";
@@ -164,6 +164,9 @@ export function row(first, { title, channels, reload }) {
 
 const all = async () => (await get("/v1/thresholds?page_size=500")).thresholds;
 
+/** A reading in the unit in which its limits are written. */
+const asLimit = (threshold, value) => (unitOf(threshold) === "0 to 1" ? plain(value, 4) : reading(threshold.metric, value));
+
 /** How it stands now, from the last evaluation. */
 function standing(threshold, summary) {
   if (!threshold.enabled) return pill("OFF", "soft");
@@ -171,7 +174,7 @@ function standing(threshold, summary) {
   const value = threshold.asset ? summary.worst_by_asset?.[threshold.asset] : summary.worst_value;
   const raised = Number(summary.raised_count);
   const level = code(summary.level, "LEVEL_");
-  const worst = present(value) ? h("span", { class: "n", title: "the worst reading now" }, reading(threshold.metric, value)) : h("span", { class: "absent", title: "no reading" }, "?");
+  const worst = present(value) ? h("span", { class: "n", title: "the worst reading now" }, asLimit(threshold, value)) : h("span", { class: "absent", title: "no reading" }, "?");
   if (threshold.asset) return worst;
   return [worst, raised ? pill(level, threshold.opportunity ? "news" : `level-${level}`) : null, h("small", {}, `${raised} of ${Number(summary.alert_count)}`)];
 }

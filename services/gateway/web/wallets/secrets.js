@@ -33,9 +33,9 @@ export function guard(node, told) {
 }
 
 const ADDRESSES = {
-  CHAIN_SOLANA: [new RegExp(`^${BASE58}{32,44}$`), "is no Solana address: 32 to 44 letters and digits without 0, O, I and l"],
-  CHAIN_DYDX: [/^dydx1[02-9ac-hj-np-z]{38,58}$/i, "is no dYdX address: it starts with dydx1"],
-  CHAIN_ETHEREUM: [/^0x[0-9a-f]{40}$/i, "is no 0x address: 0x and 40 digits 0 to 9, a to f"],
+  CHAIN_SOLANA: [new RegExp(`^${BASE58}{32,44}$`), "is no Solana address: 32 to 44 letters and digits without 0, O, I and l", "Solana"],
+  CHAIN_DYDX: [/^dydx1[02-9ac-hj-np-z]{38,58}$/i, "is no dYdX address: it starts with dydx1", "dYdX"],
+  CHAIN_ETHEREUM: [/^0x[0-9a-f]{40}$/i, "is no 0x address: 0x and 40 digits 0 to 9, a to f", "Ethereum, Hyperliquid"],
 };
 
 /** What is wrong with the shape of an address, or nothing; the checksum is the server's to judge. */
@@ -43,5 +43,7 @@ export function checkAddress(chain, address) {
   const rule = ADDRESSES[chain];
   if (!rule) return address ? "must be empty for a wallet without a chain" : undefined;
   if (!address) return "is needed: the public address";
-  return rule[0].test(address) ? undefined : rule[1];
+  if (rule[0].test(address)) return undefined;
+  const fitting = Object.values(ADDRESSES).find(([shape]) => shape.test(address));
+  return fitting ? `is an address of another chain: choose ${fitting[2]}` : rule[1];
 }
