@@ -127,7 +127,7 @@ class PositionsClient:
         names, index = list(stream.first.wallet_names), stream.column("wallet_index")
         if not self._is_by_portfolio:
             return names, index
-        labels = [name or PORTFOLIO for name in stream.first.wallet_portfolios]
+        labels = [_label(name) for name in stream.first.wallet_portfolios]
         groups = list(dict.fromkeys(labels))
         places = np.array([groups.index(label) for label in labels] or [0], np.int32)
         return groups, places[index]
@@ -154,6 +154,14 @@ class PositionsClient:
             )
         except SonicError as error:
             raise _unavailable(error) from error
+
+
+def _label(portfolio: str) -> str:
+    """What a portfolio is called; one that has the name of those without a portfolio, or begins
+    with it, by its whole tag.
+    """
+    is_like = portfolio == PORTFOLIO or portfolio.startswith(f"{PORTFOLIO}:")
+    return f"{PORTFOLIO}:{portfolio}" if is_like else portfolio or PORTFOLIO
 
 
 async def _is_there(call: Awaitable[object]) -> bool:

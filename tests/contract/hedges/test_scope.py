@@ -71,6 +71,17 @@ async def test_a_tag_parts_portfolios_and_the_next_pass_links_anew(
     assert caught.value.reason == "WALLET_NOT_FOUND", "it is the portfolios that have hedges"
 
 
+async def test_a_portfolio_of_that_name_is_not_those_without_one(bench: Bench, wide: Bench) -> None:
+    for side, wallet in (("LONG", "one"), ("SHORT", "two")):
+        await bench.hold("SOL", side, wallet)
+    named = {await bench.hold("SOL", side, "three") for side in ("LONG", "SHORT")}
+    await tagged(bench, "three", "portfolio:portfolio")
+    await wide.link()
+    hedges = {hedge.wallet: set(hedge.position_ids) for hedge in await wide.listed()}
+    assert set(hedges) == {"portfolio", "portfolio:portfolio"}
+    assert hedges["portfolio:portfolio"] == named
+
+
 async def test_a_coin_by_hand_is_a_leg_that_is_never_liquidated(bench: Bench, wide: Bench) -> None:
     spot = await bench.hold("SOL", "LONG", "cold")
     await bench.forget_liquidation(spot)
