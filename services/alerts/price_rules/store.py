@@ -48,6 +48,7 @@ _SAMPLE = Statement(
     " values (:asset, :observed_micros, :price_usd) on conflict do nothing"
 )
 _FORGET = Statement("delete from rule_sample where asset = :asset and observed_micros < :before")
+_FORGET_ALL = Statement("delete from rule_sample")
 _WINDOWS = Statement(
     "select place, exists (select from rule_sample one"
     "  where one.asset = wanted.asset and one.observed_micros > wanted.recent) as is_sampled,"
@@ -102,6 +103,9 @@ class RuleStore:
             await self._transaction.execute(
                 _FORGET, asset=sample.asset, before=sample.observed_micros - _KEPT_MICROS
             )
+
+    async def forget_samples(self) -> None:
+        await self._transaction.execute(_FORGET_ALL)
 
     async def prices_in(
         self, windows: Mapping[int, Window]

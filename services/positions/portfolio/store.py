@@ -50,6 +50,8 @@ _DELETE = Statement("delete from snapshot where id = :id")
 _CLEAR = [
     Statement("delete from snapshot"),
     Statement("delete from refused_row"),
+    # Their numbers go on: who has read up to one has missed nothing.
+    Statement("delete from position_event"),
     Statement("delete from touch_statement"),
 ]
 
@@ -124,7 +126,9 @@ class PortfolioStore:
         return [_snapshot(row) for row in await self._transaction.fetch(query)]
 
     async def clear(self) -> int:
-        """Remove snapshots, refused rows and the record of touch probabilities; how many."""
+        """Remove snapshots, refused rows, events and the record of touch probabilities; how
+        many.
+        """
         return sum([await self._transaction.execute(statement) for statement in _CLEAR])
 
 

@@ -189,6 +189,19 @@ async def test_a_rule_with_a_window_forgets_what_is_older(servers: Servers) -> N
     assert (await _price(servers, 117.5)).rule_events
 
 
+async def test_a_window_does_not_look_back_beyond_a_clearing(servers: Servers) -> None:
+    rule = pb.Rule(
+        asset="BTC", metric=pb.RULE_METRIC_MOVE_PERCENT, direction=pb.RULE_DIRECTION_BOTH,
+        threshold=10.0,
+        window=Duration(seconds=3600),
+    )  # fmt: skip
+    await servers.rules.CreateRule(pb.CreateRuleRequest(rule=rule))
+    assert not (await _price(servers, 100)).rule_events
+    await servers.alerts.ClearData(pb.ClearDataRequest(confirm="clear"))
+    assert not (await _price(servers, 150)).rule_events
+    assert (await _price(servers, 170)).rule_events
+
+
 async def test_rules_are_edited_with_an_etag_and_refused_by_name(servers: Servers) -> None:
     rule = pb.Rule(
         asset="BTC",

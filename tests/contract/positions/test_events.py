@@ -133,6 +133,16 @@ async def test_closed_and_opened_again_is_told_by_two_events_and_missing_once_by
     assert await venue.kinds() == [FIRST, CLOSED, OPENED]
 
 
+async def test_cleared_events_are_gone_and_their_numbers_go_on(venue: Venue) -> None:
+    venue.holds(ROWS[0])
+    await venue.sync()
+    await venue.servers.portfolio.ClearData(pb.ClearDataRequest(confirm="clear"))
+    assert await venue.events() == []
+    venue.holds(*ROWS[:2])
+    await venue.sync()
+    assert [event.sequence for event in await venue.events()] == [2]
+
+
 async def test_a_liquidation_found_in_trades_is_an_event_once(venue: Venue) -> None:
     venue.holds(ROWS[0])
     await venue.sync()

@@ -113,8 +113,8 @@ class DeleteAlerts:
             await edit.write(_without(None, state, snapshot.columns, rows, entries))
 
     async def clear(self, confirm: str) -> int:
-        """All alerts and readings, and nobody hears any more of them; NOT_CONFIRMED. Thresholds and
-        ledger stay.
+        """All alerts and readings, and nobody hears any more of them; NOT_CONFIRMED. Thresholds,
+        price rules and ledger stay.
         """
         require_confirmation(confirm, "clear")
         now = self._cache.clock.now()
@@ -202,6 +202,8 @@ async def _delete_all(store: Store) -> None:
     await store.evaluations.delete_all()
     await store.recordings.clear()
     await store.annotations.delete_all()
+    # Of a market that may begin anew.
+    await store.rules.forget_samples()
     await store.outbox.quieten()
 
 

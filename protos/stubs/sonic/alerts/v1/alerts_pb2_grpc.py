@@ -229,7 +229,8 @@ class AlertsServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ClearData(self, request, context):
-        """Deletes all alerts, and nobody is told any more of them; thresholds and ledger stay. Fails with NOT_CONFIRMED.
+        """Deletes all alerts, what evaluations read, and the prices that windows of price rules look at; nobody is told any
+        more of them. Thresholds and price rules stay with their versions, and the ledger. Fails with NOT_CONFIRMED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

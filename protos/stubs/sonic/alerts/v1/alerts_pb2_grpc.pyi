@@ -69,7 +69,9 @@ class AlertsServiceStub:
     GetSummary: _aio.UnaryUnaryMultiCallable[_alerts_pb2.GetSummaryRequest, _alerts_pb2.Summary]
     """Highest level of every kind of alert, for badges."""
     ClearData: _aio.UnaryUnaryMultiCallable[_alerts_pb2.ClearDataRequest, _alerts_pb2.ClearDataResponse]
-    """Deletes all alerts, and nobody is told any more of them; thresholds and ledger stay. Fails with NOT_CONFIRMED."""
+    """Deletes all alerts, what evaluations read, and the prices that windows of price rules look at; nobody is told any
+    more of them. Thresholds and price rules stay with their versions, and the ledger. Fails with NOT_CONFIRMED.
+    """
 
 class AlertsServiceServicer(metaclass=_abc_1.ABCMeta):
     """Alerts and their judgement."""
@@ -216,7 +218,9 @@ class AlertsServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _alerts_pb2.ClearDataRequest,
         context: _aio.ServicerContext[_alerts_pb2.ClearDataRequest, _abc.Awaitable[_alerts_pb2.ClearDataResponse]],
     ) -> _abc.Awaitable[_alerts_pb2.ClearDataResponse]:
-        """Deletes all alerts, and nobody is told any more of them; thresholds and ledger stay. Fails with NOT_CONFIRMED."""
+        """Deletes all alerts, what evaluations read, and the prices that windows of price rules look at; nobody is told any
+        more of them. Thresholds and price rules stay with their versions, and the ledger. Fails with NOT_CONFIRMED.
+        """
 
 def add_AlertsServiceServicer_to_server(servicer: AlertsServiceServicer, server: _aio.Server) -> None: ...
 

@@ -159,8 +159,8 @@ class CycloneServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ClearAllData(self, request, context):
-        """Deletes prices, positions, hedges, alerts, runs, messages and cycles; wallets, thresholds, settings and the
-        ledger stay. Fails with NOT_CONFIRMED, UNKNOWN_NAME, CLEAR_INCOMPLETE.
+        """Deletes prices, positions with their events, hedges, alerts, runs, messages and cycles with theirs; wallets,
+        thresholds, price rules and settings with their versions, the history of links and the ledger stay. Fails with NOT_CONFIRMED, UNKNOWN_NAME, CLEAR_INCOMPLETE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -43,8 +43,8 @@ class CycloneServiceStub:
     service that does not answer leaves its section NOT_READ. Fails with CYCLE_NOT_FOUND.
     """
     ClearAllData: _aio.UnaryUnaryMultiCallable[_cyclone_pb2.ClearAllDataRequest, _cyclone_pb2.ClearAllDataResponse]
-    """Deletes prices, positions, hedges, alerts, runs, messages and cycles; wallets, thresholds, settings and the
-    ledger stay. Fails with NOT_CONFIRMED, UNKNOWN_NAME, CLEAR_INCOMPLETE.
+    """Deletes prices, positions with their events, hedges, alerts, runs, messages and cycles with theirs; wallets,
+    thresholds, price rules and settings with their versions, the history of links and the ledger stay. Fails with NOT_CONFIRMED, UNKNOWN_NAME, CLEAR_INCOMPLETE.
     """
 
 class CycloneServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -136,8 +136,8 @@ class CycloneServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _cyclone_pb2.ClearAllDataRequest,
         context: _aio.ServicerContext[_cyclone_pb2.ClearAllDataRequest, _abc.Awaitable[_cyclone_pb2.ClearAllDataResponse]],
     ) -> _abc.Awaitable[_cyclone_pb2.ClearAllDataResponse]:
-        """Deletes prices, positions, hedges, alerts, runs, messages and cycles; wallets, thresholds, settings and the
-        ledger stay. Fails with NOT_CONFIRMED, UNKNOWN_NAME, CLEAR_INCOMPLETE.
+        """Deletes prices, positions with their events, hedges, alerts, runs, messages and cycles with theirs; wallets,
+        thresholds, price rules and settings with their versions, the history of links and the ledger stay. Fails with NOT_CONFIRMED, UNKNOWN_NAME, CLEAR_INCOMPLETE.
         """
 
 def add_CycloneServiceServicer_to_server(servicer: CycloneServiceServicer, server: _aio.Server) -> None: ...

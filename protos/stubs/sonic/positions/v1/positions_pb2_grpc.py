@@ -2192,7 +2192,7 @@ class PortfolioServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ClearData(self, request, context):
-        """Deletes snapshots, refused rows and the record of touch probabilities. Fails with NOT_CONFIRMED.
+        """Deletes snapshots, refused rows, events of positions and the record of touch probabilities. Fails with NOT_CONFIRMED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

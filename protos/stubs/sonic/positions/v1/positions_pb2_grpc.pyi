@@ -593,7 +593,7 @@ class PortfolioServiceStub:
     GetFreshness: _aio.UnaryUnaryMultiCallable[_positions_pb2.GetFreshnessRequest, _positions_pb2.GetFreshnessResponse]
     """When prices, positions, each venue and each wallet were last brought up to date."""
     ClearData: _aio.UnaryUnaryMultiCallable[_positions_pb2.ClearDataRequest, _positions_pb2.ClearDataResponse]
-    """Deletes snapshots, refused rows and the record of touch probabilities. Fails with NOT_CONFIRMED."""
+    """Deletes snapshots, refused rows, events of positions and the record of touch probabilities. Fails with NOT_CONFIRMED."""
 
 class PortfolioServiceServicer(metaclass=_abc_1.ABCMeta):
     """Totals and their history."""
@@ -670,7 +670,7 @@ class PortfolioServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _positions_pb2.ClearDataRequest,
         context: _aio.ServicerContext[_positions_pb2.ClearDataRequest, _abc.Awaitable[_positions_pb2.ClearDataResponse]],
     ) -> _abc.Awaitable[_positions_pb2.ClearDataResponse]:
-        """Deletes snapshots, refused rows and the record of touch probabilities. Fails with NOT_CONFIRMED."""
+        """Deletes snapshots, refused rows, events of positions and the record of touch probabilities. Fails with NOT_CONFIRMED."""
 
 def add_PortfolioServiceServicer_to_server(servicer: PortfolioServiceServicer, server: _aio.Server) -> None: ...
 

@@ -218,7 +218,7 @@ class PriceServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ClearData(self, request, context):
-        """Deletes prices and history of both markets; the demo market starts anew. Fails with NOT_CONFIRMED.
+        """Deletes prices and history of both markets; candles of providers stay, the demo market starts anew. Fails with NOT_CONFIRMED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -68,7 +68,7 @@ class PriceServiceStub:
     INVALID_FIELD, BAD_TIME.
     """
     ClearData: _aio.UnaryUnaryMultiCallable[_price_pb2.ClearDataRequest, _price_pb2.ClearDataResponse]
-    """Deletes prices and history of both markets; the demo market starts anew. Fails with NOT_CONFIRMED."""
+    """Deletes prices and history of both markets; candles of providers stay, the demo market starts anew. Fails with NOT_CONFIRMED."""
 
 class PriceServiceServicer(metaclass=_abc_1.ABCMeta):
     """Prices of assets from independent sources."""
@@ -208,6 +208,6 @@ class PriceServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _price_pb2.ClearDataRequest,
         context: _aio.ServicerContext[_price_pb2.ClearDataRequest, _abc.Awaitable[_price_pb2.ClearDataResponse]],
     ) -> _abc.Awaitable[_price_pb2.ClearDataResponse]:
-        """Deletes prices and history of both markets; the demo market starts anew. Fails with NOT_CONFIRMED."""
+        """Deletes prices and history of both markets; candles of providers stay, the demo market starts anew. Fails with NOT_CONFIRMED."""
 
 def add_PriceServiceServicer_to_server(servicer: PriceServiceServicer, server: _aio.Server) -> None: ...
