@@ -33,6 +33,10 @@ CLOSED: Final = "CLOSED"
 # was near.
 LIQUIDATED: Final = "LIQUIDATED"
 GONE: Final = "GONE"
+# A venue took it, or a part of it, by itself; told of a position whatever became of its alerts.
+LIQUIDATED_IN_PART: Final = "LIQUIDATED_IN_PART"
+AUTO_DELEVERAGED: Final = "AUTO_DELEVERAGED"
+ALARMS: Final = (LIQUIDATED, GONE, LIQUIDATED_IN_PART, AUTO_DELEVERAGED)
 # What was notified to be gone is held: it was not, or it was opened again.
 BACK: Final = "BACK"
 _ENDINGS = {
@@ -150,7 +154,7 @@ def compose(payload: Mapping[str, str]) -> Text:
 def head(payload: Mapping[str, str]) -> str:
     """The first word: how loud, or that it is over."""
     event = payload["event"]
-    return payload["level"] if event in (RAISED, LIQUIDATED, GONE) else event.replace("_", " ")
+    return payload["level"] if event in (RAISED, *ALARMS) else event.replace("_", " ")
 
 
 def matter(payload: Mapping[str, str]) -> str:
@@ -177,7 +181,7 @@ def _holds_nothing(payload: Mapping[str, str]) -> bool:
 
 def is_news(payload: Mapping[str, str]) -> bool:
     """Whether it is good to know rather than a danger: it must wake nobody."""
-    if "rule_id" in payload or payload["event"] in (LIQUIDATED, GONE, BACK):
+    if "rule_id" in payload or payload["event"] in (*ALARMS, BACK):
         return False
     if payload["event"] == CLOSED:
         return True

@@ -2,7 +2,7 @@
 
 How a position ended is told by the end of its alerts (see services.alerts.alerts.domain.ends):
 closed as news, liquidated as danger. From here it is told of a position without any, as when every
-limit is off.
+limit is off, and always of what a venue took by itself otherwise.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from services.alerts.alerts.domain.ends import LOOK
 from services.alerts.domain.kinds import POSITION_EVENT_KIND, AlertType, Level
 from services.alerts.ledger.domain.chain import Entry
 from services.alerts.notifications.domain import (
+    ALARMS,
     CLOSED,
     GONE,
     LIQUIDATED,
@@ -43,19 +44,26 @@ class EventKind(IntEnum):
     SHRANK = 4
     CLOSED = 5
     LIQUIDATED = 6
+    LIQUIDATED_IN_PART = 7
+    AUTO_DELEVERAGED = 8
 
 
+# What a venue took by itself while an alert may go on, or end as closed: always told, and loudly.
+FORCED = (EventKind.LIQUIDATED_IN_PART, EventKind.AUTO_DELEVERAGED)
+_QUIET = (EventKind.FIRST_LOOK, EventKind.OPENED, EventKind.GREW, EventKind.SHRANK)
 # Told from here; the others by the end of their alerts.
-TOLD_HERE = (EventKind.FIRST_LOOK, EventKind.OPENED, EventKind.GREW, EventKind.SHRANK)
+TOLD_HERE = (*_QUIET, *FORCED)
 # All of them, and quietly: a position that its owner did not touch is how a stolen key or a bot
 # that ran away shows first, and news rings nobody.
-SWITCHABLE = (*TOLD_HERE, EventKind.CLOSED)
+SWITCHABLE = (*_QUIET, EventKind.CLOSED)
 _VERBS = {
     EventKind.FIRST_LOOK: "seen for the first time",
     EventKind.OPENED: "opened",
     EventKind.GREW: "grew",
     EventKind.SHRANK: "shrank",
     EventKind.CLOSED: "closed",
+    EventKind.LIQUIDATED_IN_PART: "was LIQUIDATED in part",
+    EventKind.AUTO_DELEVERAGED: "was auto-deleveraged",
 }
 _ENDED = {
     CLOSED: "closed",
@@ -104,11 +112,14 @@ def entries_of_events(
     tells what people hear (LIQUIDATED, GONE, CLOSED), by sequence: all but CLOSED always.
     """
     here = [event for event in events if event.kind in TOLD_HERE or event.sequence in ends]
+    taken = {event.position_id for event in here if event.kind in FORCED}
     urgent = [place for place, event in enumerate(here) if _is_urgent(event, ends)]
     wanted = [
         place
         for place, event in enumerate(here)
-        if event.kind in told and not _is_urgent(event, ends)
+        if event.kind in told
+        and not _is_urgent(event, ends)
+        and not (event.kind == EventKind.SHRANK and event.position_id in taken)
     ]
     entries = [
         _entry(event, _payload(event, context, ends.get(event.sequence, "")), now, context)
@@ -126,7 +137,7 @@ def entries_of_events(
 
 
 def _is_urgent(event: PositionEvent, ends: Mapping[int, str]) -> bool:
-    return ends.get(event.sequence, CLOSED) != CLOSED
+    return event.kind in FORCED or ends.get(event.sequence, CLOSED) != CLOSED
 
 
 def _entry(event: PositionEvent, payload: Payload, now: datetime, context: ChangeContext) -> Entry:
@@ -175,28 +186,31 @@ def _many_ended(
 ) -> Payload:
     largest = sorted(events, key=lambda event: -(event.size_before_usd or 0.0))[:_NAMED_COUNT]
     named = "; ".join(
-        f"{_matter(event, ends[event.sequence])} ({event.wallet})" for event in largest
+        f"{_matter(event, ends.get(event.sequence, ''))} ({event.wallet})" for event in largest
     )
-    summary = f"{len(events)} positions are liquidated or gone. The largest: {named}"
+    summary = f"{len(events)} positions are liquidated, taken in part or gone. The largest: {named}"
     name = f"events-{events[0].sequence}-{events[-1].sequence}"
     return _told(LIQUIDATED, name, summary, events[-1], context)
 
 
 # Of a wallet that a person has just added nobody need be afraid.
 _ACTIONS: Mapping[str, Payload] = {
-    EventKind.FIRST_LOOK.name: {"action": "Nothing: see them by `sonic positions list`."}
+    EventKind.FIRST_LOOK.name: {"action": "Nothing: see them by `sonic positions list`."},
+    EventKind.AUTO_DELEVERAGED.name: {
+        "action": "Look whether what it hedged stands naked now, and what this wallet still holds."
+    },
 }
 
 
 def _told(
     word: str, id: str, summary: str, event: PositionEvent, context: ChangeContext
 ) -> Payload:
-    is_urgent = word in (LIQUIDATED, GONE)
+    is_urgent = word in ALARMS
     level = Level.HIGH if is_urgent else Level.LOW
     payload = level_payload(POSITION_EVENT_KIND, "", Level.NORMAL, level, context)
     return {
         **payload,
-        **({"action": LOOK} if is_urgent else _ACTIONS.get(word, {})),
+        **_ACTIONS.get(word, {"action": LOOK} if is_urgent else {}),
         "event": word,
         "alert_id": id,
         # Of news no incident: it is over when it is told.
@@ -221,4 +235,6 @@ def _matter(event: PositionEvent, ended: str = "") -> str:
     if event.kind in ENDS:
         return f"{name} {_ENDED[ended or CLOSED]}, size {before}, on {event.venue}"
     verb = _VERBS[EventKind(event.kind)]
+    if event.size_after_usd is None:
+        return f"{name} {verb}, size {before}, on {event.venue}"
     return f"{name} {verb} from size {before} to {after}, on {event.venue}"

@@ -62,7 +62,7 @@ POSITIONS = Noun(
         Verb(
             "events",
             "positions.PositionsService.ListPositionEvents",
-            help="What happened to positions: opened, grew, shrank, closed, liquidated.",
+            help="What happened to positions: opened, grew, shrank, closed, liquidated, taken.",
             columns=(
                 "event_time",
                 "kind",

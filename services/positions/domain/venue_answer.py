@@ -76,6 +76,13 @@ class CarrySource(StrEnum):
     HYPERLIQUID_FUNDING = "HYPERLIQUID_FUNDING"
 
 
+class ForcedKind(IntEnum):
+    """How a venue itself closed a position, or a part of it."""
+
+    LIQUIDATED = 1
+    AUTO_DELEVERAGED = 2
+
+
 UNKNOWN_ASSET = "UNKNOWN"
 
 
@@ -157,6 +164,20 @@ class Refusal:
     field: str
     masked_body: str
     position_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ForcedTrade:
+    """A trade that a venue made of a position by itself. `side`: of the position, UNKNOWN where its
+    id says it; `is_last`: no later trade of that position is known, so that one which is gone ended
+    by it.
+    """
+
+    position_id: str
+    trade_time: datetime
+    kind: ForcedKind
+    side: Side = Side.UNKNOWN
+    is_last: bool = True
 
 
 @dataclass(frozen=True, slots=True)

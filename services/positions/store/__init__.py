@@ -11,6 +11,7 @@ from services.positions.sessions.store.sessions import SessionStore
 from services.positions.store.enrichment import EnrichmentStore
 from services.positions.store.positions import PositionStore
 from services.positions.store.retention import RetentionStore
+from services.positions.sync.store.forced import ForcedStore
 from services.positions.sync.store.quarantine import QuarantineStore
 from services.positions.sync.store.sync_rows import SyncRowStore
 from services.positions.touch_record.store import TouchStatementStore
@@ -32,6 +33,7 @@ class Store:
         self.accounts = AccountStore(transaction)
         self.brokers = BrokerStore(transaction)
         self.events = EventStore(transaction)
+        self.forced = ForcedStore(transaction)
         self.enrichment = EnrichmentStore(transaction)
         self.portfolio = PortfolioStore(transaction)
         self.positions = PositionStore(transaction)

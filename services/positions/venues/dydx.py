@@ -20,11 +20,13 @@ from services.positions.domain.scale import off_scale
 from services.positions.domain.venue_answer import (
     Answer,
     Chain,
+    ForcedTrade,
     Holding,
     Refusal,
     Unwatched,
     WalletRef,
 )
+from services.positions.venues.dydx_fills import ask_fills, forced, parents
 from services.positions.venues.dydx_parser import (
     MarketTerms,
     asset_of,
@@ -62,10 +64,12 @@ class DydxVenue:
     """
 
     name = "dydx"
+    forces_parts = True
     chains = frozenset({Chain.DYDX})
 
-    def __init__(self, http: ProviderHttp, clock: Clock) -> None:
+    def __init__(self, http: ProviderHttp, fills: ProviderHttp, clock: Clock) -> None:
         self._http = http
+        self._fills = fills
         self._clock = clock
         self._reading = asyncio.Lock()
         self._markets: Mapping[str, MarketTerms] = {}
@@ -94,6 +98,17 @@ class DydxVenue:
             accounts, markets, address, reference_prices, self._clock.now(), reason
         )
         return replace(answer, unwatched=unwatched)
+
+    async def forced_trades(
+        self, wallet: WalletRef, position_ids: Sequence[str], since: datetime
+    ) -> Sequence[ForcedTrade]:
+        """Of the subaccounts these positions are in; a forced trade is the last one while no later
+        fill is of its market.
+        """
+        address, found = wallet.public_address, list[ForcedTrade]()
+        for parent in parents(position_ids):
+            found += forced(await ask_fills(self._fills, address, parent, since), address)
+        return found
 
     async def _read_markets(self) -> Mapping[str, MarketTerms]:
         async with self._reading:
@@ -144,7 +159,9 @@ class DydxVenue:
 
 
 def build(context: VenueContext) -> Built:
-    """Settings: dydx_indexer_url."""
+    """Settings: dydx_indexer_url. Fills have a circuit of their own: what fails there keeps nobody
+    from asking for positions.
+    """
     http = ProviderHttp(
         "dydx",
         context.settings.get("dydx_indexer_url") or DEFAULT_BASE_URL,
@@ -152,7 +169,15 @@ def build(context: VenueContext) -> Built:
         per_second=8.0,
         retry_after="milliseconds",
     )
-    return Built(DydxVenue(http, context.clock), (http,))
+    fills = ProviderHttp(
+        "dydx fills",
+        context.settings.get("dydx_indexer_url") or DEFAULT_BASE_URL,
+        clock=context.clock,
+        timeout_seconds=4.0,
+        retries=0,
+        retry_after="milliseconds",
+    )
+    return Built(DydxVenue(http, fills, context.clock), (http, fills))
 
 
 def read_accounts(

@@ -4,7 +4,7 @@ Decides whether an answer is usable and complete.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
@@ -12,7 +12,14 @@ from types import MappingProxyType
 
 from services.positions.accounts.domain.stated_account import disbelieved
 from services.positions.domain.scale import off_scale
-from services.positions.domain.venue_answer import Answer, Chain, Flag, Refusal, WalletRef
+from services.positions.domain.venue_answer import (
+    Answer,
+    Chain,
+    Flag,
+    ForcedTrade,
+    Refusal,
+    WalletRef,
+)
 from services.positions.venues.hyperliquid_account import (
     STANDARD_ACCOUNT,
     Account,
@@ -20,6 +27,7 @@ from services.positions.venues.hyperliquid_account import (
     Accounts,
 )
 from services.positions.venues.hyperliquid_dexes import DexAnswer, with_dexes
+from services.positions.venues.hyperliquid_fills import ask_fills, forced
 from services.positions.venues.hyperliquid_margin import Tiers, accounts
 from services.positions.venues.hyperliquid_parser import OLD_STATE, holdings, read_state
 from services.positions.venues.hyperliquid_rates import NO_RATES, Rates
@@ -36,12 +44,19 @@ class HyperliquidVenue:
     """
 
     name = "hyperliquid"
+    forces_parts = True
     chains = frozenset({Chain.ETHEREUM})
 
     def __init__(
-        self, http: ProviderHttp, dexes: ProviderHttp, rates: Rates, accounts: Accounts
+        self,
+        http: ProviderHttp,
+        dexes: ProviderHttp,
+        fills: ProviderHttp,
+        rates: Rates,
+        accounts: Accounts,
     ) -> None:
         self._accounts = accounts
+        self._fills = fills
         self._http = http
         self._dexes = dexes
         self._rates = rates
@@ -70,6 +85,13 @@ class HyperliquidVenue:
             *(self._read_dex(address, name, account, reference_prices) for name in account.dexes)
         )
         return with_dexes(first, parts, account, address)
+
+    async def forced_trades(
+        self, wallet: WalletRef, position_ids: Sequence[str], since: datetime
+    ) -> Sequence[ForcedTrade]:
+        """Of all dexes; a forced trade is the last one while no later fill is on its side."""
+        address = wallet.public_address
+        return list(forced(await ask_fills(self._fills, address, since), address))
 
     async def _read_dex(
         self, address: str, name: str, account: Account, prices: Mapping[str, float]
@@ -103,8 +125,8 @@ def _holds(body: object) -> bool:
 
 
 def build(context: VenueContext) -> Built:
-    """Settings: hyperliquid_url. Other dexes, rates, and questions about accounts have each a
-    connection, waits and circuit of their own; the last weigh much at the venue and are spread.
+    """Settings: hyperliquid_url. Other dexes, fills, rates, and questions about accounts have each
+    a connection, waits and circuit of their own; the last weigh much at the venue and are spread.
     """
     address = context.settings.get("hyperliquid_url") or DEFAULT_BASE_URL
     http = ProviderHttp("hyperliquid", address, clock=context.clock, per_second=5.0)
@@ -128,10 +150,13 @@ def build(context: VenueContext) -> Built:
         retries=0,
         per_second=5.0,
     )
-    venue = HyperliquidVenue(
-        http, dexes, Rates(rates, context.clock), Accounts(about, context.clock)
+    fills = ProviderHttp(
+        "hyperliquid fills", address, clock=context.clock, timeout_seconds=4.0, retries=0
     )
-    return Built(venue, (http, dexes, rates, about))
+    venue = HyperliquidVenue(
+        http, dexes, fills, Rates(rates, context.clock), Accounts(about, context.clock)
+    )
+    return Built(venue, (http, dexes, fills, rates, about))
 
 
 def read_answer(

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.positions.domain.scale import SCALE_FACTOR_LIMIT, off_scale_rows
-from services.positions.domain.venue_answer import Answer, Chain, Refusal, WalletRef
+from services.positions.domain.venue_answer import Answer, Chain, ForcedTrade, Refusal, WalletRef
 from services.positions.sync.domain.holding_columns import HoldingColumns, columns_of
 from services.positions.venues.jupiter_extras import BorrowRates, read_liquidations
 from services.positions.venues.jupiter_parser import (
@@ -50,6 +50,7 @@ class JupiterVenue:
     """
 
     name = "jupiter"
+    forces_parts = False
     chains = frozenset({Chain.SOLANA})
 
     def __init__(
@@ -77,11 +78,10 @@ class JupiterVenue:
         answer = await self._positions(wallet, reference_prices)
         return replace(answer, holdings=await self._rates.price(columns_of(answer.holdings)))
 
-    async def liquidations(self, wallet: WalletRef) -> Mapping[str, datetime]:
-        """Positions of the wallet whose newest trade is a liquidation, and when it was.
-
-        Raises ProviderFailure.
-        """
+    async def forced_trades(
+        self, wallet: WalletRef, position_ids: Sequence[str], since: datetime
+    ) -> Sequence[ForcedTrade]:
+        """Those that are the newest trade of their position, whenever it was."""
         answer = await self._extras.get_json("/v2/trades", {"walletAddress": wallet.public_address})
         return read_liquidations(answer.body)
 

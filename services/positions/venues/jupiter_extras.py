@@ -11,7 +11,13 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from services.positions.domain.venue_answer import CarrySource, Holding, Side
+from services.positions.domain.venue_answer import (
+    CarrySource,
+    ForcedKind,
+    ForcedTrade,
+    Holding,
+    Side,
+)
 from services.positions.sync.domain.holding_columns import CARRY_SOURCES, HoldingColumns
 from services.positions.venues.jupiter_parser import ASSETS_BY_MINT, position_key
 from services.positions.venues.rows import at, bad_body, readable, whole
@@ -81,7 +87,7 @@ def read_rates(body: object) -> dict[Side, float]:
     }
 
 
-def read_liquidations(body: object) -> dict[str, datetime]:
+def read_liquidations(body: object) -> list[ForcedTrade]:
     """Positions whose newest trade is a liquidation, and when. Raises ProviderFailure BAD_BODY.
 
     A position that was liquidated and traded again since is not among them: its key is used again.
@@ -100,7 +106,11 @@ def read_liquidations(body: object) -> dict[str, datetime]:
         liquidation = "liquidat" in str(at(trade, "orderType")).lower()
         if key not in newest or (moment, liquidation) > newest[key]:
             newest[key] = (moment, liquidation)
-    return {key: moment for key, (moment, liquidation) in newest.items() if liquidation}
+    return [
+        ForcedTrade(key, moment, ForcedKind.LIQUIDATED)
+        for key, (moment, liquidation) in newest.items()
+        if liquidation
+    ]
 
 
 def _moment(trade: object) -> datetime | None:

@@ -1,11 +1,11 @@
 """What every venue offers: one wallet's positions as the venue states them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol, runtime_checkable
 
-from services.positions.domain.venue_answer import Answer, Chain, WalletRef
+from services.positions.domain.venue_answer import Answer, Chain, ForcedTrade, WalletRef
 from shared.clock import Clock
 from shared.lifecycle import Part
 
@@ -34,10 +34,19 @@ class Venue(Protocol):
 
 @runtime_checkable
 class TradeRecord(Protocol):
-    """A venue that also tells how positions ended."""
+    """A venue that also tells which trades it made by itself."""
 
-    async def liquidations(self, wallet: WalletRef) -> Mapping[str, datetime]:
-        """Time of the liquidation by position id, of those that ended so."""
+    @property
+    def forces_parts(self) -> bool:
+        """Whether it may take a part of a position, so that one which shrank is asked about."""
+        ...
+
+    async def forced_trades(
+        self, wallet: WalletRef, position_ids: Sequence[str], since: datetime
+    ) -> Sequence[ForcedTrade]:
+        """Liquidations and auto-deleveragings since then; of other positions than these there may
+        be some, too. Raises ProviderFailure.
+        """
         ...
 
 

@@ -12,7 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from services.positions.domain.venue_answer import CarrySource, Chain, WalletRef
+from services.positions.domain.venue_answer import (
+    CarrySource,
+    Chain,
+    ForcedKind,
+    ForcedTrade,
+    WalletRef,
+)
 from services.positions.venues import VENUES, Venue, VenueContext, build_balances
 from shared.clock import PushedClock
 from shared.http import ProviderFailure
@@ -108,8 +114,9 @@ def trades(*changes: dict[str, object]) -> dict[str, object]:
 
 async def test_a_liquidation_is_told_with_its_time(venue) -> None:
     (trade,) = LIQUIDATION["dataList"]
-    found = await venue.liquidations(WALLET)
-    assert found == {trade["positionPubkey"]: datetime.fromtimestamp(trade["createdTime"], UTC)}
+    found = await venue.forced_trades(WALLET, [], START)
+    moment = datetime.fromtimestamp(trade["createdTime"], UTC)
+    assert found == [ForcedTrade(trade["positionPubkey"], moment, ForcedKind.LIQUIDATED)]
 
 
 @pytest.mark.parametrize(
@@ -127,7 +134,7 @@ async def test_a_liquidation_is_told_with_its_time(venue) -> None:
 )
 async def test_what_is_no_last_liquidation_is_not_told(venue, stand, body) -> None:
     stand.answer(TRADES, json=copy.deepcopy(body))
-    assert await venue.liquidations(WALLET) == {}
+    assert await venue.forced_trades(WALLET, [], START) == []
 
 
 @pytest.mark.parametrize("reply", GARBAGE.values(), ids=GARBAGE.keys())
@@ -137,7 +144,7 @@ async def test_trades_that_cannot_be_read_are_a_failure_and_positions_go_on(
     stand.answer(TRADES, **reply)
     for _ in range(6):
         with pytest.raises(ProviderFailure) as caught:
-            await venue.liquidations(WALLET)
+            await venue.forced_trades(WALLET, [], START)
         assert ADDRESS not in str(caught.value)
     assert (await venue.fetch(WALLET, PRICES, START)).complete
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -63,7 +64,36 @@ def test_many_that_are_liquidated_without_alerts_are_one_message_at_high() -> No
     made = entries_of_events(events, SWITCHABLE, 3, CONTEXT, NOW, ends)
     assert (list(made.told_places), list(made.urgent_places)) == ([], [5])
     text = compose(json.loads(made.entries[5].inputs_json))
-    assert text.subject.startswith("HIGH: 5 positions are liquidated or gone.")
+    assert text.subject.startswith("HIGH: 5 positions are liquidated, taken in part or gone.")
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        (EventKind.LIQUIDATED_IN_PART, "SOL long was LIQUIDATED in part from size 150 USD to 100"),
+        (EventKind.AUTO_DELEVERAGED, "SOL long was auto-deleveraged from size 150 USD to 100 USD"),
+    ],
+)
+def test_what_a_venue_took_by_itself_is_always_told_at_high_and_once(
+    kind: EventKind, words: str
+) -> None:
+    taken = replace(_event(2, kind), position_id="p1", size_before_usd=150.0)
+    shrank = replace(_event(1, EventKind.SHRANK), size_before_usd=150.0)
+    for told in (SWITCHABLE, ()):
+        made = entries_of_events([shrank, taken], told, 20, CONTEXT, NOW)
+        assert (list(made.told_places), list(made.urgent_places)) == ([], [1])
+        payload = json.loads(made.entries[1].inputs_json)
+        assert not is_news(payload) and payload["incident_id"] == "event-2.1"
+        text = compose(payload)
+        assert text.subject.startswith(f"HIGH: {words}") and "What to do: Look" in text.body
+
+
+def test_a_position_that_was_deleveraged_whole_has_no_size_after() -> None:
+    gone = replace(_event(1, EventKind.AUTO_DELEVERAGED), size_before_usd=9.0, size_after_usd=None)
+    made = entries_of_events([gone], (), 20, CONTEXT, NOW)
+    text = compose(json.loads(made.entries[0].inputs_json))
+    assert text.subject == "HIGH: SOL long was auto-deleveraged, size 9 USD, on jupiter (main)"
+    assert "naked" in text.body
 
 
 def test_every_other_kind_is_news_without_an_incident_and_names_its_wallet() -> None:

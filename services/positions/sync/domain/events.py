@@ -4,7 +4,7 @@ By differences of what is held alone: a fill in parts and one in whole look alik
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import IntEnum
 from typing import Any, Final
@@ -12,8 +12,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from services.positions.domain.venue_answer import Side
-from services.positions.sync.domain.answer_columns import AnswerColumns
+from services.positions.domain.venue_answer import ForcedKind, ForcedTrade, Side
+from services.positions.sync.domain.answer_columns import AnswerColumns, of_side
 from services.positions.sync.domain.sync_rows import Decision, Reason, Stored
 
 # Venues round sizes by their entry prices: less than this of the size is no trade.
@@ -29,6 +29,9 @@ class EventKind(IntEnum):
     SHRANK = 4
     CLOSED = 5
     LIQUIDATED = 6
+    LIQUIDATED_IN_PART = 7
+    # Whole when it has no size after, else in part.
+    AUTO_DELEVERAGED = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +122,30 @@ def of_gone(
         for row in np.flatnonzero(over).tolist()
         if told[columns["place"][row]]
     ]
+
+
+def in_part(shrunk: Sequence[Happening], trades: Sequence[ForcedTrade]) -> list[Happening]:
+    """Of what shrank that of which the venue itself took the part, as its trades say."""
+    found = []
+    for one in shrunk:
+        kinds = {
+            trade.kind
+            for trade in trades
+            if one.position_id in (trade.position_id, of_side(trade.position_id, one.side))
+            and trade.side in (Side.UNKNOWN, one.side)
+        }
+        if kinds:
+            is_liquidated = ForcedKind.LIQUIDATED in kinds
+            found.append(
+                replace(
+                    one,
+                    place=0,
+                    kind=EventKind.LIQUIDATED_IN_PART
+                    if is_liquidated
+                    else EventKind.AUTO_DELEVERAGED,
+                )
+            )
+    return found
 
 
 def summed(happenings: Sequence[Happening], first_places: frozenset[int]) -> list[Happening]:

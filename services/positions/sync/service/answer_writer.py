@@ -39,6 +39,7 @@ from services.positions.sync.domain.sync_rows import (
     decide,
     under_side_names,
 )
+from services.positions.sync.service.forced_ends import Shrunk
 from services.positions.sync.service.plausibility import ImplausibleRow, check_plausibility
 from services.positions.sync.service.sync_result import SyncResult, WalletSync
 from services.positions.sync.store.id_cache import IdCache
@@ -52,6 +53,7 @@ _GONE: Final = (
     Reason.MISSING_IN_SAME_CYCLE,
     Reason.MISSING_TOO_SOON,
     Reason.MISSING_TWICE,
+    Reason.TURNED,
 )
 # More changed rows are merged by COPY, and arithmetic on so many leaves the event loop.
 _BULK_ROWS: Final = 2000
@@ -88,6 +90,8 @@ class AnswerWriter:
         self._id_cache = id_cache
         self._cycle_id = step.cycle_id or new_id("sync")
         self._ready: list[_Fetched] = []
+        # What shrank by the answers that were stored, by wallet and venue.
+        self.shrunk: dict[tuple[str, str], Shrunk] = {}
         self._busy = False
 
     async def keep(self, wallet: str, venue: str, answer: Answer) -> WalletSync:
@@ -142,7 +146,7 @@ class AnswerWriter:
                 if len(group) > 1:
                     raise LookupError("a wallet was deleted while it was fetched")
                 return [_deleted(group[0])]
-            decision, records = await self._apply(
+            decision, records, shrunk = await self._apply(
                 store, [feeds[pair] for pair in pairs], rows, pairs
             )
             recorded = [_with_refusals(one, place, records) for place, one in enumerate(group)]
@@ -153,6 +157,7 @@ class AnswerWriter:
                 if one.answer.refusals:
                     refusals = one.answer.refusals
                     await store.sync_rows.refuse(one.wallet, one.venue, refusals, self._clock.now())
+        self.shrunk |= shrunk
         return _outcomes(recorded, decision)
 
     async def _apply(
@@ -161,7 +166,7 @@ class AnswerWriter:
         feed_keys: Sequence[int],
         rows: AnswerColumns,
         pairs: Sequence[tuple[str, str]],
-    ) -> tuple[Decision, Sequence[ImplausibleRow]]:
+    ) -> tuple[Decision, Sequence[ImplausibleRow], Mapping[tuple[str, str], Shrunk]]:
         known, at, assets = await store.sync_rows.stored(
             feed_keys, rows, self._cycle_id, self._id_cache
         )
@@ -192,6 +197,7 @@ class AnswerWriter:
         else:
             decision = decide(*judged)
         events = await _events(store, decision, known, rows, at, assets, pairs, feed_keys)
+        shrunk = await _shrunk(store, events, pairs, feed_keys)
         await store.sync_rows.apply(decision, self._cycle_id, now)
         await _write(store, decision, rows, np.array(feed_keys, np.int32), asset_keys, now)
         await _keep_terms(store, feed_keys, decision, rows)
@@ -200,7 +206,7 @@ class AnswerWriter:
             await store.enrichment.bump_membership()
         if events:
             await store.events.append(events, pairs, self._step.cycle_id, now)
-        return decision, checked.records
+        return decision, checked.records, shrunk
 
 
 async def _events(
@@ -227,6 +233,25 @@ async def _events(
         names = {key: name for name, key in assets.items()}
         found += of_gone(decision, known, ids, names, told)
     return found
+
+
+async def _shrunk(
+    store: Store,
+    events: Sequence[Happening],
+    pairs: Sequence[tuple[str, str]],
+    feed_keys: Sequence[int],
+) -> dict[tuple[str, str], Shrunk]:
+    """What became smaller, and since when, before these answers are stored."""
+    smaller = [one for one in events if one.kind is EventKind.SHRANK]
+    if not smaller:
+        return {}
+    times = await store.forced.seen_times(feed_keys)
+    return {
+        pairs[place]: Shrunk(
+            [one for one in smaller if one.place == place], times.get(feed_keys[place])
+        )
+        for place in sorted({one.place for one in smaller})
+    }
 
 
 async def _write(

@@ -19,6 +19,7 @@ from services.positions.extremes.service import ExtremesService
 from services.positions.service.ports import Begin
 from services.positions.store import Store
 from services.positions.sync.service.answer_writer import AnswerWriter
+from services.positions.sync.service.forced_ends import NOTHING_SHRANK, ForcedEnds
 from services.positions.sync.service.sync_result import Mode, SyncResult, WalletSync
 from services.positions.sync.store.id_cache import IdCache
 from services.positions.venues.venue import TradeRecord, Venue
@@ -63,6 +64,7 @@ class SyncService:
         mark_max_age_seconds: float,
     ) -> None:
         self._extremes = extremes
+        self._forced = ForcedEnds(begin, read, clock)
         self._begin = begin
         self._read = read
         self._enrichment = enrichment
@@ -239,7 +241,13 @@ class SyncService:
             outcome = replace(
                 await run.writer.keep(wallet.name, venue.name, answer), latency=latency
             )
-            return await self._confirm(run, wallet, venue, outcome)
+            if not isinstance(venue, TradeRecord):
+                return outcome
+            reference = WalletRef(wallet.name, wallet.chain, wallet.public_address)
+            shrunk = run.writer.shrunk.get((wallet.name, venue.name), NOTHING_SHRANK)
+            return await self._forced.confirm(
+                run.step, reference, venue.name, venue, outcome, shrunk
+            )
         except StaleEpoch:
             raise
         except Conflict as conflict:
@@ -273,36 +281,6 @@ class SyncService:
             wallet.name, venue.name, WalletSyncState.FAILED, reason, message, urgent=any(news)
         )
 
-    async def _confirm(
-        self, run: _SyncRun, wallet: Wallet, venue: Venue, outcome: WalletSync
-    ) -> WalletSync:
-        """Mark those gone that the venue says were liquidated; else they age as others do."""
-        if not outcome.gone or not isinstance(venue, TradeRecord):
-            return outcome
-        try:
-            trades = await venue.liquidations(
-                WalletRef(wallet.name, wallet.chain, wallet.public_address)
-            )
-        except SonicError as failure:
-            get_logger().warning("trades cannot be read", venue=venue.name, reason=failure.reason)
-            return outcome
-        if not trades:
-            return outcome
-        async with self._begin() as store:
-            await store.enter(run.step, SyncResult)
-            feeds = await store.wallets.feed_keys([(wallet.name, venue.name)])
-            now = self._clock.now()
-            ended = [
-                one
-                for key in feeds.values()
-                for one in await store.sync_rows.liquidate(key, trades, now)
-            ]
-            if ended:
-                names = [(wallet.name, venue.name)]
-                await store.enrichment.bump_membership()
-                await store.events.append(ended, names, run.step.cycle_id, now)
-        return _with_liquidated(outcome, len(ended))
-
 
 def _with_extent(outcomes: Sequence[WalletSync]) -> list[WalletSync]:
     """A refusal that met every wallet of a venue is the venue's: each of them says so."""
@@ -318,16 +296,6 @@ def _with_extent(outcomes: Sequence[WalletSync]) -> list[WalletSync]:
         else one
         for one in outcomes
     ]
-
-
-def _with_liquidated(outcome: WalletSync, count: int) -> WalletSync:
-    """Liquidated is over: of those counted stale or closed a moment ago, none is stale any more."""
-    return replace(
-        outcome,
-        stale_count=max(outcome.stale_count - count, 0),
-        closed_count=max(outcome.closed_count, count),
-        urgent=outcome.urgent or count > 0,
-    )
 
 
 def demo_wallet(name: str, now: datetime) -> Wallet:

@@ -24,7 +24,6 @@ from services.positions.domain.venue_answer import (
 )
 from services.positions.enrichment.domain.enrichment import Column
 from services.positions.sync.domain.answer_columns import AnswerColumns
-from services.positions.sync.domain.events import EventKind, Happening, known
 from services.positions.sync.domain.holding_columns import CARRY_SOURCES, TERMS
 from services.positions.sync.domain.sync_rows import Absences, Decision, RefusedRow, Stored, matched
 from services.positions.sync.store.id_cache import IdCache
@@ -122,19 +121,6 @@ _REFUSED = Statement(
 _COUNTS = Statement(
     "select count(*) filter (where status = 1) as active, count(*) filter (where status = 2)"
     " as stale from position where status in (1, 2)"
-)
-# A venue shows a position for a while after it is gone, and clocks differ.
-_LIQUIDATION_TOLERANCE = "interval '10 minutes'"
-_LIQUIDATED = Statement(
-    "with ended as (update position p set status = 4, updated_time = :now"
-    " from unnest(cast(:ids as text[]), cast(:times as timestamptz[])) as trade (id, trade_time)"
-    " where p.id = trade.id and p.feed_key = :feed_key and p.status in (1, 2, 3)"
-    " and not p.in_last_answer"
-    f" and trade.trade_time >= p.last_seen_time - {_LIQUIDATION_TOLERANCE}"
-    " returning p.position_key, p.id, p.asset_key, p.side, p.size_usd), forgotten as"
-    " (delete from absence where position_key in (select position_key from ended))"
-    " select ended.id, name, side, size_usd from ended join asset using (asset_key)"
-    " order by position_key"
 )
 _TERM_NAMES = ("maintenance_ratio", "hourly_carry_usd", "carry_source")
 _TERMS = Statement(
@@ -274,25 +260,6 @@ class SyncRowStore:
         """What venues ask of these positions, by key, where something is known."""
         found = await self._transaction.fetch(_KNOWN_TERMS, keys=list(position_keys))
         return {row["position_key"]: _terms(row) for row in found}
-
-    async def liquidate(
-        self, feed_key: int, trades: Mapping[str, datetime], now: datetime
-    ) -> list[Happening]:
-        """Mark LIQUIDATED those of a feed that are gone from its last answer and whose liquidation
-        (time by position id) is no older than the answer that held them last; which were.
-        """
-        ended = await self._transaction.fetch(
-            _LIQUIDATED,
-            feed_key=feed_key,
-            ids=list(trades),
-            times=list(trades.values()),
-            now=now,
-        )
-        kind = EventKind.LIQUIDATED
-        return [
-            Happening(0, kind, row["id"], row["name"], row["side"], known(row["size_usd"]))
-            for row in ended
-        ]
 
     async def fail(self, feed_key: int) -> bool:
         """No usable answer: its positions' marks are stale from now on. Whether that is news."""

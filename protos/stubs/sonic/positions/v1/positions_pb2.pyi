@@ -626,6 +626,12 @@ class _PositionEventKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Pos
     """Held no more."""
     POSITION_EVENT_KIND_LIQUIDATED: _PositionEventKind.ValueType  # 6
     """Liquidated, confirmed by a trade record."""
+    POSITION_EVENT_KIND_LIQUIDATED_IN_PART: _PositionEventKind.ValueType  # 7
+    """Its venue liquidated a part of it, confirmed by a trade record; told beside SHRANK."""
+    POSITION_EVENT_KIND_AUTO_DELEVERAGED: _PositionEventKind.ValueType  # 8
+    """Its venue closed it, or with a size after a part of it, against an account that was liquidated,
+    confirmed by a trade record.
+    """
 
 class PositionEventKind(_PositionEventKind, metaclass=_PositionEventKindEnumTypeWrapper):
     """What happened to a position."""
@@ -644,6 +650,12 @@ POSITION_EVENT_KIND_CLOSED: PositionEventKind.ValueType  # 5
 """Held no more."""
 POSITION_EVENT_KIND_LIQUIDATED: PositionEventKind.ValueType  # 6
 """Liquidated, confirmed by a trade record."""
+POSITION_EVENT_KIND_LIQUIDATED_IN_PART: PositionEventKind.ValueType  # 7
+"""Its venue liquidated a part of it, confirmed by a trade record; told beside SHRANK."""
+POSITION_EVENT_KIND_AUTO_DELEVERAGED: PositionEventKind.ValueType  # 8
+"""Its venue closed it, or with a size after a part of it, against an account that was liquidated,
+confirmed by a trade record.
+"""
 Global___PositionEventKind: _TypeAlias = PositionEventKind  # noqa: Y015
 
 @_typing.final

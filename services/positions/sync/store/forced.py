@@ -1,0 +1,84 @@
+"""Positions that are gone, and those of them that their venue ended by itself."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from services.positions.domain.venue_answer import ForcedKind, ForcedTrade
+from services.positions.sync.domain.events import EventKind, Happening, known
+from shared.database.statement import Statement
+from shared.database.transaction import Transaction
+
+# A venue shows a position for a while after it is gone, and clocks differ.
+_TOLERANCE = "interval '10 minutes'"
+# Auto-deleveraged (2) is closed, and told once; a one-way venue's id may have its side at the end.
+_END = Statement(
+    "with ended as (update position p set status = case when trade.kind = 2 then 3 else 4 end,"
+    " updated_time = :now from unnest(cast(:ids as text[]), cast(:times as timestamptz[]),"
+    " cast(:sides as int2[]), cast(:kinds as int2[])) as trade (id, trade_time, side, kind)"
+    " where p.id in (trade.id, trade.id || case trade.side when 1 then '-long'"
+    " when 2 then '-short' else '' end) and trade.side in (p.side, 3)"
+    " and p.feed_key = :feed_key and p.status in (1, 2, 3) and not p.in_last_answer"
+    f" and trade.trade_time >= p.last_seen_time - {_TOLERANCE}"
+    " and (trade.kind = 1 or not exists (select from position_event e where e.kind = 8"
+    " and e.position_id = p.id and e.event_time >= p.last_seen_time))"
+    " returning p.position_key, p.id, p.asset_key, p.side, p.size_usd, trade.kind), forgotten as"
+    " (delete from absence where position_key in (select position_key from ended))"
+    " select ended.id, name, side, size_usd, kind from ended join asset using (asset_key)"
+    " order by position_key"
+)
+_GONE = Statement(
+    f"select array_agg(p.id) as ids, min(p.last_seen_time) - {_TOLERANCE} as since"
+    " from position p join feed using (feed_key) join wallet w using (wallet_key)"
+    " where w.name = :wallet and venue = :venue and not in_last_answer"
+    " and (status in (1, 2) or status = 3 and p.updated_time >= :closed_since)"
+)
+_SEEN = Statement("select feed_key, observed_time from feed where feed_key = any(:feed_keys)")
+_KINDS = {
+    ForcedKind.LIQUIDATED: EventKind.LIQUIDATED,
+    ForcedKind.AUTO_DELEVERAGED: EventKind.AUTO_DELEVERAGED,
+}
+
+
+class ForcedStore:
+    """Ends of positions in one transaction."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+
+    async def gone(
+        self, wallet: str, venue: str, closed_since: datetime
+    ) -> tuple[Sequence[str], datetime | None]:
+        """Ids of what the last answer does not hold, of closed ones those that were held until
+        then; and from when on a trade may have ended one of them.
+        """
+        (row,) = await self._transaction.fetch(
+            _GONE, wallet=wallet, venue=venue, closed_since=closed_since
+        )
+        return row["ids"] or [], row["since"]
+
+    async def seen_times(self, feed_keys: Sequence[int]) -> dict[int, datetime | None]:
+        """When the last answer of each of these feeds was."""
+        found = await self._transaction.fetch(_SEEN, feed_keys=feed_keys)
+        return {row["feed_key"]: row["observed_time"] for row in found}
+
+    async def end(
+        self, feed_key: int, trades: Sequence[ForcedTrade], now: datetime
+    ) -> list[Happening]:
+        """End those of a feed that are gone from its last answer and whose last trade, one of
+        these, is no older than the answer that held them last; which were.
+        """
+        found = await self._transaction.fetch(
+            _END,
+            feed_key=feed_key,
+            ids=[one.position_id for one in trades],
+            times=[one.trade_time for one in trades],
+            sides=[int(one.side) for one in trades],
+            kinds=[int(one.kind) for one in trades],
+            now=now,
+        )
+        return [
+            Happening(
+                0, _KINDS[row["kind"]], row["id"], row["name"], row["side"], known(row["size_usd"])
+            )
+            for row in found
+        ]

@@ -1,0 +1,174 @@
+"""A position that is gone or shrank is told as what its venue's fills say, through a whole server;
+nobody is asked for fills while nothing is gone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from sonic.positions.v1 import positions_pb2 as pb
+
+from tests.fakes.http_provider import HttpProvider
+from tests.fakes.info_provider import InfoProvider
+
+FIXTURES = Path(__file__).parents[2] / "fixtures"
+EVM = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
+DYDX = "dydx1m9euquwentjaqxm96a4scnwy5h9t95l3rspgqc"
+STATE = json.loads((FIXTURES / "hyperliquid_clearinghouse_state.json").read_text())
+FILLS = json.loads((FIXTURES / "hyperliquid_user_fills_by_time.json").read_text())
+SUBACCOUNT = json.loads((FIXTURES / "dydx_v4_subaccount.json").read_text())
+OF_DYDX = json.loads((FIXTURES / "dydx_v4_fills.json").read_text())
+NOTHING = {
+    "assetPositions": [],
+    "crossMarginSummary": {"accountValue": "0.0"},
+    "marginSummary": {"accountValue": "0.0", "totalNtlPos": "0.0"},
+}
+ASKED = "POST /info/userFillsByTime"
+DYDX_FILLS = "GET /v4/fills/parentSubaccountNumber"
+
+
+@pytest.fixture
+async def hyperliquid() -> AsyncIterator[InfoProvider]:
+    async with InfoProvider() as venue:
+        contexts = (FIXTURES / "hyperliquid_meta_and_asset_ctxs.json").read_bytes()
+        venue.answer("POST /info/metaAndAssetCtxs", text=contexts)
+        venue.answer("POST /info/clearinghouseState", json={**STATE, "time": None})
+        venue.answer(ASKED, json=FILLS)
+        yield venue
+
+
+@pytest.fixture
+async def servers(open_system, hyperliquid: InfoProvider):
+    servers = await open_system(hyperliquid_url=hyperliquid.url)
+    await wallet(servers, pb.CHAIN_ETHEREUM, EVM)
+    await sync(servers)
+    return servers
+
+
+async def wallet(servers, chain: int, address: str) -> None:
+    fresh = pb.Wallet(name="main", chain=chain, public_address=address)
+    await servers.wallets.CreateWallet(pb.CreateWalletRequest(wallet=fresh))
+
+
+async def sync(servers) -> pb.WalletSync:
+    servers.clock.advance(60)
+    (outcome,) = (await servers.positions.SyncPositions(pb.SyncPositionsRequest())).wallets
+    return outcome
+
+
+async def told(servers) -> list[tuple[str, str, float, float]]:
+    """Kind, asset and sizes of all events but the first look, the oldest first."""
+    request = pb.ListPositionEventsRequest(after_sequence=1)
+    return [
+        (
+            pb.PositionEventKind.Name(one.kind).removeprefix("POSITION_EVENT_KIND_"),
+            one.asset,
+            one.size_before_usd,
+            one.size_after_usd,
+        )
+        for one in (await servers.positions.ListPositionEvents(request)).events
+    ]
+
+
+def fills_asked(venue: InfoProvider) -> int:
+    return venue.types().count("userFillsByTime")
+
+
+async def test_what_hyperliquid_took_is_told_as_that_and_once(servers, hyperliquid) -> None:
+    assert fills_asked(hyperliquid) == 0, "nothing is gone"
+    hyperliquid.answer("POST /info/clearinghouseState", json=NOTHING)
+    outcome = await sync(servers)
+    assert (outcome.stale_count, outcome.closed_count) == (0, 2)
+    for _ in range(2):
+        await sync(servers)
+    ends = [("AUTO_DELEVERAGED", "BTC", 9825.0, 0.0), ("LIQUIDATED", "SOL", 9760.0, 0.0)]
+    assert sorted(await told(servers)) == ends
+    assert fills_asked(hyperliquid) == 1
+    (sent,) = [json.loads(one.body) for one in hyperliquid.requests if b"Fills" in one.body]
+    assert sent["user"] == EVM and 0 < sent["startTime"] < FILLS[0]["time"] + 60_000
+
+
+GARBAGE = {
+    "server error": {"status": 500, "json": {}},
+    "too many": {"status": 429, "json": {}},
+    "words": {"text": b"busy", "headers": {"content-type": "text/plain"}},
+    "no list": {"json": {"error": "busy"}},
+    "rows of garbage": {"json": [None, 7, {"coin": "SOL"}]},
+    "none": {"json": []},
+    "closed": {"close": True},
+}
+
+
+@pytest.mark.parametrize("reply", GARBAGE.values(), ids=GARBAGE.keys())
+async def test_without_fills_it_ages_as_ever_and_is_closed(servers, hyperliquid, reply) -> None:
+    hyperliquid.answer(ASKED, **reply)
+    hyperliquid.answer("POST /info/clearinghouseState", json=NOTHING)
+    assert (await sync(servers)).stale_count == 2
+    assert (await sync(servers)).closed_count == 2
+    assert {kind for kind, *_ in await told(servers)} == {"CLOSED"}
+
+
+async def test_a_part_that_was_liquidated_is_told_beside_that_it_shrank(
+    servers, hyperliquid
+) -> None:
+    smaller = json.loads(json.dumps({**STATE, "time": None}))
+    smaller["assetPositions"][0]["position"] |= {
+        "szi": "20.0",
+        "positionValue": "3648.0",
+        "unrealizedPnl": "-256.0",
+        "marginUsed": "364.8",
+    }
+    smaller["crossMarginSummary"] |= {"totalNtlPos": "3648.0", "totalRawUsd": "-1529.78"}
+    smaller["crossMaintenanceMarginUsed"] = "91.2"
+    smaller["marginSummary"]["totalNtlPos"] = "13389.25"
+    hyperliquid.answer("POST /info/clearinghouseState", json=smaller)
+    moment = int(servers.clock.now().timestamp() * 1000) + 10_000
+    hyperliquid.answer(ASKED, json=[{**FILLS[0], "time": moment}])
+    for _ in range(3):
+        await sync(servers)
+    sizes = ("SOL", 9760.0, 3904.0)
+    assert await told(servers) == [("SHRANK", *sizes), ("LIQUIDATED_IN_PART", *sizes)]
+    assert fills_asked(hyperliquid) == 1
+
+
+async def test_a_part_that_its_owner_sold_is_not_said_to_be_liquidated(
+    servers, hyperliquid
+) -> None:
+    before = {**STATE["assetPositions"][1]["position"], "szi": "-0.09"}
+    smaller = json.loads(json.dumps({**STATE, "time": None}))
+    before |= {"positionValue": "8767.125", "unrealizedPnl": "75.375", "marginUsed": "1550.375"}
+    smaller["assetPositions"][1]["position"] = before
+    hyperliquid.answer("POST /info/clearinghouseState", json=smaller)
+    old = {**FILLS[2], "time": int(servers.clock.now().timestamp() * 1000) - 60_000}
+    hyperliquid.answer(ASKED, json=[old])
+    await sync(servers)
+    assert [kind for kind, *_ in await told(servers)] == ["SHRANK"]
+
+
+async def test_what_dydx_took_is_told_as_that_and_once(open_system) -> None:
+    async with HttpProvider() as venue:
+        markets = (FIXTURES / "dydx_v4_perpetual_markets.json").read_bytes()
+        venue.answer("GET /v4/perpetualMarkets", text=markets)
+        place = f"GET /v4/addresses/{DYDX}"
+        venue.answer(f"{place}/subaccountNumber/0", json=SUBACCOUNT)
+        venue.answer(place, json={"subaccounts": [SUBACCOUNT["subaccount"]]})
+        missing = {"errors": [{"msg": "No subaccounts found"}]}
+        venue.answer(f"{place}/parentSubaccountNumber/0", status=404, json=missing)
+        venue.answer(DYDX_FILLS, json=OF_DYDX)
+        servers = await open_system(dydx_indexer_url=venue.url)
+        await wallet(servers, pb.CHAIN_DYDX, DYDX)
+        await sync(servers)
+        assert not venue.asked(DYDX_FILLS)
+        empty = SUBACCOUNT["subaccount"] | {"openPerpetualPositions": {}, "assetPositions": {}}
+        empty |= {"equity": "0", "freeCollateral": "0"}
+        venue.answer(f"{place}/subaccountNumber/0", json={"subaccount": empty})
+        venue.answer(place, json={"subaccounts": [empty]})
+        for _ in range(3):
+            await sync(servers)
+        ends = [("AUTO_DELEVERAGED", "ETH", 13610.0, 0.0), ("LIQUIDATED", "BTC", 33292.0, 0.0)]
+        assert sorted(await told(servers)) == ends
+        (asked,) = venue.asked(DYDX_FILLS)
+        assert asked.query["parentSubaccountNumber"] == "0"
