@@ -106,7 +106,8 @@ def _name(position: pb.Position) -> Text:
 def _remarks(position: pb.Position) -> str:
     flags = [pb.Flag.Name(flag).removeprefix("FLAG_") for flag in position.flags]
     status = enum_name(position, "status")
-    return " ".join(([] if status == "ACTIVE" else [status]) + flags)
+    index = [f"ADL {position.adl_index:.1f}"] if position.HasField("adl_index") else []
+    return " ".join(([] if status == "ACTIVE" else [status]) + flags + index)
 
 
 @app.command("import")

@@ -2,7 +2,7 @@
 
 import { age } from "/web/ages.js";
 import { h, unknown } from "/web/dom.js";
-import { percent, present, price, times, usd, word } from "/web/format.js";
+import { percent, plain, present, price, times, usd, word } from "/web/format.js";
 import { distance, heat, travelClass, travelText } from "/web/liquidation_bar.js";
 
 const usdOf = (field, settings) => (position) => (present(position[field]) ? usd(position[field], settings) : null);
@@ -37,6 +37,7 @@ const GROUPS = [
     ["Fee paid to open", usdOf("open_fee_usd")],
     ["Fee to close now", usdOf("close_fee_usd")],
     ["Borrow fee", usdOf("borrow_fee_usd")],
+    ["Auto-deleveraging index", (one) => (present(one.adl_index) ? plain(one.adl_index, 2) : null)],
   ]],
   ["Times", [
     ["First seen", when("first_seen_time")],

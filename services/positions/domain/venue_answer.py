@@ -39,6 +39,7 @@ class Flag(IntEnum):
     DEMO = 7
     ROW_REFUSED = 8
     ACCOUNT_MODE_UNKNOWN = 9
+    ADL_INDEX_HIGH = 10
 
 
 class Chain(IntEnum):
@@ -117,7 +118,8 @@ NO_TERMS = VenueTerms()
 class Figures:
     """What is stated of a position: prices in USD per unit, > 0, amounts in USD; None = not said.
 
-    `size_usd`: notional at entry, > 0; `own_liquidation_price_usd`: by the venue's formula here.
+    `size_usd`: notional at entry, > 0; `own_liquidation_price_usd`: by the venue's formula here;
+    `adl_index`: how early a winning position would be taken, > 0, see risk.domain.adl.
     """
 
     entry_price_usd: float | None = None
@@ -131,6 +133,7 @@ class Figures:
     open_fee_usd: float | None = None
     close_fee_usd: float | None = None
     borrow_fee_usd: float | None = None
+    adl_index: float | None = None
 
 
 NUMBERS: Final = tuple(field.name for field in fields(Figures))

@@ -25,7 +25,7 @@ _SIDES: Final = {"SELL": Side.LONG, "BUY": Side.SHORT}
 
 
 @dataclass(frozen=True, slots=True)
-class Fill:
+class DydxFill:
     """A trade of a market in a subaccount; `side`: of the position it takes from, if it does."""
 
     number: int
@@ -41,11 +41,13 @@ def parents(position_ids: Sequence[str]) -> list[int]:
     return sorted({int(one) % PARENT_COUNT for one in numbers if one.isdecimal()})[:_MOST_PARENTS]
 
 
-async def ask_fills(http: ProviderHttp, address: str, parent: int, since: datetime) -> list[Fill]:
+async def ask_fills(
+    http: ProviderHttp, address: str, parent: int, since: datetime
+) -> list[DydxFill]:
     """Those of a subaccount and of the isolated ones below it until this long ago, at most three
     pages. Raises ProviderFailure.
     """
-    found: list[Fill] = []
+    found: list[DydxFill] = []
     asked = {"address": address, "parentSubaccountNumber": str(parent), "limit": str(MOST_FILLS)}
     for _ in range(_MOST_PAGES):
         body = (await http.get_json("/v4/fills/parentSubaccountNumber", asked)).body
@@ -60,12 +62,12 @@ async def ask_fills(http: ProviderHttp, address: str, parent: int, since: dateti
     return [fill for fill in found if fill.fill_time >= since]
 
 
-def read_fills(body: object, parent: int) -> list[Fill]:
+def read_fills(body: object, parent: int) -> list[DydxFill]:
     """Fills that can be read; of others nothing is known. Raises ProviderFailure BAD_BODY."""
     return list(filter(None, (_fill(row, parent) for row in _rows(body))))
 
 
-def forced(fills: Sequence[Fill], address: str) -> list[ForcedTrade]:
+def forced(fills: Sequence[DydxFill], address: str) -> list[ForcedTrade]:
     """Those of them that the venue made by itself."""
     newest: dict[tuple[int, str], tuple[datetime, bool]] = {}
     for fill in fills:
@@ -91,14 +93,14 @@ def _rows(body: object) -> list[object]:
     return rows
 
 
-def _fill(row: object, parent: int) -> Fill | None:
+def _fill(row: object, parent: int) -> DydxFill | None:
     ticker, side = at(row, "market"), _SIDES.get(str(at(row, "side")))
     moment = _moment(at(row, "createdAt"))
     stated = at(row, "subaccountNumber")
     number = parent if stated is None else whole(stated, 0, 1_000_000)
     if not isinstance(ticker, str) or side is None or moment is None or number is None:
         return None
-    return Fill(number, ticker, side, moment, _KINDS.get(str(at(row, "type"))))
+    return DydxFill(number, ticker, side, moment, _KINDS.get(str(at(row, "type"))))
 
 
 def _moment(text: object) -> datetime | None:

@@ -18,7 +18,7 @@ _LIQUIDATED: Final = "liquidated"
 
 
 @dataclass(frozen=True, slots=True)
-class Fill:
+class HyperliquidFill:
     """A trade of a position; `kind`: None of one that its owner made."""
 
     coin: str
@@ -27,9 +27,9 @@ class Fill:
     kind: ForcedKind | None
 
 
-async def ask_fills(http: ProviderHttp, address: str, since: datetime) -> list[Fill]:
+async def ask_fills(http: ProviderHttp, address: str, since: datetime) -> list[HyperliquidFill]:
     """Since then, at most three pages. Raises ProviderFailure."""
-    found: list[Fill] = []
+    found: list[HyperliquidFill] = []
     start_milliseconds = math.floor(since.timestamp() * 1000)
     for _ in range(_MOST_PAGES):
         sent = {"type": "userFillsByTime", "user": address, "startTime": start_milliseconds}
@@ -42,7 +42,7 @@ async def ask_fills(http: ProviderHttp, address: str, since: datetime) -> list[F
     return found
 
 
-def read_fills(body: object, address: str) -> list[Fill]:
+def read_fills(body: object, address: str) -> list[HyperliquidFill]:
     """Fills that can be read; of others nothing is known. Raises ProviderFailure BAD_BODY."""
     if not isinstance(body, list):
         raise bad_body("hyperliquid", "no list of fills")
@@ -55,7 +55,7 @@ def last_milliseconds(body: object) -> int:
     return max((whole(at(row, "time"), 1, 10**14) or 0 for row in rows), default=0)
 
 
-def forced(fills: list[Fill], address: str) -> Iterator[ForcedTrade]:
+def forced(fills: list[HyperliquidFill], address: str) -> Iterator[ForcedTrade]:
     """Those of them that the venue made by itself."""
     newest: dict[tuple[str, Side], tuple[datetime, bool]] = {}
     for fill in fills:
@@ -68,7 +68,7 @@ def forced(fills: list[Fill], address: str) -> Iterator[ForcedTrade]:
             yield ForcedTrade(name, fill.fill_time, fill.kind, fill.side, is_last)
 
 
-def _fill(row: object, address: str) -> Fill | None:
+def _fill(row: object, address: str) -> HyperliquidFill | None:
     coin, milliseconds = at(row, "coin"), whole(at(row, "time"), 1, 10**14)
     size, start = readable(row, "sz"), readable(row, "startPosition")
     way = {"B": 1.0, "A": -1.0}.get(str(at(row, "side")))
@@ -77,7 +77,7 @@ def _fill(row: object, address: str) -> Fill | None:
     # Of what was held before; a first fill makes what it buys or sells.
     side = side_of(start or way)
     moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
-    return Fill(coin, side, moment, _kind(row, address))
+    return HyperliquidFill(coin, side, moment, _kind(row, address))
 
 
 def _kind(row: object, address: str) -> ForcedKind | None:

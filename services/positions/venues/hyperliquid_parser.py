@@ -11,7 +11,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from services.positions.domain.scale import off_scale
-from services.positions.domain.venue_answer import CarrySource, Holding, Refusal, VenueTerms
+from services.positions.domain.venue_answer import (
+    CarrySource,
+    Flag,
+    Holding,
+    Refusal,
+    VenueTerms,
+)
+from services.positions.risk.domain.adl import ADL_INDEX_LIMIT, hyperliquid_adl_index
 from services.positions.risk.domain.liquidation import (
     hyperliquid_liquidation_price,
     hyperliquid_maintenance_ratio,
@@ -301,7 +308,9 @@ def holdings(
         else:
             collateral = max(deposit * _weight(row) / weights, 0.0)
         own = _own_liquidation(row, state) if standard or row.isolated else None
-        found.append(_holding(row, collateral, own, funding.get(row.coin), address))
+        worth = row.margin_usd if row.isolated else state.cross_value_usd if standard else None
+        index = hyperliquid_adl_index(row.base, row.entry_price_usd, row.mark_price_usd, worth)
+        found.append(_holding(row, collateral, own, index, funding.get(row.coin), address))
     return found
 
 
@@ -327,6 +336,7 @@ def _holding(
     row: Row,
     collateral_usd: float,
     own_liquidation_usd: float | None,
+    adl_index: float | None,
     funding: float | None,
     address: str,
 ) -> Holding:
@@ -344,6 +354,8 @@ def _holding(
         # The venue's figure is before fees.
         pnl_after_fees_usd=None,
         venue_value_usd=row.margin_usd if row.isolated else None,
+        adl_index=adl_index,
+        flags=frozenset({Flag.ADL_INDEX_HIGH} if (adl_index or 0.0) > ADL_INDEX_LIMIT else ()),
         terms=VenueTerms(
             float(hyperliquid_maintenance_ratio(row.max_leverage_ratio)),
             carry,

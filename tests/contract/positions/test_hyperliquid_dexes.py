@@ -74,6 +74,9 @@ async def test_every_dex_is_read_and_has_an_account_line_of_its_own(servers, ven
     assert set(positions) == {"SOL", "BTC", "xyz:TSLA", "xyz:GOLD"}
     assert positions["xyz:GOLD"].risk_liquidation_price_usd == pytest.approx(4682.93, abs=0.01)
     assert positions["xyz:TSLA"].mark_price_usd == 410.0
+    assert positions["xyz:TSLA"].adl_index == pytest.approx(1.025 * 4100 / 500)
+    assert not positions["xyz:GOLD"].HasField("adl_index"), "it loses"
+    assert list(positions["BTC"].flags).count(pb.FLAG_ADL_INDEX_HIGH) == 1
     accounts = (await servers.accounts.ListAccounts(pb.ListAccountsRequest())).accounts
     assert {one.name for one in accounts} == {
         *("cross", "isolated BTC", "cross xyz", "isolated xyz:TSLA"),

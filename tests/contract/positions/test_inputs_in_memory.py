@@ -11,7 +11,8 @@ from shared import columns
 _COPIED = (
     "feed_key, asset_key, side, status, in_last_answer, flag_bits, entry_price_usd,"
     " liquidation_price_usd, own_liquidation_price_usd, mark_price_usd, collateral_usd,"
-    " pnl_after_fees_usd, venue_value_usd, open_fee_usd, close_fee_usd, borrow_fee_usd, mark_time,"
+    " pnl_after_fees_usd, venue_value_usd, open_fee_usd, close_fee_usd, borrow_fee_usd,"
+    " adl_index, mark_time,"
     " first_seen_time, last_seen_time, updated_time, note"
 )
 _MORE = (

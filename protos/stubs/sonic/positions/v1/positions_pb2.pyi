@@ -112,6 +112,8 @@ class _FlagEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Flag.ValueType],
     """The last answer held this position with a refused number; the last good version is kept."""
     FLAG_ACCOUNT_MODE_UNKNOWN: _Flag.ValueType  # 9
     """How the account keeps its collateral is not known: the venue's liquidation price drives, none of ours is computed."""
+    FLAG_ADL_INDEX_HIGH: _Flag.ValueType  # 10
+    """adl_index is above 10: early among those that the venue would take against a liquidated account."""
 
 class Flag(_Flag, metaclass=_FlagEnumTypeWrapper):
     """A remark about a position's figures."""
@@ -136,6 +138,8 @@ FLAG_ROW_REFUSED: Flag.ValueType  # 8
 """The last answer held this position with a refused number; the last good version is kept."""
 FLAG_ACCOUNT_MODE_UNKNOWN: Flag.ValueType  # 9
 """How the account keeps its collateral is not known: the venue's liquidation price drives, none of ours is computed."""
+FLAG_ADL_INDEX_HIGH: Flag.ValueType  # 10
+"""adl_index is above 10: early among those that the venue would take against a liquidated account."""
 Global___Flag: _TypeAlias = Flag  # noqa: Y015
 
 class _Chain:
@@ -699,6 +703,7 @@ class Position(_message.Message):
     ENRICHED_TIME_FIELD_NUMBER: _builtins.int
     NOTE_FIELD_NUMBER: _builtins.int
     PROBABILITY_MODEL_FIELD_NUMBER: _builtins.int
+    ADL_INDEX_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Position id; on chain venues the position's public key, else made by the server."""
     wallet: _builtins.str
@@ -757,6 +762,10 @@ class Position(_message.Message):
     """Free text of the owner."""
     probability_model: Global___ProbabilityModel.ValueType
     """The model of liquidation_probability; unspecified where that is absent."""
+    adl_index: _builtins.float
+    """How early the venue would take this winning position against a liquidated account, > 0; an index, no rank.
+    Hyperliquid alone; absent when it does not win or the account's value is not above 0.
+    """
     @_builtins.property
     def first_seen_time(self) -> _timestamp_pb2.Timestamp:
         """First seen here."""
@@ -819,11 +828,14 @@ class Position(_message.Message):
         enriched_time: _timestamp_pb2.Timestamp | None = ...,
         note: _builtins.str = ...,
         probability_model: Global___ProbabilityModel.ValueType = ...,
+        adl_index: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_borrow_fee_usd", b"_borrow_fee_usd", "_close_fee_usd", b"_close_fee_usd", "_collateral_usd", b"_collateral_usd", "_entry_price_usd", b"_entry_price_usd", "_heat_index", b"_heat_index", "_leverage_ratio", b"_leverage_ratio", "_liquidation_distance_percent", b"_liquidation_distance_percent", "_liquidation_distance_usd", b"_liquidation_distance_usd", "_liquidation_price_usd", b"_liquidation_price_usd", "_liquidation_probability", b"_liquidation_probability", "_mark_price_usd", b"_mark_price_usd", "_market_price_usd", b"_market_price_usd", "_open_fee_usd", b"_open_fee_usd", "_own_liquidation_price_usd", b"_own_liquidation_price_usd", "_pnl_after_fees_usd", b"_pnl_after_fees_usd", "_pnl_usd", b"_pnl_usd", "_risk_liquidation_price_usd", b"_risk_liquidation_price_usd", "_size_usd", b"_size_usd", "_travel_percent", b"_travel_percent", "_value_usd", b"_value_usd", "_venue_value_usd", b"_venue_value_usd", "borrow_fee_usd", b"borrow_fee_usd", "close_fee_usd", b"close_fee_usd", "collateral_usd", b"collateral_usd", "enriched_time", b"enriched_time", "entry_price_usd", b"entry_price_usd", "first_seen_time", b"first_seen_time", "heat_index", b"heat_index", "last_seen_time", b"last_seen_time", "leverage_ratio", b"leverage_ratio", "liquidation_distance_percent", b"liquidation_distance_percent", "liquidation_distance_usd", b"liquidation_distance_usd", "liquidation_price_usd", b"liquidation_price_usd", "liquidation_probability", b"liquidation_probability", "mark_price_usd", b"mark_price_usd", "mark_time", b"mark_time", "market_price_usd", b"market_price_usd", "open_fee_usd", b"open_fee_usd", "own_liquidation_price_usd", b"own_liquidation_price_usd", "pnl_after_fees_usd", b"pnl_after_fees_usd", "pnl_usd", b"pnl_usd", "risk_liquidation_price_usd", b"risk_liquidation_price_usd", "size_usd", b"size_usd", "travel_percent", b"travel_percent", "updated_time", b"updated_time", "value_usd", b"value_usd", "venue_value_usd", b"venue_value_usd"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_adl_index", b"_adl_index", "_borrow_fee_usd", b"_borrow_fee_usd", "_close_fee_usd", b"_close_fee_usd", "_collateral_usd", b"_collateral_usd", "_entry_price_usd", b"_entry_price_usd", "_heat_index", b"_heat_index", "_leverage_ratio", b"_leverage_ratio", "_liquidation_distance_percent", b"_liquidation_distance_percent", "_liquidation_distance_usd", b"_liquidation_distance_usd", "_liquidation_price_usd", b"_liquidation_price_usd", "_liquidation_probability", b"_liquidation_probability", "_mark_price_usd", b"_mark_price_usd", "_market_price_usd", b"_market_price_usd", "_open_fee_usd", b"_open_fee_usd", "_own_liquidation_price_usd", b"_own_liquidation_price_usd", "_pnl_after_fees_usd", b"_pnl_after_fees_usd", "_pnl_usd", b"_pnl_usd", "_risk_liquidation_price_usd", b"_risk_liquidation_price_usd", "_size_usd", b"_size_usd", "_travel_percent", b"_travel_percent", "_value_usd", b"_value_usd", "_venue_value_usd", b"_venue_value_usd", "adl_index", b"adl_index", "borrow_fee_usd", b"borrow_fee_usd", "close_fee_usd", b"close_fee_usd", "collateral_usd", b"collateral_usd", "enriched_time", b"enriched_time", "entry_price_usd", b"entry_price_usd", "first_seen_time", b"first_seen_time", "heat_index", b"heat_index", "last_seen_time", b"last_seen_time", "leverage_ratio", b"leverage_ratio", "liquidation_distance_percent", b"liquidation_distance_percent", "liquidation_distance_usd", b"liquidation_distance_usd", "liquidation_price_usd", b"liquidation_price_usd", "liquidation_probability", b"liquidation_probability", "mark_price_usd", b"mark_price_usd", "mark_time", b"mark_time", "market_price_usd", b"market_price_usd", "open_fee_usd", b"open_fee_usd", "own_liquidation_price_usd", b"own_liquidation_price_usd", "pnl_after_fees_usd", b"pnl_after_fees_usd", "pnl_usd", b"pnl_usd", "risk_liquidation_price_usd", b"risk_liquidation_price_usd", "size_usd", b"size_usd", "travel_percent", b"travel_percent", "updated_time", b"updated_time", "value_usd", b"value_usd", "venue_value_usd", b"venue_value_usd"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_borrow_fee_usd", b"_borrow_fee_usd", "_close_fee_usd", b"_close_fee_usd", "_collateral_usd", b"_collateral_usd", "_entry_price_usd", b"_entry_price_usd", "_heat_index", b"_heat_index", "_leverage_ratio", b"_leverage_ratio", "_liquidation_distance_percent", b"_liquidation_distance_percent", "_liquidation_distance_usd", b"_liquidation_distance_usd", "_liquidation_price_usd", b"_liquidation_price_usd", "_liquidation_probability", b"_liquidation_probability", "_mark_price_usd", b"_mark_price_usd", "_market_price_usd", b"_market_price_usd", "_open_fee_usd", b"_open_fee_usd", "_own_liquidation_price_usd", b"_own_liquidation_price_usd", "_pnl_after_fees_usd", b"_pnl_after_fees_usd", "_pnl_usd", b"_pnl_usd", "_risk_liquidation_price_usd", b"_risk_liquidation_price_usd", "_size_usd", b"_size_usd", "_travel_percent", b"_travel_percent", "_value_usd", b"_value_usd", "_venue_value_usd", b"_venue_value_usd", "asset", b"asset", "borrow_fee_usd", b"borrow_fee_usd", "close_fee_usd", b"close_fee_usd", "collateral_usd", b"collateral_usd", "enriched_time", b"enriched_time", "entry_price_usd", b"entry_price_usd", "first_seen_time", b"first_seen_time", "flags", b"flags", "heat_index", b"heat_index", "id", b"id", "last_seen_time", b"last_seen_time", "leverage_ratio", b"leverage_ratio", "liquidation_distance_percent", b"liquidation_distance_percent", "liquidation_distance_usd", b"liquidation_distance_usd", "liquidation_price_usd", b"liquidation_price_usd", "liquidation_probability", b"liquidation_probability", "mark_price_usd", b"mark_price_usd", "mark_time", b"mark_time", "market_price_usd", b"market_price_usd", "note", b"note", "open_fee_usd", b"open_fee_usd", "own_liquidation_price_usd", b"own_liquidation_price_usd", "pnl_after_fees_usd", b"pnl_after_fees_usd", "pnl_usd", b"pnl_usd", "probability_model", b"probability_model", "risk_liquidation_price_usd", b"risk_liquidation_price_usd", "side", b"side", "size_usd", b"size_usd", "status", b"status", "travel_percent", b"travel_percent", "updated_time", b"updated_time", "value_usd", b"value_usd", "venue", b"venue", "venue_value_usd", b"venue_value_usd", "wallet", b"wallet"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_adl_index", b"_adl_index", "_borrow_fee_usd", b"_borrow_fee_usd", "_close_fee_usd", b"_close_fee_usd", "_collateral_usd", b"_collateral_usd", "_entry_price_usd", b"_entry_price_usd", "_heat_index", b"_heat_index", "_leverage_ratio", b"_leverage_ratio", "_liquidation_distance_percent", b"_liquidation_distance_percent", "_liquidation_distance_usd", b"_liquidation_distance_usd", "_liquidation_price_usd", b"_liquidation_price_usd", "_liquidation_probability", b"_liquidation_probability", "_mark_price_usd", b"_mark_price_usd", "_market_price_usd", b"_market_price_usd", "_open_fee_usd", b"_open_fee_usd", "_own_liquidation_price_usd", b"_own_liquidation_price_usd", "_pnl_after_fees_usd", b"_pnl_after_fees_usd", "_pnl_usd", b"_pnl_usd", "_risk_liquidation_price_usd", b"_risk_liquidation_price_usd", "_size_usd", b"_size_usd", "_travel_percent", b"_travel_percent", "_value_usd", b"_value_usd", "_venue_value_usd", b"_venue_value_usd", "adl_index", b"adl_index", "asset", b"asset", "borrow_fee_usd", b"borrow_fee_usd", "close_fee_usd", b"close_fee_usd", "collateral_usd", b"collateral_usd", "enriched_time", b"enriched_time", "entry_price_usd", b"entry_price_usd", "first_seen_time", b"first_seen_time", "flags", b"flags", "heat_index", b"heat_index", "id", b"id", "last_seen_time", b"last_seen_time", "leverage_ratio", b"leverage_ratio", "liquidation_distance_percent", b"liquidation_distance_percent", "liquidation_distance_usd", b"liquidation_distance_usd", "liquidation_price_usd", b"liquidation_price_usd", "liquidation_probability", b"liquidation_probability", "mark_price_usd", b"mark_price_usd", "mark_time", b"mark_time", "market_price_usd", b"market_price_usd", "note", b"note", "open_fee_usd", b"open_fee_usd", "own_liquidation_price_usd", b"own_liquidation_price_usd", "pnl_after_fees_usd", b"pnl_after_fees_usd", "pnl_usd", b"pnl_usd", "probability_model", b"probability_model", "risk_liquidation_price_usd", b"risk_liquidation_price_usd", "side", b"side", "size_usd", b"size_usd", "status", b"status", "travel_percent", b"travel_percent", "updated_time", b"updated_time", "value_usd", b"value_usd", "venue", b"venue", "venue_value_usd", b"venue_value_usd", "wallet", b"wallet"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__adl_index: _TypeAlias = _typing.Literal["adl_index"]  # noqa: Y015
+    _WhichOneofArgType__adl_index: _TypeAlias = _typing.Literal["_adl_index", b"_adl_index"]  # noqa: Y015
     _WhichOneofReturnType__borrow_fee_usd: _TypeAlias = _typing.Literal["borrow_fee_usd"]  # noqa: Y015
     _WhichOneofArgType__borrow_fee_usd: _TypeAlias = _typing.Literal["_borrow_fee_usd", b"_borrow_fee_usd"]  # noqa: Y015
     _WhichOneofReturnType__close_fee_usd: _TypeAlias = _typing.Literal["close_fee_usd"]  # noqa: Y015
@@ -866,6 +878,8 @@ class Position(_message.Message):
     _WhichOneofArgType__value_usd: _TypeAlias = _typing.Literal["_value_usd", b"_value_usd"]  # noqa: Y015
     _WhichOneofReturnType__venue_value_usd: _TypeAlias = _typing.Literal["venue_value_usd"]  # noqa: Y015
     _WhichOneofArgType__venue_value_usd: _TypeAlias = _typing.Literal["_venue_value_usd", b"_venue_value_usd"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__adl_index) -> _WhichOneofReturnType__adl_index | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__borrow_fee_usd) -> _WhichOneofReturnType__borrow_fee_usd | None: ...
     @_typing.overload
