@@ -52,6 +52,8 @@ from services.alerts.price_rules.servicer import RulesServicer
 from services.alerts.recorder.service.recorder import Recorder, RecordingsAge
 from services.alerts.recorder.service.replays import Replays
 from services.alerts.recorder.servicer import RecorderServicer
+from services.alerts.scorecard.service import Scorecards
+from services.alerts.scorecard.servicer import ScorecardServicer
 from services.alerts.service.commits import Commits
 from services.alerts.service.figures import FIGURES, AlertFigures
 from services.alerts.service.known_names import Channels
@@ -85,6 +87,7 @@ _SERVICE_NAMES = tuple(
         "Reports",
         "Backtest",
         "Recorder",
+        "Scorecard",
     )
 )
 _COLUMN_MESSAGE_BYTES = 64 * 1024 * 1024
@@ -209,6 +212,10 @@ def build(config: Config, clock: Clock | None = None) -> App:
     servicers: list[tuple[Callable[[Any, Any], None], object]] = [
         (rpc.add_AttentionServiceServicer_to_server, attention),
         (rpc.add_LedgerServiceServicer_to_server, LedgerServicer(ledger)),
+        (
+            rpc.add_ScorecardServiceServicer_to_server,
+            ScorecardServicer(Scorecards(cache, notifier)),
+        ),
         *_servicers(
             cache, commits, peer, relay, queries, channels, gathering, news, recorder, kept_days
         ),

@@ -23,6 +23,7 @@ from services.cli.replay import replay
 from services.cli.report import app as reports
 from services.cli.report import report
 from services.cli.schema import commands
+from services.cli.scorecard import scorecard
 from services.cli.sleep import sleep
 from services.cli.status import status
 from services.cli.terminal.command import console
@@ -57,6 +58,7 @@ def assembled(wanted: str | None = None) -> typer.Typer:
     app.command(rich_help_panel="Look")(calibration)
     app.command(rich_help_panel="Look")(backtest)
     app.command(rich_help_panel="Look")(replay)
+    app.command(rich_help_panel="Look")(scorecard)
     app.command(rich_help_panel="Look")(report)
     app.command(rich_help_panel="Act")(cycle)
     for made in (up, doctor, dashboard, console, backup, restore):

@@ -45,6 +45,7 @@ PAGES = (
     "/prices",
     "/backtest",
     "/replay",
+    "/scorecard",
     "/withdrawals",
     "/portfolio",
     "/sleep",

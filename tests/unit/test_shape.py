@@ -53,6 +53,7 @@ NOUNS: dict[str, set[str]] = {
         "backtest",
         "threshold_versions",
         "recorder",
+        "scorecard",
     },
     "positions": {
         "positions",

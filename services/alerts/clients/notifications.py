@@ -10,12 +10,15 @@ from sonic.xcom.v1 import xcom_pb2, xcom_pb2_grpc
 from services.alerts.clients.failures import unavailable, xcom_asked
 from services.alerts.domain.kinds import Level
 from services.alerts.notifications.domain import Acknowledgement, IncidentUpdate, Notification
-from shared.codec import fill, from_timestamp, read
+from services.alerts.scorecard.domain.incidents import Message, Messages
+from shared.codec import fill, from_timestamp, read, to_timestamp
 from shared.errors import SonicError, Unavailable
+from shared.log import get_logger
 from shared.rpc.client import Channel
 from shared.secret_shapes import without_secrets
 
 _SHORT_SECONDS = 5.0
+_PAGE_SIZE, _MOST_PAGES = 500, 20
 _ACTOR_LENGTH = 64
 # The wire's level by ours.
 _LEVELS: Mapping[int, xcom_pb2.Level.ValueType] = {
@@ -77,6 +80,37 @@ class XComClient:
         with xcom_asked():
             answer = await self._escalation.ListAcknowledgements(request, timeout=_SHORT_SECONDS)
         return [_acknowledgement(one) for one in answer.acknowledgements], answer.last_sequence
+
+    async def messages(self, since: datetime) -> Messages:
+        """See services.alerts.scorecard.service.Heard."""
+        request = xcom_pb2.ListMessagesRequest(
+            source="alerts", start_time=to_timestamp(since), page_size=_PAGE_SIZE
+        )
+        found: list[Message] = []
+        try:
+            for _ in range(_MOST_PAGES):
+                answer = await self._stub.ListMessages(request, timeout=_SHORT_SECONDS)
+                found += map(_message, answer.messages)
+                request.page_token = answer.next_page_token
+                if not request.page_token:
+                    break
+            before = xcom_pb2.ListMessagesRequest(
+                source="alerts", end_time=to_timestamp(since), page_size=1
+            )
+            earlier = await self._stub.ListMessages(before, timeout=_SHORT_SECONDS)
+        except SonicError as error:
+            get_logger().warning("messages of alerts cannot be read", reason=error.reason)
+            return Messages()
+        # Without an earlier one those of then may have been deleted by age.
+        is_whole = bool(earlier.messages) and not request.page_token
+        oldest = min((one.created_time for one in found), default=None)
+        return Messages(found, since if is_whole else oldest)
+
+
+def _message(one: xcom_pb2.Message) -> Message:
+    accepted = [time for each in one.deliveries if (time := from_timestamp(each, "sent_time"))]
+    created = from_timestamp(one, "created_time") or datetime.fromtimestamp(0, UTC)
+    return Message(one.incident_key, created, min(accepted, default=None))
 
 
 def _send_request(notification: Notification) -> xcom_pb2.SendRequest:

@@ -11,6 +11,7 @@ from services.alerts.ledger.store.statistics import StatisticStore
 from services.alerts.notifications.store import OutboxStore
 from services.alerts.price_rules.store import RuleStore
 from services.alerts.recorder.store import RecordingStore
+from services.alerts.scorecard.store import ScorecardStore
 from services.alerts.store.annotations import AnnotationStore
 from services.alerts.store.commit import Commit
 from services.alerts.store.figures import FigureStore
@@ -45,6 +46,7 @@ class Store:
         self.annotations = AnnotationStore(transaction)
         self.rules = RuleStore(transaction)
         self.recordings = RecordingStore(transaction)
+        self.scorecard = ScorecardStore(transaction)
         self.statistics = StatisticStore(transaction)
         self.figures = FigureStore(transaction)
 

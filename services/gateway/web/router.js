@@ -51,6 +51,7 @@ export const ROUTES = [
   { path: "/prices", name: "prices", label: "Prices" },
   { path: "/backtest", name: "backtest", label: "Backtest" },
   { path: "/replay", name: "replay", label: "Replay" },
+  { path: "/scorecard", name: "scorecard", label: "Scorecard" },
   { path: "/withdrawals", name: "withdrawals", label: "Withdrawals" },
   { path: "/portfolio", name: "portfolio", label: "Portfolio" },
   { path: "/sleep", name: "sleep", label: "Sleep" },

@@ -89,6 +89,7 @@ class Servers:
         self.rules = channel.stub(rpc.RulesServiceStub)
         self.reports = channel.stub(rpc.ReportsServiceStub)
         self.backtests = channel.stub(rpc.BacktestServiceStub)
+        self.scorecards = channel.stub(rpc.ScorecardServiceStub)
         self.recorder = channel.stub(rpc.RecorderServiceStub)
 
     async def stop(self, name: str) -> None:

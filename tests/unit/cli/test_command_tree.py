@@ -34,6 +34,7 @@ BY_HAND = {
     "RunBacktest": "sonic backtest",
     "Replay": "sonic replay",
     "GetTouchRecord": "sonic calibration",
+    "GetScorecard": "sonic scorecard",
 }
 DELETING = {"remove", "delete", "remove-all", "reset", "unlink", "delete-snapshot"}
 # RPCs that are no command, with the reason.

@@ -578,6 +578,78 @@ ERROR_REASON_RECORDING_DAMAGED: ErrorReason.ValueType  # 50
 """A recording is not what was written, or of a form that this release does not read."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 
+class _Followed:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _FollowedEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Followed.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    FOLLOWED_UNSPECIFIED: _Followed.ValueType  # 0
+    """Never sent."""
+    FOLLOWED_PENDING: _Followed.ValueType  # 1
+    """It stands, or the time in which something may follow is not over."""
+    FOLLOWED_RECOVERED: _Followed.ValueType  # 2
+    """Back to NORMAL, and nothing was changed."""
+    FOLLOWED_ACTED: _Followed.ValueType  # 3
+    """Back to NORMAL after size was taken off or collateral added."""
+    FOLLOWED_CLOSED: _Followed.ValueType  # 4
+    """The position was closed."""
+    FOLLOWED_LIQUIDATED: _Followed.ValueType  # 5
+    """The position was liquidated, by a record."""
+    FOLLOWED_GONE: _Followed.ValueType  # 6
+    """The position is gone near its liquidation price, without a record."""
+    FOLLOWED_UNKNOWN: _Followed.ValueType  # 7
+    """Not known: the alert was deleted or switched off, or what was held then is not known."""
+
+class Followed(_Followed, metaclass=_FollowedEnumTypeWrapper):
+    """What came of an incident."""
+
+FOLLOWED_UNSPECIFIED: Followed.ValueType  # 0
+"""Never sent."""
+FOLLOWED_PENDING: Followed.ValueType  # 1
+"""It stands, or the time in which something may follow is not over."""
+FOLLOWED_RECOVERED: Followed.ValueType  # 2
+"""Back to NORMAL, and nothing was changed."""
+FOLLOWED_ACTED: Followed.ValueType  # 3
+"""Back to NORMAL after size was taken off or collateral added."""
+FOLLOWED_CLOSED: Followed.ValueType  # 4
+"""The position was closed."""
+FOLLOWED_LIQUIDATED: Followed.ValueType  # 5
+"""The position was liquidated, by a record."""
+FOLLOWED_GONE: Followed.ValueType  # 6
+"""The position is gone near its liquidation price, without a record."""
+FOLLOWED_UNKNOWN: Followed.ValueType  # 7
+"""Not known: the alert was deleted or switched off, or what was held then is not known."""
+Global___Followed: _TypeAlias = Followed  # noqa: Y015
+
+class _Telling:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _TellingEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Telling.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    TELLING_UNSPECIFIED: _Telling.ValueType  # 0
+    """Never sent."""
+    TELLING_TOLD: _Telling.ValueType  # 1
+    """A channel accepted a message."""
+    TELLING_NOT_TOLD: _Telling.ValueType  # 2
+    """None did."""
+    TELLING_UNKNOWN: _Telling.ValueType  # 3
+    """Messages of that time are not known: deleted by age, or the notification service did not answer."""
+
+class Telling(_Telling, metaclass=_TellingEnumTypeWrapper):
+    """Whether people were told."""
+
+TELLING_UNSPECIFIED: Telling.ValueType  # 0
+"""Never sent."""
+TELLING_TOLD: Telling.ValueType  # 1
+"""A channel accepted a message."""
+TELLING_NOT_TOLD: Telling.ValueType  # 2
+"""None did."""
+TELLING_UNKNOWN: Telling.ValueType  # 3
+"""Messages of that time are not known: deleted by age, or the notification service did not answer."""
+Global___Telling: _TypeAlias = Telling  # noqa: Y015
+
 class _BacktestSide:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -1786,6 +1858,325 @@ class Statistics(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Statistics: _TypeAlias = Statistics  # noqa: Y015
+
+@_typing.final
+class ScoredIncident(_message.Message):
+    """One incident: from the rise out of NORMAL to the way back."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ALERT_ID_FIELD_NUMBER: _builtins.int
+    INCIDENT_KEY_FIELD_NUMBER: _builtins.int
+    TYPE_FIELD_NUMBER: _builtins.int
+    RULE_ID_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    ASSET_FIELD_NUMBER: _builtins.int
+    WALLET_FIELD_NUMBER: _builtins.int
+    BEGIN_TIME_FIELD_NUMBER: _builtins.int
+    LEVEL_FIELD_NUMBER: _builtins.int
+    HIGH_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    FOLLOWED_FIELD_NUMBER: _builtins.int
+    FOLLOWED_TIME_FIELD_NUMBER: _builtins.int
+    LEAD_FIELD_NUMBER: _builtins.int
+    TELLING_FIELD_NUMBER: _builtins.int
+    TOLD_TIME_FIELD_NUMBER: _builtins.int
+    TOLD_AFTER_FIELD_NUMBER: _builtins.int
+    ACKNOWLEDGED_AFTER_FIELD_NUMBER: _builtins.int
+    REPEATED_COUNT_FIELD_NUMBER: _builtins.int
+    alert_id: _builtins.str
+    """Its alert, or price rule."""
+    incident_key: _builtins.str
+    """Name of the incident; empty when the ledger does not say."""
+    type: Global___AlertType.ValueType
+    """Metric."""
+    rule_id: _builtins.str
+    """Price rule, or empty."""
+    subject: _builtins.str
+    """Position, account or asset; empty of the portfolio."""
+    asset: _builtins.str
+    """Asset symbol; empty when it has none."""
+    wallet: _builtins.str
+    """Wallet; empty when it has none."""
+    level: Global___Level.ValueType
+    """The highest level."""
+    followed: Global___Followed.ValueType
+    """What followed."""
+    telling: Global___Telling.ValueType
+    """Whether people were told."""
+    repeated_count: _builtins.int
+    """Rises and tellings after the first, >= 0."""
+    @_builtins.property
+    def begin_time(self) -> _timestamp_pb2.Timestamp:
+        """When it began."""
+
+    @_builtins.property
+    def high_time(self) -> _timestamp_pb2.Timestamp:
+        """First HIGH at; unset: it never was."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """When it ended; unset: it stands."""
+
+    @_builtins.property
+    def followed_time(self) -> _timestamp_pb2.Timestamp:
+        """When that was; unset while PENDING, or not over."""
+
+    @_builtins.property
+    def lead(self) -> _duration_pb2.Duration:
+        """From begin_time to followed_time."""
+
+    @_builtins.property
+    def told_time(self) -> _timestamp_pb2.Timestamp:
+        """First accepted delivery at."""
+
+    @_builtins.property
+    def told_after(self) -> _duration_pb2.Duration:
+        """From the commit of the change to the first accepted delivery that told it."""
+
+    @_builtins.property
+    def acknowledged_after(self) -> _duration_pb2.Duration:
+        """From begin_time to the first acknowledgement."""
+
+    def __init__(
+        self,
+        *,
+        alert_id: _builtins.str = ...,
+        incident_key: _builtins.str = ...,
+        type: Global___AlertType.ValueType = ...,
+        rule_id: _builtins.str = ...,
+        subject: _builtins.str = ...,
+        asset: _builtins.str = ...,
+        wallet: _builtins.str = ...,
+        begin_time: _timestamp_pb2.Timestamp | None = ...,
+        level: Global___Level.ValueType = ...,
+        high_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+        followed: Global___Followed.ValueType = ...,
+        followed_time: _timestamp_pb2.Timestamp | None = ...,
+        lead: _duration_pb2.Duration | None = ...,
+        telling: Global___Telling.ValueType = ...,
+        told_time: _timestamp_pb2.Timestamp | None = ...,
+        told_after: _duration_pb2.Duration | None = ...,
+        acknowledged_after: _duration_pb2.Duration | None = ...,
+        repeated_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["acknowledged_after", b"acknowledged_after", "begin_time", b"begin_time", "end_time", b"end_time", "followed_time", b"followed_time", "high_time", b"high_time", "lead", b"lead", "told_after", b"told_after", "told_time", b"told_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acknowledged_after", b"acknowledged_after", "alert_id", b"alert_id", "asset", b"asset", "begin_time", b"begin_time", "end_time", b"end_time", "followed", b"followed", "followed_time", b"followed_time", "high_time", b"high_time", "incident_key", b"incident_key", "lead", b"lead", "level", b"level", "repeated_count", b"repeated_count", "rule_id", b"rule_id", "subject", b"subject", "telling", b"telling", "told_after", b"told_after", "told_time", b"told_time", "type", b"type", "wallet", b"wallet"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ScoredIncident: _TypeAlias = ScoredIncident  # noqa: Y015
+
+@_typing.final
+class ScoredLiquidation(_message.Message):
+    """A liquidation, and what was known before."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POSITION_ID_FIELD_NUMBER: _builtins.int
+    ASSET_FIELD_NUMBER: _builtins.int
+    WALLET_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
+    LEVEL_FIELD_NUMBER: _builtins.int
+    HIGH_TIME_FIELD_NUMBER: _builtins.int
+    TELLING_FIELD_NUMBER: _builtins.int
+    position_id: _builtins.str
+    """The position."""
+    asset: _builtins.str
+    """Asset symbol."""
+    wallet: _builtins.str
+    """Wallet."""
+    level: Global___Level.ValueType
+    """The highest level of an incident that stood then, or within the horizon before; NORMAL: none."""
+    telling: Global___Telling.ValueType
+    """Whether a channel had accepted a message of one of those before."""
+    @_builtins.property
+    def time(self) -> _timestamp_pb2.Timestamp:
+        """When it was recorded."""
+
+    @_builtins.property
+    def high_time(self) -> _timestamp_pb2.Timestamp:
+        """First HIGH of those at; unset: none was HIGH."""
+
+    def __init__(
+        self,
+        *,
+        position_id: _builtins.str = ...,
+        asset: _builtins.str = ...,
+        wallet: _builtins.str = ...,
+        time: _timestamp_pb2.Timestamp | None = ...,
+        level: Global___Level.ValueType = ...,
+        high_time: _timestamp_pb2.Timestamp | None = ...,
+        telling: Global___Telling.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["high_time", b"high_time", "time", b"time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "high_time", b"high_time", "level", b"level", "position_id", b"position_id", "telling", b"telling", "time", b"time", "wallet", b"wallet"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ScoredLiquidation: _TypeAlias = ScoredLiquidation  # noqa: Y015
+
+@_typing.final
+class RuleScore(_message.Message):
+    """What a metric or price rule was good for. Shares and counts of HIGH incidents are of those that began in the window."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TYPE_FIELD_NUMBER: _builtins.int
+    RULE_ID_FIELD_NUMBER: _builtins.int
+    INCIDENT_COUNT_FIELD_NUMBER: _builtins.int
+    HIGH_COUNT_FIELD_NUMBER: _builtins.int
+    USEFUL_COUNT_FIELD_NUMBER: _builtins.int
+    NOISE_COUNT_FIELD_NUMBER: _builtins.int
+    PENDING_COUNT_FIELD_NUMBER: _builtins.int
+    UNKNOWN_COUNT_FIELD_NUMBER: _builtins.int
+    REPEATED_COUNT_FIELD_NUMBER: _builtins.int
+    PRECISION_FIELD_NUMBER: _builtins.int
+    PRECEDED_COUNT_FIELD_NUMBER: _builtins.int
+    RECALL_FIELD_NUMBER: _builtins.int
+    MEDIAN_LEAD_FIELD_NUMBER: _builtins.int
+    MEDIAN_TOLD_AFTER_FIELD_NUMBER: _builtins.int
+    MEDIAN_ACKNOWLEDGED_AFTER_FIELD_NUMBER: _builtins.int
+    ALARMS_PER_WEEK_FIELD_NUMBER: _builtins.int
+    ONLY_NOISE_FIELD_NUMBER: _builtins.int
+    type: Global___AlertType.ValueType
+    """Metric."""
+    rule_id: _builtins.str
+    """Price rule, or empty."""
+    incident_count: _builtins.int
+    """Incidents, >= 0."""
+    high_count: _builtins.int
+    """Those that became HIGH, >= 0."""
+    useful_count: _builtins.int
+    """HIGH, followed by a liquidation, an end of the position or an act, >= 0; 0 for what is of no position."""
+    noise_count: _builtins.int
+    """HIGH, followed by nothing, >= 0; 0 for what is of no position."""
+    pending_count: _builtins.int
+    """HIGH, of which it is not over what follows, >= 0."""
+    unknown_count: _builtins.int
+    """HIGH, of which it is not known what followed, >= 0: never a false alarm."""
+    repeated_count: _builtins.int
+    """Rises and tellings after the first of all incidents, >= 0."""
+    precision: _builtins.float
+    """useful / (useful + noise), 0 to 1; absent without either."""
+    preceded_count: _builtins.int
+    """Liquidations before which it was HIGH, >= 0."""
+    recall: _builtins.float
+    """preceded / all liquidations, 0 to 1; absent without any, and for what is of no position."""
+    alarms_per_week: _builtins.float
+    """Incidents that became HIGH, a week, >= 0."""
+    only_noise: _builtins.bool
+    """It was HIGH without use, and never with any."""
+    @_builtins.property
+    def median_lead(self) -> _duration_pb2.Duration:
+        """Median time from its first HIGH to the liquidation; absent without any."""
+
+    @_builtins.property
+    def median_told_after(self) -> _duration_pb2.Duration:
+        """Median of told_after of its incidents; absent without any."""
+
+    @_builtins.property
+    def median_acknowledged_after(self) -> _duration_pb2.Duration:
+        """Median of acknowledged_after of its incidents; absent without any."""
+
+    def __init__(
+        self,
+        *,
+        type: Global___AlertType.ValueType = ...,
+        rule_id: _builtins.str = ...,
+        incident_count: _builtins.int = ...,
+        high_count: _builtins.int = ...,
+        useful_count: _builtins.int = ...,
+        noise_count: _builtins.int = ...,
+        pending_count: _builtins.int = ...,
+        unknown_count: _builtins.int = ...,
+        repeated_count: _builtins.int = ...,
+        precision: _builtins.float | None = ...,
+        preceded_count: _builtins.int = ...,
+        recall: _builtins.float | None = ...,
+        median_lead: _duration_pb2.Duration | None = ...,
+        median_told_after: _duration_pb2.Duration | None = ...,
+        median_acknowledged_after: _duration_pb2.Duration | None = ...,
+        alarms_per_week: _builtins.float = ...,
+        only_noise: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_precision", b"_precision", "_recall", b"_recall", "median_acknowledged_after", b"median_acknowledged_after", "median_lead", b"median_lead", "median_told_after", b"median_told_after", "precision", b"precision", "recall", b"recall"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_precision", b"_precision", "_recall", b"_recall", "alarms_per_week", b"alarms_per_week", "high_count", b"high_count", "incident_count", b"incident_count", "median_acknowledged_after", b"median_acknowledged_after", "median_lead", b"median_lead", "median_told_after", b"median_told_after", "noise_count", b"noise_count", "only_noise", b"only_noise", "pending_count", b"pending_count", "preceded_count", b"preceded_count", "precision", b"precision", "recall", b"recall", "repeated_count", b"repeated_count", "rule_id", b"rule_id", "type", b"type", "unknown_count", b"unknown_count", "useful_count", b"useful_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__precision: _TypeAlias = _typing.Literal["precision"]  # noqa: Y015
+    _WhichOneofArgType__precision: _TypeAlias = _typing.Literal["_precision", b"_precision"]  # noqa: Y015
+    _WhichOneofReturnType__recall: _TypeAlias = _typing.Literal["recall"]  # noqa: Y015
+    _WhichOneofArgType__recall: _TypeAlias = _typing.Literal["_recall", b"_recall"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__precision) -> _WhichOneofReturnType__precision | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__recall) -> _WhichOneofReturnType__recall | None: ...
+
+Global___RuleScore: _TypeAlias = RuleScore  # noqa: Y015
+
+@_typing.final
+class Scorecard(_message.Message):
+    """What alerts were good for."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    CUT_FIELD_NUMBER: _builtins.int
+    RULES_FIELD_NUMBER: _builtins.int
+    LIQUIDATIONS_FIELD_NUMBER: _builtins.int
+    LIQUIDATION_COUNT_FIELD_NUMBER: _builtins.int
+    INCIDENTS_FIELD_NUMBER: _builtins.int
+    INCIDENT_COUNT_FIELD_NUMBER: _builtins.int
+    cut: _builtins.bool
+    """The window had more rows than are read: it begins later."""
+    liquidation_count: _builtins.int
+    """Number of all liquidations, >= 0."""
+    incident_count: _builtins.int
+    """Number of all incidents, >= 0."""
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """Incidents that began since; later than asked when earlier rows are in sealed files."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """Until then."""
+
+    @_builtins.property
+    def rules(self) -> _containers.RepeatedCompositeFieldContainer[Global___RuleScore]:
+        """Rules that only made noise first, then by metric."""
+
+    @_builtins.property
+    def liquidations(self) -> _containers.RepeatedCompositeFieldContainer[Global___ScoredLiquidation]:
+        """Liquidations nobody was told of first, 500 at most."""
+
+    @_builtins.property
+    def incidents(self) -> _containers.RepeatedCompositeFieldContainer[Global___ScoredIncident]:
+        """Incidents, newest first, 500 at most."""
+
+    def __init__(
+        self,
+        *,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+        cut: _builtins.bool = ...,
+        rules: _abc.Iterable[Global___RuleScore] | None = ...,
+        liquidations: _abc.Iterable[Global___ScoredLiquidation] | None = ...,
+        liquidation_count: _builtins.int = ...,
+        incidents: _abc.Iterable[Global___ScoredIncident] | None = ...,
+        incident_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cut", b"cut", "end_time", b"end_time", "incident_count", b"incident_count", "incidents", b"incidents", "liquidation_count", b"liquidation_count", "liquidations", b"liquidations", "rules", b"rules", "start_time", b"start_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Scorecard: _TypeAlias = Scorecard  # noqa: Y015
 
 @_typing.final
 class ReportDecisionRequest(_message.Message):
@@ -3404,6 +3795,32 @@ class WatchAlertsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___WatchAlertsResponse: _TypeAlias = WatchAlertsResponse  # noqa: Y015
+
+@_typing.final
+class GetScorecardRequest(_message.Message):
+    """Request of GetScorecard."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DAYS_FIELD_NUMBER: _builtins.int
+    HORIZON_HOURS_FIELD_NUMBER: _builtins.int
+    days: _builtins.int
+    """The last so many days, 1 to 400; 0 = 30."""
+    horizon_hours: _builtins.int
+    """How long after its begin something is held to have followed an incident, 1 to 168 hours; 0 = 24."""
+    def __init__(
+        self,
+        *,
+        days: _builtins.int = ...,
+        horizon_hours: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["days", b"days", "horizon_hours", b"horizon_hours"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetScorecardRequest: _TypeAlias = GetScorecardRequest  # noqa: Y015
 
 @_typing.final
 class GetStatisticsRequest(_message.Message):

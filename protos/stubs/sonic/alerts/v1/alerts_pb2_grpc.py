@@ -2405,6 +2405,83 @@ class RecorderService:
             _registered_method=True)
 
 
+class ScorecardServiceStub:
+    """What alerts were good for, by the ledger and the deliveries of their messages.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.GetScorecard = channel.unary_unary(
+                '/sonic.alerts.v1.ScorecardService/GetScorecard',
+                request_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.GetScorecardRequest.SerializeToString,
+                response_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.Scorecard.FromString,
+                _registered_method=True)
+
+
+class ScorecardServiceServicer:
+    """What alerts were good for, by the ledger and the deliveries of their messages.
+    """
+
+    def GetScorecard(self, request, context):
+        """Of each incident: what followed, how long after, how fast people were told and answered. Of each metric and price rule:
+        precision, recall, lead. What is not known is so, and no false alarm.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_ScorecardServiceServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'GetScorecard': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetScorecard,
+                    request_deserializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.GetScorecardRequest.FromString,
+                    response_serializer=sonic_dot_alerts_dot_v1_dot_alerts__pb2.Scorecard.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'sonic.alerts.v1.ScorecardService', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('sonic.alerts.v1.ScorecardService', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class ScorecardService:
+    """What alerts were good for, by the ledger and the deliveries of their messages.
+    """
+
+    @staticmethod
+    def GetScorecard(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.alerts.v1.ScorecardService/GetScorecard',
+            sonic_dot_alerts_dot_v1_dot_alerts__pb2.GetScorecardRequest.SerializeToString,
+            sonic_dot_alerts_dot_v1_dot_alerts__pb2.Scorecard.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+
 class ReportsServiceStub:
     """What other services report.
     """

@@ -712,6 +712,30 @@ class RecorderServiceServicer(metaclass=_abc_1.ABCMeta):
 
 def add_RecorderServiceServicer_to_server(servicer: RecorderServiceServicer, server: _aio.Server) -> None: ...
 
+class ScorecardServiceStub:
+    """What alerts were good for, by the ledger and the deliveries of their messages."""
+
+    def __init__(self, channel: _aio.Channel) -> None: ...
+    GetScorecard: _aio.UnaryUnaryMultiCallable[_alerts_pb2.GetScorecardRequest, _alerts_pb2.Scorecard]
+    """Of each incident: what followed, how long after, how fast people were told and answered. Of each metric and price rule:
+    precision, recall, lead. What is not known is so, and no false alarm.
+    """
+
+class ScorecardServiceServicer(metaclass=_abc_1.ABCMeta):
+    """What alerts were good for, by the ledger and the deliveries of their messages."""
+
+    @_abc_1.abstractmethod
+    def GetScorecard(
+        self,
+        request: _alerts_pb2.GetScorecardRequest,
+        context: _aio.ServicerContext[_alerts_pb2.GetScorecardRequest, _abc.Awaitable[_alerts_pb2.Scorecard]],
+    ) -> _abc.Awaitable[_alerts_pb2.Scorecard]:
+        """Of each incident: what followed, how long after, how fast people were told and answered. Of each metric and price rule:
+        precision, recall, lead. What is not known is so, and no false alarm.
+        """
+
+def add_ScorecardServiceServicer_to_server(servicer: ScorecardServiceServicer, server: _aio.Server) -> None: ...
+
 class ReportsServiceStub:
     """What other services report."""
 

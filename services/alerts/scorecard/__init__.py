@@ -1,0 +1,1 @@
+"""What alerts were good for: what followed each, and how fast people heard."""

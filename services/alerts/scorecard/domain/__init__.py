@@ -1,0 +1,1 @@
+"""What alerts were good for; pure."""

@@ -1,0 +1,36 @@
+"""Rows of the ledger that incidents are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from services.alerts.ledger.domain.chain import Sealed
+from services.alerts.ledger.store.entries import sealed_row
+from shared.database.statement import Statement
+from shared.database.transaction import Transaction
+
+_ROWS = Statement(
+    "select * from ledger where entry_time >= :since and alert_id <> ''"
+    " and (level_before <> level_after or reason in ('TOLD', 'EXPIRED', 'ACKNOWLEDGED',"
+    " 'LIQUIDATED', 'GONE', 'BACK')) order by sequence desc limit :most"
+)
+_DIGESTS = Statement(
+    "select member, ledger_sequence from digest, unnest(member_sequences) as member"
+    " where member = any(cast(:sequences as int8[]))"
+)
+
+
+class ScorecardStore:
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+
+    async def rows(self, since: datetime, most: int) -> list[Sealed]:
+        """The newest so many since then, in order."""
+        found = await self._transaction.fetch(_ROWS, since=since, most=most)
+        return [sealed_row(row) for row in reversed(found)]
+
+    async def digests(self, sequences: Sequence[int]) -> Mapping[int, int]:
+        """The digest, by its row of the ledger, that told of each of these that one told of."""
+        found = await self._transaction.fetch(_DIGESTS, sequences=list(sequences))
+        return {row["member"]: row["ledger_sequence"] for row in found}
