@@ -205,17 +205,13 @@ def build(config: Config, clock: Clock | None = None) -> App:
     queries, gathering = AlertQueries(cache, peer), Gathering(config.alerts_burst_count)
     recorder = Recorder(cache.begin, clock, recordings_kept(config))
     silences = Silences(cache, commits, peer, queries, gathering)
-    watch = AlertWatch(cache, queries)
-    kept_days = config.alerts_version_kept_days
+    watch, kept_days = AlertWatch(cache, queries), config.alerts_version_kept_days
     channels, ledger = Channels(notifier, clock), _ledger_cases(config, cache, commits)
     attention = SilencesServicer(silences, watch, ledger.queries, clock)
     servicers: list[tuple[Callable[[Any, Any], None], object]] = [
         (rpc.add_AttentionServiceServicer_to_server, attention),
         (rpc.add_LedgerServiceServicer_to_server, LedgerServicer(ledger)),
-        (
-            rpc.add_ScorecardServiceServicer_to_server,
-            ScorecardServicer(Scorecards(cache, notifier)),
-        ),
+        _scorecard(cache, notifier),
         *_servicers(
             cache, commits, peer, relay, queries, channels, gathering, news, recorder, kept_days
         ),
@@ -272,6 +268,13 @@ def _channels(config: Config) -> tuple[Channel, Channel]:
     )
     # Without retries: the relay itself comes back.
     return positions, Channel(config.xcom_address, identity=config.identity, peer="xcom")
+
+
+def _scorecard(
+    cache: SnapshotCache, notifier: XComClient
+) -> tuple[Callable[[Any, Any], None], object]:
+    servicer = ScorecardServicer(Scorecards(cache, notifier))
+    return rpc.add_ScorecardServiceServicer_to_server, servicer
 
 
 def _ready(database: Database, ledger: LedgerWriter) -> Callable[[], Awaitable[None]]:

@@ -10,7 +10,7 @@ from sonic.xcom.v1 import xcom_pb2, xcom_pb2_grpc
 from services.alerts.clients.failures import unavailable, xcom_asked
 from services.alerts.domain.kinds import Level
 from services.alerts.notifications.domain import Acknowledgement, IncidentUpdate, Notification
-from services.alerts.scorecard.domain.incidents import Message, Messages
+from services.alerts.scorecard.domain.incidents import Message, ToldMessages
 from shared.codec import fill, from_timestamp, read, to_timestamp
 from shared.errors import SonicError, Unavailable
 from shared.log import get_logger
@@ -81,7 +81,7 @@ class XComClient:
             answer = await self._escalation.ListAcknowledgements(request, timeout=_SHORT_SECONDS)
         return [_acknowledgement(one) for one in answer.acknowledgements], answer.last_sequence
 
-    async def messages(self, since: datetime) -> Messages:
+    async def messages(self, since: datetime) -> ToldMessages:
         """See services.alerts.scorecard.service.Heard."""
         request = xcom_pb2.ListMessagesRequest(
             source="alerts", start_time=to_timestamp(since), page_size=_PAGE_SIZE
@@ -100,11 +100,11 @@ class XComClient:
             earlier = await self._stub.ListMessages(before, timeout=_SHORT_SECONDS)
         except SonicError as error:
             get_logger().warning("messages of alerts cannot be read", reason=error.reason)
-            return Messages()
+            return ToldMessages()
         # Without an earlier one those of then may have been deleted by age.
         is_whole = bool(earlier.messages) and not request.page_token
         oldest = min((one.created_time for one in found), default=None)
-        return Messages(found, since if is_whole else oldest)
+        return ToldMessages(found, since if is_whole else oldest)
 
 
 def _message(one: xcom_pb2.Message) -> Message:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 from services.alerts.alerts.domain.digests import digest_id
-from services.alerts.scorecard.domain.incidents import Messages
+from services.alerts.scorecard.domain.incidents import ToldMessages
 from services.alerts.scorecard.domain.rules import Scorecard, scorecard
 from services.alerts.service.snapshot_cache import SnapshotCache
 
@@ -22,7 +22,7 @@ _BEFORE: Final = timedelta(days=7)
 class Heard(Protocol):
     """What the notification service knows of the messages of alerts."""
 
-    async def messages(self, since: datetime) -> Messages:
+    async def messages(self, since: datetime) -> ToldMessages:
         """Those accepted since then; when they cannot be had, none that is known."""
         ...
 

@@ -6,7 +6,7 @@ from sonic.alerts.v1 import alerts_pb2 as pb
 from sonic.alerts.v1 import alerts_pb2_grpc as rpc
 
 from services.alerts.scorecard.domain.incidents import Incident
-from services.alerts.scorecard.domain.rules import Liquidation, Rule
+from services.alerts.scorecard.domain.rules import Liquidation, RuleScore
 from services.alerts.scorecard.service import Scorecards
 from services.alerts.servicer.mapping import Context
 from shared.codec import fill, to_timestamp
@@ -33,7 +33,7 @@ class ScorecardServicer(rpc.ScorecardServiceServicer):
         )
 
 
-def _rule(one: Rule) -> pb.RuleScore:
+def _rule(one: RuleScore) -> pb.RuleScore:
     return fill(pb.RuleScore, one, only_noise=one.is_noise)
 
 

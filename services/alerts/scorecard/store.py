@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from services.alerts.ledger.domain.chain import Sealed
-from services.alerts.ledger.store.entries import sealed_row
+from services.alerts.ledger.domain.chain import Entry, Sealed
+from shared import rows
 from shared.database.statement import Statement
 from shared.database.transaction import Transaction
 
@@ -28,7 +28,7 @@ class ScorecardStore:
     async def rows(self, since: datetime, most: int) -> list[Sealed]:
         """The newest so many since then, in order."""
         found = await self._transaction.fetch(_ROWS, since=since, most=most)
-        return [sealed_row(row) for row in reversed(found)]
+        return [rows.read(Sealed, row, entry=rows.read(Entry, row)) for row in reversed(found)]
 
     async def digests(self, sequences: Sequence[int]) -> Mapping[int, int]:
         """The digest, by its row of the ledger, that told of each of these that one told of."""

@@ -13,8 +13,8 @@ import pytest
 
 from services.alerts.domain.kinds import AlertType, Level
 from services.alerts.ledger.domain.chain import Entry, Sealed
-from services.alerts.scorecard.domain.incidents import Followed, Message, Messages, Telling
-from services.alerts.scorecard.domain.rules import Rule, Scorecard, scorecard
+from services.alerts.scorecard.domain.incidents import Followed, Message, ToldMessages, ToldState
+from services.alerts.scorecard.domain.rules import RuleScore, Scorecard, scorecard
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
 NOW = START + timedelta(days=30)
@@ -76,8 +76,8 @@ class Book:
         ordered = sorted(self.entries, key=lambda entry: entry.entry_time)
         return [Sealed(number, entry, b"", b"") for number, entry in enumerate(ordered, 1)]
 
-    def card(self, messages: Messages | None = None, **changed: object) -> Scorecard:
-        told = messages or Messages(self.messages, START - timedelta(days=9))
+    def card(self, messages: ToldMessages | None = None, **changed: object) -> Scorecard:
+        told = messages or ToldMessages(self.messages, START - timedelta(days=9))
         given = {"start": START, "now": NOW, "horizon": HORIZON, "digests": {}, **changed}
         return scorecard(self.rows(), messages=told, **given)
 
@@ -156,7 +156,7 @@ def month() -> Book:
     return book
 
 
-def rules(card: Scorecard) -> Iterator[tuple[Rule, AlertType]]:
+def rules(card: Scorecard) -> Iterator[tuple[RuleScore, AlertType]]:
     for rule in card.rules:
         yield rule, rule.type
 
@@ -171,7 +171,7 @@ def test_of_every_incident_of_the_month_the_outcome_and_every_time_is_known(mont
         assert one.end_time == truth.end
         assert (one.followed, one.followed_time) == (truth.followed, truth.end)
         assert one.lead == (None if truth.end is None else truth.end - truth.begin)
-        assert one.telling is (Telling.NOT_TOLD if truth.told is None else Telling.TOLD)
+        assert one.telling is (ToldState.NOT_TOLD if truth.told is None else ToldState.TOLD)
         assert one.told_after == truth.told_after
         assert one.acknowledged_after == truth.acknowledged_after
         assert one.repeated_count == truth.repeats
@@ -215,20 +215,20 @@ def test_liquidations_nobody_was_told_of_come_first(month: Book) -> None:
     for one in found:
         truth = deaths[one.position_id]
         assert (one.time, one.level, one.high_time) == (truth.end, truth.top, truth.high)
-        assert one.telling is (Telling.TOLD if truth.told else Telling.NOT_TOLD)
-    told = [one.telling is Telling.TOLD for one in found]
+        assert one.telling is (ToldState.TOLD if truth.told else ToldState.NOT_TOLD)
+    told = [one.telling is ToldState.TOLD for one in found]
     assert told == sorted(told)
     assert set(told) == {True, False}
 
 
 def test_messages_that_are_not_known_are_no_silence(month: Book) -> None:
-    none = month.card(Messages())
-    assert {one.telling for one in none.incidents} == {Telling.UNKNOWN}
-    assert {one.telling for one in none.liquidations} == {Telling.UNKNOWN}
+    none = month.card(ToldMessages())
+    assert {one.telling for one in none.incidents} == {ToldState.UNKNOWN}
+    assert {one.telling for one in none.liquidations} == {ToldState.UNKNOWN}
     later = START + timedelta(days=15)
     kept = [one for one in month.messages if one.created_time >= later]
-    for one in month.card(Messages(kept, later)).incidents:
-        assert (one.telling is Telling.UNKNOWN) == (one.begin_time < later)
+    for one in month.card(ToldMessages(kept, later)).incidents:
+        assert (one.telling is ToldState.UNKNOWN) == (one.begin_time < later)
 
 
 def danger(book: Book, position: str, begin: datetime, level: Level = HIGH, **more) -> None:
@@ -276,7 +276,7 @@ def test_what_began_before_the_window_is_not_counted_but_known_at_a_liquidation(
     book.messages.append(Message("a.1", early, early + timedelta(seconds=9)))
     card = book.card()
     assert card.incidents == []
-    assert (card.liquidations[0].level, card.liquidations[0].telling) == (HIGH, Telling.TOLD)
+    assert (card.liquidations[0].level, card.liquidations[0].telling) == (HIGH, ToldState.TOLD)
 
 
 def test_a_digest_tells_its_members_and_an_account_its_positions() -> None:
@@ -288,10 +288,10 @@ def test_a_digest_tells_its_members_and_an_account_its_positions() -> None:
     book.messages.append(Message("digest-7", START, heard))
     card = book.card(digests={1: "digest-7"})
     (one,) = (each for each in card.incidents if each.alert_id == "acc")
-    assert (one.telling, one.told_time) == (Telling.TOLD, heard)
+    assert (one.telling, one.told_time) == (ToldState.TOLD, heard)
     (rule,) = card.rules
     assert (rule.precision, rule.recall, rule.unknown_count) == (None, None, 0)
-    assert (card.liquidations[0].level, card.liquidations[0].telling) == (HIGH, Telling.TOLD)
+    assert (card.liquidations[0].level, card.liquidations[0].telling) == (HIGH, ToldState.TOLD)
 
 
 def test_of_what_is_no_position_nothing_is_called_noise() -> None:
@@ -313,4 +313,4 @@ def test_opportunities_news_and_unreadable_rows_are_no_incidents_and_stop_nothin
         Entry(START, "z", DISTANCE, "e", "RAISED", 1, 4, None, None, "", "", "z", b"\x09junk")
     )
     (one,) = book.card().incidents
-    assert (one.alert_id, one.incident_key, one.telling) == ("z", "", Telling.UNKNOWN)
+    assert (one.alert_id, one.incident_key, one.telling) == ("z", "", ToldState.UNKNOWN)

@@ -35,7 +35,7 @@ class Followed(IntEnum):
     UNKNOWN = 7
 
 
-class Telling(IntEnum):
+class ToldState(IntEnum):
     """Whether a channel accepted a message of it. UNKNOWN: messages of then are not known."""
 
     TOLD = 1
@@ -53,7 +53,7 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
-class Messages:
+class ToldMessages:
     """Of the alerts; those from `known_since` on are all here, None: none can be had."""
 
     found: Sequence[Message] = ()
@@ -83,7 +83,7 @@ class Incident:
     followed_time: datetime | None
     acknowledged_time: datetime | None
     repeated_count: int
-    telling: Telling
+    telling: ToldState
     told_time: datetime | None
     told_row_time: datetime | None
 
@@ -120,7 +120,7 @@ def incidents_of(
     rows: Sequence[Sealed],
     ends: Mapping[str, Sequence[Sealed]],
     digests: Mapping[int, str],
-    messages: Messages,
+    messages: ToldMessages,
     now: datetime,
     horizon: timedelta,
 ) -> list[Incident]:
@@ -214,7 +214,7 @@ def _incident(
         followed_time,
         next((one.entry_time for one in entries if one.reason == "ACKNOWLEDGED"), None),
         sum(_is_repeat(entry) for entry in entries),
-        Telling.UNKNOWN,
+        ToldState.UNKNOWN,
         None,
         None,
     )
@@ -289,12 +289,12 @@ def _told(
     ]
     if not accepted:
         known = known_since is not None and known_since <= first and bool(keys)
-        return replace(incident, telling=Telling.NOT_TOLD if known else Telling.UNKNOWN)
+        return replace(incident, telling=ToldState.NOT_TOLD if known else ToldState.UNKNOWN)
     time, created = min(accepted)
     told = [row.entry.entry_time for row in raised if row.entry.entry_time <= created]
     return replace(
         incident,
-        telling=Telling.TOLD,
+        telling=ToldState.TOLD,
         told_time=time,
         told_row_time=told[-1] if told else None,
     )

@@ -14,8 +14,8 @@ from services.alerts.notifications.domain import LIQUIDATED
 from services.alerts.scorecard.domain.incidents import (
     Followed,
     Incident,
-    Messages,
-    Telling,
+    ToldMessages,
+    ToldState,
     ends_of,
     facts_of,
     incidents_of,
@@ -34,11 +34,11 @@ class Liquidation:
     time: datetime
     level: int
     high_time: datetime | None
-    telling: Telling
+    telling: ToldState
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class RuleScore:
     """What a metric or price rule was good for. Of its HIGH incidents `useful_count` were followed
     by a liquidation, an end or an act, `noise_count` by nothing; None: of what is no position it is
     not known what people did.
@@ -73,7 +73,7 @@ class Scorecard:
 
     start_time: datetime
     end_time: datetime
-    rules: Sequence[Rule]
+    rules: Sequence[RuleScore]
     liquidations: Sequence[Liquidation]
     incidents: Sequence[Incident]
 
@@ -81,7 +81,7 @@ class Scorecard:
 def scorecard(
     rows: Sequence[Sealed],
     digests: Mapping[int, str],
-    messages: Messages,
+    messages: ToldMessages,
     start: datetime,
     now: datetime,
     horizon: timedelta,
@@ -106,7 +106,7 @@ def scorecard(
         start,
         now,
         sorted(rules, key=lambda one: not one.is_noise),
-        sorted(liquidations, key=lambda one: (one.telling is Telling.TOLD, one.time)),
+        sorted(liquidations, key=lambda one: (one.telling is ToldState.TOLD, one.time)),
         sorted(counted, key=lambda one: one.begin_time or now, reverse=True),
     )
 
@@ -119,11 +119,11 @@ def _liquidation(
     before = [one for one in incidents if _precedes(one, subject, wallet, time, horizon)]
     highs = [one.high_time for one in before if one.high_time and one.high_time <= time]
     if any(one.told_time is not None and one.told_time <= time for one in before):
-        telling = Telling.TOLD
-    elif any(one.telling is Telling.UNKNOWN for one in before):
-        telling = Telling.UNKNOWN
+        telling = ToldState.TOLD
+    elif any(one.telling is ToldState.UNKNOWN for one in before):
+        telling = ToldState.UNKNOWN
     else:
-        telling = Telling.NOT_TOLD
+        telling = ToldState.NOT_TOLD
     return Liquidation(
         subject,
         str(facts.get("asset", "")),
@@ -154,7 +154,7 @@ def _rule(
     liquidations: Sequence[Liquidation],
     horizon: timedelta,
     window: timedelta,
-) -> Rule:
+) -> RuleScore:
     mine = [one for one in counted if (one.type, one.rule_id) == (kind, rule_id)]
     high = [one for one in mine if one.high_time is not None]
     is_judged = METRICS[kind].alert_class is AlertClass.POSITION and not rule_id
@@ -167,7 +167,7 @@ def _rule(
         for liquidation in liquidations
         if (lead := _lead(known, liquidation, horizon)) is not None
     ]
-    return Rule(
+    return RuleScore(
         kind,
         rule_id,
         len(mine),
