@@ -27,7 +27,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run dev cycle db test slow kills call-kills soak calibrate calibrate-gate check lint types imports protos protos-check protos-export commands-page release bench pictures lock monitoring sbom clean
+.PHONY: help run dev cycle db test slow kills call-kills soak calibrate calibrate-gate check lint types imports protos protos-check protos-export commands-page release bench overview pictures lock monitoring sbom clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -84,6 +84,9 @@ imports: $(TOOLS) ## who may import whom
 
 pictures: $(TOOLS) ## docs/pictures from the demo in a browser (ARGS="thresholds alerts": only these)
 	@$(BIN)/python -m tests.browser.pictures $(ARGS)
+
+overview: $(TOOLS) ## the dashboard over 5,000 positions: when it is there, whether it grows; idle machine (ARGS="--cycles 720")
+	@$(BIN)/python -m tests.browser.large $(ARGS)
 
 commands-page: $(TOOLS) ## docs/commands.md from the commands themselves
 	@$(BIN)/python -m services.cli.schema.page > docs/commands.md

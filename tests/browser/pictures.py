@@ -24,7 +24,7 @@ from shared.tls_files import TlsFiles
 from tests.browser import png
 from tests.browser.chromium import Browser, found, started
 from tests.browser.console import drawn
-from tests.browser.visit import LOADED, sitting
+from tests.browser.visit import LOADED, Visit, sitting
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 LARGEST_BYTES = 150_000
@@ -38,6 +38,9 @@ RULE = {
     "recurrence": "RULE_RECURRENCE_RESET",
     "cooldown": "900s",
 }
+PAST_HOURS = 24
+# No folder of this machine in a picture.
+_SETTINGS = {"SONIC_BACKUP_HOURS": "0"}
 # Cycles before the first picture: enough for a chart, and for the crash of the demo to begin.
 CYCLES = 14
 NEAREST, NEWEST = "a.name", "#cycles tbody a"
@@ -48,7 +51,7 @@ PICTURES = (
     ("phone.png", "/", 390, 1100, "light"),
     ("pictures/alerts.png", "/alerts", 1400, 1000, "dark"),
     ("pictures/thresholds.png", "/thresholds", 1400, 1000, "dark"),
-    ("pictures/rules.png", "/rules", 1400, 700, "dark"),
+    ("pictures/rules.png", "/rules", 1400, 590, "dark"),
     ("pictures/hedges.png", "/hedges", 1400, 900, "dark"),
     ("pictures/monitors.png", "/monitors", 1400, 1000, "dark"),
     ("pictures/deliveries.png", "/deliveries", 1400, 1000, "dark"),
@@ -68,6 +71,8 @@ SETTLED = (
     " && (location.pathname !== '/withdrawals' || 4 === document.querySelectorAll("
     "':is(#position, #residual, #distribution, #prices) canvas').length)"
 )
+# Hours of minutes are empty when the demo has just begun.
+LONGER = "[...document.querySelectorAll('#chart .seg button')].at(2).click()"
 # A limit as it is typed: its preview is half of what the page is for.
 TYPED = """(() => {
     const input = document.querySelector('[data-id=HEAT_INDEX-POSITION-ABOVE] .limit input');
@@ -113,6 +118,8 @@ async def take_pages(
         await browser.run(f"localStorage.setItem('theme', '{theme}')")
         await browser.show(f"{address}{link}", width, height)
         await browser.until(SETTLED)
+        if stem == "prices":
+            await browser.run(LONGER)
         if stem == "thresholds":
             await browser.run(TYPED)
             await browser.until(
@@ -148,6 +155,24 @@ async def take_others(
     return too_large
 
 
+async def _give_a_past(visit: Visit) -> None:
+    """What the demo would have been worth at each hour of its market: it has just begun."""
+    held = (await visit.get("/v1/positions?page_size=500"))["positions"]
+    worth: dict[str, float] = {}
+    for one in held:
+        path = f"/v1/prices/{one['asset']}/candles?page_size={PAST_HOURS}"
+        sign = 1 if one["side"] == "SIDE_LONG" else -1
+        for candle in (await visit.get(path))["candles"]:
+            moved = candle["close_usd"] / one["entry_price_usd"] - 1
+            value = one["collateral_usd"] + sign * one["size_usd"] * moved
+            time = candle["start_time"]
+            worth[time] = worth.get(time, 0) + value
+    collateral = sum(one["collateral_usd"] for one in held)
+    for time, value in sorted(worth.items())[:-1]:
+        totals = {"total_value_usd": value, "total_collateral_usd": collateral}
+        await visit.post("/v1/snapshots", {"snapshot_time": time, "totals": totals})
+
+
 async def _as_it_is() -> None:
     """A system that runs judges when it does."""
 
@@ -168,11 +193,12 @@ async def main(address: str, wanted: frozenset[str]) -> int:
                 tls = Plan().tls
                 judge: Callable[[], Awaitable[object]] = _as_it_is
             else:
-                visit = await stack.enter_async_context(sitting(home, {}))
+                visit = await stack.enter_async_context(sitting(home, _SETTINGS))
                 browser, address = visit.page, str(visit.web.base_url).rstrip("/")
                 addresses, tls = visit.running.addresses, operators(home / "tls")
                 judge = partial(visit.post, "/v1/cycles:run", {})
                 await visit.post("/v1/rules", RULE)
+                await _give_a_past(visit)
                 for _ in range(CYCLES):
                     await judge()
             too_large = await take_pages(browser, address, wanted, judge)

@@ -249,6 +249,13 @@ async def test_hedges_and_cycles_are_shown_as_the_server_has_them(visit: Visit) 
     await page.until(f"location.pathname === '/cycles/{newest['id']}'")
     await visit.says("#log", "SUCCEEDED")
     assert await page.run("document.querySelectorAll('#steps tbody tr').length") == 2
+    lefts = "[...document.querySelectorAll('#steps tr > :last-child')]"
+    assert (
+        await page.run(
+            f"new Set({lefts}.map(cell => Math.round(cell.getBoundingClientRect().left))).size"
+        )
+        == 1
+    )
     events = (await visit.get(f"/v1/events?cycle_id={newest['id']}"))["events"]
     assert await page.run("document.querySelectorAll('#log .event').length") == len(events)
     assert page.problems == []

@@ -29,7 +29,7 @@ export function mount(root, { params: { id } }) {
   const tool = (text, act) => h("button", { type: "button", class: "second", on: { click: (event) => busy(event.currentTarget, act) } }, text);
   const again = () => Promise.all(kept.map((one) => one.refresh()));
   const parts = {
-    head: panel("Position", { wide: true, rows: 3, id: "position-panel", tools: [tool("Edit", async () => editPosition(await position(), again)), tool("Remove", async () => dropPosition(await position(), () => go("/positions")))] }),
+    head: panel("Position", { wide: true, rows: 2, id: "position-panel", tools: [tool("Edit", async () => editPosition(await position(), again)), tool("Remove", async () => dropPosition(await position(), () => go("/positions")))] }),
     figures: panel("Figures", { wide: true, rows: 6, id: "figures-panel" }),
     price: panel("Price, 7 days", { rows: 7, id: "price-panel" }),
     what: panel("What if", { rows: 5, id: "what-panel" }),
