@@ -254,10 +254,11 @@ def _evening(config: Config, sleep: SleepService, xcom: Channel, clock: Clock) -
 
 
 def _side(config: Config, database: Database) -> metrics.SidePort:
+    store = FigureStore(database, heartbeat_configured=bool(config.heartbeat_url))
     return metrics.serve(
         config.metrics_address,
         of_server("cyclone", config.tls, [database]),
-        metrics.Reading("cyclone", FIGURES, FigureStore(database).read),
+        metrics.Reading("cyclone", FIGURES, store.read),
     )
 
 

@@ -4,8 +4,9 @@ as the gateway's own call.
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from typing import Any
 from urllib.parse import unquote
@@ -23,7 +24,7 @@ from shared.errors import Unauthenticated
 from shared.log import get_logger
 from shared.rpc import call
 from shared.rpc.access import Callers
-from shared.rpc.limits import Limits
+from shared.rpc.limits import Gate, Limits
 from shared.rpc.server import GrpcServer
 from shared.tls_files import TlsFiles
 from shared.tokens import Scope
@@ -31,6 +32,12 @@ from shared.tokens import Scope
 # The gateway is one client of each service, by HTTP and from here together: with what HTTP may have
 # this stays below what one client may keep open, so that nobody here can shut the pages out.
 LIMITS = Limits(streams=50, streams_per_peer=25, calls=240, calls_per_peer=120)
+# A person's, over all their connections: from this machine each connection is a client of its own.
+_STREAMS_OF_ONE, _CALLS_OF_ONE = 25, 120
+# Open at once; one more is closed before it may ask anything.
+MAX_CONNECTIONS = 500
+# How soon a stream on which nothing comes ends with its token.
+_LOOK_SECONDS = 2.0
 
 
 def grpc_port(
@@ -38,7 +45,7 @@ def grpc_port(
 ) -> GrpcServer:
     """The server. With `tls` it shows the gateway's certificate and asks nobody for one."""
     offered = {route.full_name: route for route in routes() if not route.method.client_streaming}
-    port = _Port(peers, access)
+    port = _Port(peers, access, clock)
     by_service: dict[str, dict[str, Route]] = defaultdict(dict)
     for route in offered.values():
         by_service[route.method.containing_service.full_name][route.method.name] = route
@@ -51,6 +58,7 @@ def grpc_port(
         asks_certificates=False,
         ways=[port.scope],
         limits=LIMITS,
+        max_connections=MAX_CONNECTIONS,
         callers=_table(offered),
     )
 
@@ -67,9 +75,12 @@ def _table(offered: Mapping[str, Route]) -> Callers:
 
 
 class _Port:
-    def __init__(self, peers: Peers, access: Access) -> None:
+    def __init__(self, peers: Peers, access: Access, clock: Clock) -> None:
         self._peers = peers
         self._access = access
+        self._clock = clock
+        self._streams = Gate("STREAMS", LIMITS.streams, _STREAMS_OF_ONE, "with this token")
+        self._calls = Gate("CALLS", LIMITS.calls, _CALLS_OF_ONE, "with this token")
 
     def scope(self, context: Any) -> str:
         """What the caller may, by the name of its scope. Raises Unauthenticated NOT_SIGNED_IN,
@@ -90,26 +101,42 @@ class _Port:
         }
 
         async def ask(request: Message, context: Any) -> Message:
-            self._note(route, context)
-            return await self._peers.ask(route, request)
+            with self._calls.entered(self._note(route, context)):
+                return await self._peers.ask(route, request)
 
         async def watch(request: Message, context: Any) -> AsyncIterator[Message]:
-            self._note(route, context)
-            async with aclosing(self._peers.watch(route, request)) as messages:
-                async for message in messages:
-                    self._refuse_when_over(context)
-                    yield message
+            with self._streams.entered(self._note(route, context)):
+                async with aclosing(self._peers.watch(route, request)) as messages:
+                    while (message := await self._next(messages, context)) is not None:
+                        yield message
 
         if route.streams:
             return grpc.unary_stream_rpc_method_handler(watch, **kinds)
         return grpc.unary_unary_rpc_method_handler(ask, **kinds)
 
-    def _note(self, route: Route, context: Any) -> None:
-        """Whose call it is: the services hear the token's name, whatever a header says."""
+    async def _next(self, messages: AsyncGenerator[Message], context: Any) -> Message | None:
+        """None at the end. Raises Unauthenticated TOKEN_ENDED, also while nothing comes."""
+        coming = asyncio.ensure_future(anext(messages, None))
+        try:
+            while not coming.done():
+                pause = asyncio.ensure_future(self._clock.sleep(_LOOK_SECONDS))
+                await asyncio.wait({coming, pause}, return_when=asyncio.FIRST_COMPLETED)
+                pause.cancel()
+                self._refuse_when_over(context)
+            return coming.result()
+        finally:
+            coming.cancel()
+            await asyncio.wait({coming})
+
+    def _note(self, route: Route, context: Any) -> str:
+        """Whose call it is: the services hear the token's name, whatever a header says. Whoever is
+        asked for no token is a client by their connection.
+        """
         caller = self._caller(context)
         call.asked_by(caller.name)
         if caller.name and not route.reads:
             get_logger().info("asked for", caller=caller.name, method=route.full_name)
+        return caller.name or str(context.peer())
 
     def _caller(self, context: Any) -> Caller:
         try:

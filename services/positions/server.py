@@ -158,7 +158,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
         large=dict.fromkeys(("ImportPositions", "ImportPositionsStream"), _FILE_BYTES),
     )
     asked = [*(part for one in built for part in one.parts), *balances.parts]
-    side = _side(config, database, clock)
+    side = _side(config, database, enrichment, clock)
     loops = [
         retention_loop(Retention(begin, clock, _kept_days(config)), clock),
         Loop("positions moves", market.refresh_moves, clock),
@@ -168,11 +168,14 @@ def build(config: Config, clock: Clock | None = None) -> App:
     return App("positions", parts, grace_seconds=config.shutdown_grace_seconds)
 
 
-def _side(config: Config, database: Database, clock: Clock) -> metrics.SidePort:
+def _side(
+    config: Config, database: Database, enrichment: EnrichmentService, clock: Clock
+) -> metrics.SidePort:
+    figures = FigureStore(database, enrichment.nearest, clock)
     return metrics.serve(
         config.metrics_address,
         of_server("positions", config.tls, [database]),
-        metrics.Reading("positions", FIGURES, FigureStore(database, clock).read),
+        metrics.Reading("positions", FIGURES, figures.read),
     )
 
 

@@ -38,9 +38,12 @@ class Limits:
 
 
 class Gate:
-    """Counts what is open of one kind."""
+    """Counts what is open of one kind; `whose` says what a peer is."""
 
-    def __init__(self, kind: str, most: int, most_per_peer: int) -> None:
+    def __init__(
+        self, kind: str, most: int, most_per_peer: int, whose: str = "from this client"
+    ) -> None:
+        self._whose = whose
         self._kind = kind
         self._most = most
         self._most_per_peer = most_per_peer
@@ -50,13 +53,13 @@ class Gate:
     @contextmanager
     def entered(self, address: str) -> Iterator[None]:
         """Open for as long as the block lasts. Raises Exhausted TOO_MANY_STREAMS, TOO_MANY_CALLS
-        ... with the time to wait; `address` is the peer as gRPC writes it.
+        ... with the time to wait; `address` is the peer as gRPC writes it, or any name.
         """
         peer = peer_of(address)
         if self._open_count >= self._most:
             raise self._refusal(f"{self._most} are open at this server")
         if self._by_peer[peer] >= self._most_per_peer:
-            raise self._refusal(f"{self._most_per_peer} are open from this client")
+            raise self._refusal(f"{self._most_per_peer} are open {self._whose}")
         self._open_count += 1
         self._by_peer[peer] += 1
         try:

@@ -61,7 +61,8 @@ class GrpcServer:
     unless `asks_certificates` is False; with tokens, each call. Where no certificate is asked for,
     a request is read only once its caller is known. Where that or one of `ways` tells who calls,
     only those are served whom `callers` lists for the method, but for health and reflection.
-    `health_address`: a further port, of health alone and without TLS.
+    `health_address`: a further port, of health alone, without TLS. `max_connections`: one more is
+    closed at once; 0: any number.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class GrpcServer:
         grace_seconds: float = 5.0,
         unary_seconds: float = 60.0,
         limits: Limits | None = None,
+        max_connections: int = 0,
         channelz: bool = False,
         identity: Identity | None = None,
         asks_certificates: bool = True,
@@ -93,6 +95,8 @@ class GrpcServer:
         self._clock = clock or SystemClock()
         most = max(max_message_bytes, *large.values(), 0)
         self._options = _options(most, is_large=bool(large), channelz=channelz)
+        if max_connections:
+            self._options = _counted(self._options, max_connections)
         self._grace_seconds = grace_seconds
         self._tls = identity if isinstance(identity, TlsFiles) else None
         self._channelz = channelz
@@ -241,6 +245,16 @@ def _ways(
     if isinstance(identity, ServiceTokens):
         return by_token(KnownCallers(identity.callers)), *also
     return (by_certificate, *also) if identity is not None and asks_certificates else also
+
+
+def _counted(options: list[tuple[str, int]], most: int) -> list[tuple[str, int]]:
+    """Where connections are counted none is kept for whoever says nothing."""
+    hasty = {
+        "grpc.max_allowed_incoming_connections": most,
+        "grpc.max_connection_idle_ms": 60_000,
+        "grpc.server_handshake_timeout_ms": 10_000,
+    }
+    return list((dict(options) | hasty).items())
 
 
 def _options(max_message_bytes: int, *, is_large: bool, channelz: bool) -> list[tuple[str, int]]:

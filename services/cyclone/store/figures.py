@@ -14,6 +14,7 @@ FIGURES = (
     ),
     Figure("sonic_cycle_interval_seconds", "Time between cycles as it is set"),
     Figure("sonic_schedule_enabled", "1 while cycles are begun by the schedule, else 0"),
+    Figure("sonic_heartbeat_configured", "1 when good cycles are told to HEARTBEAT_URL, else 0"),
 )
 _READ = Statement(f"""
     select interval_seconds, enabled, (select ended_time from cycle
@@ -26,8 +27,9 @@ _READ = Statement(f"""
 class FigureStore:
     """Each reading is one statement."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, heartbeat_configured: bool) -> None:
         self._database = database
+        self._heartbeat_configured = heartbeat_configured
 
     async def read(self) -> Values:
         """FIGURES; before the first good cycle it has no time."""
@@ -41,4 +43,5 @@ class FigureStore:
             },
             "sonic_cycle_interval_seconds": {(): row["interval_seconds"]},
             "sonic_schedule_enabled": {(): float(row["enabled"])},
+            "sonic_heartbeat_configured": {(): float(self._heartbeat_configured)},
         }

@@ -226,6 +226,16 @@ class EnrichmentService:
         self.install(loaded)
         return loaded
 
+    def nearest(self) -> tuple[int, float | None]:
+        """Number of the pass that is held here, 0 for none, and the smallest known distance to
+        liquidation in it, in percent; nothing is read for it.
+        """
+        if (frame := self._frame) is None:
+            return 0, None
+        distances = np.asarray(frame.columns["liquidation_distance_percent"], np.float64)
+        known = distances[~np.isnan(distances)]
+        return frame.pass_number, float(known.min()) if len(known) else None
+
     async def totals(self) -> Totals:
         """Of the last pass, as old as they are now."""
         return self.aged(await self.frame())

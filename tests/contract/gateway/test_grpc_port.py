@@ -221,6 +221,87 @@ async def test_a_stream_ends_with_its_token(
         assert told == (grpc.StatusCode.UNAUTHENTICATED, "TOKEN_ENDED")
 
 
+async def test_a_stream_on_which_nothing_comes_ends_with_its_token_too(
+    address: str,
+    folder: Path,
+    script: Script,
+    tmp_path: Path,
+    clock: PushedClock,
+    made: Callable[..., str],
+) -> None:
+    made("another")
+    async with person(address, folder, made("lost", Scope.READ)) as channel:
+        stream = aiter(rpc.PriceServiceStub(channel).WatchPrices(pb.WatchPricesRequest()))
+        script.watched.put_nowait(pb.WatchPricesResponse(prices=[pb.Price(asset="BTC")]))
+        await anext(stream)
+        coming = asyncio.ensure_future(refused(anext(stream)))
+        # Looked at, and well: it stays.
+        await pushed_until(clock, lambda: clock.monotonic() > 10)
+        assert not coming.done()
+        tokens.revoke(tmp_path / tokens.FILE_NAME, "lost", clock.now())
+        await pushed_until(clock, coming.done)
+        assert coming.result() == (grpc.StatusCode.UNAUTHENTICATED, "TOKEN_ENDED")
+
+
+async def pushed_until(clock: PushedClock, done: Callable[[], bool]) -> None:
+    async with asyncio.timeout(60):
+        while not done():
+            clock.advance(1)
+            await asyncio.sleep(0.01)
+
+
+async def test_a_token_has_its_streams_over_all_connections(
+    address: str, folder: Path, made: Callable[..., str]
+) -> None:
+    one, other = made("ann", Scope.READ), made("ben", Scope.READ)
+    async with contextlib.AsyncExitStack() as stack:
+        waits = []
+        for _ in range(LIMITS.streams_per_peer + 1):
+            # From this machine each connection is a client of its own.
+            channel = await stack.enter_async_context(person(address, folder, one))
+            begun = rpc.PriceServiceStub(channel).WatchPrices(pb.WatchPricesRequest())
+            waits.append(asyncio.ensure_future(refused(anext(aiter(begun)))))
+        over, held = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED, timeout=60)
+        assert len(over) == 1 and over.pop().result() == (
+            grpc.StatusCode.RESOURCE_EXHAUSTED,
+            "TOO_MANY_STREAMS",
+        )
+        async with person(address, folder, other) as channel:
+            asked = rpc.PriceServiceStub(channel).GetPrice(pb.GetPriceRequest(asset="BTC"))
+            await asked
+        for wait in held:
+            wait.cancel()
+        await asyncio.wait(held)
+
+
+MOST = 3
+
+
+@pytest.fixture
+def few_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.gateway.grpc_port.MAX_CONNECTIONS", MOST)
+
+
+async def test_one_connection_too_many_is_closed_and_room_comes_back(
+    few_connections: None, address: str, folder: Path, made: Callable[..., str]
+) -> None:
+    token = made("ann", Scope.READ)
+    host, port = address.rsplit(":", 1)
+    held = [await asyncio.open_connection(host, int(port)) for _ in range(MOST)]
+    async with person(address, folder, token) as channel:
+        asked = rpc.PriceServiceStub(channel).GetPrice(pb.GetPriceRequest(asset="BTC"), timeout=20)
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            await asked
+        assert raised.value.code() is grpc.StatusCode.UNAVAILABLE
+    for _, writer in held:
+        writer.close()
+    async with person(address, folder, token) as channel:
+        asked = rpc.PriceServiceStub(channel).GetPrice(
+            pb.GetPriceRequest(asset="BTC"), timeout=30, wait_for_ready=True
+        )
+        await asked
+
+
 async def test_streams_from_here_leave_room_for_those_of_pages(
     address: str, folder: Path, made: Callable[..., str]
 ) -> None:

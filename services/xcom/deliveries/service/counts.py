@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from datetime import datetime
 
-from services.xcom.domain.messages import UNSURE, DeliveryAttempt, DeliveryState, Level
+from services.xcom.domain.messages import CALLING, UNSURE, DeliveryAttempt, DeliveryState, Level
 from shared.metrics import Metrics
 
 _TOLD_SECONDS = (1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0)
@@ -29,6 +29,9 @@ class DeliveryCounts:
             "sonic_deliveries_total",
             "Tries by channel and how they ended; QUEUED: tried again later",
             ("channel", "outcome"),
+        )
+        self._answered = metrics.counter(
+            "sonic_calls_answered_total", "Telephone calls that a person listened to"
         )
         self._accepted = metrics.counter(
             "sonic_messages_accepted_total",
@@ -57,6 +60,8 @@ class DeliveryCounts:
     def tried(self, attempt: DeliveryAttempt, state: DeliveryState, now: datetime) -> None:
         """A try has ended, and is written down."""
         self._deliveries.labels(attempt.channel, state.name).inc()
+        if attempt.channel in CALLING and state is DeliveryState.SENT:
+            self._answered.inc()
         is_first = attempt.message_id not in self._known
         if state is not DeliveryState.SENT or attempt.channel in UNSURE or not is_first:
             return
