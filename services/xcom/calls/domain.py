@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import IntEnum
 
+# Of these a delivery that is SENT is a call that a person listened to.
+CALLING = frozenset({"voice"})
 RING_SECONDS = 25
 # Calls to one contact about one incident, until somebody else has to be called.
 CALLS_A_CONTACT, CONTACT_WINDOW = 4, timedelta(hours=1)

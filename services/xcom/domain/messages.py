@@ -83,8 +83,6 @@ OWN_SOURCE = "xcom"
 LAST_RESORT = "log"
 # A sound in a room where nobody is reaches nobody either: it never stands alone, unless asked for.
 UNSURE = frozenset({LAST_RESORT, "sound"})
-# Of these a delivery that is SENT is a call that a person listened to (services/xcom/calls).
-CALLING = frozenset({"voice"})
 # They get people out of bed: news takes them only by their name.
 RINGING = frozenset({"sms", "voice", "sound"})
 

@@ -6,7 +6,8 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from datetime import datetime
 
-from services.xcom.domain.messages import CALLING, UNSURE, DeliveryAttempt, DeliveryState, Level
+from services.xcom.calls.domain import CALLING
+from services.xcom.domain.messages import UNSURE, DeliveryAttempt, DeliveryState, Level
 from shared.metrics import Metrics
 
 _TOLD_SECONDS = (1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0)
