@@ -89,14 +89,11 @@ class GrpcServer:
     ) -> None:
         self.address = self._listen_address = listen_address
         self.serving = False
-        self._registrations = tuple(registrations)
-        self._names = tuple(service_names)
+        self._registrations, self._names = tuple(registrations), tuple(service_names)
         self._ready = ready
         self._clock = clock or SystemClock()
         most = max(max_message_bytes, *large.values(), 0)
-        self._options = _options(most, is_large=bool(large), channelz=channelz)
-        if max_connections:
-            self._options = _counted(self._options, max_connections)
+        self._options = _options(most, max_connections, is_large=bool(large), channelz=channelz)
         self._grace_seconds = grace_seconds
         self._tls = identity if isinstance(identity, TlsFiles) else None
         self._channelz = channelz
@@ -248,7 +245,9 @@ def _ways(
 
 
 def _counted(options: list[tuple[str, int]], most: int) -> list[tuple[str, int]]:
-    """Where connections are counted none is kept for whoever says nothing."""
+    """Where connections are counted none is kept for whoever says nothing; 0: they are not."""
+    if not most:
+        return options
     hasty = {
         "grpc.max_allowed_incoming_connections": most,
         "grpc.max_connection_idle_ms": 60_000,
@@ -257,7 +256,9 @@ def _counted(options: list[tuple[str, int]], most: int) -> list[tuple[str, int]]
     return list((dict(options) | hasty).items())
 
 
-def _options(max_message_bytes: int, *, is_large: bool, channelz: bool) -> list[tuple[str, int]]:
+def _options(
+    max_message_bytes: int, max_connections: int, *, is_large: bool, channelz: bool
+) -> list[tuple[str, int]]:
     options = [
         ("grpc.so_reuseport", 0),  # two servers on one port must be an error, not a lottery
         # Counted after decompression.
@@ -275,4 +276,4 @@ def _options(max_message_bytes: int, *, is_large: bool, channelz: bool) -> list[
     if is_large:
         # A few kilobytes would become the whole of a large request before anybody can look at it.
         options.append(("grpc.compression_enabled_algorithms_bitset", _NO_COMPRESSION))
-    return options
+    return _counted(options, max_connections)
