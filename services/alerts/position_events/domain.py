@@ -106,10 +106,12 @@ def entries_of_events(
     context: ChangeContext,
     now: datetime,
     ends: Mapping[int, str] = MappingProxyType({}),
+    backs: Collection[int] = (),
 ) -> EventEntries:
     """A row for each event that is told from here; `told`: kinds that people want to hear of. More
     than `most` of those are told as one, which has a row of its own. `ends`: of ends that no alert
-    tells what people hear (LIQUIDATED, GONE, CLOSED), by sequence: all but CLOSED always.
+    tells what people hear (LIQUIDATED, GONE, CLOSED), by sequence: all but CLOSED always. `backs`:
+    sequences of those of which people heard as BACK.
     """
     here = [event for event in events if event.kind in TOLD_HERE or event.sequence in ends]
     taken = {event.position_id for event in here if event.kind in FORCED}
@@ -120,6 +122,7 @@ def entries_of_events(
         if event.kind in told
         and not _is_urgent(event, ends)
         and not (event.kind == EventKind.SHRANK and event.position_id in taken)
+        and event.sequence not in backs
     ]
     entries = [
         _entry(event, _payload(event, context, ends.get(event.sequence, "")), now, context)

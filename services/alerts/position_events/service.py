@@ -42,14 +42,15 @@ class EventSource(Protocol):
 @dataclass(frozen=True, slots=True)
 class UntoldEvents:
     """Events after those that were told; `sequence`: what was told once these are, None: as it
-    is. `is_restored`: positions is younger than what was told, and begins there again. `ends`: see
-    entries_of_events.
+    is. `is_restored`: positions is younger than what was told, and begins there again. `ends`,
+    `backs`: see entries_of_events.
     """
 
     events: Sequence[PositionEvent] = ()
     sequence: int | None = None
     is_restored: bool = False
     ends: Mapping[int, str] = field(default_factory=dict)
+    backs: frozenset[int] = frozenset()
 
 
 NO_EVENTS: Final = UntoldEvents()
@@ -96,7 +97,21 @@ class PositionNews:
             return NO_EVENTS
         last = max((event.sequence for event in events), default=0)
         until = last if are_more else max(last, event_sequence)
-        return UntoldEvents(events, until, ends=ends)
+        return UntoldEvents(events, until, ends=ends, backs=await self._backs(events))
+
+    async def _backs(self, events: Sequence[PositionEvent]) -> frozenset[int]:
+        """Of positions that were told to be gone: that they are held was told with their alerts."""
+        opened = [event for event in events if event.kind == EventKind.OPENED]
+        if not opened:
+            return frozenset()
+        names, since = [event.position_id for event in opened], min(map(_moment, opened))
+        async with self._cache.begin_reading() as store:
+            told = await store.ledger.back(names, since)
+        return frozenset(
+            event.sequence
+            for event in opened
+            if event.position_id in told and told[event.position_id] >= _moment(event)
+        )
 
     async def _untold_ends(self, events: Sequence[PositionEvent]) -> Mapping[int, str]:
         """Of positions that ended without an alert that tells it, how; by sequence."""
@@ -127,7 +142,9 @@ class PositionNews:
     ) -> EventEntries:
         """Of those that nobody else told meanwhile."""
         left = [event for event in untold.events if event.sequence > state.event_sequence]
-        return entries_of_events(left, self._told, self._most, context, now, untold.ends)
+        return entries_of_events(
+            left, self._told, self._most, context, now, untold.ends, untold.backs
+        )
 
 
 def _moment(event: PositionEvent) -> datetime:

@@ -171,6 +171,26 @@ async def test_a_kind_that_is_switched_off_is_in_the_ledger_alone(book: Book) ->
     assert not ends
 
 
+async def test_a_position_that_was_gone_and_is_held_again_is_told_once(book: Book) -> None:
+    near = {**ROWS[0], "liquidationPrice": "95000.00"}
+    book.holds(near, *ROWS[1:])
+    await book.cycle()
+    book.holds(*ROWS[1:])
+    for _ in range(3):
+        await book.cycle()
+    book.holds(near, *ROWS[1:])
+    for _ in range(2):
+        await book.cycle()
+    told = [one.subject for one in await book.servers.messages() if "BTC long" in one.subject]
+    told = [one.split(",")[0] for one in told if "liquidation distance" not in one]
+    assert told == [
+        "HIGH: BTC long is gone",
+        "BACK: BTC long is held",
+    ]
+    opened = [entry.reason for entry in await book.servers.entries() if entry.reason == "OPENED"]
+    assert opened == ["OPENED"], "in the ledger it is all the same"
+
+
 async def test_a_closed_position_is_told_once_by_the_end_of_its_alerts(book: Book) -> None:
     book.holds(*ROWS)
     await book.cycle()

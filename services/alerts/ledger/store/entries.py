@@ -51,6 +51,10 @@ _ENDED = Statement(
     " and subject = any(cast(:subjects as text[])) and reason in ('DELETED', 'GONE', 'LIQUIDATED')"
     " group by subject"
 )
+_BACK = Statement(
+    "select subject, max(entry_time) as back_time from ledger where entry_time >= :after"
+    " and subject = any(cast(:subjects as text[])) and reason = 'BACK' group by subject"
+)
 
 
 class LedgerStore:
@@ -101,6 +105,11 @@ class LedgerStore:
             return {}
         found = await self._transaction.fetch(_ENDED, subjects=list(subjects), after=after)
         return {row["subject"]: row["end_time"] for row in found}
+
+    async def back(self, subjects: Sequence[str], after: datetime) -> dict[str, datetime]:
+        """When people heard last that these positions are BACK, of those of which since then."""
+        found = await self._transaction.fetch(_BACK, subjects=list(subjects), after=after)
+        return {row["subject"]: row["back_time"] for row in found}
 
     async def digests_of_gone(self, gone: Sequence[Sealed]) -> list[tuple[int, int, bool]]:
         """Digests that told of these rows, with the row each, and whether they are over when all of
