@@ -134,7 +134,7 @@ CALLERS: Mapping[str, frozenset[str]] = {
     "/sonic.positions.v1.PositionsService/ListPositionEvents": frozenset({"alerts", "gateway", "operator"}),
     "/sonic.positions.v1.PositionsService/ListPositions": frozenset({"cyclone", "gateway", "operator"}),
     "/sonic.positions.v1.PositionsService/ListRefusedRows": frozenset({"cyclone", "gateway", "operator"}),
-    "/sonic.positions.v1.PositionsService/ReadColumns": frozenset({"alerts", "hedges", "operator"}),
+    "/sonic.positions.v1.PositionsService/ReadColumns": frozenset({"alerts", "hedges", "monitor", "operator"}),
     "/sonic.positions.v1.PositionsService/SyncPositions": frozenset({"cyclone", "gateway", "monitor", "operator"}),
     "/sonic.positions.v1.PositionsService/UpdatePosition": frozenset({"gateway", "operator"}),
     "/sonic.positions.v1.PositionsService/WatchPositions": frozenset({"gateway", "operator"}),

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from services.monitor.domain.findings import Finding, Level, Part, Run
 from services.monitor.domain.states import Heartbeat
+from services.monitor.domain.venues import VenueReading
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +172,9 @@ class Readings(Protocol):
     async def holdings(self) -> HoldingsReading: ...
 
     async def judged(self) -> tuple[JudgedReading, ...]: ...
+
+    async def venues(self) -> tuple[VenueReading, ...]:
+        """Every venue at which a wallet is looked at."""
 
     async def refused_advice(self) -> Mapping[str, str] | None:
         """Assets whose change of advice alerts refused, with the reason; None without the

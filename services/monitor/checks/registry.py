@@ -27,6 +27,7 @@ from services.monitor.checks.profit import ProfitCheck
 from services.monitor.checks.risk import RiskCheck
 from services.monitor.checks.storage import StorageCheck
 from services.monitor.checks.twilio import TwilioCheck
+from services.monitor.checks.venue import VenueCheck
 from services.monitor.checks.withdrawals import WithdrawalsCheck
 from services.monitor.checks.xcom import XComCheck
 from services.monitor.domain.findings import Finding
@@ -37,6 +38,7 @@ from shared.log import get_logger
 GROUP = "sonic.monitors"
 _BUILT_IN = (
     *(PriceCheck, PositionCheck, ProfitCheck, RiskCheck, LiquidationCheck, MarketCheck),
+    VenueCheck,
     *(OperationsCheck, DiskCheck, StorageCheck, LatencyCheck, XComCheck, TwilioCheck),
     *(BackupCheck, CertificatesCheck),
     *(WithdrawalsCheck, HeartbeatCheck),

@@ -29,10 +29,12 @@ from services.monitor.checks import (
     SubjectReading,
     WalletReading,
 )
+from services.monitor.clients import venues
 from services.monitor.clients.probes import Probes
 from services.monitor.clients.upkeep import Upkeep
 from services.monitor.clients.xcom import XComClient
 from services.monitor.domain.findings import Level
+from services.monitor.domain.venues import VenueReading
 from shared.codec import from_duration, from_timestamp, number, read, to_timestamp
 from shared.errors import SonicError
 from shared.http.scope import asking
@@ -110,6 +112,10 @@ class PeerReadings:
     async def judged(self) -> tuple[JudgedReading, ...]:
         """What alerts has judged."""
         return await self._once("judged", self._judged)
+
+    async def venues(self) -> tuple[VenueReading, ...]:
+        """Every venue at which a wallet is looked at."""
+        return await self._once("venues", self._venues)
 
     async def history(self, asset: str, since: datetime) -> tuple[PastPrice, ...]:
         """Every price since then, oldest first."""
@@ -221,13 +227,27 @@ class PeerReadings:
         )
         return read(HoldingsReading, totals, wallets=wallets)
 
+    async def _venues(self) -> tuple[VenueReading, ...]:
+        # Outside of a cycle the holdings are what brings positions up to date.
+        if self._refresh:
+            await self.holdings()
+        held, wallets = await asyncio.gather(
+            venues.markets(self._peers.positions, _READ_SECONDS),
+            self._once("wallets", self._all_wallets),
+        )
+        return venues.readings(wallets, held)
+
     async def _wallets(self) -> tuple[WalletReading, ...]:
+        wallets = await self._once("wallets", self._all_wallets)
+        return tuple(_wallet(wallet) for wallet in wallets if _is_fetched(wallet))
+
+    async def _all_wallets(self) -> tuple[positions_pb2.Wallet, ...]:
         stub = self._peers.positions.stub(positions_pb2_grpc.WalletsServiceStub)
-        found: list[WalletReading] = []
+        found: list[positions_pb2.Wallet] = []
         request = positions_pb2.ListWalletsRequest(page_size=_PAGE_SIZE)
         while True:
             page = await stub.ListWallets(request, timeout=_READ_SECONDS)
-            found += [_wallet(wallet) for wallet in page.wallets if _is_fetched(wallet)]
+            found += page.wallets
             if not page.next_page_token:
                 return tuple(found)
             request.page_token = page.next_page_token

@@ -65,7 +65,8 @@ class Finding:
     `concern` is one sentence for people when the monitor itself notifies them, at `level` unless a
     setting says otherwise, on `channels` when only these can be used, with `advice` on what to do;
     else empty. `members` are those the concern is about, each with its words: one that joins later
-    is notified too. `error` says what failed, or why it was SKIPPED.
+    is notified too, at its own of `member_levels` where it has
+    one. `error` says what failed, or why it was SKIPPED.
     """
 
     status: RunStatus
@@ -77,6 +78,7 @@ class Finding:
     level: Level = Level.MEDIUM
     channels: tuple[str, ...] = ()
     members: Mapping[str, str] = field(default_factory=dict)
+    member_levels: Mapping[str, Level] = field(default_factory=dict)
 
 
 def skipped(reason: str, words: str = "") -> Finding:

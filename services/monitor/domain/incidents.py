@@ -100,7 +100,8 @@ def follow(
         opened = Incident(fresh_id, dict.fromkeys(finding.members))
         change = IncidentChange("OPENED", opened, opening)
     else:
-        change = _joined(monitor, incident, finding, opening, fresh_id, now)
+        own = {} if settings.level else finding.member_levels
+        change = _joined(monitor, incident, finding, opening, fresh_id, now, own)
     return change if level is not Level.NORMAL else _unnotified(change, incident)
 
 
@@ -132,6 +133,7 @@ def _joined(
     opening: Notification,
     fresh_id: str,
     now: datetime,
+    own_levels: Mapping[str, Level],
 ) -> IncidentChange:
     """Who is new is notified; who recovered is not, until all have."""
     before = incident.members
@@ -145,7 +147,11 @@ def _joined(
         return IncidentChange("UNCHANGED" if after == dict(before) else "LEFT", moved)
     subject = f"{monitor} monitor: now also {_listed([finding.members[name] for name in new])}"
     notification = replace(
-        opening, id=f"{fresh_id}-joined", subject=subject, incident_key=incident.id
+        opening,
+        id=f"{fresh_id}-joined",
+        subject=subject,
+        level=max(own_levels.get(name, opening.level) for name in new),
+        incident_key=incident.id,
     )
     return IncidentChange("JOINED", Incident(incident.id, after), notification)
 

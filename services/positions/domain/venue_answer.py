@@ -40,6 +40,7 @@ class Flag(IntEnum):
     ROW_REFUSED = 8
     ACCOUNT_MODE_UNKNOWN = 9
     ADL_INDEX_HIGH = 10
+    TRADING_HALTED = 11
 
 
 class Chain(IntEnum):

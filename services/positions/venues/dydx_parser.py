@@ -56,16 +56,19 @@ class MarketTerms:
     """`price_usd` is the oracle's, USD per unit; ratios are shares of the notional; None = not
     stated.
 
-    `faulty_field` names the field that cannot be read: rows of this market are refused for it.
+    `halted`: its status is said, and is not ACTIVE. `faulty_field` names the field that cannot be
+    read: rows of this market are refused for it.
     """
 
     price_usd: float | None
     maintenance_ratio: float | None
     hourly_funding_ratio: float | None
     faulty_field: str = ""
+    halted: bool = False
 
 
 UNLISTED = MarketTerms(None, None, None)
+_ACTIVE = "ACTIVE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +112,8 @@ def _market(row: Mapping[str, object]) -> MarketTerms:
     # What must stay is a good part of what opening asks for, never more.
     if maintenance >= 1 or (initial and (maintenance > initial or off_scale(maintenance, initial))):
         return MarketTerms(None, None, None, "maintenanceMarginFraction")
-    return MarketTerms(price, maintenance, readable(row, "nextFundingRate"))
+    halted = str(row.get("status") or _ACTIVE) != _ACTIVE
+    return MarketTerms(price, maintenance, readable(row, "nextFundingRate"), halted=halted)
 
 
 def subaccount(body: object, address: str) -> Mapping[str, object]:
@@ -355,6 +359,11 @@ def _liquidation(row: _Row, equity_usd: float, other_maintenance_usd: float) -> 
     return finite(float(price))
 
 
+def _flags(asset: str, market: MarketTerms) -> frozenset[Flag]:
+    found = {Flag.CANNOT_JUDGE: asset == UNKNOWN_ASSET, Flag.TRADING_HALTED: market.halted}
+    return frozenset(flag for flag, holds in found.items() if holds)
+
+
 def _holding(
     row: _Row, collateral_usd: float, liquidation_price_usd: float | None, key: str
 ) -> Holding:
@@ -374,7 +383,7 @@ def _holding(
         # The indexer's figure is before fees.
         pnl_after_fees_usd=None,
         opened_time=row.opened_time,
-        flags=frozenset({Flag.CANNOT_JUDGE} if asset == UNKNOWN_ASSET else ()),
+        flags=_flags(asset, market),
         terms=VenueTerms(
             market.maintenance_ratio, carry, None if carry is None else CarrySource.DYDX_FUNDING
         ),

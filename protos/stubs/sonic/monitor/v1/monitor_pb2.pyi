@@ -471,7 +471,7 @@ class Badge(_message.Message):
     DEMO_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name: risk_badge, travel_risk_badge, liquidation_badge, profit_badge, position_badge, price_badge, market_badge,
-    operations_badge, xcom_badge, heartbeat_badge, and those of monitors of others.
+    operations_badge, xcom_badge, heartbeat_badge, venue_badge, and those of monitors of others.
     """
     value: _builtins.str
     """What it shows."""

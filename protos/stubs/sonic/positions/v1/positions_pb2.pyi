@@ -114,6 +114,8 @@ class _FlagEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Flag.ValueType],
     """How the account keeps its collateral is not known: the venue's liquidation price drives, none of ours is computed."""
     FLAG_ADL_INDEX_HIGH: _Flag.ValueType  # 10
     """adl_index is above 10: early among those that the venue would take against a liquidated account."""
+    FLAG_TRADING_HALTED: _Flag.ValueType  # 11
+    """Its venue says that the market does not trade: it can be neither closed nor reduced there now."""
 
 class Flag(_Flag, metaclass=_FlagEnumTypeWrapper):
     """A remark about a position's figures."""
@@ -140,6 +142,8 @@ FLAG_ACCOUNT_MODE_UNKNOWN: Flag.ValueType  # 9
 """How the account keeps its collateral is not known: the venue's liquidation price drives, none of ours is computed."""
 FLAG_ADL_INDEX_HIGH: Flag.ValueType  # 10
 """adl_index is above 10: early among those that the venue would take against a liquidated account."""
+FLAG_TRADING_HALTED: Flag.ValueType  # 11
+"""Its venue says that the market does not trade: it can be neither closed nor reduced there now."""
 Global___Flag: _TypeAlias = Flag  # noqa: Y015
 
 class _Chain:

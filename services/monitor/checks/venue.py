@@ -1,0 +1,156 @@
+"""Whether each venue can be believed and acted on, by what its answers show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from typing import Any
+
+from services.monitor.checks import Check, CheckContext
+from services.monitor.domain.findings import Badge, Finding, Level, Part, RunStatus, skipped
+from services.monitor.domain.venues import StillMark, VenueMemory, VenueState, judge
+from shared.errors import SonicError
+
+# Of these qualities a price says where the market is now.
+_USABLE = ("GOOD", "SINGLE")
+_LEVELS = {
+    VenueState.OK: Level.NORMAL,
+    VenueState.UNKNOWN: Level.LOW,
+    VenueState.DEGRADED: Level.MEDIUM,
+    VenueState.DOWN: Level.HIGH,
+}
+
+
+class VenueCheck(Check):
+    """Says DEGRADED after five minutes, and DOWN at once where positions are held."""
+
+    name = "venue"
+    description = "Venues: answers, marks against the market, halted trading, lists that shrink"
+    interval = timedelta(minutes=1)
+    every_cycle = True
+
+    async def run(self, context: CheckContext) -> Finding:
+        """BREACH while a venue's trouble is told; SKIPPED without a wallet at any venue."""
+        stored = context.last.metadata.get("venues") if context.last else None
+        known = stored if isinstance(stored, dict) else {}
+        try:
+            readings = await context.readings.venues()
+            prices = await context.readings.prices()
+        except SonicError as error:
+            # What is remembered of venues outlives a look that failed.
+            kept = {"venues": stored} if isinstance(stored, dict) else {}
+            return Finding(RunStatus.ERROR, kept, error=str(error).replace("\0", ""))
+        if not readings and not known:
+            return skipped("NOT_CONFIGURED", "no wallet at a venue")
+        usable = {
+            one.asset: one.price_usd
+            for one in prices
+            if one.price_usd is not None and one.quality in _USABLE
+        }
+        was_lost = context.last is not None and stored is None
+        now = context.now
+        states = {
+            one.venue: judge(one, usable, remembered(known.get(one.venue)), now, was_lost=was_lost)
+            for one in sorted(readings, key=lambda one: one.venue)
+        }
+        return _finding(states)
+
+
+def _finding(states: Mapping[str, VenueMemory]) -> Finding:
+    metadata = {"venues": {venue: stored(one) for venue, one in states.items()}}
+    parts = tuple(
+        Part(venue, f"{venue} {one.state}", _LEVELS[one.state])
+        for venue, one in sorted(states.items(), key=lambda pair: -_LEVELS[pair[1].state])
+        if one.state is not VenueState.OK
+    )
+    words = ", ".join(part.value for part in parts)
+    is_bad = bool(parts) and parts[0].level > Level.LOW
+    badge = (
+        Badge("venue_badge", words, parts[0].level, parts=parts, listed=True) if is_bad else None
+    )
+    members: dict[str, str] = {}
+    levels: dict[str, Level] = {}
+    for venue, one in states.items():
+        if one.told is None:
+            continue
+        members[venue] = _words(venue, one)
+        levels[venue] = Level.MEDIUM
+        if one.told is VenueState.DOWN:
+            members[f"{venue} down"] = _words(venue, one)
+            levels[f"{venue} down"] = Level.HIGH
+    if not members:
+        return Finding(RunStatus.SUCCESS, metadata, {"venue_badge": badge})
+    return Finding(
+        RunStatus.BREACH,
+        metadata,
+        {"venue_badge": badge},
+        concern="; ".join(dict.fromkeys(members.values())),
+        advice="Look at the venue itself, and at the price elsewhere. Levels hold, and none is "
+        "lowered by what this venue says.",
+        level=max(levels.values()),
+        members=members,
+        member_levels=levels,
+    )
+
+
+def _words(venue: str, one: VenueMemory) -> str:
+    evidence = "; ".join(one.evidence) or "well again, not yet for five minutes"
+    if one.state is VenueState.DOWN:
+        return f"you cannot act on {venue} ({evidence}); {_distance(one)}"
+    return f"{venue} is {one.state} since {one.since:%H:%M} UTC ({evidence}); {_distance(one)}"
+
+
+def _distance(one: VenueMemory) -> str:
+    if one.distance_percent is None:
+        return "distance not known: no market price, or no liquidation price"
+    if one.distance_percent <= 0:
+        return f"AT OR PAST LIQUIDATION by market price ({one.distance_asset}), ESTIMATED"
+    return (
+        f"distance {one.distance_percent:.1f} % by market price ({one.distance_asset}), ESTIMATED"
+    )
+
+
+def stored(memory: VenueMemory) -> dict[str, Any]:
+    """As values of JSON."""
+    return {name: _plain(value) for name, value in asdict(memory).items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, Mapping):
+        return {name: _plain(one) for name, one in value.items()}
+    return list(value) if isinstance(value, tuple) else value
+
+
+def remembered(kept: object) -> VenueMemory | None:
+    """The way back; None for what is no memory of this release."""
+    if not isinstance(kept, dict):
+        return None
+    try:
+        told = kept["told"]
+        return VenueMemory(
+            state=VenueState(kept["state"]),
+            since=datetime.fromisoformat(kept["since"]),
+            evidence=tuple(kept["evidence"]),
+            told=None if told is None else VenueState(told),
+            listed_count=kept["listed_count"],
+            shrunk_from=kept["shrunk_from"],
+            marks={asset: _still(one) for asset, one in kept["marks"].items()},
+            trouble_since=_moment(kept["trouble_since"]),
+            well_since=_moment(kept["well_since"]),
+            failing_since=_moment(kept["failing_since"]),
+            shrunk_time=_moment(kept["shrunk_time"]),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
+
+
+def _still(kept: Mapping[str, Any]) -> StillMark:
+    since = datetime.fromisoformat(kept["since"])
+    return StillMark(kept["mark_price_usd"], since, kept["market_price_usd"], kept["frozen"])
+
+
+def _moment(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)

@@ -1,0 +1,121 @@
+"""Venues as positions knows them: wallets with their last look, and what is held, summed by asset.
+
+By columns: thousands of positions are a few numbers of each asset here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from sonic.positions.v1 import positions_pb2 as pb
+from sonic.positions.v1 import positions_pb2_grpc as rpc
+
+from services.monitor.domain.venues import VenueMarket, VenueReading
+from shared import columns
+from shared.rpc.client import Channel
+
+_VENUES: Final = {
+    pb.CHAIN_SOLANA: "jupiter",
+    pb.CHAIN_DYDX: "dydx",
+    pb.CHAIN_ETHEREUM: "hyperliquid",
+}
+_ASKED: Final = (
+    *("asset_index", "venue_index", "side_sign", "status", "flag_bits", "mark_time_micros"),
+    *("mark_price_usd", "risk_liquidation_price_usd"),
+)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_HALTED: Final = 1 << pb.FLAG_TRADING_HALTED
+Numbers = NDArray[Any]
+
+
+async def markets(channel: Channel, seconds: float) -> dict[str, list[VenueMarket]]:
+    """What is held at each venue that is asked, by asset."""
+    # Columns come as bytes, so the generated type does not describe the answer.
+    stub: Any = channel.stub(rpc.PositionsServiceStub, columns=["ReadColumns"])
+    parts = [part async for part in stub.ReadColumns(_request(), timeout=seconds)]
+    if not parts:
+        return {}
+    decoded = [columns.decode(part) for part in parts]
+    joined = {name: np.concatenate([one[name] for one in decoded]) for name in _ASKED}
+    found: dict[str, list[VenueMarket]] = {}
+    for venue, market in _summed(joined, parts[0].venue_names, parts[0].asset_names):
+        found.setdefault(venue, []).append(market)
+    return found
+
+
+def readings(
+    wallets: Sequence[pb.Wallet], held: Mapping[str, Sequence[VenueMarket]]
+) -> tuple[VenueReading, ...]:
+    """Of every venue at which a wallet is looked at."""
+    by_venue: dict[str, list[pb.Wallet]] = {}
+    for wallet in wallets:
+        if wallet.active and (venue := _VENUES.get(wallet.chain)):
+            by_venue.setdefault(venue, []).append(wallet)
+    return tuple(
+        VenueReading(
+            venue,
+            len(here),
+            {
+                wallet.name: wallet.last_sync_reason
+                for wallet in here
+                if wallet.last_sync_state == pb.WALLET_SYNC_STATE_FAILED
+            },
+            sum(wallet.last_sync_state == pb.WALLET_SYNC_STATE_UNSPECIFIED for wallet in here),
+            held.get(venue, ()),
+        )
+        for venue, here in by_venue.items()
+    )
+
+
+def _request() -> pb.ReadColumnsRequest:
+    return pb.ReadColumnsRequest(columns=_ASKED)
+
+
+def _summed(
+    joined: Mapping[str, Numbers], venues: Sequence[str], assets: Sequence[str]
+) -> Iterator[tuple[str, VenueMarket]]:
+    held = np.isin(joined["status"], (pb.STATUS_ACTIVE, pb.STATUS_STALE))
+    venue, asset = joined["venue_index"].astype(np.int64), joined["asset_index"].astype(np.int64)
+    group = venue * (len(assets) + 1) + asset
+    for number in np.unique(group[held]).tolist():
+        place, name = divmod(number, len(assets) + 1)
+        if venues[place] in _VENUES.values():
+            yield (
+                venues[place],
+                _market(assets[name], joined, np.flatnonzero(held & (group == number))),
+            )
+
+
+def _market(asset: str, joined: Mapping[str, Numbers], rows: Numbers) -> VenueMarket:
+    side, mark, times, liquidation = (
+        joined[name][rows]
+        for name in (
+            "side_sign",
+            "mark_price_usd",
+            "mark_time_micros",
+            "risk_liquidation_price_usd",
+        )
+    )
+    missing = joined["status"][rows] == pb.STATUS_STALE
+    known = np.flatnonzero(~np.isnan(mark) & (times > 0))
+    # The newest answer's; what that lacks keeps an older one.
+    newest = known[np.argmax(times[known])] if len(known) else None
+    long, short = liquidation[side > 0], liquidation[side < 0]
+    return VenueMarket(
+        asset,
+        len(rows),
+        int(np.count_nonzero(missing)),
+        bool((joined["flag_bits"][rows] & _HALTED != 0).any()),
+        None if newest is None else float(mark[newest]),
+        None if newest is None else _EPOCH + timedelta(microseconds=int(times[newest])),
+        _known(np.fmax.reduce(long, initial=np.nan)),
+        _known(np.fmin.reduce(short, initial=np.nan)),
+    )
+
+
+def _known(number: float) -> float | None:
+    return None if np.isnan(number) else float(number)

@@ -1,0 +1,310 @@
+"""How a venue stands, judged look by look from what its answers show; what is told of it, when.
+
+Pure: readings and what was remembered in, what is to be remembered out. What is remembered is kept
+with the run, so that a restart or another replica goes on where the last one stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+# A mark stands still when it is the same this much later, and the market moved by this meanwhile.
+FROZEN_AFTER = timedelta(minutes=2)
+FROZEN_MOVE_PERCENT = 0.3
+AWAY_PERCENT = 1.0
+LATE_AFTER = timedelta(minutes=3)
+# So many positions, and half of all, gone between two looks are more than somebody closing one.
+SHRUNK_COUNT = 3
+SHRUNK_SHARE = 0.5
+# How long a list that shrank is held against the venue.
+SHRUNK_FOR = timedelta(minutes=15)
+TELL_DEGRADED_AFTER = timedelta(minutes=5)
+# Who is well for less than this may fail again at once: its trouble is not over yet.
+WELL_FOR = timedelta(minutes=5)
+
+
+class VenueState(StrEnum):
+    """How a venue stands; UNKNOWN is never OK."""
+
+    OK = "OK"
+    DEGRADED = "DEGRADED"
+    DOWN = "DOWN"
+    UNKNOWN = "UNKNOWN"
+
+
+@dataclass(frozen=True, slots=True)
+class VenueMarket:
+    """One asset held at a venue. Prices in USD per unit, None = not known.
+
+    `mark_time`: when the venue was asked; `missing_count`: positions that its last answer lacks;
+    `highest_long_liquidation_usd`, `lowest_short_liquidation_usd`: the nearest of each side.
+    """
+
+    asset: str
+    position_count: int
+    missing_count: int = 0
+    halted: bool = False
+    mark_price_usd: float | None = None
+    mark_time: datetime | None = None
+    highest_long_liquidation_usd: float | None = None
+    lowest_short_liquidation_usd: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VenueReading:
+    """A venue at which wallets are looked at. `failures`: reason by wallet whose last look failed;
+    `unasked_count`: wallets that nobody looked at yet.
+    """
+
+    venue: str
+    wallet_count: int
+    failures: Mapping[str, str] = field(default_factory=dict)
+    unasked_count: int = 0
+    markets: Sequence[VenueMarket] = ()
+
+    @property
+    def position_count(self) -> int:
+        return sum(market.position_count for market in self.markets)
+
+
+@dataclass(frozen=True, slots=True)
+class StillMark:
+    """A mark since it is what it is, with the market price of then; `frozen`: found to stand still,
+    until it moves.
+    """
+
+    mark_price_usd: float
+    since: datetime
+    market_price_usd: float | None
+    frozen: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class VenueMemory:
+    """What is remembered of a venue. `since`: of the state; `trouble_since`: since when it is not
+    well without a break; `well_since`: after trouble that was told, since when it is well again.
+
+    `told`: DEGRADED or DOWN, the gravest that was told of the present trouble; None: nothing.
+    """
+
+    state: VenueState
+    since: datetime
+    evidence: tuple[str, ...] = ()
+    told: VenueState | None = None
+    trouble_since: datetime | None = None
+    well_since: datetime | None = None
+    failing_since: datetime | None = None
+    listed_count: int = 0
+    shrunk_from: int = 0
+    shrunk_time: datetime | None = None
+    marks: Mapping[str, StillMark] = field(default_factory=dict)
+    distance_percent: float | None = None
+    distance_asset: str = ""
+
+
+def judge(
+    reading: VenueReading,
+    prices_usd: Mapping[str, float],
+    before: VenueMemory | None,
+    now: datetime,
+    *,
+    was_lost: bool = False,
+) -> VenueMemory:
+    """What a look makes of a venue. `prices_usd`: usable prices of the market.
+
+    `was_lost`: what was remembered is gone, as after a run that failed; trouble found then counts
+    as told, so that it is neither ended wrongly nor forgotten.
+    """
+    marks = _marks(reading, prices_usd, before, now)
+    failing_since = _failing_since(reading, before, now)
+    listed = reading.position_count - sum(one.missing_count for one in reading.markets)
+    shrunk_from, shrunk_time = _shrunk(reading, listed, before, now)
+    trouble = _trouble(reading, prices_usd, marks, now)
+    if shrunk_time is not None:
+        trouble.append(f"its list of positions shrank from {shrunk_from} to {listed} at one look")
+    unknown = _unknown(reading, prices_usd)
+    state = _state(reading, trouble, unknown, is_failing_on=failing_since not in (None, now))
+    same = before is not None and before.state is state
+    distance, asset = nearest_percent(reading, prices_usd)
+    memory = VenueMemory(
+        state,
+        before.since if same and before is not None else now,
+        tuple(trouble or unknown),
+        before.told if before else None,
+        before.trouble_since if before else None,
+        before.well_since if before else None,
+        failing_since,
+        listed,
+        shrunk_from,
+        shrunk_time,
+        marks,
+        distance,
+        asset,
+    )
+    return _told(memory, reading, now, was_lost=was_lost)
+
+
+def _told(
+    memory: VenueMemory, reading: VenueReading, now: datetime, *, was_lost: bool
+) -> VenueMemory:
+    """Since when it is in trouble, what is told of that, and when it is over."""
+    if memory.state in (VenueState.DEGRADED, VenueState.DOWN):
+        since = memory.trouble_since or now
+        is_down = memory.state is VenueState.DOWN and reading.position_count > 0
+        told = memory.told
+        if is_down:
+            told = VenueState.DOWN
+        elif told is None and (was_lost or now - since >= TELL_DEGRADED_AFTER):
+            told = VenueState.DEGRADED
+        return replace(memory, told=told, trouble_since=since, well_since=None)
+    if memory.told is None:
+        return replace(memory, trouble_since=None, well_since=None)
+    # Nothing held, and the venue answers: there is no trouble left to be told of.
+    is_well = memory.state is VenueState.OK or (
+        not reading.position_count and not reading.failures and not reading.unasked_count
+    )
+    if not is_well:
+        return replace(memory, well_since=None)
+    well_since = memory.well_since or now
+    if now - well_since < WELL_FOR:
+        return replace(memory, well_since=well_since)
+    return replace(memory, told=None, trouble_since=None, well_since=None)
+
+
+def _marks(
+    reading: VenueReading,
+    prices_usd: Mapping[str, float],
+    before: VenueMemory | None,
+    now: datetime,
+) -> dict[str, StillMark]:
+    """A mark counts as still only when it was looked at again, or when looking fails."""
+    found: dict[str, StillMark] = {}
+    for market in reading.markets:
+        mark, asked = market.mark_price_usd, market.mark_time
+        if mark is None or asked is None:
+            continue
+        price = prices_usd.get(market.asset)
+        known = before.marks.get(market.asset) if before else None
+        if known is None or known.mark_price_usd != mark:
+            found[market.asset] = StillMark(mark, min(asked, now), price)
+            continue
+        if known.market_price_usd is None:
+            # The market was not known then: it is compared from now on.
+            found[market.asset] = replace(known, market_price_usd=price)
+            continue
+        last = now if reading.failures else min(asked, now)
+        moved = 0.0 if price is None else abs(price / known.market_price_usd - 1) * 100
+        is_still = last - known.since >= FROZEN_AFTER and moved >= FROZEN_MOVE_PERCENT
+        found[market.asset] = replace(known, frozen=known.frozen or is_still)
+    return found
+
+
+def _failing_since(
+    reading: VenueReading, before: VenueMemory | None, now: datetime
+) -> datetime | None:
+    """Since when no wallet can be read there."""
+    if not reading.wallet_count or len(reading.failures) < reading.wallet_count:
+        return None
+    return (before.failing_since if before else None) or now
+
+
+def _shrunk(
+    reading: VenueReading, listed: int, before: VenueMemory | None, now: datetime
+) -> tuple[int, datetime | None]:
+    if before is None:
+        return 0, None
+    if reading.failures:
+        # Of wallets that were not read nothing is known to be gone.
+        return before.shrunk_from, before.shrunk_time
+    gone = before.listed_count - listed
+    if gone >= SHRUNK_COUNT and gone >= SHRUNK_SHARE * before.listed_count:
+        return before.listed_count, now
+    is_held = before.shrunk_time is not None and now - before.shrunk_time < SHRUNK_FOR
+    if is_held and listed < before.shrunk_from:
+        return before.shrunk_from, before.shrunk_time
+    return 0, None
+
+
+def _trouble(
+    reading: VenueReading,
+    prices_usd: Mapping[str, float],
+    marks: Mapping[str, StillMark],
+    now: datetime,
+) -> list[str]:
+    """In words, the gravest first."""
+    found: list[str] = []
+    if failures := reading.failures:
+        reasons = ", ".join(sorted(set(failures.values())))
+        found.append(
+            f"{len(failures)} of {reading.wallet_count} wallets cannot be read ({reasons})"
+        )
+    if halted := [one.asset for one in reading.markets if one.halted]:
+        found.append(f"trading is halted: {', '.join(halted)}")
+    for market in reading.markets:
+        still = marks.get(market.asset)
+        price, mark = prices_usd.get(market.asset), market.mark_price_usd
+        if still is not None and still.frozen:
+            moved = ""
+            if price is not None and still.market_price_usd is not None:
+                percent = (price / still.market_price_usd - 1) * 100
+                moved = f" while the market moved {percent:+.2f} %"
+            found.append(
+                f"the mark of {market.asset} stands still since {still.since:%H:%M} UTC{moved}"
+            )
+        elif mark is not None and price is not None and abs(mark / price - 1) * 100 > AWAY_PERCENT:
+            away = (mark / price - 1) * 100
+            found.append(f"the mark of {market.asset} is {away:+.2f} % from the market")
+    asked = [one.mark_time for one in reading.markets if one.mark_time is not None]
+    if not reading.failures and asked and now - max(asked) > LATE_AFTER:
+        found.append(f"its last answer is of {max(asked):%H:%M} UTC")
+    return found
+
+
+def _unknown(reading: VenueReading, prices_usd: Mapping[str, float]) -> list[str]:
+    """Why a venue without trouble is not known to be well."""
+    if reading.unasked_count:
+        return [f"{reading.unasked_count} of {reading.wallet_count} wallets not looked at yet"]
+    if not reading.position_count:
+        return ["no positions there, so no mark to compare"]
+    unpriced = [one.asset for one in reading.markets if one.asset not in prices_usd]
+    if unpriced:
+        return [f"no usable market price of {', '.join(unpriced)}"]
+    unmarked = [one.asset for one in reading.markets if one.mark_price_usd is None]
+    return [f"no mark of {', '.join(unmarked)}"] if unmarked else []
+
+
+def _state(
+    reading: VenueReading, trouble: Sequence[str], unknown: Sequence[str], *, is_failing_on: bool
+) -> VenueState:
+    is_halted = bool(reading.markets) and all(one.halted for one in reading.markets)
+    if is_halted or is_failing_on:
+        return VenueState.DOWN
+    if trouble:
+        return VenueState.DEGRADED
+    return VenueState.UNKNOWN if unknown else VenueState.OK
+
+
+def nearest_percent(
+    reading: VenueReading, prices_usd: Mapping[str, float]
+) -> tuple[float | None, str]:
+    """The smallest distance to a liquidation price in percent of the market's price, and its asset;
+    an ESTIMATE: liquidation goes by the venue's mark. None: no price, or no liquidation price.
+    """
+    found: list[tuple[float, str]] = []
+    for market in reading.markets:
+        price = prices_usd.get(market.asset)
+        if price is None:
+            continue
+        sides = (
+            (1, market.highest_long_liquidation_usd),
+            (-1, market.lowest_short_liquidation_usd),
+        )
+        found += [
+            (100 * sign * (price - liquidation) / price, market.asset)
+            for sign, liquidation in sides
+            if liquidation is not None
+        ]
+    return min(found) if found else (None, "")

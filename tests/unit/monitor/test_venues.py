@@ -1,0 +1,286 @@
+"""How a venue stands by what its answers show; what of it is told, once, and when it is over."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.monitor.checks import CheckContext, PriceReading
+from services.monitor.checks.venue import VenueCheck, remembered, stored
+from services.monitor.domain.findings import Finding, Level, Run, RunStatus
+from services.monitor.domain.incidents import Incident, Notification, follow
+from services.monitor.domain.venues import (
+    VenueMarket,
+    VenueMemory,
+    VenueReading,
+    VenueState,
+    judge,
+    nearest_percent,
+)
+from shared.errors import Unavailable
+
+NOW = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+SOL = VenueMarket("SOL", 2, 0, False, 100.0, NOW, 80.0, 120.0)
+WELL = VenueReading("dydx", 2, {}, 0, (SOL,))
+PRICES = {"SOL": 100.0}
+
+
+def of(**changes: object) -> VenueReading:
+    """The venue with another market of SOL."""
+    return replace(WELL, markets=(replace(SOL, **changes),))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("reading", "prices", "state", "words"),
+    [
+        (WELL, PRICES, VenueState.OK, ""),
+        (of(mark_price_usd=100.9), PRICES, VenueState.OK, ""),
+        (of(mark_price_usd=101.1), PRICES, VenueState.DEGRADED, "+1.10 % from the market"),
+        (of(mark_price_usd=98.9), PRICES, VenueState.DEGRADED, "-1.10 % from the market"),
+        (of(halted=True), PRICES, VenueState.DOWN, "trading is halted: SOL"),
+        (of(mark_time=NOW - 4 * MINUTE), PRICES, VenueState.DEGRADED, "last answer is of 02:56"),
+        (replace(WELL, failures={"a": "TIMEOUT"}), PRICES, VenueState.DEGRADED, "1 of 2 wallets"),
+        (WELL, {}, VenueState.UNKNOWN, "no usable market price of SOL"),
+        (of(mark_price_usd=None), PRICES, VenueState.UNKNOWN, "no mark of SOL"),
+        (replace(WELL, markets=()), PRICES, VenueState.UNKNOWN, "no positions there"),
+        (replace(WELL, unasked_count=1), PRICES, VenueState.UNKNOWN, "not looked at yet"),
+    ],
+)
+def test_each_evidence_alone_turns_the_state(
+    reading: VenueReading, prices: dict[str, float], state: VenueState, words: str
+) -> None:
+    found = judge(reading, prices, None, NOW)
+    assert found.state is state
+    assert words in "; ".join(found.evidence)
+
+
+def test_a_mark_stands_still_only_when_it_was_looked_at_again_and_the_market_moved() -> None:
+    first = judge(WELL, PRICES, None, NOW)
+    moved = {"SOL": 99.5}
+
+    def later(minutes: int, prices: dict[str, float], looked: int, mark: float = 100.0) -> bool:
+        at = NOW + minutes * MINUTE
+        reading = of(mark_price_usd=mark, mark_time=NOW + looked * MINUTE)
+        return judge(reading, prices, first, at).marks["SOL"].frozen
+
+    assert later(2, moved, 2)
+    assert not later(2, PRICES, 2), "the market moved as little"
+    assert not later(2, moved, 1), "nobody looked again for two minutes"
+    assert not later(2, moved, 2, 100.01), "it moved"
+    assert not later(2, {}, 2), "the market is not known"
+
+
+def test_a_mark_that_stood_still_is_so_until_it_moves_wherever_the_market_goes() -> None:
+    memory = judge(WELL, PRICES, None, NOW)
+    memory = judge(of(mark_time=NOW + 2 * MINUTE), {"SOL": 99.0}, memory, NOW + 2 * MINUTE)
+    assert memory.state is VenueState.DEGRADED
+    assert memory.evidence == (
+        "the mark of SOL stands still since 03:00 UTC while the market moved -1.00 %",
+    )
+    memory = judge(of(mark_time=NOW + 3 * MINUTE), PRICES, memory, NOW + 3 * MINUTE)
+    assert memory.state is VenueState.DEGRADED
+    moved = of(mark_time=NOW + 4 * MINUTE, mark_price_usd=100.2)
+    assert judge(moved, PRICES, memory, NOW + 4 * MINUTE).state is VenueState.OK
+
+
+def test_a_list_that_shrinks_at_once_is_held_against_the_venue_until_it_is_long_again() -> None:
+    six = of(position_count=6)
+    memory = judge(six, PRICES, None, NOW)
+    assert judge(of(position_count=4), PRICES, memory, NOW).state is VenueState.OK
+    missing = of(position_count=6, missing_count=5)
+    memory = judge(missing, PRICES, memory, NOW)
+    assert memory.evidence == ("its list of positions shrank from 6 to 1 at one look",)
+    # Two looks later they count as closed; that does not make it well.
+    one = of(position_count=1, mark_time=NOW + 5 * MINUTE)
+    later = judge(one, PRICES, memory, NOW + 5 * MINUTE)
+    assert later.state is VenueState.DEGRADED
+    back = of(position_count=6, mark_time=NOW + 5 * MINUTE)
+    assert judge(back, PRICES, later, NOW + 5 * MINUTE).state is VenueState.OK
+    # Wallets that were not read say nothing of what is gone.
+    failed = replace(one, failures={"a": "TIMEOUT"})
+    assert "shrank" not in "".join(
+        judge(failed, PRICES, judge(six, PRICES, None, NOW), NOW).evidence
+    )
+
+
+def test_down_needs_two_looks_that_no_wallet_survived() -> None:
+    failed = replace(WELL, failures={"a": "TIMEOUT", "b": "SERVER_ERROR"})
+    first = judge(failed, PRICES, judge(WELL, PRICES, None, NOW), NOW)
+    assert first.state is VenueState.DEGRADED
+    second = judge(failed, PRICES, first, NOW + MINUTE)
+    assert (second.state, second.told) == (VenueState.DOWN, VenueState.DOWN)
+    assert second.evidence[0] == "2 of 2 wallets cannot be read (SERVER_ERROR, TIMEOUT)"
+    # Where nothing is held nobody is woken.
+    empty = replace(failed, markets=())
+    first = judge(empty, PRICES, None, NOW)
+    assert judge(empty, PRICES, first, NOW + MINUTE).told is None
+
+
+def test_the_estimated_distance_is_that_of_the_nearest_side_by_the_market() -> None:
+    assert nearest_percent(WELL, {"SOL": 90.0}) == (pytest.approx(100 * 10 / 90), "SOL")
+    assert nearest_percent(WELL, {"SOL": 115.0}) == (pytest.approx(100 * 5 / 115), "SOL")
+    assert nearest_percent(WELL, {}) == (None, "")
+
+
+looks = st.builds(
+    lambda failed, halted, mark, count, asked: VenueReading(
+        "dydx",
+        2,
+        dict.fromkeys(("a", "b")[:failed], "TIMEOUT"),
+        asked,
+        (replace(SOL, halted=halted, mark_price_usd=mark, position_count=count),) if count else (),
+    ),
+    st.integers(0, 2),
+    st.booleans(),
+    st.sampled_from([None, 100.0, 100.5, 103.0]),
+    st.integers(0, 5),
+    st.integers(0, 1),
+)
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    st.lists(
+        st.tuples(looks, st.sampled_from([None, 100.0, 104.0]), st.integers(1, 9)), max_size=12
+    )
+)
+def test_what_is_remembered_survives_any_restart_and_ok_is_never_said_without_knowing(
+    steps: list[tuple[VenueReading, float | None, int]],
+) -> None:
+    kept: VenueMemory | None = None
+    restarted: VenueMemory | None = None
+    now = NOW
+    for reading, price, minutes in steps:
+        now += minutes * MINUTE
+        markets = [replace(one, mark_time=now) for one in reading.markets]
+        reading = replace(reading, markets=markets)
+        prices = {} if price is None else {"SOL": price}
+        kept = judge(reading, prices, kept, now)
+        restarted = judge(reading, prices, restarted, now)
+        assert restarted == kept
+        restarted = remembered(json.loads(json.dumps(stored(restarted))))
+        if kept.state is VenueState.OK:
+            assert price is not None and not reading.failures and not reading.unasked_count
+            assert reading.markets and all(one.mark_price_usd for one in reading.markets)
+
+
+@dataclass
+class Watched:
+    """The check with its incident over looks of a venue, as the ledger and the outbox keep them."""
+
+    looks: int = 0
+    last: Run | None = None
+    incident: Incident | None = None
+    told: list[Notification] = field(default_factory=list)
+    readings: tuple[VenueReading, ...] = ()
+    prices_usd: dict[str, float] = field(default_factory=lambda: dict(PRICES))
+    fails: bool = False
+
+    async def venues(self) -> tuple[VenueReading, ...]:
+        if self.fails:
+            raise Unavailable("TIMEOUT", "positions does not answer")
+        return self.readings
+
+    async def prices(self) -> tuple[PriceReading, ...]:
+        return tuple(PriceReading(name, "GOOD", usd, 1.0) for name, usd in self.prices_usd.items())
+
+    async def look(self, *readings: VenueReading, times: int = 1) -> Finding:
+        for _ in range(times):
+            self.looks += 1
+            now = NOW + self.looks * MINUTE
+            self.readings = tuple(
+                replace(one, markets=[replace(market, mark_time=now) for market in one.markets])
+                for one in readings
+            )
+            finding = await VenueCheck().run(CheckContext(self, now, last=self.last))  # type: ignore[arg-type]
+            if finding.status is not RunStatus.SKIPPED:
+                metadata = json.loads(json.dumps(dict(finding.metadata)))
+                self.last = Run("venue", now, 0.1, finding.status, metadata, finding.error)
+            change = follow("venue", self.incident, finding, f"venue-{self.looks}", now)
+            self.incident = change.after
+            if change.notification is not None:
+                self.told.append(change.notification)
+        return finding
+
+
+HALTED = of(halted=True)
+AWAY = of(mark_price_usd=102.0)
+
+
+async def test_degraded_is_told_once_after_five_minutes_and_ended_once_after_five_more() -> None:
+    watched = Watched()
+    await watched.look(WELL)
+    await watched.look(AWAY, times=5)
+    assert not watched.told
+    await watched.look(AWAY, times=20)
+    (begun,) = watched.told
+    assert begun.level is Level.MEDIUM and "dydx is DEGRADED since 03:02 UTC" in begun.subject
+    assert "distance 20.0 % by market price (SOL), ESTIMATED" in begun.subject
+    # Well for a moment and ill again is the same trouble.
+    for _ in range(3):
+        await watched.look(WELL, times=3)
+        await watched.look(AWAY, times=1)
+    assert len(watched.told) == 1
+    await watched.look(WELL, times=20)
+    _, ended = watched.told
+    assert ended.ends_incident and ended.incident_key == begun.incident_key
+    assert watched.incident is None
+
+
+async def test_down_with_positions_is_high_at_once_and_joins_what_was_told() -> None:
+    watched = Watched()
+    await watched.look(AWAY, times=8)
+    await watched.look(HALTED, times=8)
+    degraded, down = watched.told
+    assert (degraded.level, down.level) == (Level.MEDIUM, Level.HIGH)
+    assert "you cannot act on dydx (trading is halted: SOL); distance 20.0 % by" in down.subject
+    await watched.look(WELL, times=8)
+    assert [one.ends_incident for one in watched.told] == [False, False, True]
+
+
+async def test_another_venue_that_is_only_degraded_joins_at_its_own_level() -> None:
+    watched, other = Watched(), replace(AWAY, venue="jupiter")
+    await watched.look(HALTED, replace(WELL, venue="jupiter"), times=2)
+    await watched.look(HALTED, other, times=8)
+    assert [one.level for one in watched.told] == [Level.HIGH, Level.MEDIUM]
+
+
+async def test_what_is_not_known_ends_nothing() -> None:
+    watched = Watched()
+    await watched.look(HALTED, times=2)
+    watched.prices_usd = {}
+    await watched.look(WELL, times=20)
+    assert len(watched.told) == 1, "no market price is not well"
+    watched.fails = True
+    failed = await watched.look(WELL, times=20)
+    assert failed.status is RunStatus.ERROR and len(watched.told) == 1
+    watched.fails, watched.prices_usd = False, dict(PRICES)
+    await watched.look(WELL, times=6)
+    assert [one.ends_incident for one in watched.told] == [False, True]
+
+
+async def test_a_run_that_lost_what_was_remembered_ends_no_trouble_and_tells_none_twice() -> None:
+    watched = Watched()
+    await watched.look(AWAY, times=8)
+    assert watched.last is not None
+    watched.last = replace(watched.last, metadata={}, status=RunStatus.ERROR)
+    await watched.look(AWAY, times=8)
+    assert len(watched.told) == 1
+
+
+async def test_a_trouble_is_over_where_nothing_is_held_any_more_and_the_venue_answers() -> None:
+    watched = Watched()
+    await watched.look(HALTED, times=2)
+    await watched.look(replace(WELL, markets=()), times=8)
+    assert [one.ends_incident for one in watched.told] == [False, True]
+
+
+async def test_without_a_wallet_at_a_venue_there_is_nothing_to_watch() -> None:
+    finding = await Watched().look()
+    assert finding.status is RunStatus.SKIPPED and finding.error.startswith("NOT_CONFIGURED")
