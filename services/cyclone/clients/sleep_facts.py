@@ -12,6 +12,7 @@ from sonic.positions.v1 import positions_pb2, positions_pb2_grpc
 from sonic.price.v1 import price_pb2, price_pb2_grpc
 from sonic.xcom.v1 import xcom_pb2, xcom_pb2_grpc
 
+from services.cyclone.clients.venue_states import troubled_venues
 from services.cyclone.sleep.domain.facts import (
     Facts,
     HeldPosition,
@@ -295,7 +296,9 @@ class SleepClient:
         request = monitor_pb2.ListMonitorsRequest()
         answer = await self._monitor.ListMonitors(request, timeout=_SECONDS)
         said = [(one.name, _trouble(one)) for one in answer.monitors]
-        return {"troubled_monitors": [f"{name} {trouble}" for name, trouble in said if trouble]}
+        venues = [words for one in answer.monitors for words in troubled_venues(one)]
+        troubles = [f"{name} {trouble}" for name, trouble in said if trouble]
+        return {"troubled_monitors": [*venues, *troubles]}
 
 
 async def _tried(read: Callable[[], Awaitable[dict[str, Any]]]) -> dict[str, Any] | str:

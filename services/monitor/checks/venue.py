@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from services.monitor.checks import Check, CheckContext
-from services.monitor.domain.findings import Badge, Finding, Level, Part, RunStatus, skipped
+from services.monitor.domain.findings import Badge, Finding, Level, Part, RunStatus
 from services.monitor.domain.venues import StillMark, VenueMemory, VenueState, judge
 from shared.errors import SonicError
 
@@ -31,7 +31,7 @@ class VenueCheck(Check):
     every_cycle = True
 
     async def run(self, context: CheckContext) -> Finding:
-        """BREACH while a venue's trouble is told; SKIPPED without a wallet at any venue."""
+        """BREACH while a venue's trouble is told; without a wallet at a venue there is none."""
         stored = context.last.metadata.get("venues") if context.last else None
         known = stored if isinstance(stored, dict) else {}
         try:
@@ -41,8 +41,6 @@ class VenueCheck(Check):
             # What is remembered of venues outlives a look that failed.
             kept = {"venues": stored} if isinstance(stored, dict) else {}
             return Finding(RunStatus.ERROR, kept, error=str(error).replace("\0", ""))
-        if not readings and not known:
-            return skipped("NOT_CONFIGURED", "no wallet at a venue")
         usable = {
             one.asset: one.price_usd
             for one in prices

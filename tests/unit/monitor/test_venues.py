@@ -199,9 +199,8 @@ class Watched:
                 for one in readings
             )
             finding = await VenueCheck().run(CheckContext(self, now, last=self.last))  # type: ignore[arg-type]
-            if finding.status is not RunStatus.SKIPPED:
-                metadata = json.loads(json.dumps(dict(finding.metadata)))
-                self.last = Run("venue", now, 0.1, finding.status, metadata, finding.error)
+            metadata = json.loads(json.dumps(dict(finding.metadata)))
+            self.last = Run("venue", now, 0.1, finding.status, metadata, finding.error)
             change = follow("venue", self.incident, finding, f"venue-{self.looks}", now)
             self.incident = change.after
             if change.notification is not None:
@@ -281,6 +280,9 @@ async def test_a_trouble_is_over_where_nothing_is_held_any_more_and_the_venue_an
     assert [one.ends_incident for one in watched.told] == [False, True]
 
 
-async def test_without_a_wallet_at_a_venue_there_is_nothing_to_watch() -> None:
-    finding = await Watched().look()
-    assert finding.status is RunStatus.SKIPPED and finding.error.startswith("NOT_CONFIGURED")
+async def test_a_wallet_that_is_removed_ends_its_trouble_and_without_any_there_is_none() -> None:
+    watched = Watched()
+    await watched.look(HALTED, times=2)
+    finding = await watched.look()
+    assert finding.status is RunStatus.SUCCESS and finding.metadata == {"venues": {}}
+    assert [one.ends_incident for one in watched.told] == [False, True]
