@@ -23,6 +23,7 @@ from services.cyclone.clients.evening import EveningClient
 from services.cyclone.clients.heartbeat import Heartbeat
 from services.cyclone.clients.levels import LevelClient
 from services.cyclone.clients.light_line import LightLineClient
+from services.cyclone.clients.monthly import MonthClient
 from services.cyclone.clients.report_sections import SectionClient
 from services.cyclone.clients.results import ResultClient
 from services.cyclone.clients.sleep_facts import SleepClient
@@ -36,6 +37,8 @@ from services.cyclone.loop.lease_keeper import LeaseKeeper
 from services.cyclone.loop.report_keeper import ReportKeeper
 from services.cyclone.loop.runner import Runner
 from services.cyclone.loop.scheduler import Scheduler
+from services.cyclone.monthly.domain import Monthly
+from services.cyclone.monthly.service import MonthTeller
 from services.cyclone.report.service import ReportService
 from services.cyclone.report.store import ReportStore
 from services.cyclone.results.service import ResultService
@@ -135,14 +138,29 @@ class Config(ServiceConfig):
         examples=["telegram,email"],
     )
 
-    @field_validator("sleep_tell_at")
+    scorecard_tell_at: str = Field(
+        "",
+        description="on the first of each month at this time (HH:MM of SCORECARD_TELL_ZONE) the"
+        " scorecard of the month before is told; empty: never",
+        examples=["09:00"],
+    )
+    scorecard_tell_zone: str = Field(
+        "UTC", description="zone of SCORECARD_TELL_AT, by name", examples=["Europe/Berlin"]
+    )
+    scorecard_tell_channels: tuple[str, ...] = Field(
+        (),
+        description="channels it goes to, with commas between; empty: those of LOW",
+        examples=["email"],
+    )
+
+    @field_validator("sleep_tell_at", "scorecard_tell_at")
     @classmethod
     def _is_time(cls, value: str) -> str:
         if value and not _TIME_OF_DAY.fullmatch(value):
             raise ValueError("HH:MM, such as 22:30")
         return value
 
-    @field_validator("sleep_tell_zone")
+    @field_validator("sleep_tell_zone", "scorecard_tell_zone")
     @classmethod
     def _is_zone(cls, value: str) -> str:
         try:
@@ -180,6 +198,14 @@ class Config(ServiceConfig):
             return None
         at = time.fromisoformat(self.sleep_tell_at)
         return Evening(at, ZoneInfo(self.sleep_tell_zone), self.sleep_tell_hours)
+
+    @property
+    def monthly(self) -> Monthly | None:
+        if not self.scorecard_tell_at:
+            return None
+        return Monthly(
+            time.fromisoformat(self.scorecard_tell_at), ZoneInfo(self.scorecard_tell_zone)
+        )
 
     @property
     def addresses(self) -> dict[str, str]:
@@ -235,7 +261,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
     listener.on(("", RESULT), telling.wake)
     side = _side(config, database)
     loops: list[Part] = [notifier, keeping, listener, telling, side, server, keeper]
-    loops += _evening(config, sleep, peers["xcom"], clock)
+    loops += _evening(config, sleep, peers["xcom"], clock) + _monthly(config, peers, clock)
     return App("cyclone", [database, *peers.values(), *outside, *loops])
 
 
@@ -251,6 +277,15 @@ def _evening(config: Config, sleep: SleepService, xcom: Channel, clock: Clock) -
     outbox = EveningClient(xcom, config.sleep_tell_channels)
     teller = EveningTeller(sleep, outbox, clock, config.evening)
     return [Loop("cyclone evening", teller.turn, clock)]
+
+
+def _monthly(config: Config, peers: Mapping[str, Channel], clock: Clock) -> list[Part]:
+    """The loop that tells the scorecard each month, when a time is set."""
+    if config.monthly is None:
+        return []
+    client = MonthClient(peers["alerts"], peers["xcom"], config.scorecard_tell_channels)
+    teller = MonthTeller(client, clock, config.monthly)
+    return [Loop("cyclone month", teller.turn, clock)]
 
 
 def _side(config: Config, database: Database) -> metrics.SidePort:

@@ -72,7 +72,7 @@ NOUNS: dict[str, set[str]] = {
     "xcom": {"messages", "deliveries", "channels", "escalation", "calls", "replies", "windows"},
     "price": {"prices", "history"},
     "monitor": {"monitors", "badges", "runs"},
-    "cyclone": {"cycles", "schedule", "lease", "drills", "report", "results", "sleep"},
+    "cyclone": {"cycles", "schedule", "lease", "drills", "report", "results", "sleep", "monthly"},
     "withdrawals": {"assets", "supply", "gains", "gate", "prices", "decisions", "series"},
 }
 # A gateway and a command line hold no domain: their rooms are their own.

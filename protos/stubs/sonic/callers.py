@@ -49,7 +49,7 @@ CALLERS: Mapping[str, frozenset[str]] = {
     "/sonic.alerts.v1.RulesService/ListRules": frozenset({"gateway", "operator"}),
     "/sonic.alerts.v1.RulesService/RestoreRules": frozenset({"gateway", "operator"}),
     "/sonic.alerts.v1.RulesService/UpdateRule": frozenset({"gateway", "operator"}),
-    "/sonic.alerts.v1.ScorecardService/GetScorecard": frozenset({"gateway", "operator"}),
+    "/sonic.alerts.v1.ScorecardService/GetScorecard": frozenset({"cyclone", "gateway", "operator"}),
     "/sonic.alerts.v1.ThresholdsService/CompareThresholdVersions": frozenset({"gateway", "operator"}),
     "/sonic.alerts.v1.ThresholdsService/CreateThreshold": frozenset({"gateway", "operator"}),
     "/sonic.alerts.v1.ThresholdsService/DeleteThreshold": frozenset({"gateway", "operator"}),

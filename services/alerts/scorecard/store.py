@@ -13,7 +13,8 @@ from shared.database.transaction import Transaction
 _ROWS = Statement(
     "select * from ledger where entry_time >= :since and alert_id <> ''"
     " and (level_before <> level_after or reason in ('TOLD', 'EXPIRED', 'ACKNOWLEDGED',"
-    " 'LIQUIDATED', 'GONE', 'BACK')) order by sequence desc limit :most"
+    " 'LIQUIDATED', 'LIQUIDATED_IN_PART', 'AUTO_DELEVERAGED', 'GONE', 'BACK'))"
+    " order by sequence desc limit :most"
 )
 _DIGESTS = Statement(
     "select member, ledger_sequence from digest, unnest(member_sequences) as member"

@@ -314,3 +314,22 @@ def test_opportunities_news_and_unreadable_rows_are_no_incidents_and_stop_nothin
     )
     (one,) = book.card().incidents
     assert (one.alert_id, one.incident_key, one.telling) == ("z", "", ToldState.UNKNOWN)
+
+
+@pytest.mark.parametrize(
+    ("reason", "followed", "count"),
+    [
+        ("LIQUIDATED_IN_PART", Followed.LIQUIDATED, 1),
+        ("AUTO_DELEVERAGED", Followed.UNKNOWN, 0),
+    ],
+)
+def test_what_a_venue_cut_by_itself_is_no_act_of_a_person(
+    reason: str, followed: Followed, count: int
+) -> None:
+    book = Book()
+    danger(book, "a", START)
+    time = START + timedelta(minutes=30)
+    book.row(time, "event-1", AlertType.POSITION_EVENT, reason, 0, HIGH, "a", wallet="main")
+    card = book.card()
+    assert [one.followed for one in card.incidents] == [followed]
+    assert len(card.liquidations) == count

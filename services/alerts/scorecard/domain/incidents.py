@@ -13,7 +13,14 @@ from typing import Final
 from services.alerts.alerts.domain.change_inputs import payload_of
 from services.alerts.domain.kinds import METRICS, AlertClass, AlertType, Level
 from services.alerts.ledger.domain.chain import Entry, Sealed
-from services.alerts.notifications.domain import BACK, CLOSED, GONE, LIQUIDATED
+from services.alerts.notifications.domain import (
+    ALARMS,
+    BACK,
+    CLOSED,
+    GONE,
+    LIQUIDATED,
+    LIQUIDATED_IN_PART,
+)
 
 # Fees move a liquidation price a little all the time, and nearer: what moves it further away was a
 # person.
@@ -141,7 +148,7 @@ def ends_of(rows: Iterable[Sealed]) -> dict[str, list[Sealed]]:
     found: dict[str, list[Sealed]] = defaultdict(list)
     for row in rows:
         entry = row.entry
-        if entry.reason in (LIQUIDATED, GONE) and entry.subject:
+        if entry.reason in ALARMS and entry.subject:
             found[entry.subject].append(row)
         elif entry.reason == BACK:
             kept = found[entry.subject]
@@ -225,6 +232,14 @@ def _is_repeat(entry: Entry) -> bool:
     return entry.level_after > Level.NORMAL and (entry.reason in _TOLD_AGAIN or rises)
 
 
+# What a venue cut by itself was no act of a person.
+_FORCED: Final = {
+    LIQUIDATED: Followed.LIQUIDATED,
+    LIQUIDATED_IN_PART: Followed.LIQUIDATED,
+    GONE: Followed.GONE,
+}
+
+
 def _followed(
     story: _Story,
     ends: Sequence[Sealed],
@@ -236,8 +251,7 @@ def _followed(
     until = max(end or now, begin + horizon)
     for row in ends:
         if begin <= row.entry.entry_time <= until:
-            is_sure = row.entry.reason == LIQUIDATED
-            return (Followed.LIQUIDATED if is_sure else Followed.GONE), row.entry.entry_time
+            return _FORCED.get(row.entry.reason, Followed.UNKNOWN), row.entry.entry_time
     if end is None:
         return Followed.PENDING, None
     last = story.rows[-1].entry

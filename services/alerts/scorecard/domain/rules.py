@@ -10,7 +10,7 @@ from typing import Final
 
 from services.alerts.domain.kinds import METRICS, AlertClass, AlertType, Level
 from services.alerts.ledger.domain.chain import Sealed
-from services.alerts.notifications.domain import LIQUIDATED
+from services.alerts.notifications.domain import LIQUIDATED, LIQUIDATED_IN_PART
 from services.alerts.scorecard.domain.incidents import (
     Followed,
     Incident,
@@ -95,7 +95,7 @@ def scorecard(
         _liquidation(subject, row, found, horizon)
         for subject, subject_ends in ends.items()
         for row in subject_ends
-        if row.entry.reason == LIQUIDATED and row.entry.entry_time >= start
+        if row.entry.reason in (LIQUIDATED, LIQUIDATED_IN_PART) and row.entry.entry_time >= start
     ]
     counted = [one for one in found if one.begin_time is not None and one.begin_time >= start]
     rules = [

@@ -1,0 +1,1 @@
+"""Once a month, what the alerts were good for, as a message."""
