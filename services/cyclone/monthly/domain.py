@@ -60,7 +60,7 @@ class MonthMessage:
     body: str
 
 
-def due_time(month: date, monthly: Monthly) -> datetime:
+def month_time(month: date, monthly: Monthly) -> datetime:
     """The moment on this first of a month."""
     return datetime.combine(month, monthly.at, tzinfo=monthly.zone).astimezone(ZoneInfo("UTC"))
 
@@ -68,14 +68,14 @@ def due_time(month: date, monthly: Monthly) -> datetime:
 def month_due(now: datetime, monthly: Monthly) -> date | None:
     """The first of the month whose message is due at this moment, until LATEST."""
     first = now.astimezone(monthly.zone).date().replace(day=1)
-    return first if timedelta() <= now - due_time(first, monthly) < LATEST else None
+    return first if timedelta() <= now - month_time(first, monthly) < LATEST else None
 
 
-def until_next(now: datetime, monthly: Monthly) -> timedelta:
+def until_next_month(now: datetime, monthly: Monthly) -> timedelta:
     """How long until the next one."""
     first = now.astimezone(monthly.zone).date().replace(day=1)
     later = (first + timedelta(days=32)).replace(day=1)
-    return min(one for day in (first, later) if (one := due_time(day, monthly)) > now) - now
+    return min(one for day in (first, later) if (one := month_time(day, monthly)) > now) - now
 
 
 def days_before(month: date) -> int:

@@ -12,7 +12,7 @@ from services.cyclone.monthly.domain import (
     days_before,
     month_due,
     month_message,
-    until_next,
+    until_next_month,
 )
 from shared.clock import Clock
 from shared.errors import AlreadyExists, InvalidArgument, SonicError
@@ -47,7 +47,7 @@ class MonthTeller:
         month = month_due(self._clock.now(), self._monthly)
         if month is not None and month != self._told and not await self._is_told(month):
             return _AGAIN_SECONDS
-        wait = until_next(self._clock.now(), self._monthly).total_seconds()
+        wait = until_next_month(self._clock.now(), self._monthly).total_seconds()
         return min(wait, _LONGEST_WAIT_SECONDS)
 
     async def _is_told(self, month: date) -> bool:

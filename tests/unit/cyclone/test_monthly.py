@@ -13,10 +13,10 @@ from services.cyclone.monthly.domain import (
     Monthly,
     RuleLine,
     days_before,
-    due_time,
     month_due,
     month_message,
-    until_next,
+    month_time,
+    until_next_month,
 )
 
 NOVEMBER = (datetime(2026, 11, 1, 8, tzinfo=UTC), datetime(2026, 12, 1, 8, tzinfo=UTC))
@@ -36,9 +36,9 @@ def test_each_month_of_a_year_is_due_once_and_in_one_stretch(zone: str, at: str)
         month = month_due(now, asked)
         if month is not None and month != before:
             found.append(month)
-            assert now - due_time(month, asked) < timedelta(hours=1)
+            assert now - month_time(month, asked) < timedelta(hours=1)
         before = month
-        wait = until_next(now, asked)
+        wait = until_next_month(now, asked)
         assert timedelta() < wait <= timedelta(days=31, hours=1)
         assert month_due(now + wait, asked) is not None
         assert month_due(now + wait - timedelta(seconds=1), asked) is None
@@ -48,7 +48,7 @@ def test_each_month_of_a_year_is_due_once_and_in_one_stretch(zone: str, at: str)
 
 def test_a_system_that_was_away_tells_late_and_then_not_at_all() -> None:
     asked = monthly("Europe/Berlin")
-    moment = due_time(date(2026, 12, 1), asked)
+    moment = month_time(date(2026, 12, 1), asked)
     assert moment == datetime(2026, 12, 1, 8, tzinfo=UTC)
     assert month_due(moment + LATEST - timedelta(seconds=1), asked) == date(2026, 12, 1)
     assert month_due(moment + LATEST, asked) is None
