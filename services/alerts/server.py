@@ -16,6 +16,7 @@ from services.alerts.alerts.service.alert_edits import AlertEdits
 from services.alerts.alerts.service.by_hand import AlertsByHand
 from services.alerts.alerts.service.deaths import Deaths
 from services.alerts.alerts.service.delete import DeleteAlerts
+from services.alerts.alerts.service.demo_end import DemoEnd
 from services.alerts.alerts.service.ensure import EnsureAlerts
 from services.alerts.alerts.service.evaluate import EvaluateAlerts
 from services.alerts.alerts.service.previews import Previews
@@ -304,6 +305,7 @@ def _servicers(
     kept = KeptEdits(keeper)
     edits = AlertEdits(cache, commits, channels, queries)
     cases = UseCases(
+        DemoEnd(cache, commits, peer),
         EnsureAlerts(cache, commits, peer, gathering),
         EvaluateAlerts(cache, commits, peer, gathering, news, recorder),
         DeleteAlerts(cache, commits, peer, gathering, is_closing_told=news.tells(EventKind.CLOSED)),

@@ -14,6 +14,7 @@ from services.alerts.alerts.service.alert_edits import AlertEdits
 from services.alerts.alerts.service.by_hand import AlertsByHand
 from services.alerts.alerts.service.deaths import Deaths
 from services.alerts.alerts.service.delete import DeleteAlerts
+from services.alerts.alerts.service.demo_end import DemoEnd
 from services.alerts.alerts.service.ensure import EnsureAlerts
 from services.alerts.alerts.service.evaluate import EvaluateAlerts, Work
 from services.alerts.alerts.service.queries import AlertQueries
@@ -42,6 +43,7 @@ _Judged = pb.EvaluateAlertsRequest | pb.EnrichAlertsRequest | pb.ProcessAlertsRe
 class UseCases:
     """What the service can do."""
 
+    demo_end: DemoEnd
     ensure: EnsureAlerts
     evaluate: EvaluateAlerts
     delete: DeleteAlerts
@@ -62,6 +64,7 @@ class AlertsServicer(rpc.AlertsServiceServicer):
     ) -> pb.CreateAlertsResponse:
         step = Step("CREATE_ALERTS", request.cycle_id, request.epoch)
         epoch = request.membership_epoch if request.HasField("membership_epoch") else None
+        await self._cases.demo_end.forget(step, epoch)
         created = await self._cases.ensure.create(step, epoch, self._end_seconds(context))
         return pb.CreateAlertsResponse(
             created_count=created.created_count,

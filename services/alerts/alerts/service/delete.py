@@ -13,24 +13,25 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from services.alerts.alerts.domain.alert_columns import ANNOTATED_BIT, AlertColumns
+from services.alerts.alerts.domain.alert_columns import AlertColumns
 from services.alerts.alerts.domain.change_payload import (
-    ChangeContext,
     EndedAlert,
-    alert_id,
-    ended_alerts,
 )
 from services.alerts.alerts.domain.digests import Gathered, ended_digests
 from services.alerts.alerts.domain.ends import AT_EASE, UNRECORDED, PositionEnd, end_notification
 from services.alerts.alerts.domain.gathering import LedgerPlace, Told, gather_told
-from services.alerts.alerts.domain.incidents import IS_OPPORTUNITY
-from services.alerts.alerts.domain.views import present
+from services.alerts.alerts.service.endings import (
+    end_entries,
+    ended,
+    is_loud,
+    quiet_entries,
+    without,
+)
 from services.alerts.domain.kinds import AlertClass, AlertType, Level, type_number
 from services.alerts.ledger.domain.chain import Entry
-from services.alerts.notifications.domain import CLOSED, ENDED_INCIDENTS, GONE, LIQUIDATED
+from services.alerts.notifications.domain import CLOSED, ENDED_INCIDENTS
 from services.alerts.notifications.service.gathering import Gathering, digest_entry
-from services.alerts.service.commits import Commits, Decision, Entries, Notice
-from services.alerts.service.offload import PYTHON_ROW_COST, offload
+from services.alerts.service.commits import Commits, Decision, Entries
 from services.alerts.service.part_size import PartSize
 from services.alerts.service.ports import PositionsPeer, Present
 from services.alerts.service.snapshot_cache import Snapshot, SnapshotCache
@@ -105,12 +106,14 @@ class DeleteAlerts:
             snapshot = edit.snapshot
             rows = np.array([snapshot.row(id, etag)])
             step = Step("DELETE_ALERT")
-            made = await self._ended(edit.store, snapshot.columns, rows, snapshot, step)
+            made = await ended(
+                edit.store, snapshot.columns, rows, snapshot, step, self._now_micros()
+            )
             after = snapshot.columns.without(rows)
             now = self._cache.clock.now()
-            entries = _quiet_entries(snapshot.columns, rows, made, after, now)
+            entries = quiet_entries(snapshot.columns, rows, made, after, now, call.person())
             state = replace(snapshot.service_state, complete=False)
-            await edit.write(_without(None, state, snapshot.columns, rows, entries))
+            await edit.write(without(None, state, snapshot.columns, rows, entries))
 
     async def clear(self, confirm: str) -> int:
         """All alerts and readings, and nobody hears any more of them; NOT_CONFIRMED. Thresholds,
@@ -120,8 +123,8 @@ class DeleteAlerts:
         now = self._cache.clock.now()
         async with self._commits.edit() as edit:
             snapshot, columns = edit.snapshot, edit.snapshot.columns
-            loud, step = np.flatnonzero(_loud(columns)), Step("CLEAR_ALERTS")
-            made = await self._ended(edit.store, columns, loud, snapshot, step)
+            loud, step = np.flatnonzero(is_loud(columns)), Step("CLEAR_ALERTS")
+            made = await ended(edit.store, columns, loud, snapshot, step, self._now_micros())
             state = replace(
                 snapshot.service_state,
                 alert_version=new_version(),
@@ -129,7 +132,9 @@ class DeleteAlerts:
                 complete=False,
             )
             empty = replace(columns.pick(slice(0)), evaluated_micros=0)
-            entries = _quiet_entries(columns, loud, made, empty, now, _summary(columns, now))
+            entries = quiet_entries(
+                columns, loud, made, empty, now, call.person(), _summary(columns, now)
+            )
             await edit.write(Decision(None, state, empty, entries=entries, also=_delete_all))
         return len(columns)
 
@@ -149,7 +154,7 @@ class DeleteAlerts:
         if not len(rows):
             return Decision(Cleared(0), state, columns)
         async with self._commits.reading(store) as reading:
-            made = await self._ended(reading, columns, rows, snapshot, step)
+            made = await ended(reading, columns, rows, snapshot, step, self._now_micros())
             own = await self._gathering.own_channels(reading, columns, rows)
         if store is None:
             asked.ends = await self._positions.ends(_worst_first(columns, made))
@@ -157,9 +162,9 @@ class DeleteAlerts:
         told = [one for one in told if self._is_told(one)]
         commit = LedgerPlace(self._gathering.most, len(made), snapshot.head.sequence)
         gathered = gather_told(told, commit, *_lost_digests(columns, rows))
-        entries = _end_entries(columns, made, gathered, self._cache.clock.now())
+        entries = _closing_entries(columns, made, gathered, self._cache.clock.now())
         state = replace(state, complete=False)
-        cleared = _without(Cleared(len(rows), is_part), state, columns, rows, entries)
+        cleared = without(Cleared(len(rows), is_part), state, columns, rows, entries)
         return replace(cleared, is_part=is_part)
 
     def _is_told(self, one: Told) -> bool:
@@ -181,20 +186,8 @@ class DeleteAlerts:
             )
         return asked.present
 
-    async def _ended(
-        self,
-        store: Store,
-        columns: AlertColumns,
-        rows: NDArray[np.int64],
-        snapshot: Snapshot,
-        step: Step,
-    ) -> list[EndedAlert]:
-        """These alerts with the payload of their end."""
-        subjects = await store.subjects.read(columns.subject_key[rows])
-        now_micros = micros_of(self._cache.clock.now())
-        context = ChangeContext(step.cycle_id, snapshot.service_state.demo, now_micros)
-        ended = ended_alerts(columns, rows.tolist(), subjects, context)
-        return await offload(len(rows) * PYTHON_ROW_COST, list, ended)
+    def _now_micros(self) -> int:
+        return micros_of(self._cache.clock.now())
 
 
 async def _delete_all(store: Store) -> None:
@@ -205,53 +198,6 @@ async def _delete_all(store: Store) -> None:
     # Of a market that may begin anew.
     await store.rules.forget_samples()
     await store.outbox.quieten()
-
-
-async def _delete(columns: AlertColumns, store: Store) -> None:
-    """These alerts with what belongs to them alone."""
-    await store.alerts.delete(columns.alert_key)
-    annotated = columns.alert_key[columns.trait_bits & ANNOTATED_BIT != 0]
-    await store.annotations.delete([alert_id(key) for key in annotated.tolist()])
-    await store.subjects.delete_unused(np.unique(columns.subject_key).tolist())
-
-
-def _without(
-    answer: T, state: ServiceState, columns: AlertColumns, rows: NDArray[np.int64], entries: Entries
-) -> Decision[T]:
-    """These rows deleted."""
-    return Decision(
-        answer,
-        replace(state, alert_version=new_version()),
-        columns.without(rows),
-        entries=entries,
-        also=partial(_delete, columns.pick(rows)),
-    )
-
-
-def _quiet_entries(
-    columns: AlertColumns,
-    rows: Integers,
-    made: Sequence[EndedAlert],
-    after: AlertColumns,
-    now: datetime,
-    first: Sequence[Entry] = (),
-) -> Entries:
-    """What a person takes away; nobody is notified, and nothing of it escalates any more."""
-    loud, left = _loud(columns), columns.digest_sequence
-    places = {item.row: len(first) + place for place, item in enumerate(made)}
-    # The notification service knows of what a digest told by that digest alone.
-    ended = [
-        (sequence, places[int(rows[np.argmax(left[rows] == sequence)])])
-        for sequence in ended_digests(left[rows], after.digest_sequence)
-    ]
-    carriers = {place for _, place in ended}
-    notices = [
-        Notice(place, noted=True)
-        for row, place in places.items()
-        if place in carriers or (loud[row] and not left[row])
-    ]
-    entries = Entries.of([*first, *_entries(columns, made, call.person(), now)], notices)
-    return replace(entries, ended=ended)
 
 
 def _told(
@@ -303,11 +249,11 @@ def _lost_digests(
     return list(zip(subjects.tolist(), digests.tolist(), strict=True)), ended_digests(digests, left)
 
 
-def _end_entries(
+def _closing_entries(
     columns: AlertColumns, made: Sequence[EndedAlert], gathered: Gathered, now: datetime
 ) -> Entries:
     """All of them, then the digests by which people hear of many positions at once."""
-    entries = _entries(columns, made, "clear", now)
+    entries = end_entries(columns, made, "clear", now)
     count = len(entries)
     entries += [
         digest_entry(
@@ -325,12 +271,6 @@ def _worst_first(columns: AlertColumns, made: Iterable[EndedAlert]) -> list[str]
         level = int(columns.level[item.row])
         levels[item.subject.name] = max(levels.get(item.subject.name, 0), level)
     return sorted(levels, key=lambda name: -levels[name])
-
-
-def _loud(columns: AlertColumns) -> NDArray[np.bool_]:
-    """Whose danger was notified at HIGH."""
-    loud: NDArray[np.bool_] = (columns.notified_level == Level.HIGH) & ~IS_OPPORTUNITY[columns.kind]
-    return loud
 
 
 def _lost(columns: AlertColumns, keys: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -352,30 +292,6 @@ def _first_of(columns: AlertColumns, rows: NDArray[np.int64], most: int) -> NDAr
     ordered = np.sort(ranks[places])
     first: NDArray[np.int64] = rows[ranks[places] <= ordered[most - 1]]
     return first
-
-
-def _entries(
-    columns: AlertColumns, ended: Iterable[EndedAlert], actor: str, now: datetime
-) -> list[Entry]:
-    return [
-        Entry(
-            entry_time=now,
-            alert_id=item.payload["alert_id"],
-            type=type_number(int(columns.kind[item.row])),
-            actor=actor,
-            reason=item.payload["event"]
-            if item.payload["event"] in (LIQUIDATED, GONE)
-            else "DELETED",
-            level_before=int(columns.level[item.row]),
-            level_after=0,
-            value=present(float(columns.readings.value[item.row])),
-            flip_value=None,
-            inputs_json=json.dumps(item.payload),
-            cycle_id=item.payload["cycle_id"],
-            subject=item.subject.name,
-        )
-        for item in ended
-    ]
 
 
 def _summary(columns: AlertColumns, now: datetime) -> list[Entry]:
