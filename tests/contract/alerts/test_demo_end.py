@@ -98,17 +98,29 @@ async def test_no_level_of_the_demo_stays_when_the_first_wallet_does_not_answer(
     assert verified.intact
 
 
-async def test_what_is_raised_after_the_demo_is_not_marked_so(not_started: Servers) -> None:
+async def test_what_is_raised_after_the_demo_is_not_marked_so_though_nothing_is_held(
+    not_started: Servers,
+) -> None:
     servers = not_started
     await _demo(servers)
     await _goes_live(servers)
-    await _cycle(servers)
-    await _limit(servers, pb.ALERT_TYPE_LIQUIDATION_DISTANCE, pb.ALERT_CLASS_POSITION)
+    rule = pb.Rule(
+        asset="BTC",
+        metric=pb.RULE_METRIC_PRICE_TARGET,
+        direction=pb.RULE_DIRECTION_UP,
+        threshold=1.01 * MARKET["BTC"],
+    )
+    await servers.rules.CreateRule(pb.CreateRuleRequest(rule=rule))
     told = {message.id for message in await servers.messages()}
-    await servers.hold(101.0)
     await _cycle(servers)
-    fresh = [one for one in await servers.messages() if one.id not in told]
-    assert fresh and all(message.facts.get("demo") != "true" for message in fresh)
+    for price_usd in (MARKET["BTC"], 1.02 * MARKET["BTC"]):
+        servers.clock.advance(60)
+        price = pb.PriceReading(asset="BTC", price_usd=price_usd)
+        price.price_time.FromDatetime(servers.clock.now())
+        await servers.alerts.EvaluateAlerts(pb.EvaluateAlertsRequest(prices=[price]))
+    (fresh,) = [one for one in await servers.messages() if one.id not in told]
+    assert fresh.facts.get("demo") != "true"
+    assert "DEMO" not in fresh.subject
 
 
 async def test_the_demo_itself_keeps_its_levels(not_started: Servers) -> None:
