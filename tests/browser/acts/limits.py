@@ -96,7 +96,10 @@ async def thresholds_go_to_a_file_and_come_from_one(keys: Keyboard) -> None:
     await keys.press("Export")
     sent = json.loads(await keys.file("sonic-thresholds.json"))
     heat = _one(sent["thresholds"], type="HEAT_INDEX", **{"class": "POSITION"})
-    assert heat["high"] == 50
+    held = _one((await keys.visit.get(path))["thresholds"], id=HEAT)
+    assert [heat[name] for name in ("low", "medium", "high")] == [
+        held[name] for name in ("low", "medium", "high")
+    ]
     await keys.keeps_its_place()
     heat["high"] = 64
     await keys.visit.give_file("mine.json", json.dumps(sent))
@@ -104,7 +107,7 @@ async def thresholds_go_to_a_file_and_come_from_one(keys: Keyboard) -> None:
     await keys.asked("Import thresholds?")
     await keys.visit.says("dialog", "1 would change")
     await keys.press("Import", "dialog")
-    await _limits(keys, 30, 40, 64)
+    await keys.stored(path, lambda told: bool(_one(told["thresholds"], id=HEAT)["high"] == 64))
     await keys.keeps_its_place()
     await keys.press("Default", ROW)
     await keys.asked("back to the default")
@@ -128,6 +131,7 @@ async def a_price_rule_tells_at_every_step(keys: Keyboard) -> None:
     await keys.press("Judges", "dialog", "Space")
     await keys.press("Save", "dialog")
     await keys.stored("/v1/rules", lambda told: not told["rules"][0]["enabled"])
+    await keys.visit.says("#rules article", "OFF")
     await keys.keeps_its_place()
     await keys.press("Remove", "#rules article")
     await keys.asked("Remove this rule?")
@@ -150,6 +154,8 @@ async def a_price_rule_is_made_edited_and_removed(keys: Keyboard) -> None:
     await keys.write("How much", "6")
     await keys.page.key("Enter")
     await keys.stored("/v1/rules", lambda told: bool(told["rules"][0]["threshold"] == 6))
+    # What is removed is what was read, and not what it was before.
+    await keys.visit.says("#rules article", "6.00 %")
     await keys.keeps_its_place()
     await keys.press("Versions")
     await keys.asked("Versions of the price rules")
