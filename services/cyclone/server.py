@@ -254,7 +254,8 @@ def build(config: Config, clock: Clock | None = None) -> App:
         scheduled=config.sonic_schedule,
     )
     servicer = CycloneServicer(service, reports, heartbeat_configured=is_set)
-    sleep = SleepService(SleepClient(peers).read, service, clock, heartbeat_configured=is_set)
+    facts = SleepClient(peers, config.sleep_tell_channels)
+    sleep = SleepService(facts.read, service, clock, heartbeat_configured=is_set)
     server = _server(config, servicer, drills, sleep, database, clock)
     results = ResultService(database.open(ResultStore), reports, outbox, clock, config.public_url)
     telling = Loop("cyclone results", results.turn, clock)

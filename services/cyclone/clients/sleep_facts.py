@@ -85,7 +85,8 @@ _QUIET_MONITORS = frozenset(
 class SleepClient:
     """Asks all of them at once; what one does not answer is named in `unread`."""
 
-    def __init__(self, channels: Mapping[str, Channel]) -> None:
+    def __init__(self, channels: Mapping[str, Channel], tell_channels: Sequence[str]) -> None:
+        self._tell_channels = tell_channels
         self._positions = channels["positions"].stub(positions_pb2_grpc.PositionsServiceStub)
         self._alerts = channels["alerts"].stub(alerts_pb2_grpc.AlertsServiceStub)
         self._thresholds = channels["alerts"].stub(alerts_pb2_grpc.ThresholdsServiceStub)
@@ -243,7 +244,7 @@ class SleepClient:
             asyncio.gather(*map(self._all_alerts, requests)),
         )
         usable = [one for one in channels.channels if one.configured and one.enabled]
-        names = {one.name for one in usable}
+        names, every = {one.name for one in usable}, {one.name for one in channels.channels}
         wanted = {
             name
             for route in levels.routes
@@ -256,6 +257,7 @@ class SleepClient:
         own += [(one.description, one.channels) for alerts in judging for one in alerts]
         return {
             "channels": _way(usable, wanted),
+            "no_channels": [name for name in self._tell_channels if name not in every],
             "own_routes": [
                 OwnRoute(about, _way(usable, set(chosen))) for about, chosen in own if chosen
             ],
@@ -368,7 +370,7 @@ def _way(usable: Sequence[xcom_pb2.Channel], wanted: set[str]) -> list[NotifyCha
 
 def _raised(alert: alerts_pb2.Alert) -> Raised:
     return Raised(
-        alert.description,
+        f"{alert.description}, {alert.wallet}" if alert.wallet else alert.description,
         alerts_pb2.Level.Name(alert.level).removeprefix("LEVEL_"),
         alert.status in _HELD,
         from_timestamp(alert, "held_until_time"),

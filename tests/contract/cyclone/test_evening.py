@@ -8,13 +8,15 @@ from typing import Any
 import grpc
 import pytest
 from pydantic import ValidationError
+from sonic.cyclone.v1 import cyclone_pb2 as pb
+from sonic.cyclone.v1 import cyclone_pb2_grpc as rpc
 from sonic.xcom.v1 import xcom_pb2
 
 from services.cyclone.server import Config
 from shared.clock import PushedClock
 from shared.errors import AlreadyExists, Exhausted, Internal, InvalidArgument
 from tests.contract.cyclone.conftest import Servers, until
-from tests.fakes.peers import aborts, refuses
+from tests.fakes.peers import aborts, answers, refuses
 from tests.fakes.pushing import push
 
 BEFORE = datetime(2026, 3, 28, 21, 29, tzinfo=UTC)
@@ -122,6 +124,32 @@ async def test_what_was_told_before_or_is_refused_is_settled(
     for _ in range(5):
         await push(clock, 600)
     assert asked == 1
+
+
+async def test_a_channel_that_is_none_costs_nobody_the_night_and_is_said(servers: Servers) -> None:
+    asked: list[list[str]] = []
+    refuse = refuses(InvalidArgument("UNKNOWN_NAME", "no channel carrier-pigeon"))
+    sent, clock = Sent(), PushedClock(BEFORE)
+
+    async def picky(request: Any, context: Any) -> Any:
+        asked.append(list(request.channels))
+        return await (refuse if request.channels else sent)(request, context)
+
+    servers.peers.told["xcom.Send"] = picky
+    known = xcom_pb2.Channel(name="telegram", configured=True, enabled=True)
+    servers.peers.told["xcom.ListChannels"] = answers(
+        xcom_pb2.ListChannelsResponse(channels=[known])
+    )
+    names = ("telegram", "carrier-pigeon")
+    await servers.start(clock, **EVENING, sleep_tell_channels=names)
+    await push(clock, 61)
+    await until(lambda: sent.ids)
+    assert asked == [list(names), []]
+    stub = servers.channel.stub(rpc.SleepServiceStub)
+    answer = await stub.CanISleep(pb.CanISleepRequest())
+    (said,) = [one for one in answer.reasons if one.part == pb.SLEEP_PART_CHANNELS]
+    assert "SLEEP_TELL_CHANNELS names no channel: carrier-pigeon" in said.message
+    assert said.verdict != pb.SLEEP_VERDICT_GREEN and "telegram," not in said.message
 
 
 @pytest.mark.parametrize(

@@ -314,3 +314,15 @@ async def test_the_prices_that_ring_are_named(sleep: Any, servers: Servers) -> N
     (said,) = (one.message for one in answer.reasons if one.part == pb.SLEEP_PART_LIQUIDATION)
     assert "ETH SHORT in main at 3,055.56 USD (+1.9 %)" in said
     assert "BTC LONG in main at 94,736.8 USD (-7.9 %)" in said
+
+
+async def test_what_is_raised_is_said_with_its_wallet(sleep: Any, servers: Servers) -> None:
+    raised = alerts_pb2.Alert(
+        level=alerts_pb2.LEVEL_HIGH, description="hyperliquid cross account distance", wallet="main"
+    )
+    servers.peers.told["alerts.ListAlerts"] = answers(
+        alerts_pb2.ListAlertsResponse(alerts=[raised])
+    )
+    answer = await sleep.CanISleep(pb.CanISleepRequest())
+    (said,) = [one for one in answer.reasons if one.part == pb.SLEEP_PART_ALERTS]
+    assert "hyperliquid cross account distance, main" in said.message

@@ -119,7 +119,7 @@ class Facts:
     a person switched off. `is_part`: there are more positions than were looked at, which are the
     nearest. `distance_limits`: where the distance is HIGH, in percent by asset, "" for every other;
     None: never. `silenced`: of danger, at NORMAL still. `evaluated_time`: when alerts were last
-    judged.
+    judged. `no_channels`: what SLEEP_TELL_CHANNELS names and is no channel.
     """
 
     positions: Sequence[HeldPosition] = ()
@@ -138,6 +138,7 @@ class Facts:
     raised: Sequence[Raised] = ()
     silenced: Sequence[Raised] = ()
     channels: Sequence[NotifyChannel] = ()
+    no_channels: Sequence[str] = ()
     contact_count: int = 0
     windows: Sequence[SilentWindow] = ()
     cycle: CycleHealth | None = None

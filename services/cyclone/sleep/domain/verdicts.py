@@ -191,7 +191,13 @@ def _channels(facts: Facts, now: datetime) -> tuple[Verdict, str]:
     """The worst of the ways of HIGH: the level map's, and those of limits with their own."""
     found = [_way("HIGH", facts.channels, now)]
     found += [_way(f"HIGH of {one.about}", one.channels, now) for one in facts.own_routes]
-    return max(found, key=lambda one: one[0])
+    worst, words = max(found, key=lambda one: one[0])
+    if not facts.no_channels:
+        return worst, words
+    wrong = f"SLEEP_TELL_CHANNELS names no channel: {_named(facts.no_channels)}"
+    fix = "sonic channels list says which there are"
+    before = "" if worst is Verdict.GREEN else f"{words}. "
+    return max(worst, Verdict.AMBER), f"{before}{wrong}; {fix}"
 
 
 def _way(what: str, channels: Sequence[NotifyChannel], now: datetime) -> tuple[Verdict, str]:
