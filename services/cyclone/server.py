@@ -254,8 +254,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
         scheduled=config.sonic_schedule,
     )
     servicer = CycloneServicer(service, reports, heartbeat_configured=is_set)
-    facts = SleepClient(peers, config.sleep_tell_channels)
-    sleep = SleepService(facts.read, service, clock, heartbeat_configured=is_set)
+    sleep = _sleep(config, peers, service, clock)
     server = _server(config, servicer, drills, sleep, database, clock)
     results = ResultService(database.open(ResultStore), reports, outbox, clock, config.public_url)
     telling = Loop("cyclone results", results.turn, clock)
@@ -269,6 +268,14 @@ def build(config: Config, clock: Clock | None = None) -> App:
 def _database(config: Config) -> Database:
     address = config.database_url.get_secret_value()
     return Database(address, pool_size=6, application_name="cyclone")
+
+
+def _sleep(
+    config: Config, peers: Mapping[str, Channel], cycles: CycloneService, clock: Clock
+) -> SleepService:
+    facts = SleepClient(peers, config.sleep_tell_channels)
+    is_set = bool(config.heartbeat_url)
+    return SleepService(facts.read, cycles, clock, heartbeat_configured=is_set)
 
 
 def _evening(config: Config, sleep: SleepService, xcom: Channel, clock: Clock) -> list[Part]:
