@@ -8,11 +8,13 @@ import { travelClass } from "/web/liquidation_bar.js";
 export function showTotals(place, totals) {
   const size = Number(totals.total_size_usd);
   const longShare = size > 0 ? (100 * totals.total_long_size_usd) / size : NaN;
+  // Where a wallet could not be read, nothing is not $0.
+  const money = (value, how) => (totals.stale && !Number(totals.position_count) ? null : usd(value, how));
   const missing = (name) => Number(totals.absent_count?.[name] ?? 0);
   const tiles = [
-    tile("Value", usd(totals.total_value_usd), "", `of ${usd(totals.total_collateral_usd)} collateral`, "lead"),
-    tile("Profit and loss", usd(totals.total_pnl_usd, { sign: true }), tone(totals.total_pnl_usd), "before fees", "lead"),
-    tile("Size", usd(totals.total_size_usd), "", sides(totals, longShare), "lead"),
+    tile("Value", money(totals.total_value_usd), "", `of ${money(totals.total_collateral_usd) ?? "unknown"} collateral`, "lead"),
+    tile("Profit and loss", money(totals.total_pnl_usd, { sign: true }), tone(totals.total_pnl_usd), "before fees", "lead"),
+    tile("Size", money(totals.total_size_usd), "", sides(totals, longShare), "lead"),
     tile("Leverage", known(totals.avg_leverage_ratio, times), "", `mean by size${note(missing("leverage_ratio"))}`),
     tile("Travel", known(totals.avg_travel_percent, (value) => signed(value, percent(value))), travelClass(totals.avg_travel_percent), `mean by size${note(missing("travel_percent"))}`),
     tile("Heat", known(totals.avg_heat_index, plain), banded(totals.avg_heat_index, heatBand), `mean by size${note(missing("heat_index"))}`),

@@ -121,6 +121,10 @@ def test_all_combinations_of_the_twelve_give_the_gravest_and_keep_its_order() ->
     ("change", "part", "expected", "words"),
     [
         ({"positions": []}, Part.LIQUIDATION, Verdict.GREEN, "Nothing is held"),
+        ({"positions": [], "wallets": [replace(MAIN, read_time=None)]}, Part.LIQUIDATION,
+         Verdict.AMBER, "not all was read"),
+        ({"positions": [], "unwatched": ["main: dex xyz"]}, Part.PROBABILITY, Verdict.AMBER,
+         "not all was read"),
         ({"positions": [replace(BTC, distance_percent=None)]}, Part.POSITIONS, Verdict.RED,
          "Cannot be judged: BTC LONG in main"),
         ({"positions": [replace(BTC, distance_percent=None, probability=None,

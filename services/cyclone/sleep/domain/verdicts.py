@@ -60,8 +60,8 @@ def reasons(facts: Facts, now: datetime, hours: float) -> tuple[Reason, ...]:
     """Every part with its verdict, the gravest first."""
     unread = facts.unread or {}
     judged = {
-        Part.LIQUIDATION: _liquidation(facts),
-        Part.PROBABILITY: _probability(facts, hours),
+        Part.LIQUIDATION: _liquidation(facts, now),
+        Part.PROBABILITY: _probability(facts, now, hours),
         Part.POSITIONS: _positions(facts, now),
         Part.ALERTS: _alerts(facts, now),
         Part.CHANNELS: _channels(facts, now),
@@ -87,10 +87,22 @@ def verdict(found: Sequence[Reason]) -> Verdict:
     return max((reason.verdict for reason in found), default=Verdict.RED)
 
 
-def _liquidation(facts: Facts) -> tuple[Verdict, str]:
+def _nothing_held(facts: Facts, now: datetime) -> tuple[Verdict, str]:
+    """Of what was looked at: what was not may hold anything."""
+    if _unread(facts, now):
+        return Verdict.AMBER, "Nothing that was read could be liquidated; not all was read"
+    return Verdict.GREEN, "Nothing is held that could be liquidated"
+
+
+def _unread(facts: Facts, now: datetime) -> list[str]:
+    forgotten = [one.name for one in facts.wallets if _is_forgotten(one, facts, now)]
+    return [*facts.unwatched, *forgotten]
+
+
+def _liquidation(facts: Facts, now: datetime) -> tuple[Verdict, str]:
     known = [one for one in facts.positions if one.distance_percent is not None]
     if not known:
-        return Verdict.GREEN, "Nothing is held that could be liquidated"
+        return _nothing_held(facts, now)
     nearest = min(known, key=lambda one: one.distance_percent or 0.0)
     distance = nearest.distance_percent or 0.0
     if distance <= 0:
@@ -104,11 +116,11 @@ def _liquidation(facts: Facts) -> tuple[Verdict, str]:
     return Verdict.GREEN, f"{said}. Distance rings: {_named(waking)}" if waking else said
 
 
-def _probability(facts: Facts, hours: float) -> tuple[Verdict, str]:
+def _probability(facts: Facts, now: datetime, hours: float) -> tuple[Verdict, str]:
     priced = [one for one in facts.positions if not one.is_without_price]
     known = [one for one in priced if one.probability is not None]
     if not priced:
-        return Verdict.GREEN, "Nothing is held that could be liquidated"
+        return _nothing_held(facts, now)
     if len(known) < len(priced):
         missing = [one.about for one in priced if one.probability is None]
         return Verdict.AMBER, f"The chance of liquidation is not known of {_named(missing)}"
@@ -123,9 +135,8 @@ def _probability(facts: Facts, hours: float) -> tuple[Verdict, str]:
 
 
 def _positions(facts: Facts, now: datetime) -> tuple[Verdict, str]:
-    unread = [one.name for one in facts.wallets if _is_forgotten(one, facts, now)]
-    if facts.unwatched or unread:
-        return Verdict.RED, f"Not watched: {_named([*facts.unwatched, *unread])}"
+    if unread := _unread(facts, now):
+        return Verdict.RED, f"Not watched: {_named(unread)}"
     absent = [one for one in facts.positions if one.distance_percent is None]
     if unknown := [one.about for one in absent if not one.is_without_price]:
         return Verdict.RED, f"Cannot be judged: {_named(unknown)}"
