@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+import asyncpg
 from sonic.alerts.v1 import alerts_pb2 as pb
 from sonic.positions.v1 import positions_pb2 as positions_pb
 from sonic.price.v1 import price_pb2 as price_pb
 
+from services.alerts.alerts.service import demo_end
+from services.positions.venues import demo
 from tests.contract.alerts.conftest import NOBODY, Servers
 from tests.fakes.peers import Context, Message
 
@@ -121,6 +124,29 @@ async def test_what_is_raised_after_the_demo_is_not_marked_so_though_nothing_is_
     (fresh,) = [one for one in await servers.messages() if one.id not in told]
     assert fresh.facts.get("demo") != "true"
     assert "DEMO" not in fresh.subject
+
+
+async def test_a_real_position_that_ended_in_the_demo_is_told_when_it_is_over(
+    not_started: Servers,
+) -> None:
+    servers = not_started
+    await _demo(servers)
+    # Held by somebody whose only wallet was set inactive: the home turned to the demo around it.
+    await servers.hold(82.0, wallet="mine")
+    await _cycle(servers)
+    told = {message.id for message in await servers.messages()}
+    owner = await asyncpg.connect(servers.databases.owner_url("positions"))
+    await owner.execute("update position set status = 4 where id not like 'demo%'")
+    await owner.close()
+    await _goes_live(servers)
+    await _cycle(servers)
+    await servers.alerts.ClearStaleAlerts(pb.ClearStaleAlertsRequest())
+    fresh = [one.subject for one in await servers.messages() if one.id not in told]
+    assert any("LIQUIDATED" in subject for subject in fresh), fresh
+
+
+def test_the_wallets_of_the_demo_are_called_as_positions_calls_them() -> None:
+    assert demo_end.DEMO_WALLETS == demo.DEMO_WALLETS
 
 
 async def test_the_demo_itself_keeps_its_levels(not_started: Servers) -> None:

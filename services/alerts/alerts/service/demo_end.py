@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +15,14 @@ from services.alerts.service.commits import Commits
 from services.alerts.service.ports import PositionsPeer
 from services.alerts.service.snapshot_cache import SnapshotCache
 from services.alerts.store.service_state import ServiceState
+from services.alerts.store.unit_of_work import Store
 from shared.clock import micros_of
 from shared.database.fence import Step
 from shared.errors import Unavailable
 from shared.log import get_logger
+
+# As positions calls them.
+DEMO_WALLETS: Final = ("demo-main", "demo-hedge")
 
 
 class DemoEnd:
@@ -29,8 +34,8 @@ class DemoEnd:
         self._positions = positions
 
     async def forget(self, step: Step, membership_epoch: int | None) -> int:
-        """Deletes alerts of positions and accounts that are gone, and those of the portfolio, which
-        are made anew without a level; nobody is told, and what rang is quiet. How many.
+        """Deletes alerts of simulated positions and accounts that are gone, and of the portfolio,
+        which are made anew without a level; nobody is told, and what rang is quiet. How many.
 
         Those a person made and those of prices stay. Raises StaleEpoch, EpochAhead.
         """
@@ -46,7 +51,8 @@ class DemoEnd:
             return 0
         async with self._commits.edit(step) as edit:
             snapshot, columns = edit.snapshot, edit.snapshot.columns
-            rows, now = _of_demo(columns, held), self._cache.clock.now()
+            now = self._cache.clock.now()
+            rows = await _of_demo(edit.store, columns, held)
             made = await ended(edit.store, columns, rows, snapshot, step, micros_of(now))
             entries = quiet_entries(columns, rows, made, columns.without(rows), now, "demo end")
             state = replace(snapshot.service_state, demo=False, complete=False)
@@ -62,8 +68,13 @@ def _may_be_over(state: ServiceState, columns: AlertColumns, membership_epoch: i
     return membership_epoch is None or membership_epoch != state.membership_epoch or not is_held
 
 
-def _of_demo(columns: AlertColumns, held: NDArray[np.int64]) -> NDArray[np.int64]:
+async def _of_demo(
+    store: Store, columns: AlertColumns, held: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Real positions may end in the very look in which the demo does: those are told as ever."""
     of_one = np.isin(columns.alert_class, (AlertClass.POSITION, AlertClass.ACCOUNT))
     gone = of_one & ~np.isin(columns.subject_key, held)
+    subjects = await store.subjects.read(np.unique(columns.subject_key[gone]))
+    simulated = [key for key, subject in subjects.items() if subject.wallet in DEMO_WALLETS]
     of_all = (columns.alert_class == AlertClass.PORTFOLIO) & columns.automatic
-    return np.flatnonzero(gone | of_all)
+    return np.flatnonzero((gone & np.isin(columns.subject_key, simulated)) | of_all)
