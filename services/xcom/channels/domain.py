@@ -5,7 +5,7 @@ is masked is shown, and what is restored is an address that is set now. Pure.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -27,6 +27,7 @@ KIND: Final = Kind(
 )
 _CHANNEL, _LEVEL, _CONTACT = "channel:", "level:", "contact:"
 _HOURS = re.compile(r"(\d\d):(\d\d)-(\d\d):(\d\d) (\S+)")
+_URL = re.compile(r"(https?://[^\s/?#]+)\S*")
 # The address on a channel as it may be shown; KeyError for a channel that is none.
 Masked = Callable[[str, str], str]
 
@@ -38,7 +39,7 @@ def settings_content(settings: Settings, masked: Masked) -> Content:
     channels = {
         f"{_CHANNEL}{name}": {
             "enabled": one.enabled,
-            "destination": one.destination and masked(name, one.destination),
+            "destination": _look(name, one.destination, masked),
             "quiet_hours": _hours_text(one.quiet_hours),
             "quiet_budget_count": one.quiet_budget_count,
         }
@@ -101,40 +102,59 @@ def _channel(
 
 
 def _contact(name: str, fields: Mapping[str, Any], present: Settings, masked: Masked) -> Contact:
+    """With addresses of the contact's own alone: one of another that looks the same is another
+    person's.
+    """
+    mine = [one for one in present.chain.contacts if one.name == name]
+    own = [route for one in mine for route in one.routes]
+    wanted = [_brief(str(text)) for text in fields["routes"]]
+    channels = [text.partition(" ")[0] for text in wanted]
+    if channels == [route.channel for route in own] and wanted == [
+        _route_text(route, masked) for route in own
+    ]:
+        return Contact(name, fields["wait_seconds"], tuple(own))
     routes = []
-    for text in fields["routes"]:
-        channel, _, shown = str(text).partition(" ")
-        known = list(_addresses(channel, name, present))
-        routes.append(Route(channel, _address(channel, shown, known, masked)))
+    for text in wanted:
+        channel, _, shown = text.partition(" ")
+        known = [route.address for route in own if route.channel == channel]
+        found = Route(channel, _address(channel, shown, known, masked))
+        routes.append(found)
+        # An address is one way to a person, never two.
+        own = [route for route in own if route != found]
     return Contact(name, fields["wait_seconds"], tuple(routes))
 
 
-def _addresses(channel: str, contact: str, present: Settings) -> Iterator[str]:
-    """Those that are set for it now; the contact's own first."""
-    mine = [one for one in present.chain.contacts if one.name == contact]
-    others = [one for one in present.chain.contacts if one.name != contact]
-    for one in (*mine, *others):
-        yield from (route.address for route in one.routes if route.channel == channel)
-
-
-def _address(channel: str, shown: str, known: list[str], masked: Masked) -> str:
-    """That one of the known addresses which is shown like this."""
+def _address(channel: str, shown: str, known: Sequence[str], masked: Masked) -> str:
+    """The only one of the known addresses which is shown like this."""
     # Also without an address the channel must be one.
     masked(channel, "")
     if not shown:
         return ""
-    for address in known:
-        if address and masked(channel, address) == shown:
-            return address
+    shown = _brief(shown)
+    found = {one for one in known if one and _look(channel, one, masked) == shown}
+    if len(found) == 1:
+        return found.pop()
+    why = "more than one that is set now looks like it" if found else "is not set now"
     raise FailedPrecondition(
         "ADDRESS_NOT_KEPT",
-        f"an address of {channel} was {shown} then, and is not set now; versions keep no address: "
+        f"an address of {channel} was {shown} then, and {why}; versions keep no address: "
         "set it by hand, then restore",
     )
 
 
 def _route_text(route: Route, masked: Masked) -> str:
-    return f"{route.channel} {route.address and masked(route.channel, route.address)}".rstrip()
+    return f"{route.channel} {_look(route.channel, route.address, masked)}".rstrip()
+
+
+def _look(channel: str, address: str, masked: Masked) -> str:
+    return _brief(masked(channel, address)) if address else ""
+
+
+def _brief(shown: str) -> str:
+    """A URL by its host alone: short words of its path may be parts of a secret, and versions are
+    kept for long.
+    """
+    return _URL.sub(r"\1/***", shown)
 
 
 def _hours_text(hours: QuietHours | None) -> str:
