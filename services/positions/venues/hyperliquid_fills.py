@@ -15,16 +15,19 @@ MOST_FILLS: Final = 2000  # of one answer, the oldest first; there may be more a
 _MOST_PAGES: Final = 3
 _DELEVERAGED: Final = "auto-deleveraging"
 _LIQUIDATED: Final = "liquidated"
+# Sizes are decimal; what a fill leaves is a difference of two of them.
+_NOTHING_LEFT_RATIO: Final = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
 class HyperliquidFill:
-    """A trade of a position; `kind`: None of one that its owner made."""
+    """A trade of a position; `kind`: None of one that its owner made; `ends`: it left nothing."""
 
     coin: str
     side: Side
     fill_time: datetime
     kind: ForcedKind | None
+    ends: bool
 
 
 async def ask_fills(http: ProviderHttp, address: str, since: datetime) -> list[HyperliquidFill]:
@@ -56,14 +59,16 @@ def last_milliseconds(body: object) -> int:
 
 
 def forced(fills: list[HyperliquidFill], address: str) -> Iterator[ForcedTrade]:
-    """Those of them that the venue made by itself."""
+    """Those of them that the venue made by itself. One that left something ended nothing, even if
+    no later one is known.
+    """
     newest: dict[tuple[str, Side], tuple[datetime, bool]] = {}
     for fill in fills:
         key, mark = (fill.coin, fill.side), (fill.fill_time, fill.kind is not None)
         newest[key] = max(newest.get(key, mark), mark)
     for fill in fills:
         if fill.kind is not None:
-            is_last = newest[fill.coin, fill.side] == (fill.fill_time, True)
+            is_last = fill.ends and newest[fill.coin, fill.side] == (fill.fill_time, True)
             name = position_id(address, fill.coin)
             yield ForcedTrade(name, fill.fill_time, fill.kind, fill.side, is_last)
 
@@ -77,7 +82,9 @@ def _fill(row: object, address: str) -> HyperliquidFill | None:
     # Of what was held before; a first fill makes what it buys or sells.
     side = side_of(start or way)
     moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
-    return HyperliquidFill(coin, side, moment, _kind(row, address))
+    held = start or 0.0
+    ends = held != 0 and abs(held + way * size) <= _NOTHING_LEFT_RATIO * abs(held)
+    return HyperliquidFill(coin, side, moment, _kind(row, address), ends)
 
 
 def _kind(row: object, address: str) -> ForcedKind | None:

@@ -73,6 +73,17 @@ async def told(servers) -> list[tuple[str, str, float, float]]:
     ]
 
 
+async def held(servers) -> list[pb.Position]:
+    return list((await servers.positions.ListPositions(pb.ListPositionsRequest())).positions)
+
+
+def without(state: dict, place: int) -> dict:
+    left = [one for at, one in enumerate(state["assetPositions"]) if at != place]
+    value = sum(float(one["position"]["positionValue"]) for one in left)
+    total = {**state["marginSummary"], "totalNtlPos": str(value)}
+    return {**state, "assetPositions": left, "marginSummary": total}
+
+
 def fills_asked(venue: InfoProvider) -> int:
     return venue.types().count("userFillsByTime")
 
@@ -89,6 +100,68 @@ async def test_what_hyperliquid_took_is_told_as_that_and_once(servers, hyperliqu
     assert fills_asked(hyperliquid) == 1
     (sent,) = [json.loads(one.body) for one in hyperliquid.requests if b"Fills" in one.body]
     assert sent["user"] == EVM and 0 < sent["startTime"] < FILLS[0]["time"] + 60_000
+
+
+async def test_a_position_whose_row_was_refused_is_not_ended_by_what_its_fills_say(
+    servers, hyperliquid
+) -> None:
+    """While another is over at once, because its market is held on the other side."""
+    other = json.loads(json.dumps({**STATE, "time": None}))
+    other["assetPositions"][0]["position"]["entryPx"] = "-1"
+    other["assetPositions"][1]["position"] |= {
+        "szi": "0.1",
+        "leverage": {"rawUsd": "-8741.25", "type": "isolated", "value": 20},
+        "liquidationPx": "88518.98734177",
+        "marginUsed": "1000.0",
+        "unrealizedPnl": "-83.75",
+    }
+    hyperliquid.answer("POST /info/clearinghouseState", json=other)
+    hyperliquid.answer(ASKED, json=FILLS[:2])
+    outcome = await sync(servers)
+    assert (outcome.refused_count, outcome.closed_count, outcome.opened_count) == (1, 1, 1)
+    assert fills_asked(hyperliquid) == 1
+    assert {asset for _, asset, *_ in await told(servers)} == {"BTC"}
+    statuses = {one.asset: one.status for one in await held(servers)}
+    assert statuses == {"SOL": pb.STATUS_ACTIVE, "BTC": pb.STATUS_ACTIVE}
+
+
+async def test_an_empty_answer_after_a_part_was_taken_ends_nothing_at_one_look(
+    servers, hyperliquid
+) -> None:
+    hyperliquid.answer(ASKED, json=FILLS[:1])
+    hyperliquid.answer("POST /info/clearinghouseState", json=NOTHING)
+    assert (await sync(servers)).stale_count == 2
+    assert await told(servers) == []
+    hyperliquid.answer("POST /info/clearinghouseState", json={**STATE, "time": None})
+    await sync(servers)
+    assert {one.status for one in await held(servers)} == {pb.STATUS_ACTIVE}
+
+
+async def test_an_end_right_after_a_part_was_deleveraged_is_told_as_one_too(
+    servers, hyperliquid
+) -> None:
+    smaller = json.loads(json.dumps({**STATE, "time": None}))
+    smaller["assetPositions"][1]["position"] |= {
+        "szi": "-0.05",
+        "positionValue": "4870.625",
+        "unrealizedPnl": "41.875",
+        "marginUsed": "5446.875",
+    }
+    moment = int(servers.clock.now().timestamp() * 1000) + 10_000
+    part = {**FILLS[2], "sz": "0.05", "time": moment}
+    hyperliquid.answer("POST /info/clearinghouseState", json=smaller)
+    hyperliquid.answer(ASKED, json=[part])
+    await sync(servers)
+    whole = {**part, "startPosition": "-0.05", "time": moment + 60_000}
+    hyperliquid.answer("POST /info/clearinghouseState", json=without(smaller, 1))
+    hyperliquid.answer(ASKED, json=[part, whole])
+    for _ in range(3):
+        await sync(servers)
+    assert await told(servers) == [
+        ("SHRANK", "BTC", 9825.0, 4912.5),
+        ("AUTO_DELEVERAGED", "BTC", 9825.0, 4912.5),
+        ("AUTO_DELEVERAGED", "BTC", 4912.5, 0.0),
+    ]
 
 
 GARBAGE = {

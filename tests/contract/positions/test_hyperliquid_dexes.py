@@ -123,6 +123,21 @@ async def test_a_dex_that_answers_500_is_said_and_kept_while_the_others_go_on(
     assert (await held(servers))["xyz:TSLA"].mark_price_usd == 420.0
 
 
+async def test_what_a_dex_that_was_not_read_holds_is_not_ended_by_its_fills(servers, venue) -> None:
+    await sync(servers)
+    gone = {**FIRST, "assetPositions": FIRST["assetPositions"][:1], "time": None}
+    gone["marginSummary"] = {**FIRST["marginSummary"], "totalNtlPos": "9120.0"}
+    venue.answer(STATE, json=gone)
+    venue.answer(OF_XYZ, status=500, json={})
+    fills = json.loads((FIXTURES / "hyperliquid_user_fills_by_time.json").read_text())
+    taken = {**fills[1], "coin": "xyz:TSLA", "sz": "10.0", "startPosition": "10.0"}
+    venue.answer("POST /info/userFillsByTime", json=[taken, fills[2]])
+    assert (await sync(servers)).closed_count == 1
+    positions = await held(servers)
+    assert set(positions) == {"SOL", "xyz:TSLA", "xyz:GOLD"}, "BTC was auto-deleveraged"
+    assert positions["xyz:TSLA"].status == pb.STATUS_ACTIVE
+
+
 async def test_positions_of_a_dex_are_closed_when_whole_answers_no_longer_hold_them(
     servers, venue
 ) -> None:

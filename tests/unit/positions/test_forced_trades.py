@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,8 @@ def of_dydx(*fills: object) -> list[ForcedTrade]:
 
 def test_hyperliquid_tells_its_liquidations_and_deleveragings_and_not_those_of_others() -> None:
     first, second, adl = of_hyperliquid(*FILLS)
-    assert first == second == ForcedTrade(position_id(EVM, "SOL"), AT_30, LIQUIDATED, Side.LONG)
+    end = ForcedTrade(position_id(EVM, "SOL"), AT_30, LIQUIDATED, Side.LONG)
+    assert (first, second) == (replace(end, is_last=False), end)
     assert (adl.position_id, adl.kind, adl.side) == (
         position_id(EVM, "BTC"),
         DELEVERAGED,
@@ -91,11 +93,32 @@ def test_what_is_no_list_of_fills_of_hyperliquid_is_a_failure(body: object) -> N
 
 
 def test_a_later_fill_of_the_owner_on_that_side_was_the_end() -> None:
-    own = {**FILLS[0], "liquidation": None, "time": FILLS[0]["time"] + 1}
-    assert [one.is_last for one in of_hyperliquid(FILLS[0], own)] == [False]
+    own = {**FILLS[1], "liquidation": None, "time": FILLS[1]["time"] + 1}
+    assert [one.is_last for one in of_hyperliquid(FILLS[1], own)] == [False]
     opposite = {**own, "startPosition": "-3.0", "side": "B"}
-    assert [one.is_last for one in of_hyperliquid(FILLS[0], opposite)] == [True]
-    assert [one.is_last for one in of_hyperliquid(own, {**FILLS[0], "time": own["time"]})] == [True]
+    assert [one.is_last for one in of_hyperliquid(FILLS[1], opposite)] == [True]
+    assert [one.is_last for one in of_hyperliquid(own, {**FILLS[1], "time": own["time"]})] == [True]
+
+
+@pytest.mark.parametrize(
+    ("start", "size", "way", "is_last"),
+    [
+        ("50.0", "50.0", "A", True),
+        ("-0.3", "0.3", "B", True),
+        ("1234567.891", "1234567.891", "A", True),
+        ("10.0", "2.0", "A", False),
+        ("-0.3", "0.29999", "B", False),
+        ("50.0", "50.0", "B", False),
+        ("0.0", "2.0", "A", False),
+        ("x", "2.0", "A", False),
+        (None, "2.0", "A", False),
+    ],
+)
+def test_only_a_fill_that_left_nothing_of_a_position_ended_it(
+    start: str | None, size: str, way: str, is_last: bool
+) -> None:
+    fill = {**FILLS[0], "startPosition": start, "sz": size, "side": way}
+    assert [one.is_last for one in of_hyperliquid(fill)] == [is_last]
 
 
 def test_dydx_tells_its_liquidations_and_deleveragings_by_their_type() -> None:

@@ -10,6 +10,12 @@ from shared.database.transaction import Transaction
 
 # A venue shows a position for a while after it is gone, and clocks differ.
 _TOLERANCE = "interval '10 minutes'"
+# Nobody has looked at one whose row was refused or whose part was not read: only an answer that
+# was to hold it, and did not, has left an absence.
+_MISSED = (
+    " (p.status = 3 or p.status in (1, 2)"
+    " and exists (select from absence a where a.position_key = p.position_key))"
+)
 # Auto-deleveraged (2) is closed, and told once; a one-way venue's id may have its side at the end.
 _END = Statement(
     "with ended as (update position p set status = case when trade.kind = 2 then 3 else 4 end,"
@@ -17,10 +23,12 @@ _END = Statement(
     " cast(:sides as int2[]), cast(:kinds as int2[])) as trade (id, trade_time, side, kind)"
     " where p.id in (trade.id, trade.id || case trade.side when 1 then '-long'"
     " when 2 then '-short' else '' end) and trade.side in (p.side, 3)"
-    " and p.feed_key = :feed_key and p.status in (1, 2, 3) and not p.in_last_answer"
+    f" and p.feed_key = :feed_key and not p.in_last_answer and{_MISSED}"
     f" and trade.trade_time >= p.last_seen_time - {_TOLERANCE}"
+    # One that is told as taken in part has a size after it, and the end is still to be told.
     " and (trade.kind = 1 or not exists (select from position_event e where e.kind = 8"
-    " and e.position_id = p.id and e.event_time >= p.last_seen_time))"
+    " and e.size_after_usd is null and e.position_id = p.id"
+    " and e.event_time >= p.last_seen_time))"
     " returning p.position_key, p.id, p.asset_key, p.side, p.size_usd, trade.kind), forgotten as"
     " (delete from absence where position_key in (select position_key from ended))"
     " select ended.id, name, side, size_usd, kind from ended join asset using (asset_key)"
@@ -30,7 +38,7 @@ _GONE = Statement(
     f"select array_agg(p.id) as ids, min(p.last_seen_time) - {_TOLERANCE} as since"
     " from position p join feed using (feed_key) join wallet w using (wallet_key)"
     " where w.name = :wallet and venue = :venue and not in_last_answer"
-    " and (status in (1, 2) or status = 3 and p.updated_time >= :closed_since)"
+    f" and{_MISSED} and (p.status <> 3 or p.updated_time >= :closed_since)"
 )
 _SEEN = Statement("select feed_key, observed_time from feed where feed_key = any(:feed_keys)")
 _KINDS = {
@@ -48,7 +56,7 @@ class ForcedStore:
     async def gone(
         self, wallet: str, venue: str, closed_since: datetime
     ) -> tuple[Sequence[str], datetime | None]:
-        """Ids of what the last answer does not hold, of closed ones those that were held until
+        """Ids of what an answer was to hold and did not, of closed ones those that were held until
         then; and from when on a trade may have ended one of them.
         """
         (row,) = await self._transaction.fetch(
