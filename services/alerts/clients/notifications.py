@@ -20,6 +20,8 @@ from shared.secret_shapes import without_secrets
 _SHORT_SECONDS = 5.0
 _PAGE_SIZE, _MOST_PAGES = 500, 20
 _ACTOR_LENGTH = 64
+# What these take nobody has heard: a log, and a sound that may have played to an empty room.
+_UNHEARD = ("log", "sound")
 # The wire's level by ours.
 _LEVELS: Mapping[int, xcom_pb2.Level.ValueType] = {
     level: xcom_pb2.Level.Value(f"LEVEL_{level.name}") for level in Level if level > Level.NORMAL
@@ -108,7 +110,11 @@ class XComClient:
 
 
 def _message(one: xcom_pb2.Message) -> Message:
-    accepted = [time for each in one.deliveries if (time := from_timestamp(each, "sent_time"))]
+    accepted = [
+        time
+        for each in one.deliveries
+        if each.channel not in _UNHEARD and (time := from_timestamp(each, "sent_time"))
+    ]
     created = from_timestamp(one, "created_time") or datetime.fromtimestamp(0, UTC)
     return Message(one.incident_key, created, min(accepted, default=None))
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncpg
+import pytest
 from sonic.alerts.v1 import alerts_pb2 as pb
 from sonic.positions.v1 import positions_pb2 as positions_pb
 from sonic.xcom.v1 import xcom_pb2 as xcom_pb
 
 from tests.contract.alerts.conftest import Servers
+from tests.fakes.mail import FakeMailServer
 
 DISTANCE = pb.ALERT_TYPE_LIQUIDATION_DISTANCE
 # Entry 100, liquidation 80: 20.8 %, 3.6 % away.
@@ -46,7 +48,17 @@ async def delivered(servers: Servers) -> None:
     await servers.until(look)
 
 
-async def test_what_followed_two_alarms_and_who_was_told(servers: Servers) -> None:
+@pytest.mark.parametrize("is_mailed", [True, False], ids=["mail", "log"])
+async def test_what_followed_two_alarms_and_who_was_told(
+    not_started: Servers, is_mailed: bool
+) -> None:
+    servers, mail = not_started, FakeMailServer()
+    await servers.stack.enter_async_context(mail)
+    settings = {"smtp_server": mail.host, "smtp_port": mail.port}
+    settings |= {"smtp_default_recipient": "ada@example.com"}
+    await servers.start_positions()
+    await servers.start_xcom(**settings if is_mailed else {})
+    await servers.start_alerts()
     await servers.only(DISTANCE)
     doomed, saved = [await servers.hold(CALM, wallet=name) for name in ("doomed", "saved")]
     await servers.create()
@@ -70,12 +82,14 @@ async def test_what_followed_two_alarms_and_who_was_told(servers: Servers) -> No
     assert (one.followed, one.level) == (pb.FOLLOWED_LIQUIDATED, pb.LEVEL_HIGH)
     assert (other.followed, other.asset) == (pb.FOLLOWED_ACTED, "SOL")
     for each in (one, other):
-        assert each.telling == pb.TELLING_TOLD
+        # What the log took nobody has read.
+        assert (each.telling == pb.TELLING_TOLD) == is_mailed
+        assert each.HasField("told_after") == is_mailed
         assert each.told_after.ToTimedelta().total_seconds() >= 0
         assert each.lead.ToTimedelta().total_seconds() > 600
     (death,) = found.liquidations
     assert (death.position_id, death.level) == (doomed, pb.LEVEL_HIGH)
-    assert death.telling == pb.TELLING_TOLD
+    assert (death.telling == pb.TELLING_TOLD) == is_mailed
     (rule,) = (each for each in found.rules if each.type == DISTANCE)
     assert (rule.high_count, rule.useful_count, rule.noise_count) == (2, 2, 0)
     assert (rule.precision, rule.recall, rule.preceded_count) == (1.0, 1.0, 1)

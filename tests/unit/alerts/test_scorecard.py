@@ -67,9 +67,11 @@ class Book:
     truths: list[Told] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
 
-    def row(self, time, alert_id, kind, reason, before, after, subject, **facts: object) -> None:
+    def row(
+        self, time, alert_id, kind, reason, before, after, subject, actor="evaluation", **facts
+    ) -> None:
         texts = json.dumps({name: str(value) for name, value in facts.items()})
-        value = (time, alert_id, kind, "evaluation", reason, before, after, 1.0, None)
+        value = (time, alert_id, kind, actor, reason, before, after, 1.0, None)
         self.entries.append(Entry(*value, texts, "", subject))
 
     def rows(self) -> list[Sealed]:
@@ -139,10 +141,12 @@ def end(book: Book, way: str, truth: Told, level: Level, facts: dict[str, object
         "gone": ("GONE", 0, "GONE"),
         "gone and back": ("GONE", 0, "GONE"),
         "switched off": ("SWITCHED_OFF", NORMAL, "RESOLVED"),
-        "deleted": ("DELETED", 0, ""),
+        # The words are those of a position that was closed.
+        "deleted": ("DELETED", 0, "CLOSED"),
     }.get(way, ("LOWERED", NORMAL, "RESOLVED"))
+    actor = {"closed": "clear", "deleted": "J\u00fcrgen"}.get(way, "evaluation")
     about = (truth.alert_id, truth.type, reason, level, to, truth.position)
-    book.row(truth.end, *about, **{**after, "event": event})
+    book.row(truth.end, *about, actor, **{**after, "event": event})
     if way == "gone and back":
         back = truth.end + timedelta(minutes=9)
         book.row(back, truth.alert_id, truth.type, "BACK", 0, 0, truth.position, event="BACK")
@@ -243,7 +247,7 @@ def test_a_rule_that_only_made_noise_comes_first() -> None:
     book = Book()
     danger(book, "a", START)
     book.row(START, "b", HEAT, "RAISED", NORMAL, HIGH, "b", size_usd=1)
-    book.row(NOW, "b", HEAT, "DELETED", HIGH, 0, "b", event="CLOSED")
+    book.row(NOW, "b", HEAT, "DELETED", HIGH, 0, "b", "clear", event="CLOSED")
     card = book.card(now=NOW + timedelta(days=2))
     assert [(one.type, one.is_noise) for one in card.rules] == [(DISTANCE, True), (HEAT, False)]
     assert card.rules[0].precision == 0.0
@@ -314,6 +318,27 @@ def test_opportunities_news_and_unreadable_rows_are_no_incidents_and_stop_nothin
     )
     (one,) = book.card().incidents
     assert (one.alert_id, one.incident_key, one.telling) == ("z", "", ToldState.UNKNOWN)
+
+
+@pytest.mark.parametrize("actor", ["J\u00fcrgen", "", "demo end", "evaluation"])
+def test_what_people_delete_is_not_closed(actor: str) -> None:
+    book = Book()
+    book.row(START, "a", DISTANCE, "RAISED", NORMAL, HIGH, "a")
+    end_time = START + timedelta(hours=1)
+    book.row(end_time, "a", DISTANCE, "DELETED", HIGH, 0, "a", actor, event="CLOSED")
+    assert [one.followed for one in book.card().incidents] == [Followed.UNKNOWN]
+
+
+def test_what_happened_in_the_demo_is_no_record_of_the_alerts() -> None:
+    book = Book()
+    danger(book, "a", START, demo="true")
+    danger(book, "b", START)
+    death = START + timedelta(minutes=30)
+    for position, is_demo in (("a", "true"), ("b", "")):
+        book.row(death, "x", DISTANCE, "LIQUIDATED", HIGH, 0, position, demo=is_demo)
+    card = book.card()
+    assert {one.subject for one in card.incidents} == {"b"}
+    assert [one.position_id for one in card.liquidations] == ["b"]
 
 
 @pytest.mark.parametrize(

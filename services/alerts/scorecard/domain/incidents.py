@@ -26,11 +26,13 @@ from services.alerts.notifications.domain import (
 # person.
 _DRIFT_RATIO: Final = 0.002
 _TOLD_AGAIN = ("TOLD", "EXPIRED")
+# Who ends alerts of what is held no longer.
+_LOOK: Final = "clear"
 
 
 class Followed(IntEnum):
     """What came of an incident. PENDING: it stands, or the time in which something may follow is
-    not over. UNKNOWN: the alert was deleted or switched off, or what was held is not known.
+    not over. UNKNOWN: the alert was deleted by hand or switched off, or what was held is not known.
     """
 
     PENDING = 1
@@ -140,15 +142,18 @@ def incidents_of(
     return [
         _told(_incident(story, ends, now, horizon), story, digests, heard, messages.known_since)
         for story in _stories(rows)
+        if not is_demo(story.facts)
     ]
 
 
 def ends_of(rows: Iterable[Sealed]) -> dict[str, list[Sealed]]:
-    """How positions ended, by position; one that was GONE and is BACK did not."""
+    """How positions ended, by position; one that was GONE and is BACK did not. Those of the demo
+    are nobody's.
+    """
     found: dict[str, list[Sealed]] = defaultdict(list)
     for row in rows:
         entry = row.entry
-        if entry.reason in ALARMS and entry.subject:
+        if entry.reason in ALARMS and entry.subject and not is_demo(facts_of(entry)):
             found[entry.subject].append(row)
         elif entry.reason == BACK:
             kept = found[entry.subject]
@@ -193,6 +198,11 @@ def facts_of(entry: Entry) -> Mapping[str, str]:
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def is_demo(facts: Mapping[str, str]) -> bool:
+    """Whether it happened to simulated positions."""
+    return facts.get("demo") == "true"
 
 
 def _incident(
@@ -256,7 +266,8 @@ def _followed(
         return Followed.PENDING, None
     last = story.rows[-1].entry
     if last.reason == "DELETED":
-        is_closed = facts_of(last).get("event") == CLOSED
+        # What people delete, or clear, has the same words: only the look at what is held closes.
+        is_closed = last.actor == _LOOK and facts_of(last).get("event") == CLOSED
         return (Followed.CLOSED if is_closed else Followed.UNKNOWN), end
     if last.level_after != Level.NORMAL or last.reason != "LOWERED":
         return Followed.UNKNOWN, end
