@@ -39,7 +39,8 @@ Identity = TlsFiles | ServiceTokens
 
 def token_of(path: Path) -> str:
     """The token in a file. Raises OSError, ValueError."""
-    token = path.read_text(encoding="utf-8").strip()
+    # What is no UTF-8 is no token either; an error of decoding would carry the file into the log.
+    token = path.read_text(encoding="utf-8", errors="replace").strip()
     if not _TOKEN.fullmatch(token):
         raise ValueError(f"{path} holds no token: 32 to 512 characters without a space")
     return token
@@ -50,7 +51,8 @@ def callers_of(path: Path) -> tuple[tuple[bytes, str], ...]:
     Raises OSError, ValueError.
     """
     found: dict[bytes, str] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    text = path.read_text(encoding="utf-8", errors="replace")
+    for number, line in enumerate(text.splitlines(), 1):
         if not line.strip() or line.startswith("#"):
             continue
         match = _LINE.fullmatch(line.strip())

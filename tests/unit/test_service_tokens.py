@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from shared import service_tokens
 from shared.service_tokens import KnownCallers, ShownToken, callers_of, token_of
@@ -96,3 +98,29 @@ def test_a_new_token_is_shown_from_then_on(tmp_path: Path, monkeypatch: pytest.M
     assert shown.header() == ("authorization", f"Bearer {ONE}")
     file.write_text(OTHER + "\n\n")
     assert shown.header() == ("authorization", f"Bearer {OTHER}")
+
+
+@pytest.mark.parametrize("reads", [token_of, callers_of])
+def test_a_file_that_is_no_text_is_refused_without_its_content(
+    tmp_path: Path, reads: Callable[[Path], object]
+) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(ONE.encode() + b"\xe4\n")
+    with pytest.raises(ValueError, match=r"32 to 512|line 1 of") as problem:
+        reads(file)
+    assert ONE not in repr(problem.value)
+
+
+def test_the_log_never_holds_a_token_also_where_the_file_became_no_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service_tokens, "_LOOK_SECONDS", 0.0)
+    file = tmp_path / "token"
+    file.write_text(ONE)
+    shown = ShownToken(file)
+    assert shown.header() == ("authorization", f"Bearer {ONE}")
+    with capture_logs() as logged:
+        file.write_bytes(OTHER.encode() + b"\xe4")
+        assert shown.header() == ("authorization", f"Bearer {ONE}"), "what was stays"
+    assert "is not taken" in str(logged)
+    assert OTHER not in str(logged)

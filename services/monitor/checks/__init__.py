@@ -217,6 +217,7 @@ class CheckContext:
     """One run: what may be read, the time, the settings that count, and what the last run found.
 
     `last`: the last run not SKIPPED. `beat`, `start_time` (of this process): for heartbeat.
+    `interval`: how far its runs are apart, as it is set.
     """
 
     readings: Readings
@@ -226,6 +227,7 @@ class CheckContext:
     by_hand: bool = False
     beat: Heartbeat = field(default_factory=Heartbeat)
     start_time: datetime | None = None
+    interval: timedelta = timedelta()
 
 
 class Check(Protocol):
@@ -234,7 +236,8 @@ class Check(Protocol):
     `every_cycle` ones run in every cycle, the others when their interval has passed; `outside` ones
     are also run when no cycle comes. After a BREACH or an ERROR it runs again after
     `retry_interval`, when that is shorter. `threshold_percent` is its own limit, None = as judged
-    by others; `takes_threshold`: another one may be chosen.
+    by others; `takes_threshold`: another one may be chosen. `remembers`: its metadata is what it
+    remembers, and outlives a run that found none.
     """
 
     name: str
@@ -245,6 +248,7 @@ class Check(Protocol):
     retry_interval: timedelta | None = None
     threshold_percent: float | None = None
     takes_threshold: bool = False
+    remembers: bool = False
 
     async def run(self, context: CheckContext) -> Finding:
         """Say what was found; whatever it raises becomes an ERROR row."""

@@ -9,11 +9,20 @@ from typing import Any
 
 from services.monitor.checks import Check, CheckContext
 from services.monitor.domain.findings import Badge, Finding, Level, Part, RunStatus
-from services.monitor.domain.venues import StillMark, VenueMemory, VenueState, judge
+from services.monitor.domain.venues import (
+    StillMark,
+    VenueMemory,
+    VenueState,
+    after_a_gap,
+    judge,
+)
 from shared.errors import SonicError
 
 # Of these qualities a price says where the market is now.
 _USABLE = ("GOOD", "SINGLE")
+# Looks further apart, or three times as far as they should be, are not one after the other.
+_LONGEST_GAP = timedelta(minutes=5)
+_GAP_INTERVALS = 3
 _LEVELS = {
     VenueState.OK: Level.NORMAL,
     VenueState.UNKNOWN: Level.LOW,
@@ -29,6 +38,7 @@ class VenueCheck(Check):
     description = "Venues: answers, marks against the market, halted trading, lists that shrink"
     interval = timedelta(minutes=1)
     every_cycle = True
+    remembers = True
 
     async def run(self, context: CheckContext) -> Finding:
         """BREACH while a venue's trouble is told; without a wallet at a venue there is none."""
@@ -46,13 +56,30 @@ class VenueCheck(Check):
             for one in prices
             if one.price_usd is not None and one.quality in _USABLE
         }
-        was_lost = context.last is not None and stored is None
-        now = context.now
-        states = {
-            one.venue: judge(one, usable, remembered(known.get(one.venue)), now, was_lost=was_lost)
-            for one in sorted(readings, key=lambda one: one.venue)
-        }
+        # Without any the list itself is not known, and everything may be tracked.
+        tracked = {one.asset for one in prices} or None
+        states: dict[str, VenueMemory] = {}
+        for one in sorted(readings, key=lambda one: one.venue):
+            before = remembered(known.get(one.venue))
+            # Of a release that kept it in another way, it is lost for this venue.
+            was_lost = context.last is not None and (
+                stored is None or (before is None and one.venue in known)
+            )
+            if before is not None and _is_gap(context):
+                before = after_a_gap(before, one)
+            states[one.venue] = judge(
+                one, usable, before, context.now, tracked=tracked, was_lost=was_lost
+            )
         return _finding(states)
+
+
+def _is_gap(context: CheckContext) -> bool:
+    """Whether nobody looked for so long that the last look says nothing of this one."""
+    if context.last is None:
+        return False
+    interval = max(context.interval, context.beat.cycle_interval or timedelta())
+    longest = max(_LONGEST_GAP, _GAP_INTERVALS * interval)
+    return context.now - context.last.started_time > longest
 
 
 def _finding(states: Mapping[str, VenueMemory]) -> Finding:
@@ -140,6 +167,8 @@ def remembered(kept: object) -> VenueMemory | None:
             well_since=_moment(kept["well_since"]),
             failing_since=_moment(kept["failing_since"]),
             shrunk_time=_moment(kept["shrunk_time"]),
+            # A later release added it.
+            not_down_since=_moment(kept.get("not_down_since")),
         )
     except (KeyError, TypeError, ValueError, AttributeError):
         return None

@@ -232,7 +232,7 @@ class PeerReadings:
         if self._refresh:
             await self.holdings()
         held, wallets = await asyncio.gather(
-            venues.markets(self._peers.positions, _READ_SECONDS),
+            venues.parts(self._peers.positions, _READ_SECONDS),
             self._once("wallets", self._all_wallets),
         )
         return venues.readings(wallets, held)

@@ -5,7 +5,7 @@ By columns: thousands of positions are a few numbers of each asset here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -25,36 +25,27 @@ _VENUES: Final = {
 }
 _ASKED: Final = (
     *("asset_index", "venue_index", "side_sign", "status", "flag_bits", "mark_time_micros"),
-    *("mark_price_usd", "risk_liquidation_price_usd"),
+    *("mark_price_usd", "risk_liquidation_price_usd", "wallet_index"),
 )
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _HALTED: Final = 1 << pb.FLAG_TRADING_HALTED
 Numbers = NDArray[Any]
 
 
-async def markets(channel: Channel, seconds: float) -> dict[str, list[VenueMarket]]:
-    """What is held at each venue that is asked, by asset."""
+async def parts(channel: Channel, seconds: float) -> list[Any]:
+    """What is held, by columns."""
     # Columns come as bytes, so the generated type does not describe the answer.
     stub: Any = channel.stub(rpc.PositionsServiceStub, columns=["ReadColumns"])
-    parts = [part async for part in stub.ReadColumns(_request(), timeout=seconds)]
-    if not parts:
-        return {}
-    decoded = [columns.decode(part) for part in parts]
-    joined = {name: np.concatenate([one[name] for one in decoded]) for name in _ASKED}
-    found: dict[str, list[VenueMarket]] = {}
-    for venue, market in _summed(joined, parts[0].venue_names, parts[0].asset_names):
-        found.setdefault(venue, []).append(market)
-    return found
+    return [part async for part in stub.ReadColumns(_request(), timeout=seconds)]
 
 
-def readings(
-    wallets: Sequence[pb.Wallet], held: Mapping[str, Sequence[VenueMarket]]
-) -> tuple[VenueReading, ...]:
-    """Of every venue at which a wallet is looked at."""
+def readings(wallets: Sequence[pb.Wallet], held: Sequence[Any]) -> tuple[VenueReading, ...]:
+    """Of every venue at which a wallet is looked at; `held`: parts of the columns."""
     by_venue: dict[str, list[pb.Wallet]] = {}
     for wallet in wallets:
         if wallet.active and (venue := _VENUES.get(wallet.chain)):
             by_venue.setdefault(venue, []).append(wallet)
+    markets = _markets(held, {wallet.name for here in by_venue.values() for wallet in here})
     return tuple(
         VenueReading(
             venue,
@@ -65,7 +56,7 @@ def readings(
                 if wallet.last_sync_state == pb.WALLET_SYNC_STATE_FAILED
             },
             sum(wallet.last_sync_state == pb.WALLET_SYNC_STATE_UNSPECIFIED for wallet in here),
-            held.get(venue, ()),
+            markets.get(venue, ()),
         )
         for venue, here in by_venue.items()
     )
@@ -75,10 +66,26 @@ def _request() -> pb.ReadColumnsRequest:
     return pb.ReadColumnsRequest(columns=_ASKED)
 
 
+def _markets(held: Sequence[Any], watched: Collection[str]) -> dict[str, list[VenueMarket]]:
+    """What these wallets hold at each venue, by asset."""
+    if not held:
+        return {}
+    decoded = [columns.decode(part) for part in held]
+    joined = {name: np.concatenate([one[name] for one in decoded]) for name in _ASKED}
+    # A wallet that is not looked at any more keeps its last positions, which nobody brings up to
+    # date.
+    places = [place for place, name in enumerate(held[0].wallet_names) if name in watched]
+    is_watched = np.isin(joined["wallet_index"], places)
+    found: dict[str, list[VenueMarket]] = {}
+    for venue, market in _summed(joined, is_watched, held[0].venue_names, held[0].asset_names):
+        found.setdefault(venue, []).append(market)
+    return found
+
+
 def _summed(
-    joined: Mapping[str, Numbers], venues: Sequence[str], assets: Sequence[str]
+    joined: Mapping[str, Numbers], is_watched: Numbers, venues: Sequence[str], assets: Sequence[str]
 ) -> Iterator[tuple[str, VenueMarket]]:
-    held = np.isin(joined["status"], (pb.STATUS_ACTIVE, pb.STATUS_STALE))
+    held = is_watched & np.isin(joined["status"], (pb.STATUS_ACTIVE, pb.STATUS_STALE))
     venue, asset = joined["venue_index"].astype(np.int64), joined["asset_index"].astype(np.int64)
     group = venue * (len(assets) + 1) + asset
     for number in np.unique(group[held]).tolist():

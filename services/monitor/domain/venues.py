@@ -6,7 +6,7 @@ with the run, so that a restart or another replica goes on where the last one st
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -21,6 +21,8 @@ SHRUNK_COUNT = 3
 SHRUNK_SHARE = 0.5
 # How long a list that shrank is held against the venue.
 SHRUNK_FOR = timedelta(minutes=15)
+# Two looks at once, as one by hand after a cycle that failed, are not two looks that fail.
+FAILING_FOR = timedelta(seconds=30)
 TELL_DEGRADED_AFTER = timedelta(minutes=5)
 # Who is well for less than this may fail again at once: its trouble is not over yet.
 WELL_FOR = timedelta(minutes=5)
@@ -87,7 +89,8 @@ class VenueMemory:
     """What is remembered of a venue. `since`: of the state; `trouble_since`: since when it is not
     well without a break; `well_since`: after trouble that was told, since when it is well again.
 
-    `told`: DEGRADED or DOWN, the gravest that was told of the present trouble; None: nothing.
+    `told`: DEGRADED or DOWN, the gravest that was told of the present trouble; None: nothing. DOWN
+    falls to DEGRADED five minutes after `not_down_since`: another DOWN is then told anew.
     """
 
     state: VenueState
@@ -103,6 +106,7 @@ class VenueMemory:
     marks: Mapping[str, StillMark] = field(default_factory=dict)
     distance_percent: float | None = None
     distance_asset: str = ""
+    not_down_since: datetime | None = None
 
 
 def judge(
@@ -111,22 +115,26 @@ def judge(
     before: VenueMemory | None,
     now: datetime,
     *,
+    tracked: Collection[str] | None = None,
     was_lost: bool = False,
 ) -> VenueMemory:
-    """What a look makes of a venue. `prices_usd`: usable prices of the market.
+    """What a look makes of a venue. `prices_usd`: usable prices of the market; `tracked`: assets
+    whose price is looked for at all, None: every one. What can never be compared keeps a venue
+    UNKNOWN, and its trouble from ending it does not.
 
     `was_lost`: what was remembered is gone, as after a run that failed; trouble found then counts
     as told, so that it is neither ended wrongly nor forgotten.
     """
     marks = _marks(reading, prices_usd, before, now)
     failing_since = _failing_since(reading, before, now)
-    listed = reading.position_count - sum(one.missing_count for one in reading.markets)
+    listed = _listed(reading)
     shrunk_from, shrunk_time = _shrunk(reading, listed, before, now)
     trouble = _trouble(reading, prices_usd, marks, now)
     if shrunk_time is not None:
         trouble.append(f"its list of positions shrank from {shrunk_from} to {listed} at one look")
     unknown = _unknown(reading, prices_usd)
-    state = _state(reading, trouble, unknown, is_failing_on=failing_since not in (None, now))
+    is_failing_on = failing_since is not None and now - failing_since >= FAILING_FOR
+    state = _state(reading, trouble, unknown, is_failing_on=is_failing_on)
     same = before is not None and before.state is state
     distance, asset = nearest_percent(reading, prices_usd)
     memory = VenueMemory(
@@ -143,14 +151,35 @@ def judge(
         marks,
         distance,
         asset,
+        None if state is VenueState.DOWN else (before.not_down_since if before else None) or now,
     )
-    return _told(memory, reading, now, was_lost=was_lost)
+    is_well = _is_well(reading, prices_usd, tracked)
+    return _told(memory, reading, now, is_well=is_well, was_lost=was_lost)
+
+
+def after_a_gap(memory: VenueMemory, reading: VenueReading) -> VenueMemory:
+    """What is remembered where nobody looked for long, as after a night's sleep of the machine:
+    what needs looks one after the other begins anew; what was told, and a mark that stood still,
+    stay.
+    """
+    return replace(
+        memory,
+        trouble_since=None if memory.told is None else memory.trouble_since,
+        well_since=None,
+        failing_since=None,
+        listed_count=_listed(reading),
+        shrunk_time=None,
+        marks={asset: mark for asset, mark in memory.marks.items() if mark.frozen},
+    )
 
 
 def _told(
-    memory: VenueMemory, reading: VenueReading, now: datetime, *, was_lost: bool
+    memory: VenueMemory, reading: VenueReading, now: datetime, *, is_well: bool, was_lost: bool
 ) -> VenueMemory:
     """Since when it is in trouble, what is told of that, and when it is over."""
+    up = memory.not_down_since
+    if memory.told is VenueState.DOWN and up is not None and now - up >= WELL_FOR:
+        memory = replace(memory, told=VenueState.DEGRADED)
     if memory.state in (VenueState.DEGRADED, VenueState.DOWN):
         since = memory.trouble_since or now
         is_down = memory.state is VenueState.DOWN and reading.position_count > 0
@@ -162,16 +191,27 @@ def _told(
         return replace(memory, told=told, trouble_since=since, well_since=None)
     if memory.told is None:
         return replace(memory, trouble_since=None, well_since=None)
-    # Nothing held, and the venue answers: there is no trouble left to be told of.
-    is_well = memory.state is VenueState.OK or (
-        not reading.position_count and not reading.failures and not reading.unasked_count
-    )
     if not is_well:
         return replace(memory, well_since=None)
     well_since = memory.well_since or now
     if now - well_since < WELL_FOR:
         return replace(memory, well_since=well_since)
     return replace(memory, told=None, trouble_since=None, well_since=None)
+
+
+def _is_well(
+    reading: VenueReading, prices_usd: Mapping[str, float], tracked: Collection[str] | None
+) -> bool:
+    """Whether a venue without trouble answers, and all is known that can be: where nothing is held,
+    or nothing whose price is tracked, there is no trouble left to be told of.
+    """
+    if reading.failures or reading.unasked_count:
+        return False
+    return not any(
+        (tracked is None or one.asset in tracked)
+        and (one.asset not in prices_usd or one.mark_price_usd is None)
+        for one in reading.markets
+    )
 
 
 def _marks(
@@ -208,7 +248,12 @@ def _failing_since(
     """Since when no wallet can be read there."""
     if not reading.wallet_count or len(reading.failures) < reading.wallet_count:
         return None
-    return (before.failing_since if before else None) or now
+    # A clock that was set back does not put it off.
+    return min((before.failing_since if before else None) or now, now)
+
+
+def _listed(reading: VenueReading) -> int:
+    return reading.position_count - sum(one.missing_count for one in reading.markets)
 
 
 def _shrunk(

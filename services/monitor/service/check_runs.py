@@ -241,6 +241,7 @@ class CheckRuns:
             batch.by_hand,
             batch.beat,
             self._start_time,
+            setting.interval,
         )
         run, finding = await run_check(one.name, one.check, context, batch.limit_seconds)
         if (

@@ -21,6 +21,10 @@ async def run_check(
     finding = await _found(name, check, context, limit_seconds)
     seconds = time.perf_counter() - began
     metadata = dict(finding.metadata)
+    # Checks of others need not know the word.
+    remembers = getattr(check, "remembers", False)
+    if remembers and finding.status is RunStatus.ERROR and not metadata and context.last:
+        metadata = dict(context.last.metadata)
     return Run(name, context.now, seconds, finding.status, metadata, finding.error), finding
 
 

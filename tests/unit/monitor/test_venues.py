@@ -1,19 +1,18 @@
-"""How a venue stands by what its answers show; what of it is told, once, and when it is over."""
+"""How a venue stands by what its answers show, and what is remembered of that."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sonic.positions.v1 import positions_pb2 as pb
 
-from services.monitor.checks import CheckContext, PriceReading
-from services.monitor.checks.venue import VenueCheck, remembered, stored
-from services.monitor.domain.findings import Finding, Level, Run, RunStatus
-from services.monitor.domain.incidents import Incident, Notification, follow
+from services.monitor.checks.venue import remembered, stored
+from services.monitor.clients.venues import readings
 from services.monitor.domain.venues import (
     VenueMarket,
     VenueMemory,
@@ -22,7 +21,7 @@ from services.monitor.domain.venues import (
     judge,
     nearest_percent,
 )
-from shared.errors import Unavailable
+from shared import columns
 
 NOW = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -170,119 +169,30 @@ def test_what_is_remembered_survives_any_restart_and_ok_is_never_said_without_kn
             assert reading.markets and all(one.mark_price_usd for one in reading.markets)
 
 
-@dataclass
-class Watched:
-    """The check with its incident over looks of a venue, as the ledger and the outbox keep them."""
-
-    looks: int = 0
-    last: Run | None = None
-    incident: Incident | None = None
-    told: list[Notification] = field(default_factory=list)
-    readings: tuple[VenueReading, ...] = ()
-    prices_usd: dict[str, float] = field(default_factory=lambda: dict(PRICES))
-    fails: bool = False
-
-    async def venues(self) -> tuple[VenueReading, ...]:
-        if self.fails:
-            raise Unavailable("TIMEOUT", "positions does not answer")
-        return self.readings
-
-    async def prices(self) -> tuple[PriceReading, ...]:
-        return tuple(PriceReading(name, "GOOD", usd, 1.0) for name, usd in self.prices_usd.items())
-
-    async def look(self, *readings: VenueReading, times: int = 1) -> Finding:
-        for _ in range(times):
-            self.looks += 1
-            now = NOW + self.looks * MINUTE
-            self.readings = tuple(
-                replace(one, markets=[replace(market, mark_time=now) for market in one.markets])
-                for one in readings
-            )
-            finding = await VenueCheck().run(CheckContext(self, now, last=self.last))  # type: ignore[arg-type]
-            metadata = json.loads(json.dumps(dict(finding.metadata)))
-            self.last = Run("venue", now, 0.1, finding.status, metadata, finding.error)
-            change = follow("venue", self.incident, finding, f"venue-{self.looks}", now)
-            self.incident = change.after
-            if change.notification is not None:
-                self.told.append(change.notification)
-        return finding
-
-
-HALTED = of(halted=True)
-AWAY = of(mark_price_usd=102.0)
-
-
-async def test_degraded_is_told_once_after_five_minutes_and_ended_once_after_five_more() -> None:
-    watched = Watched()
-    await watched.look(WELL)
-    await watched.look(AWAY, times=5)
-    assert not watched.told
-    await watched.look(AWAY, times=20)
-    (begun,) = watched.told
-    assert begun.level is Level.MEDIUM and "dydx is DEGRADED since 03:02 UTC" in begun.subject
-    assert "distance 20.0 % by market price (SOL), ESTIMATED" in begun.subject
-    # Well for a moment and ill again is the same trouble.
-    for _ in range(3):
-        await watched.look(WELL, times=3)
-        await watched.look(AWAY, times=1)
-    assert len(watched.told) == 1
-    await watched.look(WELL, times=20)
-    _, ended = watched.told
-    assert ended.ends_incident and ended.incident_key == begun.incident_key
-    assert watched.incident is None
-
-
-async def test_down_with_positions_is_high_at_once_and_joins_what_was_told() -> None:
-    watched = Watched()
-    await watched.look(AWAY, times=8)
-    await watched.look(HALTED, times=8)
-    degraded, down = watched.told
-    assert (degraded.level, down.level) == (Level.MEDIUM, Level.HIGH)
-    assert "you cannot act on dydx (trading is halted: SOL); distance 20.0 % by" in down.subject
-    await watched.look(WELL, times=8)
-    assert [one.ends_incident for one in watched.told] == [False, False, True]
-
-
-async def test_another_venue_that_is_only_degraded_joins_at_its_own_level() -> None:
-    watched, other = Watched(), replace(AWAY, venue="jupiter")
-    await watched.look(HALTED, replace(WELL, venue="jupiter"), times=2)
-    await watched.look(HALTED, other, times=8)
-    assert [one.level for one in watched.told] == [Level.HIGH, Level.MEDIUM]
-
-
-async def test_what_is_not_known_ends_nothing() -> None:
-    watched = Watched()
-    await watched.look(HALTED, times=2)
-    watched.prices_usd = {}
-    await watched.look(WELL, times=20)
-    assert len(watched.told) == 1, "no market price is not well"
-    watched.fails = True
-    failed = await watched.look(WELL, times=20)
-    assert failed.status is RunStatus.ERROR and len(watched.told) == 1
-    watched.fails, watched.prices_usd = False, dict(PRICES)
-    await watched.look(WELL, times=6)
-    assert [one.ends_incident for one in watched.told] == [False, True]
-
-
-async def test_a_run_that_lost_what_was_remembered_ends_no_trouble_and_tells_none_twice() -> None:
-    watched = Watched()
-    await watched.look(AWAY, times=8)
-    assert watched.last is not None
-    watched.last = replace(watched.last, metadata={}, status=RunStatus.ERROR)
-    await watched.look(AWAY, times=8)
-    assert len(watched.told) == 1
-
-
-async def test_a_trouble_is_over_where_nothing_is_held_any_more_and_the_venue_answers() -> None:
-    watched = Watched()
-    await watched.look(HALTED, times=2)
-    await watched.look(replace(WELL, markets=()), times=8)
-    assert [one.ends_incident for one in watched.told] == [False, True]
-
-
-async def test_a_wallet_that_is_removed_ends_its_trouble_and_without_any_there_is_none() -> None:
-    watched = Watched()
-    await watched.look(HALTED, times=2)
-    finding = await watched.look()
-    assert finding.status is RunStatus.SUCCESS and finding.metadata == {"venues": {}}
-    assert [one.ends_incident for one in watched.told] == [False, True]
+def test_what_a_wallet_holds_that_is_not_looked_at_is_not_held_against_its_venue() -> None:
+    dydx = {"chain": pb.CHAIN_DYDX, "last_sync_state": pb.WALLET_SYNC_STATE_COMPLETE}
+    wallets = [
+        pb.Wallet(name="resting", active=False, **dydx),
+        pb.Wallet(name="main", active=True, **dydx),
+    ]
+    halted = 1 << pb.FLAG_TRADING_HALTED
+    part = columns.bytes_view(pb.PositionColumns).FromString(
+        pb.PositionColumns(
+            asset_names=["SOL", "BTC"],
+            wallet_names=["resting", "main", "removed"],
+            venue_names=["dydx"],
+            wallet_index=[0, 1, 0, 2],
+            asset_index=[0, 0, 1, 1],
+            venue_index=[0] * 4,
+            side_sign=[1] * 4,
+            status=[pb.STATUS_ACTIVE] * 4,
+            flag_bits=[halted, 0, halted, halted],
+            mark_time_micros=[1] * 4,
+            mark_price_usd=[100.0] * 4,
+            risk_liquidation_price_usd=[99.0, 80.0, 99.0, 99.0],
+        ).SerializeToString()
+    )
+    (venue,) = readings(wallets, [part])
+    (market,) = venue.markets
+    assert (venue.wallet_count, market.asset, market.position_count) == (1, "SOL", 1)
+    assert not market.halted and market.highest_long_liquidation_usd == 80.0

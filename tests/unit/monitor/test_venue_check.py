@@ -1,0 +1,264 @@
+"""The check of venues with its incident, look by look: what is told, once, and when it is over."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+import pytest
+
+from services.monitor.checks import CheckContext, PriceReading
+from services.monitor.checks.venue import VenueCheck, remembered, stored
+from services.monitor.domain.findings import Finding, Level, Run, RunStatus
+from services.monitor.domain.incidents import Incident, Notification, follow
+from services.monitor.domain.states import Heartbeat
+from services.monitor.domain.venues import VenueReading, judge
+from services.monitor.service.runner import run_check
+from shared.errors import Unavailable
+from tests.unit.monitor.test_venues import MINUTE, NOW, PRICES, SOL, WELL, of
+
+
+@dataclass
+class Watched:
+    """The check with its incident over looks of a venue, as the ledger and the outbox keep them."""
+
+    looks: int = 0
+    now: datetime = NOW
+    last: Run | None = None
+    incident: Incident | None = None
+    told: list[Notification] = field(default_factory=list)
+    readings: tuple[VenueReading, ...] = ()
+    prices_usd: dict[str, float] = field(default_factory=lambda: dict(PRICES))
+    quality: str = "GOOD"
+    fails: bool = False
+
+    async def venues(self) -> tuple[VenueReading, ...]:
+        if self.fails:
+            raise Unavailable("TIMEOUT", "positions does not answer")
+        return self.readings
+
+    async def prices(self) -> tuple[PriceReading, ...]:
+        held = self.prices_usd.items()
+        return tuple(PriceReading(name, self.quality, usd, 1.0) for name, usd in held)
+
+    async def look(
+        self, *readings: VenueReading, times: int = 1, later: timedelta = MINUTE
+    ) -> Finding:
+        for _ in range(times):
+            self.looks += 1
+            self.now = now = self.now + later
+            self.readings = tuple(
+                replace(one, markets=[replace(market, mark_time=now) for market in one.markets])
+                for one in readings
+            )
+            finding = await VenueCheck().run(CheckContext(self, now, last=self.last))  # type: ignore[arg-type]
+            metadata = json.loads(json.dumps(dict(finding.metadata)))
+            self.last = Run("venue", now, 0.1, finding.status, metadata, finding.error)
+            change = follow("venue", self.incident, finding, f"venue-{self.looks}", now)
+            self.incident = change.after
+            if change.notification is not None:
+                self.told.append(change.notification)
+        return finding
+
+
+HALTED = of(halted=True)
+AWAY = of(mark_price_usd=102.0)
+
+
+async def test_degraded_is_told_once_after_five_minutes_and_ended_once_after_five_more() -> None:
+    watched = Watched()
+    await watched.look(WELL)
+    await watched.look(AWAY, times=5)
+    assert not watched.told
+    await watched.look(AWAY, times=20)
+    (begun,) = watched.told
+    assert begun.level is Level.MEDIUM and "dydx is DEGRADED since 03:02 UTC" in begun.subject
+    assert "distance 20.0 % by market price (SOL), ESTIMATED" in begun.subject
+    # Well for a moment and ill again is the same trouble.
+    for _ in range(3):
+        await watched.look(WELL, times=3)
+        await watched.look(AWAY, times=1)
+    assert len(watched.told) == 1
+    await watched.look(WELL, times=20)
+    _, ended = watched.told
+    assert ended.ends_incident and ended.incident_key == begun.incident_key
+    assert watched.incident is None
+
+
+async def test_down_with_positions_is_high_at_once_and_joins_what_was_told() -> None:
+    watched = Watched()
+    await watched.look(AWAY, times=8)
+    await watched.look(HALTED, times=8)
+    degraded, down = watched.told
+    assert (degraded.level, down.level) == (Level.MEDIUM, Level.HIGH)
+    assert "you cannot act on dydx (trading is halted: SOL); distance 20.0 % by" in down.subject
+    await watched.look(WELL, times=8)
+    assert [one.ends_incident for one in watched.told] == [False, False, True]
+
+
+async def test_another_venue_that_is_only_degraded_joins_at_its_own_level() -> None:
+    watched, other = Watched(), replace(AWAY, venue="jupiter")
+    await watched.look(HALTED, replace(WELL, venue="jupiter"), times=2)
+    await watched.look(HALTED, other, times=8)
+    assert [one.level for one in watched.told] == [Level.HIGH, Level.MEDIUM]
+
+
+async def test_what_is_not_known_ends_nothing() -> None:
+    watched = Watched()
+    await watched.look(HALTED, times=2)
+    watched.prices_usd = {}
+    await watched.look(WELL, times=20)
+    assert len(watched.told) == 1, "no market price is not well"
+    watched.prices_usd, watched.quality = dict(PRICES), "STALE"
+    await watched.look(WELL, times=20)
+    assert len(watched.told) == 1, "nor is one that is tracked and cannot be used"
+    watched.quality = "GOOD"
+    watched.fails = True
+    failed = await watched.look(WELL, times=20)
+    assert failed.status is RunStatus.ERROR and len(watched.told) == 1
+    watched.fails, watched.prices_usd = False, dict(PRICES)
+    await watched.look(WELL, times=6)
+    assert [one.ends_incident for one in watched.told] == [False, True]
+
+
+async def test_a_run_that_lost_what_was_remembered_ends_no_trouble_and_tells_none_twice() -> None:
+    watched = Watched()
+    await watched.look(AWAY, times=8)
+    assert watched.last is not None
+    watched.last = replace(watched.last, metadata={}, status=RunStatus.ERROR)
+    await watched.look(AWAY, times=8)
+    assert len(watched.told) == 1
+
+
+async def test_a_trouble_is_over_where_nothing_is_held_any_more_and_the_venue_answers() -> None:
+    watched = Watched()
+    await watched.look(HALTED, times=2)
+    await watched.look(replace(WELL, markets=()), times=8)
+    assert [one.ends_incident for one in watched.told] == [False, True]
+
+
+async def test_a_wallet_that_is_removed_ends_its_trouble_and_without_any_there_is_none() -> None:
+    watched = Watched()
+    await watched.look(HALTED, times=2)
+    finding = await watched.look()
+    assert finding.status is RunStatus.SUCCESS and finding.metadata == {"venues": {}}
+    assert [one.ends_incident for one in watched.told] == [False, True]
+
+
+FAILED = replace(WELL, failures={"a": "TIMEOUT", "b": "TIMEOUT"})
+
+
+async def test_what_price_does_not_track_leaves_a_venue_unknown_and_still_ends_its_trouble() -> (
+    None
+):
+    watched = Watched()
+    hype = replace(SOL, asset="HYPE")
+    with_hype = replace(WELL, markets=(SOL, hype))
+    await watched.look(with_hype)
+    await watched.look(replace(FAILED, markets=with_hype.markets), times=3)
+    finding = await watched.look(with_hype, times=60)
+    assert finding.metadata["venues"]["dydx"]["state"] == "UNKNOWN"
+    assert [one.ends_incident for one in watched.told] == [False, True]
+    await watched.look(replace(FAILED, markets=with_hype.markets), times=3)
+    assert watched.told[-1].level is Level.HIGH and len(watched.told) == 3
+    # A wallet that cannot be read, or was not yet, is not well.
+    await watched.look(replace(with_hype, unasked_count=1), times=20)
+    assert len(watched.told) == 3
+
+
+@pytest.mark.parametrize("between", [AWAY, replace(WELL, unasked_count=1)])
+async def test_down_is_told_anew_where_the_venue_was_not_down_for_long(
+    between: VenueReading,
+) -> None:
+    watched = Watched()
+    await watched.look(HALTED, times=2)
+    await watched.look(between, times=600)
+    assert [one.level for one in watched.told] == [Level.HIGH], "trouble goes on, nothing is over"
+    await watched.look(HALTED, times=3)
+    assert [one.level for one in watched.told] == [Level.HIGH, Level.HIGH]
+    # A venue that comes and goes is one trouble.
+    for _ in range(5):
+        await watched.look(between, times=7)
+        await watched.look(HALTED)
+    assert len(watched.told) == 2
+
+
+async def test_two_looks_that_fail_are_down_only_when_they_are_apart_and_not_too_far() -> None:
+    second, night = timedelta(seconds=2), timedelta(hours=9)
+    for apart, state in ((second, "DEGRADED"), (MINUTE, "DOWN"), (night, "DEGRADED")):
+        watched = Watched()
+        await watched.look(WELL)
+        await watched.look(FAILED)
+        found = await watched.look(FAILED, later=apart)
+        assert found.metadata["venues"]["dydx"]["state"] == state
+        assert bool(watched.told) is (state == "DOWN")
+    await watched.look(FAILED)
+    assert watched.told[0].level is Level.HIGH, "from then on it counts"
+
+
+async def test_a_night_without_looks_shows_no_trouble_and_ends_none() -> None:
+    night = timedelta(hours=9)
+    watched = Watched()
+    await watched.look(of(position_count=6))
+    await watched.look(AWAY)
+    watched.prices_usd = {"SOL": 100.5}
+    found = await watched.look(of(position_count=2), later=night)
+    assert found.metadata["venues"]["dydx"]["state"] == "OK", "no list shrank, no mark stood still"
+    await watched.look(AWAY, later=night)
+    await watched.look(AWAY, later=night)
+    assert not watched.told
+    await watched.look(HALTED)
+    await watched.look(WELL)
+    await watched.look(WELL, later=night)
+    assert len(watched.told) == 1, "two looks far apart are not five minutes well"
+    await watched.look(WELL, times=6)
+    assert [one.ends_incident for one in watched.told] == [False, True]
+
+
+async def test_looks_as_far_apart_as_they_should_be_are_one_after_the_other() -> None:
+    hour = timedelta(hours=1)
+    first = judge(FAILED, PRICES, None, NOW)
+    last = Run("venue", NOW, 0.1, RunStatus.SUCCESS, {"venues": {"dydx": stored(first)}}, "")
+    watched = Watched(readings=(FAILED,))
+    for context, state in (
+        (CheckContext(watched, NOW + hour, last=last, interval=hour), "DOWN"),  # type: ignore[arg-type]
+        (
+            CheckContext(watched, NOW + hour, last=last, beat=Heartbeat(NOW, hour)),  # type: ignore[arg-type]
+            "DOWN",
+        ),
+        (CheckContext(watched, NOW + hour, last=last), "DEGRADED"),  # type: ignore[arg-type]
+    ):
+        found = await VenueCheck().run(context)
+        assert found.metadata["venues"]["dydx"]["state"] == state
+
+
+async def test_a_memory_of_another_release_ends_no_trouble() -> None:
+    watched = Watched()
+    await watched.look(AWAY, times=8)
+    assert watched.last is not None
+    old = dict(watched.last.metadata["venues"]["dydx"])
+    del old["not_down_since"]
+    assert remembered(old) is not None, "what a later release added is not missed"
+    watched.last = replace(watched.last, metadata={"venues": {"dydx": {"state": "BAD"}}})
+    await watched.look(AWAY, replace(WELL, venue="jupiter"), times=8)
+    assert len(watched.told) == 1 and watched.incident is not None
+
+
+async def test_what_is_remembered_outlives_a_run_that_found_nothing() -> None:
+    class Broken(VenueCheck):
+        def __init__(self, problem: BaseException) -> None:
+            self.problem = problem
+
+        async def run(self, context: CheckContext) -> Finding:
+            raise self.problem
+
+    watched = Watched()
+    await watched.look(HALTED, times=2)
+    assert watched.last is not None
+    kept = watched.last.metadata
+    for problem in (TimeoutError(), asyncio.CancelledError(), RuntimeError("x")):
+        context = CheckContext(watched, NOW, last=watched.last)  # type: ignore[arg-type]
+        run, finding = await run_check("venue", Broken(problem), context, 30.0)
+        assert finding.status is RunStatus.ERROR and run.metadata == kept
