@@ -90,11 +90,16 @@ UNKNOWN_ASSET = "UNKNOWN"
 
 @dataclass(frozen=True, slots=True)
 class WalletRef:
-    """What an adapter needs to ask for a wallet; the address never shows in a repr or a log."""
+    """What an adapter needs to ask for a wallet; the address never shows in a repr or a log.
+
+    `parts`: those of the venue in which positions are stored that are not over; whatever is
+    believed of these they are asked, for nothing is gone from where nobody looked.
+    """
 
     name: str
     chain: Chain
     public_address: str = field(repr=False)
+    parts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,11 +39,12 @@ DEFAULT_BASE_URL = "https://api.hyperliquid.xyz"
 
 
 class HyperliquidVenue:
-    """Cross and isolated positions of every dex that holds something of the address; without
-    funding rates their carry is absent.
+    """Cross and isolated positions of every dex that holds something of the address, or where
+    something is stored; without funding rates their carry is absent.
     """
 
     name = "hyperliquid"
+    asks_parts = True
     forces_parts = True
     chains = frozenset({Chain.ETHEREUM})
 
@@ -71,7 +72,7 @@ class HyperliquidVenue:
         answer = await self._http.post_json("/info", _state_of(address))
         held = _holds(answer.body)
         rates = await self._rates.read() if held else NO_RATES
-        account = await self._accounts.look(address, reference_prices, empty=not held)
+        account = await self._accounts.look(address, reference_prices, wallet.parts, empty=not held)
         first = read_answer(
             answer.body,
             address,

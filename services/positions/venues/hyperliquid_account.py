@@ -8,7 +8,7 @@ unread.
 import asyncio
 import math
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -68,8 +68,12 @@ class Accounts:
         self._clock = clock
         self._known: dict[tuple[str, ...], tuple[float, object]] = {}
 
-    async def look(self, address: str, prices: Mapping[str, float], *, empty: bool) -> Account:
-        """`empty`: nothing is held on the first dex, so that the address may be an agent's."""
+    async def look(
+        self, address: str, prices: Mapping[str, float], stored: Sequence[str], *, empty: bool
+    ) -> Account:
+        """`stored`: dexes to be read whatever is known of them; `empty`: nothing is held on the
+        first dex, so that the address may be an agent's.
+        """
         try:
             # Also the wait for a turn, which many wallets share, holds up no fetch.
             async with asyncio.timeout(LOOK_SECONDS):
@@ -100,7 +104,7 @@ class Accounts:
                         unread += [name] if name else []
         except TimeoutError:
             unread.append("what could not be looked at in time")
-        used, unread_dexes, too_many = self._dexes(address)
+        used, unread_dexes, too_many = self._dexes(address, stored)
         found += too_many
         unread[:0] = ["other dexes" if one == ANY_DEX else f"dex {one}" for one in unread_dexes]
         unread[:0] = ["account mode"] if mode is AccountMode.UNKNOWN else []
@@ -125,21 +129,28 @@ class Accounts:
                 await self._ask("clearinghouseState", address, read_worth, dex=name)
         return []
 
-    def _dexes(self, address: str) -> tuple[tuple[str, ...], tuple[str, ...], list[Unwatched]]:
-        """Those that hold something, those of which nothing is known, and those that are too
-        many.
+    def _dexes(
+        self, address: str, stored: Sequence[str]
+    ) -> tuple[tuple[str, ...], tuple[str, ...], list[Unwatched]]:
+        """Those to be read, first those of stored positions, for what this process believes of a
+        dex is no answer of it; those of which nothing is known; those that are too many.
         """
         names = self._recall(("perpDexs", "", ""))
         if not isinstance(names, list):
-            return (), (ANY_DEX,), []
+            return tuple(stored), (ANY_DEX,), []
         worths = {name: self._recall(("clearinghouseState", address, name)) for name in names}
         known = {name: worth for name, worth in worths.items() if isinstance(worth, tuple)}
-        used = [name for name, (value, count) in known.items() if count or value >= _SMALL_USD]
+        used = [
+            name
+            for name, (value, count) in known.items()
+            if name not in stored and (count or value >= _SMALL_USD)
+        ]
         used.sort(key=lambda name: (-known[name][0], name))
         too_many = [
             Unwatched(f"dex {name}", "NOT_WATCHED", known[name][0]) for name in used[MOST_DEXES:]
         ]
-        return tuple(used[:MOST_DEXES]), tuple(one for one in names if one not in known), too_many
+        unread = tuple(one for one in names if one not in known and one not in stored)
+        return (*stored, *used[:MOST_DEXES]), unread, too_many
 
     def _recall(self, key: tuple[str, ...]) -> object:
         """What is known and not too old; None when nothing is."""
@@ -192,6 +203,8 @@ def read_dexes(body: object) -> list[str]:
     """Names of the dexes beside the first, which stands there as null. Raises NotThat."""
     if not isinstance(body, list):
         raise NotThat("no list of dexes")
+    if None not in body:
+        raise NotThat("a list without the first dex")
     names = []
     for one in body:
         if one is None:
@@ -205,14 +218,16 @@ def read_dexes(body: object) -> list[str]:
 
 def read_worth(state: object) -> tuple[float, int]:
     """The value of a clearinghouse state, USD, and how many positions it lists; one that lists none
-    and states their total has one at least. Raises NotThat.
+    and states their total has one at least; what holds nothing must state it. Raises NotThat.
     """
     summary = at(state, "marginSummary")
     if not isinstance(summary, dict):
         raise NotThat("no clearinghouse state")
     rows = listed(state, "assetPositions", "no clearinghouse state")
-    is_held = bool(rows) or (readable(summary, "totalNtlPos") or 0.0) > 0
-    return _number(summary, "accountValue"), max(len(rows), int(is_held))
+    value, total_usd = _number(summary, "accountValue"), readable(summary, "totalNtlPos")
+    if not rows and total_usd is None and value < _SMALL_USD:
+        raise NotThat("nothing, and no total of it")
+    return value, max(len(rows), int((total_usd or 0.0) > 0))
 
 
 def read_subaccounts(body: object) -> list[Unwatched]:

@@ -33,6 +33,18 @@ class Venue(Protocol):
 
 
 @runtime_checkable
+class Parted(Protocol):
+    """A venue whose accounts have parts that are asked one by one; an asset of one is named
+    `part:asset`.
+    """
+
+    @property
+    def asks_parts(self) -> bool:
+        """Whether it asks the parts that a WalletRef names."""
+        ...
+
+
+@runtime_checkable
 class TradeRecord(Protocol):
     """A venue that also tells which trades it made by itself."""
 

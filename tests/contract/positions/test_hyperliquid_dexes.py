@@ -159,3 +159,52 @@ async def test_after_a_restart_an_unknown_list_of_dexes_closes_nothing_of_them(
         assert (outcome.state, outcome.reason) == (PARTIAL, "DEX_UNREAD")
         assert list(outcome.unwatched) == ["not looked at: other dexes"]
     assert {"xyz:TSLA", "xyz:GOLD"} < set(await held(again))
+
+
+async def test_a_replica_that_believes_a_dex_empty_closes_nothing_that_another_one_found_there(
+    servers, venue, open_system
+) -> None:
+    venue.answer(OF_XYZ, json=NOTHING)
+    await sync(servers)
+    other = await open_system(hyperliquid_url=venue.url)
+    servers.clock.advance(200)
+    await sync(other)
+    servers.clock.advance(60)
+    venue.answer(OF_XYZ, json={**XYZ, "time": None})
+    assert (await sync(servers)).opened_count == 2, "looked at anew"
+    for _ in range(3):
+        outcome = await sync(other)
+        assert (outcome.state, outcome.stale_count, outcome.closed_count) == (COMPLETE, 0, 0)
+    statuses = {one.status for one in (await held(servers)).values()}
+    assert set(await held(servers)) > {"xyz:TSLA", "xyz:GOLD"}
+    assert statuses == {pb.STATUS_ACTIVE}
+
+
+@pytest.mark.parametrize("names", [[], [None], [None, {"name": "abc"}]])
+async def test_a_list_that_lacks_the_dex_of_stored_positions_closes_none_of_them(
+    servers, venue, open_system, names
+) -> None:
+    await sync(servers)
+    venue.answer("POST /info/perpDexs", json=names)
+    again = await open_system(hyperliquid_url=venue.url)
+    for _ in range(3):
+        outcome = await sync(again)
+        assert outcome.state == (COMPLETE if names else PARTIAL)
+        assert (outcome.stale_count, outcome.closed_count) == (0, 0)
+    venue.answer(OF_XYZ, json=marked(XYZ, "4200.0", "200.0"))
+    await sync(again)
+    assert (await held(again))["xyz:TSLA"].mark_price_usd == 420.0, "it is read all the same"
+
+
+async def test_positions_are_closed_by_a_replica_that_never_saw_them_when_their_dex_says_so(
+    servers, venue, open_system
+) -> None:
+    await sync(servers)
+    venue.answer(OF_XYZ, json=NOTHING)
+    again = await open_system(hyperliquid_url=venue.url)
+    assert (await sync(again)).stale_count == 2
+    assert (await sync(again)).closed_count == 2
+    before = len(venue.requests)
+    await sync(again)
+    asked = [json.loads(one.body).get("dex") for one in venue.requests[before:]]
+    assert asked and "xyz" not in asked, "nothing of it is stored any more"

@@ -54,7 +54,8 @@ async def sync(servers, name: str = "main") -> pb.WalletSync:
 
 
 def subaccount(value: str) -> dict[str, object]:
-    state = {"marginSummary": {"accountValue": value}, "assetPositions": []}
+    summary = {"accountValue": value, "totalNtlPos": "0.0"}
+    state = {"marginSummary": summary, "assetPositions": []}
     return {"name": "grid", "dexToClearinghouseState": [["", state]], "spotState": {"balances": []}}
 
 

@@ -61,11 +61,12 @@ def test_what_is_no_mode_is_none(body: object) -> None:
 
 def test_the_first_dex_stands_as_null_before_the_others() -> None:
     assert read_dexes([None, {"name": "xyz", "fullName": "XYZ"}, {"name": "a1"}]) == ["xyz", "a1"]
-    assert read_dexes([None]) == read_dexes([]) == []
+    assert read_dexes([None]) == []
 
 
 @pytest.mark.parametrize(
-    "body", [None, "x", {}, [7], [{"name": ""}], [{"name": "a b"}], [{"name": "x" * 40}]]
+    "body",
+    [None, "x", {}, [], [7], [{"name": "xyz"}], *([None, one] for one in (7, {"name": "a b"}))],
 )
 def test_what_is_no_list_of_dexes_is_none(body: object) -> None:
     with pytest.raises(NotThat):
@@ -74,9 +75,13 @@ def test_what_is_no_list_of_dexes_is_none(body: object) -> None:
 
 def test_a_state_is_worth_its_account_value() -> None:
     assert read_worth(STATE) == (1000.4, 1)
+    assert read_worth({**STATE, "assetPositions": []}) == (1000.4, 0)
     unsaid = [
         {"marginSummary": summary, "assetPositions": []}
-        for summary in ({"accountValue": "NaN"}, {"accountValue": None}, {})
+        for summary in (
+            *({"accountValue": "NaN"}, {"accountValue": None}, {}),
+            *({"accountValue": "0.0"}, {"accountValue": "0.0", "totalNtlPos": "?"}),
+        )
     ]
     for body in (*GARBAGE, *unsaid):
         with pytest.raises(NotThat):

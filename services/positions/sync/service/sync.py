@@ -22,7 +22,7 @@ from services.positions.sync.service.answer_writer import AnswerWriter
 from services.positions.sync.service.forced_ends import NOTHING_SHRANK, ForcedEnds
 from services.positions.sync.service.sync_result import Mode, SyncResult, WalletSync
 from services.positions.sync.store.id_cache import IdCache
-from services.positions.venues.venue import TradeRecord, Venue
+from services.positions.venues.venue import Parted, TradeRecord, Venue
 from services.positions.wallets.domain.addresses import said
 from services.positions.wallets.domain.wallet import REAL_CHAINS, Wallet
 from services.positions.wallets.service.balances import BalanceKeeper
@@ -34,6 +34,9 @@ from shared.log import get_logger
 
 _REFUSED = "REFUSED"
 
+# By wallet and venue, those in which positions are stored.
+Parts = Mapping[tuple[str, str], tuple[str, ...]]
+
 
 @dataclass(frozen=True, slots=True)
 class _SyncRun:
@@ -43,6 +46,7 @@ class _SyncRun:
     writer: AnswerWriter
     prices: Mapping[str, float]
     force: bool
+    parts: Parts
 
 
 class SyncService:
@@ -95,11 +99,11 @@ class SyncService:
         )
         if isinstance(start, SyncResult):
             return start
-        mode, wallets, ended_count = start
+        mode, wallets, ended_count, parts = start
         _check_names(wallet_names, wallets)
         prices = _fresh(market, self._clock.now() - self._mark_max_age)
         writer = AnswerWriter(self._begin, self._clock, step, self._id_cache, prices)
-        run = _SyncRun(step, writer, prices, force)
+        run = _SyncRun(step, writer, prices, force, parts)
         outcomes, _ = await asyncio.gather(
             self._fetch_all(run, wallets), self._extremes.look(prices)
         )
@@ -107,23 +111,32 @@ class SyncService:
 
     async def _start(
         self, step: Step, wallet_names: Sequence[str]
-    ) -> SyncResult | tuple[Mode, Sequence[Wallet], int]:
-        """The mode, whom to ask, how many demo positions ended; or the recorded answer."""
+    ) -> SyncResult | tuple[Mode, Sequence[Wallet], int, Parts]:
+        """The mode, whom to ask, how many demo positions ended, parts; or the recorded answer."""
         async with self._read() as store:
             known = await store.enter(step, SyncResult)
             if known is not None:
                 return known
             wallets = await store.wallets.asked(wallet_names)
+            parts = await self._parts(store, wallets)
             if wallet_names or self._live:
                 mode, _ = await self._mode(store)
             else:
                 mode = Mode.LIVE if any(one.chain in REAL_CHAINS for one in wallets) else Mode.DEMO
         active = {wallet.name for wallet in wallets}
         if mode is Mode.DEMO and active.issuperset(self._demo_wallets):
-            return mode, wallets, 0
+            return mode, wallets, 0, parts
         async with self._begin() as store:
             ended_count = await self._keep_demo(store, mode, active, self._clock.now())
-            return mode, await store.wallets.asked(wallet_names), ended_count
+            return mode, await store.wallets.asked(wallet_names), ended_count, parts
+
+    async def _parts(self, store: Store, wallets: Sequence[Wallet]) -> Parts:
+        """Read before every fetch, and not at all where no venue is asked by parts."""
+        venues = [one for one in self._venues if isinstance(one, Parted) and one.asks_parts]
+        names = [one.name for one in wallets if any(one.chain in at.chains for at in venues)]
+        if not names:
+            return {}
+        return await store.sync_rows.parts(names, [one.name for one in venues])
 
     async def _finish(
         self,
@@ -213,6 +226,8 @@ class SyncService:
     async def _fetch(self, run: _SyncRun, wallet: Wallet, venue: Venue) -> WalletSync:
         start = self._clock.monotonic()
         reason, message, answer = "", "", None
+        parts = run.parts.get((wallet.name, venue.name), ())
+        reference = WalletRef(wallet.name, wallet.chain, wallet.public_address, parts)
         try:
             if wallet.chain is Chain.DEMO and not run.prices:
                 reason, message = (
@@ -220,7 +235,6 @@ class SyncService:
                     "The simulation needs market prices and there are none.",
                 )
             else:
-                reference = WalletRef(wallet.name, wallet.chain, wallet.public_address)
                 answer = await venue.fetch(reference, run.prices, self._clock.now())
         except SonicError as failure:
             reason, message = failure.reason.removeprefix("PROVIDER_"), failure.message
@@ -243,7 +257,6 @@ class SyncService:
             )
             if not isinstance(venue, TradeRecord):
                 return outcome
-            reference = WalletRef(wallet.name, wallet.chain, wallet.public_address)
             shrunk = run.writer.shrunk.get((wallet.name, venue.name), NOTHING_SHRANK)
             return await self._forced.confirm(
                 run.step, reference, venue.name, venue, outcome, shrunk

@@ -118,6 +118,13 @@ _REFUSED = Statement(
     f"update position set flag_bits = flag_bits | {1 << Flag.ROW_REFUSED}"
     " where position_key = any(:keys)"
 )
+_PARTS = Statement(
+    "select w.name as wallet, f.venue, array_agg(distinct split_part(a.name, ':', 1)) as parts"
+    " from wallet w join feed f on f.wallet_key = w.wallet_key"
+    " join position p on p.feed_key = f.feed_key join asset a on a.asset_key = p.asset_key"
+    " where w.name = any(:wallets) and f.venue = any(:venues) and p.status in (1, 2, 5)"
+    " and a.name like '%_:%' group by w.name, f.venue"
+)
 _COUNTS = Statement(
     "select count(*) filter (where status = 1) as active, count(*) filter (where status = 2)"
     " as stale from position where status in (1, 2)"
@@ -264,6 +271,13 @@ class SyncRowStore:
     async def fail(self, feed_key: int) -> bool:
         """No usable answer: its positions' marks are stale from now on. Whether that is news."""
         return await self._transaction.execute(_FAILED, feed_key=feed_key) == 1
+
+    async def parts(
+        self, wallets: Sequence[str], venues: Sequence[str]
+    ) -> dict[tuple[str, str], tuple[str, ...]]:
+        """By wallet and venue the parts of it in which positions are that are not over."""
+        found = await self._transaction.fetch(_PARTS, wallets=wallets, venues=venues)
+        return {(row["wallet"], row["venue"]): tuple(row["parts"]) for row in found}
 
     async def refuse(
         self, wallet: str, venue: str, refusals: Sequence[Refusal], now: datetime
