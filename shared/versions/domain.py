@@ -62,6 +62,8 @@ def differences(kind: Kind, before: Content, after: Content) -> list[SettingChan
     found = []
     for id in sorted({*before, *after}):
         old, new = before.get(id), after.get(id)
+        if old == new:
+            continue
         if old is None or new is None:
             states = ["absent" if one is None else "present" for one in (old, new)]
             found.append(SettingChange(id, kind.noun, *states))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Final
 
 from shared import paging
 from shared.errors import Conflict, NotFound
@@ -11,6 +14,9 @@ from shared.paging import Page
 from shared.rpc import call
 from shared.versions.domain import Comparison, Content, Kind, Version, differences, oldest_kept
 from shared.versions.store import VersionStore
+
+# Each is the whole of the settings.
+_MOST_LISTED: Final = 50
 
 
 class Versions:
@@ -45,18 +51,20 @@ class Versions:
             await store.forget(oldest)
 
     async def list(self, store: VersionStore, page_size: int, page_token: str) -> Page[Version]:
-        """Newest first, each with what it changed; BAD_PAGE_TOKEN."""
+        """Newest first, 50 at most, each with what it changed; BAD_PAGE_TOKEN."""
         context = paging.context(f"{self._kind.noun} versions")
-        page = paging.parse(page_size, page_token, context=context)
-        rows = await store.page(page)
+        page = paging.parse(page_size, page_token, cap=_MOST_LISTED, context=context)
+        told = await asyncio.to_thread(self._with_changes, await store.page(page))
+        return paging.cut(told, page, context, lambda row: (row.number,))
+
+    def _with_changes(self, rows: Sequence[Version]) -> list[Version]:
         older = [*rows[1:], None][: len(rows)]
-        told = [
+        return [
             replace(row, changes=differences(self._kind, before.content, row.content))
             if before
             else row
             for row, before in zip(rows, older, strict=True)
         ]
-        return paging.cut(told, page, context, lambda row: (row.number,))
 
     async def compare(
         self, store: VersionStore, number: int, other_number: int, present: Content

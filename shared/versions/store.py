@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from datetime import datetime
 
@@ -81,7 +82,9 @@ class VersionStore:
         """Newest first, one more than the page holds."""
         table = self._versions.table
         query = apply(select(table), [(table.c.number, "desc")], page.after, page.size)
-        return [_version(row) for row in await self._transaction.fetch(query)]
+        found = await self._transaction.fetch(query)
+        # Of 51 whole settings the texts are long.
+        return await asyncio.to_thread(lambda: [_version(row) for row in found])
 
 
 def _version(row: Row) -> Version:

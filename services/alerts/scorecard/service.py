@@ -10,6 +10,7 @@ from typing import Final, Protocol
 from services.alerts.alerts.domain.digests import digest_id
 from services.alerts.scorecard.domain.incidents import ToldMessages
 from services.alerts.scorecard.domain.rules import Scorecard, scorecard
+from services.alerts.scorecard.store import sealed
 from services.alerts.service.snapshot_cache import SnapshotCache
 
 MONTH_DAYS: Final = 30
@@ -41,23 +42,33 @@ class Scorecards:
     def __init__(self, cache: SnapshotCache, heard: Heard) -> None:
         self._cache = cache
         self._heard = heard
+        # Two at once would take the memory of two, and the processor from what is judged.
+        self._asking = asyncio.Lock()
 
     async def ask(self, days: int, hours: int) -> Asked:
-        """Of what began in these days (0: 30); held to have followed within these hours (0: 24)."""
+        """Of what began in these days (0: 30); held to have followed within these hours (0: 24).
+        One after another.
+        """
+        async with self._asking:
+            return await self._ask(days, hours)
+
+    async def _ask(self, days: int, hours: int) -> Asked:
         now = self._cache.clock.now()
         start = now - timedelta(days=days or MONTH_DAYS)
         async with self._cache.begin_reading() as store:
             rows = await store.scorecard.rows(start - _BEFORE, _MOST_ROWS)
-            members = await store.scorecard.digests([row.sequence for row in rows])
+            members = await store.scorecard.digests([row["sequence"] for row in rows])
             first = await store.seals.first_sequence()
             oldest = None if first is None else await store.seals.time(first)
         is_cut = len(rows) == _MOST_ROWS
         if is_cut:
-            oldest = rows[0].entry.entry_time
+            oldest = rows[0]["entry_time"]
         # Where earlier rows are in sealed files the figures begin with the first that is here.
         begin = start if oldest is None or (first == 1 and not is_cut) else max(start, oldest)
         messages = await self._heard.messages(begin - _BEFORE)
         digests = {member: digest_id(sequence) for member, sequence in members.items()}
         horizon = timedelta(hours=hours or DAY_HOURS)
-        made = await asyncio.to_thread(scorecard, rows, digests, messages, begin, now, horizon)
+        made = await asyncio.to_thread(
+            lambda: scorecard(sealed(rows), digests, messages, begin, now, horizon)
+        )
         return Asked(made, is_cut)

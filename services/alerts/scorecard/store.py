@@ -7,7 +7,7 @@ from datetime import datetime
 
 from services.alerts.ledger.domain.chain import Entry, Sealed
 from shared import rows
-from shared.database.statement import Statement
+from shared.database.statement import Row, Statement
 from shared.database.transaction import Transaction
 
 _ROWS = Statement(
@@ -26,12 +26,16 @@ class ScorecardStore:
     def __init__(self, transaction: Transaction) -> None:
         self._transaction = transaction
 
-    async def rows(self, since: datetime, most: int) -> list[Sealed]:
-        """The newest so many since then, in order."""
-        found = await self._transaction.fetch(_ROWS, since=since, most=most)
-        return [rows.read(Sealed, row, entry=rows.read(Entry, row)) for row in reversed(found)]
+    async def rows(self, since: datetime, most: int) -> list[Row]:
+        """The newest so many since then, in order; see `sealed`."""
+        return list(reversed(await self._transaction.fetch(_ROWS, since=since, most=most)))
 
     async def digests(self, sequences: Sequence[int]) -> Mapping[int, int]:
         """The digest, by its row of the ledger, that told of each of these that one told of."""
         found = await self._transaction.fetch(_DIGESTS, sequences=list(sequences))
         return {row["member"]: row["ledger_sequence"] for row in found}
+
+
+def sealed(found: Sequence[Row]) -> list[Sealed]:
+    """Those rows; of very many it takes long enough for a thread of its own."""
+    return [rows.read(Sealed, row, entry=rows.read(Entry, row)) for row in found]

@@ -6,13 +6,9 @@ from collections.abc import Sequence
 
 from sonic.xcom.v1 import xcom_pb2, xcom_pb2_grpc
 
+from services.cyclone.clients.news import tell
 from services.cyclone.sleep.domain.evening import EveningMessage
-from shared.errors import InvalidArgument
-from shared.log import get_logger
 from shared.rpc.client import Channel
-
-_SECONDS = 10.0
-_UNKNOWN = "UNKNOWN_NAME"
 
 
 class EveningClient:
@@ -24,16 +20,6 @@ class EveningClient:
 
     async def send(self, message: EveningMessage) -> None:
         """See EveningOutbox."""
-        try:
-            await self._send(message, self._channels)
-        except InvalidArgument as error:
-            if error.reason != _UNKNOWN or not self._channels:
-                raise
-            # A word that is wrong costs nobody the night.
-            get_logger().error("SLEEP_TELL_CHANNELS names no channel", words=error.message)
-            await self._send(message, ())
-
-    async def _send(self, message: EveningMessage, channels: Sequence[str]) -> None:
         request = xcom_pb2.SendRequest(
             request_id=message.request_id,
             level=xcom_pb2.LEVEL_LOW if message.is_good else xcom_pb2.LEVEL_MEDIUM,
@@ -41,7 +27,7 @@ class EveningClient:
             subject=message.subject,
             body=message.body,
             source="cyclone",
-            channels=channels,
+            channels=self._channels,
             facts={"event": "BEFORE_SLEEP"},
         )
-        await self._xcom.Send(request, timeout=_SECONDS)
+        await tell(self._xcom, request, "SLEEP_TELL_CHANNELS")

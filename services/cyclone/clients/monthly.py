@@ -8,15 +8,15 @@ from datetime import UTC
 from sonic.alerts.v1 import alerts_pb2, alerts_pb2_grpc
 from sonic.xcom.v1 import xcom_pb2, xcom_pb2_grpc
 
+from services.cyclone.clients.news import tell
 from services.cyclone.monthly.domain import MonthFacts, MonthMessage, RuleLine
 from shared.rpc.client import Channel
 
-_SECONDS = 10.0
 _ASK_SECONDS = 60.0
 
 
 class MonthClient:
-    """To these channels; none: to those of the level map."""
+    """To these channels; none, or one of them is no channel: to those of the level map."""
 
     def __init__(self, alerts: Channel, xcom: Channel, channels: Sequence[str]) -> None:
         self._alerts = alerts.stub(alerts_pb2_grpc.ScorecardServiceStub)
@@ -37,6 +37,7 @@ class MonthClient:
                 for one in card.liquidations
                 if one.telling == alerts_pb2.TELLING_NOT_TOLD
             ],
+            sum(one.telling == alerts_pb2.TELLING_UNKNOWN for one in card.liquidations),
             [_rule(one) for one in card.rules],
         )
 
@@ -52,7 +53,7 @@ class MonthClient:
             channels=self._channels,
             facts={"event": "SCORECARD"},
         )
-        await self._xcom.Send(request, timeout=_SECONDS)
+        await tell(self._xcom, request, "SCORECARD_TELL_CHANNELS")
 
 
 def _rule(one: alerts_pb2.RuleScore) -> RuleLine:

@@ -26,6 +26,7 @@ from services.cyclone.sleep.domain.facts import (
 )
 from shared.codec import from_timestamp, number
 from shared.errors import SonicError
+from shared.names import normalise
 from shared.rpc.client import Channel
 
 _SECONDS = 5.0
@@ -244,7 +245,9 @@ class SleepClient:
             asyncio.gather(*map(self._all_alerts, requests)),
         )
         usable = [one for one in channels.channels if one.configured and one.enabled]
-        names, every = {one.name for one in usable}, {one.name for one in channels.channels}
+        names = {one.name for one in usable}
+        # As xcom reads them: Telegram is telegram.
+        every = {normalise(one.name) for one in channels.channels}
         wanted = {
             name
             for route in levels.routes
@@ -257,7 +260,7 @@ class SleepClient:
         own += [(one.description, one.channels) for alerts in judging for one in alerts]
         return {
             "channels": _way(usable, wanted),
-            "no_channels": [name for name in self._tell_channels if name not in every],
+            "no_channels": [n for n in self._tell_channels if normalise(n) not in every],
             "own_routes": [
                 OwnRoute(about, _way(usable, set(chosen))) for about, chosen in own if chosen
             ],

@@ -41,13 +41,16 @@ class RuleLine:
 
 @dataclass(frozen=True, slots=True)
 class MonthFacts:
-    """What the scorecard says; `untold`: positions of whose liquidation nobody had been told."""
+    """What the scorecard says; `untold`: positions of whose liquidation nobody had been told,
+    `unknown_count`: of so many it is not known.
+    """
 
     start_time: datetime
     end_time: datetime
     incident_count: int
     liquidation_count: int
     untold: Sequence[str]
+    unknown_count: int
     rules: Sequence[RuleLine]
 
 
@@ -90,9 +93,11 @@ def month_message(month: date, facts: MonthFacts) -> MonthMessage:
         sum(getattr(rule, name) for rule in facts.rules) for name in ("high_count", "noise_count")
     )
     plural = "" if facts.liquidation_count == 1 else "s"
+    unknown = f", {facts.unknown_count} not known" if facts.unknown_count else ""
     subject = (
         f"Alerts in {told:%B %Y}: {facts.liquidation_count} liquidation{plural},"
-        f" {len(facts.untold)} nobody was told of; {high} times HIGH, {noise} of them noise"
+        f" {len(facts.untold)} nobody was told of{unknown};"
+        f" {high} times HIGH, {noise} of them noise"
     )
     lines = [f"{facts.start_time:%Y-%m-%d %H:%M} to {facts.end_time:%Y-%m-%d %H:%M} UTC.", ""]
     lines += [f"Nobody had been told before the liquidation of {name}." for name in facts.untold]

@@ -10,7 +10,7 @@ from sonic.alerts.v1 import alerts_pb2
 from sonic.xcom.v1 import xcom_pb2
 
 from shared.clock import PushedClock
-from shared.errors import AlreadyExists
+from shared.errors import AlreadyExists, InvalidArgument
 from tests.contract.cyclone.conftest import Servers, until
 from tests.fakes.peers import aborts, answers, refuses
 from tests.fakes.pushing import push
@@ -82,3 +82,23 @@ async def test_what_another_process_told_is_settled(servers: Servers) -> None:
     for _ in range(4):
         await push(clock, 700)
     assert asked == 1
+
+
+async def test_a_channel_that_is_none_costs_nobody_the_month(servers: Servers) -> None:
+    asked: list[list[str]] = []
+    refuse = refuses(InvalidArgument("UNKNOWN_NAME", "no channel carrier-pigeon"))
+    take = answers(xcom_pb2.Message(id="msg-1"))
+
+    async def picky(request: Any, context: Any) -> Any:
+        asked.append(list(request.channels))
+        return await (refuse if request.channels else take)(request, context)
+
+    servers.peers.told["alerts.GetScorecard"] = answers(CARD)
+    servers.peers.told["xcom.Send"] = picky
+    clock = PushedClock(BEFORE)
+    await servers.start(clock, **MONTHLY, scorecard_tell_channels=("carrier-pigeon",))
+    await push(clock, 31)
+    await until(lambda: len(asked) > 1)
+    for _ in range(4):
+        await push(clock, 700)
+    assert asked == [["carrier-pigeon"], []]

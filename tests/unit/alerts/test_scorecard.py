@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from statistics import median
+from time import process_time
 
 import pytest
 
@@ -358,3 +359,20 @@ def test_what_a_venue_cut_by_itself_is_no_act_of_a_person(
     card = book.card()
     assert [one.followed for one in card.incidents] == [followed]
     assert len(card.liquidations) == count
+
+
+def test_four_times_as_many_liquidations_are_not_sixteen_times_the_work() -> None:
+    def seconds(count: int) -> float:
+        book = Book()
+        for number in range(count):
+            name = f"p{number}"
+            book.row(START, name, DISTANCE, "RAISED", NORMAL, HIGH, name, wallet=f"w{number}")
+            death = START + timedelta(hours=1)
+            book.row(death, name, DISTANCE, "LIQUIDATED", HIGH, 0, name, wallet=f"w{number}")
+        before = process_time()
+        card = book.card()
+        assert len(card.liquidations) == card.rules[0].preceded_count == count
+        return process_time() - before
+
+    few, many = (min(seconds(count) for _ in range(2)) for count in (500, 2000))
+    assert many < 9 * few

@@ -65,7 +65,7 @@ def test_the_message_says_first_of_whom_nobody_was_told_and_what_only_made_noise
         RuleLine("total heat", 2, 0, 0, None, None, False),
         RuleLine("liquidation distance", 4, 3, 1, 0.75, 0.5, False),
     ]
-    found = month_message(date(2026, 12, 1), MonthFacts(*NOVEMBER, 14, 2, ["SOL p-1"], rules))
+    found = month_message(date(2026, 12, 1), MonthFacts(*NOVEMBER, 14, 2, ["SOL p-1"], 0, rules))
     assert found.request_id == "scorecard-2026-11"
     assert found.subject == (
         "Alerts in November 2026: 2 liquidations, 1 nobody was told of; 9 times HIGH, 4 of them"
@@ -80,3 +80,11 @@ def test_the_message_says_first_of_whom_nobody_was_told_and_what_only_made_noise
         " HIGH before 50 % of liquidations\n"
         "14 incidents of all levels. More: sonic scorecard"
     )
+
+
+@pytest.mark.parametrize(("count", "words"), [(0, ""), (2, ", 2 not known")])
+def test_liquidations_of_which_it_is_not_known_who_was_told_are_no_silence_and_no_success(
+    count: int, words: str
+) -> None:
+    found = month_message(date(2026, 12, 1), MonthFacts(*NOVEMBER, 0, 3, ["SOL p-1"], count, []))
+    assert f"3 liquidations, 1 nobody was told of{words}; 0 times HIGH" in found.subject

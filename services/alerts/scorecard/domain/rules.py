@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -91,16 +92,18 @@ def scorecard(
     """
     ends = ends_of(rows)
     found = incidents_of(rows, ends, digests, messages, now, horizon)
+    warnings = _Warnings(found)
     liquidations = [
-        _liquidation(subject, row, found, horizon)
+        _liquidation(subject, row, warnings, horizon)
         for subject, subject_ends in ends.items()
         for row in subject_ends
         if row.entry.reason in (LIQUIDATED, LIQUIDATED_IN_PART) and row.entry.entry_time >= start
     ]
     counted = [one for one in found if one.begin_time is not None and one.begin_time >= start]
+    known, mine = _by_rule(found), _by_rule(counted)
     rules = [
-        _rule(kind, rule_id, counted, found, liquidations, horizon, now - start)
-        for kind, rule_id in sorted({(one.type, one.rule_id) for one in counted})
+        _rule(*rule, mine[rule], _Warnings(known[rule]), liquidations, horizon, now - start)
+        for rule in sorted(mine)
     ]
     return Scorecard(
         start,
@@ -111,12 +114,37 @@ def scorecard(
     )
 
 
-def _liquidation(
-    subject: str, row: Sealed, incidents: Sequence[Incident], horizon: timedelta
-) -> Liquidation:
+def _by_rule(incidents: Iterable[Incident]) -> Mapping[tuple[AlertType, str], list[Incident]]:
+    found: dict[tuple[AlertType, str], list[Incident]] = defaultdict(list)
+    for one in incidents:
+        found[one.type, one.rule_id].append(one)
+    return found
+
+
+class _Warnings:
+    """Incidents by what they warn of: each question looks at those of one position alone."""
+
+    def __init__(self, incidents: Iterable[Incident]) -> None:
+        self._by_subject: dict[str, list[Incident]] = defaultdict(list)
+        self._by_wallet: dict[str, list[Incident]] = defaultdict(list)
+        for one in incidents:
+            self._by_subject[one.subject].append(one)
+            if one.wallet and METRICS[one.type].alert_class is AlertClass.ACCOUNT:
+                self._by_wallet[one.wallet].append(one)
+
+    def before(
+        self, subject: str, wallet: str, time: datetime, horizon: timedelta
+    ) -> list[Incident]:
+        """Which warned of what happened then: of the position, or of its account."""
+        own, account = self._by_subject.get(subject, []), self._by_wallet.get(wallet, [])
+        about = own + [one for one in account if one.subject != subject]
+        return [one for one in about if _precedes(one, time, horizon)]
+
+
+def _liquidation(subject: str, row: Sealed, warnings: _Warnings, horizon: timedelta) -> Liquidation:
     time, facts = row.entry.entry_time, facts_of(row.entry)
     wallet = str(facts.get("wallet", ""))
-    before = [one for one in incidents if _precedes(one, subject, wallet, time, horizon)]
+    before = warnings.before(subject, wallet, time, horizon)
     highs = [one.high_time for one in before if one.high_time and one.high_time <= time]
     if any(one.told_time is not None and one.told_time <= time for one in before):
         telling = ToldState.TOLD
@@ -135,12 +163,9 @@ def _liquidation(
     )
 
 
-def _precedes(one: Incident, subject: str, wallet: str, time: datetime, horizon: timedelta) -> bool:
-    """Whether it warned of what happened then: of the position, or of its account."""
-    is_account = METRICS[one.type].alert_class is AlertClass.ACCOUNT
-    is_of = one.subject == subject or (is_account and wallet != "" and one.wallet == wallet)
+def _precedes(one: Incident, time: datetime, horizon: timedelta) -> bool:
     begun = one.begin_time is None or one.begin_time < time
-    return is_of and begun and (one.end_time is None or one.end_time >= time - horizon)
+    return begun and (one.end_time is None or one.end_time >= time - horizon)
 
 
 _USEFUL = (Followed.LIQUIDATED, Followed.GONE, Followed.ACTED, Followed.CLOSED)
@@ -149,23 +174,21 @@ _USEFUL = (Followed.LIQUIDATED, Followed.GONE, Followed.ACTED, Followed.CLOSED)
 def _rule(
     kind: AlertType,
     rule_id: str,
-    counted: Sequence[Incident],
-    found: Sequence[Incident],
+    mine: Sequence[Incident],
+    warnings: _Warnings,
     liquidations: Sequence[Liquidation],
     horizon: timedelta,
     window: timedelta,
 ) -> RuleScore:
-    mine = [one for one in counted if (one.type, one.rule_id) == (kind, rule_id)]
     high = [one for one in mine if one.high_time is not None]
     is_judged = METRICS[kind].alert_class is AlertClass.POSITION and not rule_id
     useful = sum(one.followed in _USEFUL for one in high) if is_judged else 0
     noise = sum(one.followed is Followed.RECOVERED for one in high) if is_judged else 0
     pending = sum(one.followed is Followed.PENDING for one in high)
-    known = [one for one in found if (one.type, one.rule_id) == (kind, rule_id)]
     leads = [
         lead
         for liquidation in liquidations
-        if (lead := _lead(known, liquidation, horizon)) is not None
+        if (lead := _lead(warnings, liquidation, horizon)) is not None
     ]
     return RuleScore(
         kind,
@@ -187,17 +210,13 @@ def _rule(
     )
 
 
-def _lead(
-    incidents: Sequence[Incident], liquidation: Liquidation, horizon: timedelta
-) -> timedelta | None:
+def _lead(warnings: _Warnings, liquidation: Liquidation, horizon: timedelta) -> timedelta | None:
     """From the first HIGH of these to the liquidation."""
     time = liquidation.time
     highs = [
         one.high_time
-        for one in incidents
-        if one.high_time is not None
-        and one.high_time <= time
-        and _precedes(one, liquidation.position_id, liquidation.wallet, time, horizon)
+        for one in warnings.before(liquidation.position_id, liquidation.wallet, time, horizon)
+        if one.high_time is not None and one.high_time <= time
     ]
     return time - min(highs) if highs else None
 

@@ -631,7 +631,7 @@ class _TellingEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Telling.Value
     TELLING_UNSPECIFIED: _Telling.ValueType  # 0
     """Never sent."""
     TELLING_TOLD: _Telling.ValueType  # 1
-    """A channel accepted a message."""
+    """A channel accepted a message; neither log nor sound, which nobody need have heard."""
     TELLING_NOT_TOLD: _Telling.ValueType  # 2
     """None did."""
     TELLING_UNKNOWN: _Telling.ValueType  # 3
@@ -643,7 +643,7 @@ class Telling(_Telling, metaclass=_TellingEnumTypeWrapper):
 TELLING_UNSPECIFIED: Telling.ValueType  # 0
 """Never sent."""
 TELLING_TOLD: Telling.ValueType  # 1
-"""A channel accepted a message."""
+"""A channel accepted a message; neither log nor sound, which nobody need have heard."""
 TELLING_NOT_TOLD: Telling.ValueType  # 2
 """None did."""
 TELLING_UNKNOWN: Telling.ValueType  # 3
@@ -4836,7 +4836,7 @@ class ListThresholdVersionsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """Versions wanted: 0 = 50, more than 500 gives 500."""
+    """Versions wanted: 0 = 50, more than 50 gives 50."""
     page_token: _builtins.str
     """Token of the previous page."""
     def __init__(
@@ -4946,7 +4946,7 @@ class ListRuleVersionsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """Versions wanted: 0 = 50, more than 500 gives 500."""
+    """Versions wanted: 0 = 50, more than 50 gives 50."""
     page_token: _builtins.str
     """Token of the previous page."""
     def __init__(

@@ -345,7 +345,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_VERSION_UNREADABLE: _ErrorReason.ValueType  # 33
     """The version holds what this release cannot set."""
     ERROR_REASON_ADDRESS_NOT_KEPT: _ErrorReason.ValueType  # 34
-    """The version had an address that is not set now; versions keep none."""
+    """The version had an address that is not set now, or more than one looks like it; versions keep none."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call of this service fails."""
@@ -407,7 +407,7 @@ ERROR_REASON_VERSION_NOT_FOUND: ErrorReason.ValueType  # 32
 ERROR_REASON_VERSION_UNREADABLE: ErrorReason.ValueType  # 33
 """The version holds what this release cannot set."""
 ERROR_REASON_ADDRESS_NOT_KEPT: ErrorReason.ValueType  # 34
-"""The version had an address that is not set now; versions keep none."""
+"""The version had an address that is not set now, or more than one looks like it; versions keep none."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 
 class _AttemptOutcome:
@@ -2337,7 +2337,7 @@ class ListChannelVersionsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """Versions wanted: 0 = 50, more than 500 gives 500."""
+    """Versions wanted: 0 = 50, more than 50 gives 50."""
     page_token: _builtins.str
     """Token of the previous page."""
     def __init__(
