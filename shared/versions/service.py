@@ -57,7 +57,7 @@ class Versions:
         told = await asyncio.to_thread(self._with_changes, await store.page(page))
         return paging.cut(told, page, context, lambda row: (row.number,))
 
-    def _with_changes(self, rows: Sequence[Version]) -> list[Version]:
+    def _with_changes(self, rows: Sequence[Version]) -> Sequence[Version]:
         older = [*rows[1:], None][: len(rows)]
         return [
             replace(row, changes=differences(self._kind, before.content, row.content))
