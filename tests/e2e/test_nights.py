@@ -32,8 +32,13 @@ OUTAGE_IS_HEARD = (
     "position monitor: wallets that cannot be read: main (SERVER_ERROR)",
     "price monitor: prices not to be trusted: BTC stale, ETH stale, SOL stale",
 )
+CANNOT_ACT = (
+    "venue monitor: you cannot act on jupiter (1 of 1 wallets cannot be read (SERVER_ERROR));"
+    " distance not known: no market price, or no liquidation price"
+)
 HEDGES_HISTORY = SERVICES_FOLDER / "hedges" / "migrations"
 WELL_AGAIN = " monitor: all is well again"
+VENUE_IS_WELL = "venue" + WELL_AGAIN + ": jupiter, jupiter down"
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +96,7 @@ async def test_an_outage_of_every_provider_keeps_the_level_and_is_itself_told_on
     await night.until("10:05")
     said = await night.heard("10:00", "10:06")
     assert said[0] == HIGH_IS_HEARD
-    assert sorted(said[1:]) == sorted(OUTAGE_IS_HEARD)
+    assert sorted(said[1:]) == sorted((*OUTAGE_IS_HEARD, CANNOT_ACT))
     alert = await night.alert()
     assert (alert.level, alert.reading_state) == (
         alerts_pb2.LEVEL_HIGH,
@@ -110,6 +115,10 @@ async def test_an_outage_of_every_provider_keeps_the_level_and_is_itself_told_on
     # By every way on which it was heard.
     for way in ("webhook", "mail"):
         assert sorted(await night.heard("10:06", "10:08", by=way)) == sorted(recovered)
+    # A venue is well when it was for five minutes.
+    await night.until("10:12")
+    for way in ("webhook", "mail"):
+        assert await night.heard("10:08", "10:13", by=way) == [VENUE_IS_WELL]
 
 
 async def test_prices_that_stand_still_lower_nothing(night: Night) -> None:
@@ -129,11 +138,13 @@ async def test_prices_that_stand_still_lower_nothing(night: Night) -> None:
     badge = await night.badge("travel_risk_badge")
     assert (badge.level, badge.value, badge.stale) == ("HIGH", "SOL +5.0 %", True)
     assert await night.heard("10:00", "10:01") == [HIGH_IS_HEARD]
-    assert sorted(await night.heard("10:01", "10:06")) == sorted(OUTAGE_IS_HEARD)
+    assert sorted(await night.heard("10:01", "10:06")) == sorted((*OUTAGE_IS_HEARD, CANNOT_ACT))
     night.providers_live()
     await night.at("10:06", mark=SAFE)
     await night.at("10:07", mark=SAFE)
     assert await night.level() == "NORMAL"
+    await night.until("10:12")
+    assert VENUE_IS_WELL in await night.heard("10:07", "10:13")
 
 
 async def test_an_acknowledgement_ends_where_it_gets_worse(night: Night) -> None:
