@@ -84,6 +84,20 @@ def without(state: dict, place: int) -> dict:
     return {**state, "assetPositions": left, "marginSummary": total}
 
 
+def smaller_sol() -> dict:
+    smaller = json.loads(json.dumps({**STATE, "time": None}))
+    smaller["assetPositions"][0]["position"] |= {
+        "szi": "20.0",
+        "positionValue": "3648.0",
+        "unrealizedPnl": "-256.0",
+        "marginUsed": "364.8",
+    }
+    smaller["crossMarginSummary"] |= {"totalNtlPos": "3648.0", "totalRawUsd": "-1529.78"}
+    smaller["crossMaintenanceMarginUsed"] = "91.2"
+    smaller["marginSummary"]["totalNtlPos"] = "13389.25"
+    return smaller
+
+
 def fills_asked(venue: InfoProvider) -> int:
     return venue.types().count("userFillsByTime")
 
@@ -187,16 +201,7 @@ async def test_without_fills_it_ages_as_ever_and_is_closed(servers, hyperliquid,
 async def test_a_part_that_was_liquidated_is_told_beside_that_it_shrank(
     servers, hyperliquid
 ) -> None:
-    smaller = json.loads(json.dumps({**STATE, "time": None}))
-    smaller["assetPositions"][0]["position"] |= {
-        "szi": "20.0",
-        "positionValue": "3648.0",
-        "unrealizedPnl": "-256.0",
-        "marginUsed": "364.8",
-    }
-    smaller["crossMarginSummary"] |= {"totalNtlPos": "3648.0", "totalRawUsd": "-1529.78"}
-    smaller["crossMaintenanceMarginUsed"] = "91.2"
-    smaller["marginSummary"]["totalNtlPos"] = "13389.25"
+    smaller = smaller_sol()
     hyperliquid.answer("POST /info/clearinghouseState", json=smaller)
     moment = int(servers.clock.now().timestamp() * 1000) + 10_000
     hyperliquid.answer(ASKED, json=[{**FILLS[0], "time": moment}])
@@ -205,6 +210,30 @@ async def test_a_part_that_was_liquidated_is_told_beside_that_it_shrank(
     sizes = ("SOL", 9760.0, 3904.0)
     assert await told(servers) == [("SHRANK", *sizes), ("LIQUIDATED_IN_PART", *sizes)]
     assert fills_asked(hyperliquid) == 1
+
+
+async def test_a_part_is_told_when_its_fills_can_be_read_again(servers, hyperliquid) -> None:
+    hyperliquid.answer("POST /info/clearinghouseState", json=smaller_sol())
+    moment = int(servers.clock.now().timestamp() * 1000) + 10_000
+    hyperliquid.answer(ASKED, status=500, json={})
+    await sync(servers)
+    assert [kind for kind, *_ in await told(servers)] == ["SHRANK"]
+    hyperliquid.answer(ASKED, json=[{**FILLS[0], "time": moment}])
+    for _ in range(3):
+        await sync(servers)
+    sizes = ("SOL", 9760.0, 3904.0)
+    assert await told(servers) == [("SHRANK", *sizes), ("LIQUIDATED_IN_PART", *sizes)]
+    assert fills_asked(hyperliquid) == 2
+
+
+async def test_what_shrank_is_asked_about_for_ten_minutes_and_no_longer(
+    servers, hyperliquid
+) -> None:
+    hyperliquid.answer("POST /info/clearinghouseState", json=smaller_sol())
+    hyperliquid.answer(ASKED, status=500, json={})
+    for _ in range(15):
+        await sync(servers)
+    assert fills_asked(hyperliquid) == 11
 
 
 async def test_a_part_that_its_owner_sold_is_not_said_to_be_liquidated(

@@ -138,6 +138,34 @@ async def test_what_a_dex_that_was_not_read_holds_is_not_ended_by_its_fills(serv
     assert positions["xyz:TSLA"].status == pb.STATUS_ACTIVE
 
 
+async def test_a_part_that_was_taken_while_its_dex_was_not_read_is_told(servers, venue) -> None:
+    await sync(servers)
+    moment = int(servers.clock.now().timestamp() * 1000) + 10_000
+    venue.answer(OF_XYZ, status=500, json={})
+    for _ in range(3):
+        await sync(servers)
+    smaller = json.loads(json.dumps({**XYZ, "time": None}))
+    smaller["assetPositions"][0]["position"] |= {
+        "szi": "8.0",
+        "leverage": {"rawUsd": "-2780.0", "type": "isolated", "value": 10},
+        "liquidationPx": "365.789473684",
+        "positionValue": "3280.0",
+        "unrealizedPnl": "80.0",
+    }
+    smaller["marginSummary"]["totalNtlPos"] = "11380.0"
+    venue.answer(OF_XYZ, json=smaller)
+    fills = json.loads((FIXTURES / "hyperliquid_user_fills_by_time.json").read_text())
+    taken = {**fills[0], "coin": "xyz:TSLA", "sz": "2.0", "startPosition": "10.0", "time": moment}
+    venue.answer("POST /info/userFillsByTime", json=[taken])
+    await sync(servers)
+    request = pb.ListPositionEventsRequest(after_sequence=1)
+    told = (await servers.positions.ListPositionEvents(request)).events
+    assert [(one.kind, one.asset) for one in told] == [
+        (pb.POSITION_EVENT_KIND_SHRANK, "xyz:TSLA"),
+        (pb.POSITION_EVENT_KIND_LIQUIDATED_IN_PART, "xyz:TSLA"),
+    ]
+
+
 async def test_positions_of_a_dex_are_closed_when_whole_answers_no_longer_hold_them(
     servers, venue
 ) -> None:

@@ -91,7 +91,7 @@ class AnswerWriter:
         self._cycle_id = step.cycle_id or new_id("sync")
         self._ready: list[_Fetched] = []
         # What shrank by the answers that were stored, by wallet and venue.
-        self.shrunk: dict[tuple[str, str], Shrunk] = {}
+        self.shrunk: dict[tuple[str, str], Sequence[Shrunk]] = {}
         self._busy = False
 
     async def keep(self, wallet: str, venue: str, answer: Answer) -> WalletSync:
@@ -166,7 +166,7 @@ class AnswerWriter:
         feed_keys: Sequence[int],
         rows: AnswerColumns,
         pairs: Sequence[tuple[str, str]],
-    ) -> tuple[Decision, Sequence[ImplausibleRow], Mapping[tuple[str, str], Shrunk]]:
+    ) -> tuple[Decision, Sequence[ImplausibleRow], Mapping[tuple[str, str], Sequence[Shrunk]]]:
         known, at, assets = await store.sync_rows.stored(
             feed_keys, rows, self._cycle_id, self._id_cache
         )
@@ -197,7 +197,7 @@ class AnswerWriter:
         else:
             decision = decide(*judged)
         events = await _events(store, decision, known, rows, at, assets, pairs, feed_keys)
-        shrunk = await _shrunk(store, events, pairs, feed_keys)
+        shrunk = await _shrunk(store, events, pairs, now)
         await store.sync_rows.apply(decision, self._cycle_id, now)
         await _write(store, decision, rows, np.array(feed_keys, np.int32), asset_keys, now)
         await _keep_terms(store, feed_keys, decision, rows)
@@ -236,22 +236,18 @@ async def _events(
 
 
 async def _shrunk(
-    store: Store,
-    events: Sequence[Happening],
-    pairs: Sequence[tuple[str, str]],
-    feed_keys: Sequence[int],
-) -> dict[tuple[str, str], Shrunk]:
-    """What became smaller, and since when, before these answers are stored."""
+    store: Store, events: Sequence[Happening], pairs: Sequence[tuple[str, str]], now: datetime
+) -> dict[tuple[str, str], Sequence[Shrunk]]:
+    """What became smaller, and when it was seen last, before these answers are stored."""
     smaller = [one for one in events if one.kind is EventKind.SHRANK]
     if not smaller:
         return {}
-    times = await store.forced.seen_times(feed_keys)
-    return {
-        pairs[place]: Shrunk(
-            [one for one in smaller if one.place == place], times.get(feed_keys[place])
-        )
-        for place in sorted({one.place for one in smaller})
-    }
+    times = await store.forced.seen_times([one.position_id for one in smaller])
+    found: dict[tuple[str, str], list[Shrunk]] = {}
+    for one in smaller:
+        if (since := times.get(one.position_id)) is not None:
+            found.setdefault(pairs[one.place], []).append(Shrunk(one, since, now))
+    return dict(found)
 
 
 async def _write(

@@ -21,19 +21,22 @@ from shared.log import get_logger
 _CLOSED_WITHIN: Final = timedelta(minutes=10)
 # A venue keeps its trades for long, but what ended so long ago is told by nobody any more.
 _LONGEST: Final = timedelta(days=7)
+# What shrank while trades could not be read is asked about again for so long.
+_ASKED_AGAIN_WITHIN: Final = timedelta(minutes=10)
 # A venue's clock and ours.
 _APART: Final = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True)
 class Shrunk:
-    """Positions that are smaller than in the answer of this time, None = never."""
+    """A position that was found smaller than when it was seen last, at `since`."""
 
-    happenings: Sequence[Happening] = ()
-    since: datetime | None = None
+    happening: Happening
+    since: datetime
+    found_time: datetime
 
 
-NOTHING_SHRANK: Final = Shrunk()
+NOTHING_SHRANK: Final[Sequence[Shrunk]] = ()
 
 
 class ForcedEnds:
@@ -43,6 +46,8 @@ class ForcedEnds:
         self._begin = begin
         self._read = read
         self._clock = clock
+        # What shrank and could not be asked about, by wallet and venue.
+        self._unasked: dict[tuple[str, str], Sequence[Shrunk]] = {}
 
     async def confirm(
         self,
@@ -51,14 +56,17 @@ class ForcedEnds:
         venue: str,
         record: TradeRecord,
         outcome: WalletSync,
-        shrunk: Shrunk,
+        shrunk: Sequence[Shrunk],
     ) -> WalletSync:
         """End those that the venue says it ended, and tell of what it took in part; the others age
-        as all do. Trades that cannot be read are asked for again while something is missing.
+        as all do. Trades that cannot be read are asked for again while something is missing, and
+        for ten minutes after something shrank.
         """
         now = self._clock.now()
-        parts = shrunk if record.forces_parts else NOTHING_SHRANK
-        ids, since = [one.position_id for one in parts.happenings], parts.since
+        feed = (wallet.name, venue)
+        parts = self._with_unasked(feed, shrunk, now) if record.forces_parts else NOTHING_SHRANK
+        ids = [one.happening.position_id for one in parts]
+        since = min((one.since for one in parts), default=None)
         if outcome.gone:
             async with self._read() as store:
                 gone, lost = await store.forced.gone(wallet.name, venue, now - _CLOSED_WITHIN)
@@ -70,38 +78,75 @@ class ForcedEnds:
             trades = await record.forced_trades(wallet, ids, asked_since)
         except SonicError as failure:
             get_logger().warning("trades cannot be read", venue=venue, reason=failure.reason)
+            if parts:
+                self._unasked[feed] = parts
             return outcome
-        if not trades:
-            return outcome
-        taken = in_part(parts.happenings, _after(trades, parts.since))
-        return await self._keep(step, wallet.name, venue, outcome, trades, taken)
+        if trades:
+            outcome = await self._keep(step, feed, outcome, trades, parts)
+        self._unasked.pop(feed, None)
+        return outcome
+
+    def _with_unasked(
+        self, feed: tuple[str, str], shrunk: Sequence[Shrunk], now: datetime
+    ) -> Sequence[Shrunk]:
+        if not self._unasked:
+            return shrunk
+        oldest = now - _ASKED_AGAIN_WITHIN
+        kept = {
+            key: [one for one in parts if one.found_time >= oldest]
+            for key, parts in self._unasked.items()
+        }
+        self._unasked = {key: parts for key, parts in kept.items() if parts}
+        return _merged(self._unasked.get(feed, ()), shrunk)
 
     async def _keep(
         self,
         step: Step,
-        wallet: str,
-        venue: str,
+        feed: tuple[str, str],
         outcome: WalletSync,
         trades: Sequence[ForcedTrade],
-        taken: Sequence[Happening],
+        parts: Sequence[Shrunk],
     ) -> WalletSync:
         lasts = [one for one in trades if one.is_last] if outcome.gone else []
         async with self._begin() as store:
             await store.enter(step, SyncResult)
-            feeds: Mapping[tuple[str, str], int] = await store.wallets.feed_keys([(wallet, venue)])
+            feeds: Mapping[tuple[str, str], int] = await store.wallets.feed_keys([feed])
             now = self._clock.now()
             ended = [
                 one for key in feeds.values() for one in await store.forced.end(key, lasts, now)
             ]
             if ended:
                 await store.enrichment.bump_membership()
+            over = {one.position_id for one in ended}
+            taken = [one for one in _taken(parts, trades) if one.position_id not in over]
             if told := [*ended, *taken]:
-                await store.events.append(told, [(wallet, venue)], step.cycle_id, now)
+                await store.events.append(told, [feed], step.cycle_id, now)
         return _with_ended(outcome, len(ended))
 
 
-def _after(trades: Sequence[ForcedTrade], since: datetime | None) -> list[ForcedTrade]:
-    return [one for one in trades if since is not None and one.trade_time >= since - _APART]
+def _taken(parts: Sequence[Shrunk], trades: Sequence[ForcedTrade]) -> list[Happening]:
+    """Each by the trades since it was seen last: older ones are told already."""
+    return [
+        found
+        for one in parts
+        for found in in_part(
+            [one.happening],
+            [trade for trade in trades if trade.trade_time >= one.since - _APART],
+        )
+    ]
+
+
+def _merged(kept: Sequence[Shrunk], shrunk: Sequence[Shrunk]) -> Sequence[Shrunk]:
+    """Of what shrank again once: from the size before, since it was seen with that."""
+    merged = {one.happening.position_id: one for one in kept}
+    for one in shrunk:
+        part, first = one.happening, merged.get(one.happening.position_id, one)
+        sizes = (first.happening.size_before_usd, part.size_before_usd)
+        before = max((size for size in sizes if size is not None), default=None)
+        merged[part.position_id] = replace(
+            one, happening=replace(part, size_before_usd=before), since=min(first.since, one.since)
+        )
+    return list(merged.values())
 
 
 def _with_ended(outcome: WalletSync, count: int) -> WalletSync:

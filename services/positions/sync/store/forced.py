@@ -40,7 +40,10 @@ _GONE = Statement(
     " where w.name = :wallet and venue = :venue and not in_last_answer"
     f" and{_MISSED} and (p.status <> 3 or p.updated_time >= :closed_since)"
 )
-_SEEN = Statement("select feed_key, observed_time from feed where feed_key = any(:feed_keys)")
+_SEEN = Statement(
+    "select p.id, case when p.in_last_answer then f.observed_time else p.last_seen_time end"
+    " as seen_time from position p join feed f using (feed_key) where p.id = any(:ids)"
+)
 _KINDS = {
     ForcedKind.LIQUIDATED: EventKind.LIQUIDATED,
     ForcedKind.AUTO_DELEVERAGED: EventKind.AUTO_DELEVERAGED,
@@ -64,10 +67,10 @@ class ForcedStore:
         )
         return row["ids"] or [], row["since"]
 
-    async def seen_times(self, feed_keys: Sequence[int]) -> dict[int, datetime | None]:
-        """When the last answer of each of these feeds was."""
-        found = await self._transaction.fetch(_SEEN, feed_keys=feed_keys)
-        return {row["feed_key"]: row["observed_time"] for row in found}
+    async def seen_times(self, position_ids: Sequence[str]) -> dict[str, datetime | None]:
+        """When each of these was seen last, which may be long before its feed's last answer."""
+        found = await self._transaction.fetch(_SEEN, ids=position_ids)
+        return {row["id"]: row["seen_time"] for row in found}
 
     async def end(
         self, feed_key: int, trades: Sequence[ForcedTrade], now: datetime
