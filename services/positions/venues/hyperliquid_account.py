@@ -33,6 +33,8 @@ _NAME_LENGTH = 40
 _SMALL_USD = 1.0  # less is dust, and no part that somebody misses
 MOST_DEXES = 12  # are read of one address with every sync, those with most in them
 ANY_DEX = "*"
+# Stands for every dex of the list that cannot be asked; no dex is called so.
+UNNAMED_DEX = "without a readable name"
 
 
 class AccountMode(StrEnum):
@@ -125,6 +127,8 @@ class Accounts:
     async def _look_at_dexes(self, address: str) -> list[Unwatched]:
         """Asks for what is not known of them; one that cannot be read keeps none from being."""
         for name in await self._ask("perpDexs", "", read_dexes):
+            if name == UNNAMED_DEX:
+                continue
             with suppress(ProviderFailure, NotThat):
                 await self._ask("clearinghouseState", address, read_worth, dex=name)
         return []
@@ -200,7 +204,9 @@ def read_mode(body: object) -> AccountMode:
 
 
 def read_dexes(body: object) -> list[str]:
-    """Names of the dexes beside the first, which stands there as null. Raises NotThat."""
+    """Names of the dexes beside the first, which stands there as null; one that is odd keeps none
+    of the others from being read. Raises NotThat.
+    """
     if not isinstance(body, list):
         raise NotThat("no list of dexes")
     if None not in body:
@@ -210,10 +216,9 @@ def read_dexes(body: object) -> list[str]:
         if one is None:
             continue
         name = at(one, "name")
-        if not isinstance(name, str) or not _DEX.fullmatch(name):
-            raise NotThat("a dex without a name")
-        names.append(name)
-    return names
+        is_name = isinstance(name, str) and _DEX.fullmatch(name)
+        names.append(str(name) if is_name else UNNAMED_DEX)
+    return list(dict.fromkeys(names))
 
 
 def read_worth(state: object) -> tuple[float, int]:

@@ -236,3 +236,17 @@ async def test_positions_are_closed_by_a_replica_that_never_saw_them_when_their_
     await sync(again)
     asked = [json.loads(one.body).get("dex") for one in venue.requests[before:]]
     assert asked and "xyz" not in asked, "nothing of it is stored any more"
+
+
+async def test_a_dex_with_an_odd_name_is_said_and_keeps_no_other_dex_from_being_read(
+    servers, venue
+) -> None:
+    odd = [None, {}, {"name": "xyz"}, {"name": "longer than a name"}]
+    venue.answer("POST /info/perpDexs", json=odd)
+    outcome = await sync(servers)
+    assert (outcome.state, outcome.reason) == (PARTIAL, "DEX_UNREAD")
+    assert list(outcome.unwatched) == ["not looked at: dex without a readable name"]
+    assert {"xyz:TSLA", "xyz:GOLD"} < set(await held(servers))
+    venue.answer(OF_XYZ, json=NOTHING)
+    await sync(servers)
+    assert (await sync(servers)).closed_count == 2, "their own dex was read whole"

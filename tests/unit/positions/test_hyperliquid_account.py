@@ -11,6 +11,7 @@ import pytest
 from services.positions.domain.venue_answer import Flag
 from services.positions.venues.hyperliquid import read_answer
 from services.positions.venues.hyperliquid_account import (
+    UNNAMED_DEX,
     Account,
     AccountMode,
     read_dexes,
@@ -64,9 +65,15 @@ def test_the_first_dex_stands_as_null_before_the_others() -> None:
     assert read_dexes([None]) == []
 
 
+@pytest.mark.parametrize("odd", [7, {}, [], {"name": ""}, {"name": "a b"}, {"name": "x" * 17}])
+def test_a_dex_with_an_odd_name_is_unread_and_the_others_are_read(odd: object) -> None:
+    body = [None, odd, {"name": "xyz"}, odd]
+    assert read_dexes(body) == [UNNAMED_DEX, "xyz"]
+
+
 @pytest.mark.parametrize(
     "body",
-    [None, "x", {}, [], [7], [{"name": "xyz"}], *([None, one] for one in (7, {"name": "a b"}))],
+    [None, "x", {}, [], [7], [{"name": "xyz"}]],
 )
 def test_what_is_no_list_of_dexes_is_none(body: object) -> None:
     with pytest.raises(NotThat):
