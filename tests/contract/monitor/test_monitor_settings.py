@@ -363,5 +363,5 @@ async def test_the_status_counts_health_and_says_when_a_cycle_last_called(server
     await cycle(stub)
     servers.clock.advance(4)
     status = await stub.GetStatus(pb.GetStatusRequest())
-    assert (status.healthy_count, status.warning_count, status.level) == (4, 1, "HIGH")
+    assert (status.healthy_count, status.warning_count, status.level) == (5, 1, "HIGH")
     assert status.last_cycle_age.ToTimedelta() == timedelta(seconds=4)

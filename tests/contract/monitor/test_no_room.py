@@ -113,7 +113,7 @@ async def test_a_monitor_that_cannot_write_tells_it_high_once_and_its_end_over_r
         return said
 
     await servers.push(complained)
-    assert said == [f"{'postgres':<10} the database's disk is full: make room; said by monitor"]
+    assert said == [f"{'postgres':<11} the database's disk is full: make room; said by monitor"]
     for _ in range(10):
         await servers.push(holds(lambda: True), most=1)
     (told,) = hook.received

@@ -35,7 +35,7 @@ SHARED_REASONS = {
     "BAD_PAGE_TOKEN",
     "PAGE_TOKEN_MISMATCH",
 }
-SHARED_REASONS |= {"PRIVATE_KEY_REFUSED", "BAD_TIME", "NOT_CONFIRMED"}
+SHARED_REASONS |= {"PRIVATE_KEY_REFUSED", "BAD_TIME", "NOT_CONFIRMED", "VERSION_NOT_FOUND"}
 
 
 async def test_a_delivery_killed_between_claim_and_receipt_is_sent_again_with_the_same_key(

@@ -158,7 +158,9 @@ def test_an_advice_that_is_followed_reaches_the_target(
         if target is Target.EQUAL_VALUE:
             assert abs(after.imbalance_usd[0]) <= 1e-9 * sums.sum()
         else:
-            assert abs(after.net_delta_tokens[0]) <= 1e-9 * after.tokens.sum()
+            # What is left of a large leg is as exact as the large leg was.
+            rounding = np.finfo(float).eps * evaluate(held, held.at([price])).tokens.sum()
+            assert abs(after.net_delta_tokens[0]) <= 1e-9 * after.tokens.sum() + rounding
 
 
 @given(hedges(), CHOICES, st.lists(PRICES, min_size=1, max_size=4))
