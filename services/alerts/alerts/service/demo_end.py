@@ -37,7 +37,8 @@ class DemoEnd:
         """Deletes alerts of simulated positions and accounts that are gone, and of the portfolio,
         which are made anew without a level; nobody is told, and what rang is quiet. How many.
 
-        Those a person made and those of prices stay. Raises StaleEpoch, EpochAhead.
+        Those of prices stay, and those of the portfolio that a person made. Raises StaleEpoch,
+        EpochAhead.
         """
         snapshot = self._cache.last() or await self._cache.present()
         if not _may_be_over(snapshot.service_state, snapshot.columns, membership_epoch):
