@@ -77,7 +77,7 @@ class Reader:
         channel = Channel(
             self.replicas.addresses["positions"],
             retry=idempotent(positions_pb2.DESCRIPTOR),
-            tls=operators(self.replicas.tls_folder),
+            identity=operators(self.replicas.tls_folder),
             peer="positions",
         )
         stub = channel.stub(positions_pb2_grpc.PositionsServiceStub)

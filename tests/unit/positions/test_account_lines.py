@@ -113,11 +113,34 @@ def agree(
 ) -> None:
     """Whether an exact move is the one that bisection finds, to 1e-9 of the price."""
     root = bisected(account, betas, end)
+    if percent is not None and is_dip(account, betas, percent / 100 * np.sign(end)):
+        # The grid may step over one that is narrower than its steps; nothing comes before it.
+        assert root is None or percent / 100 <= abs(root) * (1 + 1e-9) + 1e-9
+        return
     if root is None:
         assert percent is None or percent / 100 > min(abs(end), 1.0) * (1 - 1e-9)
         return
     assert percent is not None
     assert percent / 100 == pytest.approx(abs(root), rel=1e-9, abs=1e-9)
+
+
+def is_dip(account: MarginAccount, betas: Mapping[str, float], move: float) -> bool:
+    """Whether the account is lost from this move on, to 1e-9, and lives again soon after."""
+    before, after, *later = many_surpluses(
+        account, betas, move * np.array([1 - 1e-9, 1 + 1e-9, *np.linspace(1.0, 1.05, 501)])
+    )
+    return bool(before > 0 > after and max(later) > before)
+
+
+def test_a_dip_between_two_looks_of_the_grid_is_found() -> None:
+    dice = random.Random(5145)
+    account = random_account(dice)
+    names = ("DOGE", "AVAX", "ETH", "BTC", "SOL")
+    betas = {name: dice.uniform(-0.5, 2.0) for name in names}
+    percent = beta_moves(account, betas).down_percent
+    assert percent == pytest.approx(54.33886817, abs=1e-8)
+    assert is_dip(account, betas, -percent / 100)
+    assert bisected(account, betas, -1.0) is None
 
 
 def check_against_bisection(seed: int) -> None:
@@ -126,7 +149,7 @@ def check_against_bisection(seed: int) -> None:
     for line in account_lines(account):
         agree(account, {line.asset: 1.0}, line.moves.down_percent, -1.0)
         agree(account, {line.asset: 1.0}, line.moves.up_percent, FAR)
-    names = {leg.asset for leg in account.legs}
+    names = sorted(leg.asset for leg in account.legs)
     moves = common_moves(account)
     agree(account, dict.fromkeys(names, 1.0), moves.down_percent, -1.0)
     agree(account, dict.fromkeys(names, 1.0), moves.up_percent, FAR)
