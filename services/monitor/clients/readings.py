@@ -231,10 +231,11 @@ class PeerReadings:
         # Outside of a cycle the holdings are what brings positions up to date.
         if self._refresh:
             await self.holdings()
-        held, wallets = await asyncio.gather(
-            venues.parts(self._peers.positions, _READ_SECONDS),
-            self._once("wallets", self._all_wallets),
-        )
+        wallets = await self._once("wallets", self._all_wallets)
+        # Columns are the dear part, and without a wallet at a venue nobody asks for them.
+        if not venues.are_watched(wallets):
+            return ()
+        held = await venues.parts(self._peers.positions, _READ_SECONDS)
         return venues.readings(wallets, held)
 
     async def _wallets(self) -> tuple[WalletReading, ...]:

@@ -39,6 +39,11 @@ async def parts(channel: Channel, seconds: float) -> list[Any]:
     return [part async for part in stub.ReadColumns(_request(), timeout=seconds)]
 
 
+def are_watched(wallets: Sequence[pb.Wallet]) -> bool:
+    """Whether any of them is looked at, at a venue."""
+    return any(wallet.active and wallet.chain in _VENUES for wallet in wallets)
+
+
 def readings(wallets: Sequence[pb.Wallet], held: Sequence[Any]) -> tuple[VenueReading, ...]:
     """Of every venue at which a wallet is looked at; `held`: parts of the columns."""
     by_venue: dict[str, list[pb.Wallet]] = {}
