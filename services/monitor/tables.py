@@ -99,6 +99,8 @@ incident = Table(
     # Who was found, each with since when it is well again (null: it is not).
     Column("members", JSONB, nullable=False, server_default="{}"),
     Column("notified", Boolean, nullable=False, server_default="true"),
+    # Under which those who joined were told.
+    Column("joined_keys", ARRAY(Text), nullable=False, server_default="{}"),
 )
 
 # Notifications to send; a row goes when xcom has it.
@@ -114,6 +116,7 @@ outbox = Table(
     Column("demo", Boolean, nullable=False, server_default="false"),
     Column("incident_key", Text, nullable=False, server_default=""),
     Column("ends_incident", Boolean, nullable=False, server_default="false"),
+    Column("ended_incident_keys", ARRAY(Text), nullable=False, server_default="{}"),
 )
 
 # One row: when Cyclone last called.

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 from services.monitor.checks import Check, CheckContext, is_too_many
 from services.monitor.domain.findings import Badge, Finding, Level, Part, RunStatus
 
 # How positions words a part of an account that no row shows.
-_UNREAD = ("not watched", "not looked at")
+_WATCHED, _LOOKED = "not watched", "not looked at"
+_UNREAD = (_WATCHED, _LOOKED)
+# So much of the words is in every reading; what may be cut off is not named.
+_MOST_SIGNS = 200
+_WORTH = re.compile(r", -?[\d,]+ USD$")
 
 
 class PositionCheck(Check):
@@ -50,19 +55,37 @@ class PositionCheck(Check):
         badges = {"position_badge": badge if is_shown else None}
         if not is_breach:
             return Finding(RunStatus.SUCCESS, metadata, badges)
-        members = {
+        parts_unread = [_parts_of(name, reason) for name, reason in unread.items()]
+        wallets = {
             name: f"{name} ({reason})" for name, reason in sorted({**unread, **failed}.items())
         }
         return Finding(
             RunStatus.BREACH,
             metadata,
             badges,
-            concern=f"wallets that cannot be read: {', '.join(members.values())}"
+            concern=f"wallets that cannot be read: {', '.join(wallets.values())}"
             if failed
-            else f"parts of accounts that are not read: {', '.join(members.values())}",
+            else f"parts of accounts that are not read: {', '.join(wallets.values())}",
             advice="Look at the venue itself: what is shown here is old, and levels only hold."
             if failed
             else "Look at the venue itself: what lies there is in no row, no total and no alert "
             "here.",
-            members=members,
+            members={name: wallets[name] for name in sorted(failed)}
+            | {name: words for parts in parts_unread for name, words in sorted(parts.items())},
         )
+
+
+def _parts_of(wallet: str, reason: str) -> dict[str, str]:
+    """Words for each part, by a name that stays while its worth moves: another part of the same
+    wallet, or the whole of it that cannot be read, is told anew.
+    """
+    listed = reason[:_MOST_SIGNS].split("; ")
+    if len(reason) >= _MOST_SIGNS and len(listed) > 1:
+        listed.pop()
+    found: dict[str, str] = {}
+    for words in listed:
+        verb, _, named = words.partition(": ")
+        for one in named.split(", ") if verb == _LOOKED else [named]:
+            part = f"{verb}: {one}"
+            found[f"{wallet} {_WORTH.sub('', part)}"] = f"{wallet} ({part})"
+    return found

@@ -38,6 +38,7 @@ class XComClient:
             facts={"demo": "true"} if notification.demo else {},
             incident_key=notification.incident_key,
             ends_incident=notification.ends_incident,
+            ended_incident_keys=notification.ended_incident_keys,
         )
         try:
             await self._stub.Send(request, timeout=_SECONDS)

@@ -11,6 +11,8 @@ from services.monitor.domain.findings import Finding, Level, RunStatus
 # Who was well for less than this and fails again has not joined anew: no flapping.
 REJOINS_AFTER = timedelta(minutes=15)
 _MOST_NAMED = 10
+# That join and are ended by one message; of more the first ones, long told, end by themselves.
+_MOST_JOINED = 900
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,9 +20,10 @@ class Notification:
     """Something to say to people once; its id is the idempotency key. No channels: those of the
     level.
 
-    `incident_key` is the same from the first notification of an incident to the last, which
-    `ends_incident` and goes to those who heard of it. `demo`: it is about simulated prices and
-    positions.
+    `incident_key` is what people answer: who heard of the beginning and says so has not heard of
+    those that join later, which have one of their own. The last notification `ends_incident`, those
+    of `ended_incident_keys` too, and goes to those who heard of any. `demo`: it is about simulated
+    prices and positions.
     """
 
     id: str
@@ -31,6 +34,12 @@ class Notification:
     demo: bool = False
     incident_key: str = ""
     ends_incident: bool = False
+    ended_incident_keys: tuple[str, ...] = ()
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """All that it is about."""
+        return (self.incident_key, *self.ended_incident_keys)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +55,14 @@ class Incident:
     """An open incident; `members` were found, each with since when it is well again (None: it is
     not).
 
-    `notified`: somebody heard of it, or will, and is to hear of its end.
+    `notified`: somebody heard of it, or will, and is to hear of its end. `joined_keys`: under which
+    those who joined were told.
     """
 
     id: str
     members: Mapping[str, datetime | None] = field(default_factory=dict)
     notified: bool = True
+    joined_keys: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +133,7 @@ def _ended(
         settings.channels,
         incident_key=incident.id,
         ends_incident=True,
+        ended_incident_keys=incident.joined_keys,
     )
     return IncidentChange("CLOSED", None, end)
 
@@ -135,7 +147,9 @@ def _joined(
     now: datetime,
     own_levels: Mapping[str, Level],
 ) -> IncidentChange:
-    """Who is new is notified; who recovered is not, until all have."""
+    """Who is new is notified, as an incident of its own that nobody has acknowledged yet; who
+    recovered is not, until all have.
+    """
     before = incident.members
     new = [name for name in finding.members if _is_new(name, before, now)]
     after = {
@@ -151,9 +165,9 @@ def _joined(
         id=f"{fresh_id}-joined",
         subject=subject,
         level=max(own_levels.get(name, opening.level) for name in new),
-        incident_key=incident.id,
     )
-    return IncidentChange("JOINED", Incident(incident.id, after), notification)
+    keys = (*incident.joined_keys, notification.incident_key)[-_MOST_JOINED:]
+    return IncidentChange("JOINED", Incident(incident.id, after, joined_keys=keys), notification)
 
 
 def _is_new(name: str, before: Mapping[str, datetime | None], now: datetime) -> bool:

@@ -63,12 +63,17 @@ class NotificationSender:
         return is_sent
 
     async def _is_end_sent_unrecorded(self, one: Notification) -> bool:
-        """The end of what was sent past the queue goes the same way, to those who heard."""
-        begun = self._unrecorded.get(one.incident_key)
-        if begun is None or not one.ends_incident:
-            return False
-        is_sent = await self._sender.send_unrecorded(one.id, one.subject, one.body, begun)
-        del self._unrecorded[one.incident_key]
+        """The end of what was sent past the queue goes the same way, to those who heard; whether
+        that are all.
+        """
+        begun = [key for key in one.keys if key in self._unrecorded] if one.ends_incident else []
+        is_sent = len(begun) == len(one.keys)
+        for number, key in enumerate(begun):
+            id = f"{one.id}-{number}" if number else one.id
+            sent = self._sender.send_unrecorded(id, one.subject, one.body, self._unrecorded[key])
+            is_sent = await sent and is_sent
+        for key in begun:
+            del self._unrecorded[key]
         return is_sent
 
     async def _drop(self, one: Notification) -> None:

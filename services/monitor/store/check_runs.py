@@ -31,7 +31,7 @@ _STORED = Statement(
     "select names.name, setting.enabled, setting.interval_seconds, setting.threshold_percent,"
     " setting.notification_level, setting.channels, setting.snooze_seconds,"
     " setting.snoozed_until_time, setting.version,"
-    " incident.id as incident_id, incident.members, incident.notified,"
+    " incident.id as incident_id, incident.members, incident.notified, incident.joined_keys,"
     " last_run.id, last_run.started_time, last_run.duration_seconds, last_run.status,"
     " last_run.metadata, last_run.error, last_run.cycle_id,"
     " newest.started_time as last_time, newest.status as last_status, newest.error as last_error,"

@@ -38,7 +38,11 @@ class NotificationRows:
             name: None if since is None else since.isoformat()
             for name, since in one.members.items()
         }
-        kept = {"members": members, "notified": one.notified}
+        kept = {
+            "members": members,
+            "notified": one.notified,
+            "joined_keys": list(one.joined_keys),
+        }
         await self._transaction.execute(
             upsert(incident)
             .values(monitor=monitor, id=one.id, since_time=now, **kept)
@@ -47,7 +51,10 @@ class NotificationRows:
 
     async def add_notification(self, notification: Notification, now: datetime) -> None:
         """Keep it until it was sent."""
-        values = asdict(notification) | {"channels": list(notification.channels)}
+        values = {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in asdict(notification).items()
+        }
         await self._transaction.execute(insert(outbox).values(created_time=now, **values))
 
     async def notifications(self) -> list[Notification]:

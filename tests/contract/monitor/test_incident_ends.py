@@ -122,8 +122,97 @@ async def test_who_joins_an_incident_belongs_to_it(
         await cycle(stub, number, prices=pb.PricesReading(prices=prices))
         await until(lambda: servers.value("select count(*) = 0 from outbox"))
     begin, joined, end = await servers.messages()
-    assert begin.incident_key == joined.incident_key == end.incident_key != ""
+    assert begin.incident_key == end.incident_key != joined.incident_key
     assert [one.ends_incident for one in (begin, joined, end)] == [False, False, True]
+    assert await servers.value("select count(*) from incident") == 0
+
+
+def stale(*assets: str) -> dict[str, object]:
+    prices = [
+        pb.PriceReading(asset=asset, quality="STALE" if asset in assets else "GOOD")
+        for asset in ("SPX", "BTC")
+    ]
+    return {"prices": pb.PricesReading(prices=prices)}
+
+
+def wallets(*states: tuple[str, str, str]) -> dict[str, object]:
+    readings = [pb.WalletReading(name=n, state=state, reason=why) for n, state, why in states]
+    return {"holdings": pb.HoldingsReading(position_count=3, wallets=readings)}
+
+
+XYZ, ABC = "not watched: dex xyz, 1,000 USD", "not watched: dex abc, 9,000 USD"
+DANGERS = {
+    "price": ("price", stale("SPX"), stale("SPX", "BTC"), stale(), "BTC stale"),
+    "position": (
+        "position",
+        wallets(("main", "FAILED", "TIMEOUT")),
+        wallets(("main", "FAILED", "TIMEOUT"), ("cold", "FAILED", "TIMEOUT")),
+        wallets(("main", "COMPLETE", ""), ("cold", "COMPLETE", "")),
+        "cold (TIMEOUT)",
+    ),
+    "account": (
+        "position",
+        wallets(("main", "PARTIAL", XYZ)),
+        wallets(("main", "PARTIAL", f"{XYZ}; {ABC}")),
+        wallets(("main", "COMPLETE", "")),
+        f"main ({ABC})",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", DANGERS)
+async def test_who_joins_what_somebody_acknowledged_wakes_the_next_contact_by_its_own_name(
+    servers: Servers, hook: FakeWebhook, mail: FakeMailServer, kind: str
+) -> None:
+    name, first, both, well, named = DANGERS[kind]
+    await start(servers, hook, mail)
+    stub = await servers.monitor(**QUIET)
+    setting = pb.Monitor(name=name, notification_level=pb.LEVEL_HIGH)
+    mask = FieldMask(paths=["notification_level"])
+    await stub.UpdateMonitor(pb.UpdateMonitorRequest(monitor=setting, update_mask=mask))
+    await cycle(stub, 1, **first)
+    await until(lambda: servers.value("select count(*) = 0 from outbox"), 30.0)
+    (begin,) = await servers.messages()
+    escalation = await servers.stub("xcom", xcom_pb2_grpc.EscalationServiceStub)
+    await escalation.AckMessage(xcom_pb2.AckMessageRequest(id=begin.id, by="joe"))
+    await cycle(stub, 2, **both)
+    await servers.push(_holds(lambda: mail.mails))
+    assert [one.recipients for one in mail.mails] == [[CONTACT]]
+    begin, joined = await servers.messages()
+    assert joined.subject == f"{name} monitor: now also {named}"
+    assert joined.level == xcom_pb2.LEVEL_HIGH and not joined.HasField("acknowledged_time")
+    assert begin.acknowledged_by == "joe"
+    # Another process ends both, and both chains with it.
+    await servers.apps["monitor"].stop()
+    stub = await servers.monitor(**QUIET)
+    await cycle(stub, 3, **well)
+    await servers.push(_holds(lambda: len(mail.mails) == 2 and len(hook.received) == 3))
+    *told, end = await servers.messages()
+    assert (end.ends_incident, end.channels_reason) == (True, "WHO_HEARD")
+    assert not any(one.HasField("escalation_due_time") for one in told)
+
+
+async def test_a_second_service_that_is_down_wakes_who_acknowledged_the_first(
+    servers: Servers, hook: FakeWebhook, mail: FakeMailServer
+) -> None:
+    await start(servers, hook, mail)
+    await servers.monitor(**only("operations"))
+
+    async def count(wanted: int) -> bool:
+        return len(await servers.messages()) == wanted
+
+    await servers.apps["positions"].stop()
+    await servers.push(lambda: count(1))
+    (begin,) = await servers.messages()
+    escalation = await servers.stub("xcom", xcom_pb2_grpc.EscalationServiceStub)
+    await escalation.AckMessage(xcom_pb2.AckMessageRequest(id=begin.id, by="joe"))
+    await servers.apps["price"].stop()
+    await servers.push(lambda: count(2))
+    assert not mail.mails
+    await servers.push(_holds(lambda: mail.mails))
+    _, joined = await servers.messages()
+    assert joined.subject.startswith("operations monitor: now also price (")
+    assert joined.HasField("escalation_due_time")
 
 
 async def test_a_monitor_that_was_silenced_meanwhile_still_ends_what_was_told(

@@ -6,8 +6,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from services.monitor.checks import (
     AnswerReading,
@@ -31,8 +29,8 @@ from services.monitor.checks.profit import ProfitCheck
 from services.monitor.checks.risk import RiskCheck
 from services.monitor.checks.storage import StorageCheck
 from services.monitor.checks.withdrawals import WithdrawalsCheck
-from services.monitor.domain.findings import Finding, Level, Run, RunStatus
-from services.monitor.domain.incidents import Incident, NotificationSettings, follow
+from services.monitor.domain.findings import Level, Run, RunStatus
+from services.monitor.domain.incidents import follow
 from services.monitor.domain.settings import is_due
 from services.monitor.domain.states import Health, health
 
@@ -154,6 +152,53 @@ async def test_a_part_of_an_account_that_is_not_read_is_a_breach_that_names_it()
     assert finding.concern == f"parts of accounts that are not read: main ({words})"
 
 
+@pytest.mark.parametrize(
+    ("state", "reason", "joins"),
+    [
+        ("PARTIAL", "not watched: dex xyz, 9,000 USD", ""),
+        (
+            "PARTIAL",
+            "not watched: dex xyz, 9,000 USD; not watched: dex abc, 7 USD",
+            "main (not watched: dex abc, 7 USD)",
+        ),
+        (
+            "PARTIAL",
+            "not watched: dex xyz, 9,000 USD; not looked at: subaccounts",
+            "main (not looked at: subaccounts)",
+        ),
+        ("FAILED", "TIMEOUT", "main (TIMEOUT)"),
+    ],
+)
+async def test_another_part_of_the_same_wallet_or_all_of_it_is_told_anew(
+    state: str, reason: str, joins: str
+) -> None:
+    incident = None
+    for number, wallet in enumerate(
+        (
+            WalletReading("main", "PARTIAL", "not watched: dex xyz, 1,000 USD"),
+            WalletReading("main", state, reason),
+        )
+    ):
+        held = HoldingsReading(3, 0, 0.0, 0.0, (wallet,))
+        finding = await PositionCheck().run(CheckContext(Known(held=held), NOW))
+        change = follow("position", incident, finding, f"i{number}", NOW)
+        incident = change.after
+    said = change.notification.subject if change.notification else ""
+    assert said == (f"position monitor: now also {joins}" if joins else "")
+
+
+async def test_a_part_whose_words_may_be_cut_off_is_not_named_by_half() -> None:
+    reason = "; ".join(f"not watched: dex number{one}, 1,000 USD" for one in range(9))
+    for length in range(200, 230):
+        wallet = WalletReading("main", "PARTIAL", reason[:length])
+        held = HoldingsReading(3, 0, 0.0, 0.0, (wallet,))
+        finding = await PositionCheck().run(CheckContext(Known(held=held), NOW))
+        assert list(finding.members) == [
+            f"main not watched: dex number{one}" for one in range(len(finding.members))
+        ]
+        assert len(finding.members) == 5
+
+
 async def test_nothing_held_and_nothing_wrong_shows_no_position_badge() -> None:
     finding = await PositionCheck().run(CheckContext(Known(), NOW))
     assert finding.status is RunStatus.SUCCESS
@@ -190,122 +235,6 @@ async def test_a_held_level_without_a_value_shows_a_question_mark_and_never_zero
     badge = finding.badges["liquidation_badge"]
     assert badge is not None
     assert badge.value == "?"
-
-
-def finding(status: RunStatus, concern: str = "") -> Finding:
-    return Finding(status, concern=concern)
-
-
-def test_a_concern_is_told_once_when_it_begins_and_once_when_it_is_over() -> None:
-    begins = follow("price", None, finding(RunStatus.BREACH, "BTC stale"), "i1", NOW)
-    assert begins.reason == "OPENED"
-    assert begins.notification is not None
-    assert (begins.notification.id, begins.notification.level) == ("i1-begin", Level.MEDIUM)
-    goes_on = follow(
-        "price", begins.after, finding(RunStatus.BREACH, "BTC stale, ETH stale"), "i2", NOW
-    )
-    assert goes_on.notification is None
-    ends = follow("price", goes_on.after, finding(RunStatus.SUCCESS), "i3", NOW)
-    assert (ends.reason, ends.after) == ("CLOSED", None)
-    assert ends.notification is not None
-    assert (ends.notification.id, ends.notification.level) == ("i1-end", Level.LOW)
-
-
-def of(*names: str) -> Finding:
-    """A breach of these members; none: all is well."""
-    members = {name: f"{name} stale" for name in names}
-    status = RunStatus.BREACH if names else RunStatus.SUCCESS
-    return Finding(status, concern=", ".join(members.values()), members=members)
-
-
-def test_who_joins_a_breach_is_told_once_and_the_end_names_who_recovered() -> None:
-    told, incident = [], None
-    for number, found in enumerate(
-        (of("SPX"), of("SPX"), of("SPX", "BTC", "ETH"), of("BTC", "ETH"), of("BTC", "ETH"), of())
-    ):
-        change = follow("price", incident, found, f"i{number}", NOW)
-        incident = change.after
-        told += (
-            []
-            if change.notification is None
-            else [(change.notification.id, change.notification.subject)]
-        )
-    assert told == [
-        ("i0-begin", "price monitor: SPX stale"),
-        ("i2-joined", "price monitor: now also BTC stale, ETH stale"),
-        ("i0-end", "price monitor: all is well again: BTC, ETH, SPX"),
-    ]
-
-
-@pytest.mark.parametrize(("well_minutes", "told_count"), [(1, 1), (14, 1), (15, 2), (60, 2)])
-def test_a_member_that_flaps_is_told_once_and_one_that_was_well_for_long_again(
-    well_minutes: int, told_count: int
-) -> None:
-    incident = follow("price", None, of("SPX"), "i0", NOW).after
-    joined = 0
-    moment = NOW
-    for names in (("SPX", "BTC"), ("SPX",), ("SPX", "BTC")):
-        change = follow("price", incident, of(*names), "i1", moment)
-        incident = change.after
-        joined += change.notification is not None
-        moment += timedelta(minutes=well_minutes)
-    assert joined == told_count
-
-
-def test_a_breach_that_has_no_concern_yet_neither_opens_nor_closes() -> None:
-    look = Finding(RunStatus.BREACH)
-    assert follow("operations", None, look, "i1", NOW).after is None
-    assert follow("operations", Incident("i0"), look, "i1", NOW).after == Incident("i0")
-
-
-@given(st.lists(st.sets(st.sampled_from("abcd")), max_size=20))
-def test_within_a_quarter_of_an_hour_each_member_is_told_at_most_once_an_incident(
-    looks: list[set[str]],
-) -> None:
-    incident, told = None, 0
-    for number, names in enumerate(looks):
-        change = follow("price", incident, of(*names), f"i{number}", NOW)
-        if change.reason == "OPENED":
-            told = 0
-        told += change.notification is not None and change.reason != "CLOSED"
-        incident = change.after
-        assert told <= 4
-        assert (incident is not None) is bool(names)
-
-
-@pytest.mark.parametrize("status", [RunStatus.ERROR, RunStatus.SKIPPED])
-@pytest.mark.parametrize("incident", [None, Incident("i1")])
-def test_a_check_that_did_not_look_neither_opens_nor_closes_an_incident(
-    status: RunStatus, incident: Incident | None
-) -> None:
-    change = follow("price", incident, finding(status), "i2", NOW)
-    assert (change.changed, change.after, change.notification) == (False, incident, None)
-
-
-@pytest.mark.parametrize(
-    ("settings", "usable", "expected"),
-    [
-        (NotificationSettings(), (), (Level.MEDIUM, ())),
-        (NotificationSettings(Level.HIGH, ("email",)), (), (Level.HIGH, ("email",))),
-        (NotificationSettings(None, ("email", "sms")), ("sms", "log"), (Level.MEDIUM, ("sms",))),
-        (NotificationSettings(None, ("email",)), ("sms", "log"), (Level.MEDIUM, ("sms", "log"))),
-    ],
-)
-def test_a_notice_goes_where_people_chose_as_far_as_that_can_be_used(
-    settings: NotificationSettings,
-    usable: tuple[str, ...],
-    expected: tuple[Level, tuple[str, ...]],
-) -> None:
-    found = Finding(RunStatus.BREACH, concern="email is silent", channels=usable)
-    notification = follow("xcom", None, found, "i1", NOW, settings).notification
-    assert notification is not None
-    assert (notification.level, notification.channels) == expected
-
-
-def test_a_concern_that_nobody_wants_to_hear_is_still_an_incident() -> None:
-    silent = NotificationSettings(Level.NORMAL)
-    change = follow("price", None, finding(RunStatus.BREACH, "BTC stale"), "i1", NOW, silent)
-    assert (change.reason, change.notification) == ("OPENED", None)
 
 
 def run(status: RunStatus, age: timedelta) -> Run:

@@ -105,6 +105,26 @@ async def test_another_venue_that_is_only_degraded_joins_at_its_own_level() -> N
     assert [one.level for one in watched.told] == [Level.HIGH, Level.MEDIUM]
 
 
+async def test_a_second_venue_that_is_down_is_no_part_of_what_was_acknowledged() -> None:
+    watched, other = Watched(), replace(HALTED, venue="jupiter")
+    await watched.look(HALTED, replace(WELL, venue="jupiter"), times=2)
+    await watched.look(HALTED, other, times=2)
+    first, second = watched.told
+    assert (first.level, second.level) == (Level.HIGH, Level.HIGH)
+    assert second.subject.startswith("venue monitor: now also you cannot act on jupiter")
+    assert first.incident_key != second.incident_key
+    # Down anew after twenty minutes that were not: neither of the two was that.
+    await watched.look(AWAY, other, times=25)
+    await watched.look(HALTED, other, times=2)
+    third = watched.told[-1]
+    assert third.level is Level.HIGH and "you cannot act on dydx" in third.subject
+    assert third.incident_key not in (first.incident_key, second.incident_key)
+    await watched.look(WELL, replace(WELL, venue="jupiter"), times=8)
+    end = watched.told[-1]
+    assert end.ends_incident
+    assert set(end.keys) == {one.incident_key for one in watched.told}
+
+
 async def test_what_is_not_known_ends_nothing() -> None:
     watched = Watched()
     await watched.look(HALTED, times=2)
