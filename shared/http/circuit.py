@@ -19,6 +19,7 @@ _OF_THE_HOST = frozenset(
 )
 _LIMITS = frozenset({FailureKind.RATE_LIMITED, FailureKind.BANNED})
 _MOST_SUBJECTS = 10_000
+_MOST_PARTS = 1_000
 
 
 @dataclass(slots=True)
@@ -44,22 +45,42 @@ class Circuit:
 
     A refusal (401, 403, 451) of what was asked for one subject shuts the circuit to that subject
     alone; limits, bans and failures are the host's. After failures and refusals of the host one
-    probe goes through first; only its success lets the others follow.
+    probe goes through first; only its success lets the others follow. A part has a circuit of its
+    own for its failures; a limit or ban of one is the host's, and stops all of them.
     """
 
-    def __init__(self, name: str, clock: Clock) -> None:
+    def __init__(self, name: str, clock: Clock, whole: "Circuit | None" = None) -> None:
         self._name = name
         self._clock = clock
+        self._whole = whole
+        self._parts: dict[str, Circuit] = {}
         self._failures = 0
-        self._host = _Gate()
+        self.own = _Gate()
         self._subjects: dict[str, _Gate] = {}
         self._half_open = False
         self._probing = False
 
+    def part(self, name: str) -> "Circuit":
+        """The circuit of a part of the host; itself for an empty name. At most so many are kept,
+        those that were made last.
+        """
+        if not name:
+            return self
+        if name not in self._parts:
+            self._parts[name] = Circuit(self._name, self._clock, self)
+            if len(self._parts) > _MOST_PARTS:
+                del self._parts[next(iter(self._parts))]
+        return self._parts[name]
+
     @property
     def shut(self) -> bool:
         """Whether nobody is let through."""
-        return self._is_shut(self._host)
+        return self._is_shut(self.own) or (self._whole is not None and self._whole.limited)
+
+    @property
+    def limited(self) -> bool:
+        """Whether nobody is let through to any part, by a limit or ban."""
+        return self._is_shut(self.own) and self.own.kind in _LIMITS
 
     def shut_for(self, subject: str) -> bool:
         """Whether this one is not let through now."""
@@ -88,9 +109,9 @@ class Circuit:
             raise self._told(failure, waits_seconds, subject) from failure
         else:
             self._subjects.pop(subject, None)
-            self._host.refusals = 0
+            self.own.refusals = 0
             if forced:
-                self._host.until_seconds = float("-inf")
+                gate.until_seconds = self.own.until_seconds = float("-inf")
             self._close()
         finally:
             if probe:
@@ -100,7 +121,9 @@ class Circuit:
 
     def _gate(self, subject: str) -> _Gate:
         """The one that stops this subject: the host's when that is shut."""
-        return self._host if self.shut else self._subjects.get(subject, self._host)
+        if self._whole is not None and self._whole.limited:
+            return self._whole.own
+        return self.own if self.shut else self._subjects.get(subject, self.own)
 
     def _is_shut(self, gate: _Gate) -> bool:
         return self._clock.monotonic() < gate.until_seconds
@@ -110,7 +133,7 @@ class Circuit:
         if self._is_shut(gate):
             seconds = gate.until_seconds - self._clock.monotonic()
             said = f"is not asked for another {seconds:.0f} s"
-            if gate is not self._host:
+            if gate is self._subjects.get(subject):
                 said = (
                     f"refused this one (HTTP {gate.status}) and is asked again in {seconds:.0f} s"
                 )
@@ -128,7 +151,7 @@ class Circuit:
         if failure.kind in _LIMITS:
             self._close()
             wait = failure.retry_after or timedelta(seconds=OPEN_SECONDS)
-            return self._shut(self._host, failure, wait.total_seconds())
+            return self._shut((self._whole or self).own, failure, wait.total_seconds())
         if failure.kind is FailureKind.REFUSED:
             return self._refused(failure, subject)
         if failure.kind in _OF_THE_HOST:
@@ -147,7 +170,7 @@ class Circuit:
             if len(self._subjects) > _MOST_SUBJECTS:
                 del self._subjects[next(iter(self._subjects))]
         else:
-            gate, self._half_open = self._host, True
+            gate, self._half_open = self.own, True
         gate.refusals += 1
         seconds = REFUSED_SECONDS[min(gate.refusals, len(REFUSED_SECONDS)) - 1]
         return self._shut(gate, failure, seconds)
@@ -156,7 +179,7 @@ class Circuit:
         self._failures += 1
         if self._half_open or forced or self._failures >= FAILURES_IN_A_ROW:
             self._half_open = True
-            self._host.shut(FailureKind.CIRCUIT_OPEN, self._clock.monotonic() + OPEN_SECONDS, None)
+            self.own.shut(FailureKind.CIRCUIT_OPEN, self._clock.monotonic() + OPEN_SECONDS, None)
 
     def _close(self) -> None:
         self._failures = 0

@@ -55,9 +55,9 @@ class ProviderHttp:
     `per_second` is set; inside an RPC both together take at most four fifths of the time its caller
     has left. `retry_after` says how a 429 tells its end: "seconds" or "milliseconds" of
     Retry-After, else the name of the header with a unix second. Back-off, circuit and limits go by
-    `clock`; URLs are never logged. Inside `asking(subject=...)` a refusal is that subject's alone;
-    inside `asking(forced=True)` a wait is passed once. `burst` calls may come at once before
-    `per_second` holds.
+    `clock`; URLs are never logged. Inside `asking(subject=...)` a refusal is that subject's alone,
+    inside `asking(part=...)` failures are that part's; inside `asking(forced=True)` a wait is
+    passed once. `burst` calls may come at once before `per_second` holds.
     """
 
     def __init__(
@@ -134,18 +134,20 @@ class ProviderHttp:
 
     async def _ask(self, request: httpx.Request) -> Answer:
         scope = current()
-        if not scope.forced or not self._circuit.shut_for(scope.subject):
+        circuit = self._circuit.part(scope.part)
+        if not scope.forced or not circuit.shut_for(scope.subject):
             return await self._pass(request, scope, forced=False)
-        forced_count = self._circuit.forced(scope.subject)
+        forced_count = circuit.forced(scope.subject)
         async with self._forcing:
             # Of those that are forced together one goes through; the others take what it found.
-            is_first = self._circuit.forced(scope.subject) == forced_count
+            is_first = circuit.forced(scope.subject) == forced_count
             return await self._pass(request, scope, forced=is_first)
 
     async def _pass(self, request: httpx.Request, scope: Scope, *, forced: bool) -> Answer:
+        circuit = self._circuit.part(scope.part)
         left_seconds = call.bounded_seconds(math.inf, _SHARE_RATIO)
         given_up_seconds = asyncio.get_running_loop().time() + left_seconds
-        if forced or not self._circuit.shut_for(scope.subject):
+        if forced or not circuit.shut_for(scope.subject):
             try:
                 async with asyncio.timeout_at(
                     given_up_seconds if math.isfinite(left_seconds) else None
@@ -161,7 +163,7 @@ class ProviderHttp:
         # The circuit counts calls, not tries: one bad moment of a host is one failure.
         outcome = "CANCELLED"
         try:
-            with self._circuit.passage(scope.subject, forced=forced):
+            with circuit.passage(scope.subject, forced=forced):
                 answer = await self._try_repeatedly(request, end_seconds)
             outcome = "OK"
             return answer
@@ -169,7 +171,7 @@ class ProviderHttp:
             outcome = failure.kind.value
             raise
         finally:
-            is_shut = self._circuit.shut
+            is_shut = circuit.shut
             observed.observer.asked(self.name, outcome, is_shut=is_shut)
 
     async def _try_repeatedly(self, request: httpx.Request, end_seconds: float) -> Answer:

@@ -179,7 +179,8 @@ class Refusal:
 class ForcedTrade:
     """A trade that a venue made of a position by itself. `side`: of the position, UNKNOWN where its
     id says it; `is_last`: no later trade of that position is known, so that one which is gone ended
-    by it.
+    by it. `units`: of its asset that it took, where the venue does not say whether it left
+    anything; None where it does.
     """
 
     position_id: str
@@ -187,6 +188,7 @@ class ForcedTrade:
     kind: ForcedKind
     side: Side = Side.UNKNOWN
     is_last: bool = True
+    units: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """What dYdX's fills say of positions that the venue itself closed, whole or in part."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,7 +8,7 @@ from typing import Final
 
 from services.positions.domain.venue_answer import ForcedKind, ForcedTrade, Side
 from services.positions.venues.dydx_parser import position_id
-from services.positions.venues.rows import at, bad_body, whole
+from services.positions.venues.rows import at, bad_body, readable, whole
 from shared.http import ProviderHttp
 
 MOST_FILLS: Final = 100  # of one answer, the newest first; there may be more before them
@@ -26,13 +27,16 @@ _SIDES: Final = {"SELL": Side.LONG, "BUY": Side.SHORT}
 
 @dataclass(frozen=True, slots=True)
 class DydxFill:
-    """A trade of a market in a subaccount; `side`: of the position it takes from, if it does."""
+    """A trade of a market in a subaccount; `side`: of the position it takes from, if it does;
+    `units`: of the market's asset, NaN when it does not say.
+    """
 
     number: int
     ticker: str
     side: Side
     fill_time: datetime
     kind: ForcedKind | None
+    units: float
 
 
 def parents(position_ids: Sequence[str]) -> list[int]:
@@ -68,7 +72,7 @@ def read_fills(body: object, parent: int) -> list[DydxFill]:
 
 
 def forced(fills: Sequence[DydxFill], address: str) -> list[ForcedTrade]:
-    """Those of them that the venue made by itself."""
+    """Those of them that the venue made by itself; none says what it left of the position."""
     newest: dict[tuple[int, str], tuple[datetime, bool]] = {}
     for fill in fills:
         key, mark = (fill.number, fill.ticker), (fill.fill_time, fill.kind is not None)
@@ -80,6 +84,7 @@ def forced(fills: Sequence[DydxFill], address: str) -> list[ForcedTrade]:
             fill.kind,
             fill.side,
             newest[fill.number, fill.ticker] == (fill.fill_time, True),
+            fill.units,
         )
         for fill in fills
         if fill.kind is not None
@@ -100,7 +105,9 @@ def _fill(row: object, parent: int) -> DydxFill | None:
     number = parent if stated is None else whole(stated, 0, 1_000_000)
     if not isinstance(ticker, str) or side is None or moment is None or number is None:
         return None
-    return DydxFill(number, ticker, side, moment, _KINDS.get(str(at(row, "type"))))
+    units = readable(row, "size")
+    kind = _KINDS.get(str(at(row, "type")))
+    return DydxFill(number, ticker, side, moment, kind, math.nan if units is None else units)
 
 
 def _moment(text: object) -> datetime | None:

@@ -33,7 +33,7 @@ from services.positions.venues.hyperliquid_parser import OLD_STATE, holdings, re
 from services.positions.venues.hyperliquid_rates import NO_RATES, Rates
 from services.positions.venues.rows import NotThat, bad_body, masked
 from services.positions.venues.venue import Built, VenueContext
-from shared.http import ProviderFailure, ProviderHttp
+from shared.http import ProviderFailure, ProviderHttp, asking
 
 DEFAULT_BASE_URL = "https://api.hyperliquid.xyz"
 
@@ -98,7 +98,8 @@ class HyperliquidVenue:
         self, address: str, name: str, account: Account, prices: Mapping[str, float]
     ) -> DexAnswer:
         try:
-            answer = await self._dexes.post_json("/info", _state_of(address, name))
+            with asking(part=name):
+                answer = await self._dexes.post_json("/info", _state_of(address, name))
             rates = await self._rates.read(name) if _holds(answer.body) else NO_RATES
             read = read_answer(
                 answer.body,
@@ -127,7 +128,8 @@ def _holds(body: object) -> bool:
 
 def build(context: VenueContext) -> Built:
     """Settings: hyperliquid_url. Other dexes, fills, rates, and questions about accounts have each
-    a connection, waits and circuit of their own; the last weigh much at the venue and are spread.
+    a connection and waits of their own, and each dex and kind of question its circuit; the last
+    weigh much at the venue and are spread.
     """
     address = context.settings.get("hyperliquid_url") or DEFAULT_BASE_URL
     http = ProviderHttp("hyperliquid", address, clock=context.clock, per_second=5.0)

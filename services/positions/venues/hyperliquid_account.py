@@ -17,7 +17,7 @@ from typing import TypeVar
 from services.positions.domain.venue_answer import Unwatched
 from services.positions.venues.rows import NotThat, RowRefused, at, listed, needed, readable
 from shared.clock import Clock
-from shared.http import ProviderFailure, ProviderHttp
+from shared.http import ProviderFailure, ProviderHttp, asking
 
 T = TypeVar("T")
 
@@ -85,7 +85,6 @@ class Accounts:
         found: list[Unwatched] = []
         unread: list[str] = []
         parts: list[tuple[str, Callable[[], Awaitable[list[Unwatched]]]]] = [
-            ("", lambda: self._look_at_dexes(address)),
             ("subaccounts", lambda: self._ask("subAccounts2", address, read_subaccounts)),
         ]
         if mode is not AccountMode.STANDARD:
@@ -97,6 +96,8 @@ class Accounts:
                     lambda: self._ask("userRole", address, read_role, ROLE_SECONDS),
                 )
             )
+        # Last: one that hangs takes no time from what is asked of the account itself.
+        parts.append(("", lambda: self._look_at_dexes(address)))
         try:
             async with asyncio.timeout(LOOK_SECONDS):
                 for name, ask in parts:
@@ -126,11 +127,13 @@ class Accounts:
 
     async def _look_at_dexes(self, address: str) -> list[Unwatched]:
         """Asks for what is not known of them; one that cannot be read keeps none from being."""
-        for name in await self._ask("perpDexs", "", read_dexes):
-            if name == UNNAMED_DEX:
-                continue
+
+        async def look_at(name: str) -> None:
             with suppress(ProviderFailure, NotThat):
                 await self._ask("clearinghouseState", address, read_worth, dex=name)
+
+        names = await self._ask("perpDexs", "", read_dexes)
+        await asyncio.gather(*(look_at(name) for name in names if name != UNNAMED_DEX))
         return []
 
     def _dexes(
@@ -183,7 +186,8 @@ class Accounts:
             {"type": kind} | ({"user": address} if address else {}) | ({"dex": dex} if dex else {})
         )
         try:
-            found = read((await self._http.post_json("/info", sent)).body)
+            with asking(part=f"dex {dex}" if dex else kind):
+                found = read((await self._http.post_json("/info", sent)).body)
         except (ProviderFailure, NotThat):
             if now_seconds - asked_seconds < max(seconds, STALE_SECONDS):
                 return known  # type: ignore[return-value]  # as above

@@ -1,6 +1,7 @@
 """What Hyperliquid asks of the coins of a dex: funding by the hour and margin tiers."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -31,20 +32,20 @@ class Rates:
     def __init__(self, http: ProviderHttp, clock: Clock) -> None:
         self._http = http
         self._clock = clock
-        self._reading = asyncio.Lock()
+        self._reading: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._known: dict[str, tuple[float, DexRates]] = {}
 
     async def read(self, dex: str = "") -> DexRates:
         """Nothing is raised: what cannot be read is absent. Tiers stay when they cannot be read
-        again: they hardly ever change.
+        again: they hardly ever change. A dex that fails or hangs keeps no other waiting.
         """
-        async with self._reading:
+        async with self._reading[dex]:
             until_seconds, rates = self._known.get(dex, (float("-inf"), NO_RATES))
             if self._clock.monotonic() < until_seconds:
                 return rates
             sent = {"type": "metaAndAssetCtxs"} | ({"dex": dex} if dex else {})
             try:
-                with asking(subject=""):
+                with asking(subject="", part=dex):
                     body = (await self._http.post_json("/info", sent)).body
                 rates = DexRates(read_funding(body), read_tiers(body))
             except (ProviderFailure, NotThat):

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -250,27 +251,97 @@ async def test_a_part_that_its_owner_sold_is_not_said_to_be_liquidated(
     assert [kind for kind, *_ in await told(servers)] == ["SHRANK"]
 
 
-async def test_what_dydx_took_is_told_as_that_and_once(open_system) -> None:
+PLACE = f"GET /v4/addresses/{DYDX}"
+
+
+class Dydx:
+    """An indexer with one subaccount, whose fills are of the present moment."""
+
+    def __init__(self, venue: HttpProvider, servers) -> None:
+        self.venue, self.servers = venue, servers
+
+    def holds(self, **sizes: str) -> None:
+        """Of the fixture's positions those of these markets, with these sizes."""
+        held = SUBACCOUNT["subaccount"]["openPerpetualPositions"]
+        rows = {
+            f"{name}-USD": {**held[f"{name}-USD"], "size": size, "sumOpen": size.lstrip("-")}
+            for name, size in sizes.items()
+        }
+        account = SUBACCOUNT["subaccount"] | {"openPerpetualPositions": rows}
+        if not rows:
+            account |= {"assetPositions": {}, "equity": "0", "freeCollateral": "0"}
+        else:
+            account.pop("equity")
+        self.venue.answer(f"{PLACE}/subaccountNumber/0", json={"subaccount": account})
+        self.venue.answer(PLACE, json={"subaccounts": [account]})
+
+    def fills(self, *fills: dict, seconds: float = 10.0) -> None:
+        moment = (self.servers.clock.now() + timedelta(seconds=seconds)).isoformat()
+        timed = [{"createdAt": moment, **one} for one in fills]
+        self.venue.answer(DYDX_FILLS, json={**OF_DYDX, "fills": timed})
+
+
+@pytest.fixture
+async def dydx(open_system) -> AsyncIterator[Dydx]:
     async with HttpProvider() as venue:
         markets = (FIXTURES / "dydx_v4_perpetual_markets.json").read_bytes()
         venue.answer("GET /v4/perpetualMarkets", text=markets)
-        place = f"GET /v4/addresses/{DYDX}"
-        venue.answer(f"{place}/subaccountNumber/0", json=SUBACCOUNT)
-        venue.answer(place, json={"subaccounts": [SUBACCOUNT["subaccount"]]})
         missing = {"errors": [{"msg": "No subaccounts found"}]}
-        venue.answer(f"{place}/parentSubaccountNumber/0", status=404, json=missing)
-        venue.answer(DYDX_FILLS, json=OF_DYDX)
+        venue.answer(f"{PLACE}/parentSubaccountNumber/0", status=404, json=missing)
+        venue.answer(f"{PLACE}/subaccountNumber/0", json=SUBACCOUNT)
+        venue.answer(PLACE, json={"subaccounts": [SUBACCOUNT["subaccount"]]})
         servers = await open_system(dydx_indexer_url=venue.url)
         await wallet(servers, pb.CHAIN_DYDX, DYDX)
         await sync(servers)
-        assert not venue.asked(DYDX_FILLS)
-        empty = SUBACCOUNT["subaccount"] | {"openPerpetualPositions": {}, "assetPositions": {}}
-        empty |= {"equity": "0", "freeCollateral": "0"}
-        venue.answer(f"{place}/subaccountNumber/0", json={"subaccount": empty})
-        venue.answer(place, json={"subaccounts": [empty]})
-        for _ in range(3):
-            await sync(servers)
-        ends = [("AUTO_DELEVERAGED", "ETH", 13610.0, 0.0), ("LIQUIDATED", "BTC", 33292.0, 0.0)]
-        assert sorted(await told(servers)) == ends
-        (asked,) = venue.asked(DYDX_FILLS)
-        assert asked.query["parentSubaccountNumber"] == "0"
+        yield Dydx(venue, servers)
+
+
+def undated(fills: list[dict]) -> list[dict]:
+    return [{name: value for name, value in one.items() if name != "createdAt"} for one in fills]
+
+
+ADL, SECOND, FIRST, _ = undated(OF_DYDX["fills"])
+ENDS = [("AUTO_DELEVERAGED", "ETH", 13610.0, 0.0), ("LIQUIDATED", "BTC", 33292.0, 0.0)]
+
+
+async def test_what_dydx_took_whole_is_told_as_that_and_once(dydx: Dydx) -> None:
+    assert not dydx.venue.asked(DYDX_FILLS)
+    dydx.holds()
+    dydx.fills(ADL, SECOND, FIRST)
+    for _ in range(3):
+        await sync(dydx.servers)
+    assert sorted(await told(dydx.servers)) == ENDS
+    (asked,) = dydx.venue.asked(DYDX_FILLS)
+    assert asked.query["parentSubaccountNumber"] == "0"
+
+
+async def test_an_empty_answer_right_after_dydx_took_a_part_ends_nothing(dydx: Dydx) -> None:
+    dydx.holds(ETH="-4", BTC="0.15")
+    dydx.fills(FIRST)
+    await sync(dydx.servers)
+    parts = ["SHRANK", "LIQUIDATED_IN_PART"]
+    assert [kind for kind, *_ in await told(dydx.servers)] == parts
+    dydx.holds()
+    assert (await sync(dydx.servers)).stale_count == 2
+    dydx.holds(ETH="-4", BTC="0.15")
+    await sync(dydx.servers)
+    assert {one.status for one in await held(dydx.servers)} == {pb.STATUS_ACTIVE}
+    assert [kind for kind, *_ in await told(dydx.servers)] == parts
+
+
+async def test_what_two_answers_lack_is_ended_by_its_last_fill_also_when_they_were_late(
+    dydx: Dydx,
+) -> None:
+    """The indexer shows a position for a while after it was liquidated: fills from before."""
+    dydx.fills(ADL, SECOND, FIRST, seconds=-30.0)
+    dydx.holds()
+    assert (await sync(dydx.servers)).stale_count == 2
+    assert await told(dydx.servers) == []
+    dydx.venue.answer(DYDX_FILLS, status=500, json={})
+    assert (await sync(dydx.servers)).closed_count == 2
+    dydx.fills(ADL, SECOND, FIRST, seconds=-150.0)
+    for _ in range(2):
+        await sync(dydx.servers)
+    assert sorted(await told(dydx.servers)) == sorted(
+        [*ENDS, ("CLOSED", "ETH", 13610.0, 0.0), ("CLOSED", "BTC", 33292.0, 0.0)]
+    )

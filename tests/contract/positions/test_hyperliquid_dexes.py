@@ -123,6 +123,29 @@ async def test_a_dex_that_answers_500_is_said_and_kept_while_the_others_go_on(
     assert (await held(servers))["xyz:TSLA"].mark_price_usd == 420.0
 
 
+async def test_dexes_that_fail_for_long_keep_no_other_and_not_the_first_from_being_read(
+    servers, venue
+) -> None:
+    bad = [f"bad{number}" for number in range(6)]
+    venue.answer("POST /info/perpDexs", json=[None, *({"name": name} for name in [*bad, "xyz"])])
+    for name in bad:
+        body = json.dumps({**XYZ, "time": None}).replace("xyz:", f"{name}:")
+        venue.answer(f"POST /info/clearinghouseState:{name}", json=json.loads(body))
+        venue.answer(f"POST /info/metaAndAssetCtxs:{name}", status=500, json={})
+    assert (await sync(servers)).opened_count == 16
+    for name in bad:
+        venue.answer(f"POST /info/clearinghouseState:{name}", status=500, json={})
+    for number in range(6):
+        # They fail so often that none of them is asked with every sync.
+        mark = 410.0 + number
+        value, profit = f"{mark * 10}", f"{(mark - 400.0) * 10}"
+        venue.answer(OF_XYZ, json=marked(XYZ, value, profit))
+        outcome = await sync(servers)
+        assert list(outcome.unwatched) == [f"not looked at: dex {name}" for name in bad]
+        assert (await held(servers))["xyz:TSLA"].mark_price_usd == mark
+    assert (await held(servers))["bad5:TSLA"].status == pb.STATUS_ACTIVE
+
+
 async def test_what_a_dex_that_was_not_read_holds_is_not_ended_by_its_fills(servers, venue) -> None:
     await sync(servers)
     gone = {**FIRST, "assetPositions": FIRST["assetPositions"][:1], "time": None}

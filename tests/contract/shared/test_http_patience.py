@@ -378,3 +378,50 @@ async def test_a_broken_answer_for_one_leaves_the_others_alone(
     assert isinstance(broken, ProviderFailure)
     assert isinstance(first, Answer)
     assert isinstance(last, Answer)
+
+
+async def test_a_part_that_fails_keeps_no_other_from_being_asked(
+    provider: HttpProvider, http: ProviderHttp, clock: PushedClock
+) -> None:
+    provider.answer("GET /x", status=500, times=5)
+    provider.answer("GET /x", json={})
+    with asking(part="bad"):
+        for _ in range(5):
+            assert (await failure_of(http)).kind is FailureKind.SERVER_ERROR
+        assert (await failure_of(http)).kind is FailureKind.CIRCUIT_OPEN
+    await http.get_json("/x")
+    with asking(part="good"):
+        await http.get_json("/x")
+    with asking(part="bad"):
+        assert (await failure_of(http)).kind is FailureKind.CIRCUIT_OPEN
+        with asking(forced=True):
+            await http.get_json("/x")
+        await http.get_json("/x")
+
+
+async def test_a_limit_that_one_part_meets_is_the_limit_of_all(
+    provider: HttpProvider, http: ProviderHttp, clock: PushedClock
+) -> None:
+    provider.answer("GET /x", status=429, json={}, times=1)
+    provider.answer("GET /x", json={})
+    with asking(part="one"):
+        await failure_of(http)
+    for part in ("", "one", "other"):
+        with asking(part=part):
+            assert (await failure_of(http)).kind is FailureKind.RATE_LIMITED
+    with asking(part="other", forced=True):
+        await http.get_json("/x")
+    await http.get_json("/x")
+    assert len(provider.requests) == 3
+
+
+async def test_failures_of_the_whole_stop_no_part(
+    provider: HttpProvider, http: ProviderHttp, clock: PushedClock
+) -> None:
+    await opened(provider, http, clock)
+    provider.answer("GET /x", status=500, times=1)
+    await failure_of(http)
+    provider.answer("GET /x", json={})
+    assert (await failure_of(http)).kind is FailureKind.CIRCUIT_OPEN
+    with asking(part="one"):
+        await http.get_json("/x")

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from services.positions.domain.venue_answer import ForcedKind, ForcedTrade, Side
-from services.positions.sync.domain.events import EventKind, Happening, in_part
+from services.positions.sync.domain.events import (
+    EventKind,
+    Happening,
+    LastHeld,
+    confirmed,
+    in_part,
+)
 from services.positions.venues import dydx_fills, hyperliquid_fills
 from services.positions.venues.dydx_parser import position_id as dydx_id
 from services.positions.venues.hyperliquid_parser import position_id
@@ -127,7 +133,43 @@ def test_dydx_tells_its_liquidations_and_deleveragings_by_their_type() -> None:
         *(dydx_id(DYDX, 0, "ETH-USD"), DELEVERAGED, Side.SHORT, True),
     )
     name = dydx_id(DYDX, 0, "BTC-USD")
-    assert liquidated == [ForcedTrade(name, AT_30, LIQUIDATED, Side.LONG)] * 2
+    end = ForcedTrade(name, AT_30, LIQUIDATED, Side.LONG, units=0.15)
+    assert liquidated == [end, replace(end, units=0.2)]
+
+
+SEEN = AT_30 - timedelta(seconds=20)
+
+
+@pytest.mark.parametrize(
+    ("units", "seen_time", "count"),
+    [
+        (0.35, SEEN, 2),
+        (0.35, AT_30 + timedelta(seconds=4), 2),
+        (0.35, AT_30 + timedelta(seconds=6), 0),
+        (0.5, SEEN, 0),
+        (0.2, SEEN, 0),
+        (None, SEEN, 2),
+    ],
+)
+def test_of_what_one_answer_lacked_only_trades_that_took_all_of_it_are_its_end(
+    units: float | None, seen_time: datetime, count: int
+) -> None:
+    _, *trades = of_dydx(*OF_DYDX["fills"])
+    missed = {} if units is None else {trades[0].position_id: LastHeld(units, seen_time)}
+    assert len(confirmed(trades, missed)) == count
+    # One-way venues name a turned position by its side, and a venue that says what a trade left is
+    # believed.
+    of_a_side = {f"{trades[0].position_id}-long": held for held in missed.values()}
+    assert len(confirmed(trades, of_a_side)) == count
+    said = [replace(one, units=None) for one in trades]
+    assert len(confirmed(said, missed)) == 2
+
+
+@pytest.mark.parametrize("size", [None, "", "x", "0.1"])
+def test_a_fill_whose_size_is_not_said_or_another_confirms_nothing(size: str | None) -> None:
+    trades = of_dydx({**OF_DYDX["fills"][1], "size": size})
+    missed = {trades[0].position_id: LastHeld(0.15, SEEN)}
+    assert confirmed(trades, missed) == []
 
 
 @pytest.mark.parametrize(

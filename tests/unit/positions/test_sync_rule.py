@@ -195,6 +195,17 @@ def test_an_absence_is_forgotten_when_the_position_is_held_again() -> None:
     assert ruled(stored, answer(HELD), "c2", NOW).found_keys.tolist() == [1]
 
 
+@pytest.mark.parametrize("complete", [True, False])
+def test_an_absence_is_forgotten_when_the_row_is_there_and_refused(complete: bool) -> None:
+    stored = {
+        "p": known(Status.STALE, seen=False, absence=ABSENT),
+        "q": known(Status.STALE, seen=False, absence=ABSENT),
+    }
+    refused = answer(refusals=(REFUSED,), complete=complete)
+    decision = ruled(stored, refused, "c2", NOW)
+    assert decision.found_keys.tolist() == [1], "what an answer does not speak of stays missing"
+
+
 def test_each_answer_ages_only_the_positions_of_its_own_wallet() -> None:
     stored = {"q": known(), "p": known(place=1), "r": known(place=1)}
     decision = ruled(stored, [answer(complete=False), answer(HELD)], "c2", NOW)

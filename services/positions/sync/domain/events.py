@@ -5,7 +5,7 @@ By differences of what is held alone: a fill in parts and one in whole look alik
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import IntEnum
 from typing import Any, Final
 
@@ -18,6 +18,10 @@ from services.positions.sync.domain.sync_rows import Decision, Reason, Stored
 
 # Venues round sizes by their entry prices: less than this of the size is no trade.
 SAME_SIZE_RATIO: Final = 0.001
+# Of the units of a position: what its trades took is exact, its size is rounded by prices.
+_WHOLE_RATIO: Final = 1e-6
+# A venue's clock and ours.
+APART: Final = timedelta(seconds=5)
 
 
 class EventKind(IntEnum):
@@ -146,6 +150,47 @@ def in_part(shrunk: Sequence[Happening], trades: Sequence[ForcedTrade]) -> list[
                 )
             )
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class LastHeld:
+    """A position that one answer lacked: units of its asset when it was seen last, and when."""
+
+    units: float
+    seen_time: datetime
+
+
+def confirmed(
+    trades: Sequence[ForcedTrade], missed_once: Mapping[str, LastHeld]
+) -> list[ForcedTrade]:
+    """The last trades of positions that surely ended by them. `missed_once`: by id, those that were
+    missing in one answer alone.
+
+    A trade that took a part looks like one that took the rest where the venue does not say what it
+    left, and one answer may be wrongly empty: then the trades since it was held must add up to all
+    of it, or a second answer must lack it too.
+    """
+    return [
+        one
+        for one in trades
+        if one.is_last and (one.units is None or _took_all(one, trades, missed_once))
+    ]
+
+
+def _took_all(
+    last: ForcedTrade, trades: Sequence[ForcedTrade], missed_once: Mapping[str, LastHeld]
+) -> bool:
+    names = (last.position_id, *(of_side(last.position_id, side) for side in (1, 2)))
+    held = next((missed_once[name] for name in names if name in missed_once), None)
+    if held is None:
+        return True
+    taken = sum(
+        one.units or 0.0
+        for one in trades
+        if (one.position_id, one.side) == (last.position_id, last.side)
+        and one.trade_time >= held.seen_time - APART
+    )
+    return abs(taken - held.units) <= _WHOLE_RATIO * held.units
 
 
 def summed(happenings: Sequence[Happening], first_places: frozenset[int]) -> list[Happening]:

@@ -203,6 +203,8 @@ def decide(
     gone[turned & (gone > 0)] = Reason.TURNED
     unseen = missing | _marked(row_count, at[refused])
     keys = columns["position_key"]
+    # A row that cannot be taken is there all the same: before it nothing was missing.
+    present_keys = np.concatenate([keys[at[known]], keys[gone == Reason.REFUSED]])
     known_keys = np.where(known, before["position_key"], -1)
     regroups = places[(held <= Reason.REOPENED) | (moved & ~refused)]
     regrouped = _marked(len(answers.complete), regroups)
@@ -216,7 +218,7 @@ def decide(
         closed_keys=keys[closed],
         refused_keys=np.concatenate([keys[gone == Reason.REFUSED], known_keys[refused]]),
         unseen_keys=keys[unseen & columns["in_last_answer"]],
-        found_keys=known_keys[stored.absences.places(known_keys) >= 0],
+        found_keys=present_keys[stored.absences.places(present_keys) >= 0],
         regrouped=regrouped,
         by_answer=_by_answer(held, gone, places, columns["place"], len(answers.complete)),
     )

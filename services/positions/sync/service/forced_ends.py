@@ -9,7 +9,7 @@ from typing import Final
 
 from services.positions.domain.venue_answer import ForcedTrade, WalletRef
 from services.positions.service.ports import Begin
-from services.positions.sync.domain.events import Happening, in_part
+from services.positions.sync.domain.events import APART, Happening, confirmed, in_part
 from services.positions.sync.service.sync_result import SyncResult, WalletSync
 from services.positions.venues.venue import TradeRecord
 from shared.clock import Clock
@@ -21,10 +21,8 @@ from shared.log import get_logger
 _CLOSED_WITHIN: Final = timedelta(minutes=10)
 # A venue keeps its trades for long, but what ended so long ago is told by nobody any more.
 _LONGEST: Final = timedelta(days=7)
-# What shrank while trades could not be read is asked about again for so long.
+# What shrank or was closed while trades could not be read is asked about again for so long.
 _ASKED_AGAIN_WITHIN: Final = timedelta(minutes=10)
-# A venue's clock and ours.
-_APART: Final = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +46,8 @@ class ForcedEnds:
         self._clock = clock
         # What shrank and could not be asked about, by wallet and venue.
         self._unasked: dict[tuple[str, str], Sequence[Shrunk]] = {}
+        # Where something is gone and could not be asked about, since when.
+        self._unanswered: dict[tuple[str, str], datetime] = {}
 
     async def confirm(
         self,
@@ -60,30 +60,36 @@ class ForcedEnds:
     ) -> WalletSync:
         """End those that the venue says it ended, and tell of what it took in part; the others age
         as all do. Trades that cannot be read are asked for again while something is missing, and
-        for ten minutes after something shrank.
+        for ten minutes after something shrank or was missing.
         """
         now = self._clock.now()
         feed = (wallet.name, venue)
         parts = self._with_unasked(feed, shrunk, now) if record.forces_parts else NOTHING_SHRANK
         ids = [one.happening.position_id for one in parts]
         since = min((one.since for one in parts), default=None)
-        if outcome.gone:
+        unanswered = self._unanswered.get(feed, now - _ASKED_AGAIN_WITHIN)
+        is_gone = outcome.gone or unanswered > now - _ASKED_AGAIN_WITHIN
+        if is_gone:
             async with self._read() as store:
                 gone, lost = await store.forced.gone(wallet.name, venue, now - _CLOSED_WITHIN)
             ids, since = [*ids, *gone], min(filter(None, (since, lost)), default=None)
         if not ids or since is None:
             return outcome
-        asked_since = max(since - _APART, now - _LONGEST)
+        asked_since = max(since - APART, now - _LONGEST)
         try:
             trades = await record.forced_trades(wallet, ids, asked_since)
         except SonicError as failure:
             get_logger().warning("trades cannot be read", venue=venue, reason=failure.reason)
             if parts:
                 self._unasked[feed] = parts
+            if outcome.gone:
+                self._unanswered[feed] = now
             return outcome
         if trades:
-            outcome = await self._keep(step, feed, outcome, trades, parts)
+            lasts = trades if is_gone else ()
+            outcome = await self._keep(step, feed, outcome, trades, lasts, parts)
         self._unasked.pop(feed, None)
+        self._unanswered.pop(feed, None)
         return outcome
 
     def _with_unasked(
@@ -105,16 +111,17 @@ class ForcedEnds:
         feed: tuple[str, str],
         outcome: WalletSync,
         trades: Sequence[ForcedTrade],
+        lasts: Sequence[ForcedTrade],
         parts: Sequence[Shrunk],
     ) -> WalletSync:
-        lasts = [one for one in trades if one.is_last] if outcome.gone else []
         async with self._begin() as store:
             await store.enter(step, SyncResult)
             feeds: Mapping[tuple[str, str], int] = await store.wallets.feed_keys([feed])
             now = self._clock.now()
-            ended = [
-                one for key in feeds.values() for one in await store.forced.end(key, lasts, now)
-            ]
+            ended: list[Happening] = []
+            for key in feeds.values() if lasts else ():
+                missed_once = await store.forced.missed_once(key)
+                ended += await store.forced.end(key, confirmed(lasts, missed_once), now)
             if ended:
                 await store.enrichment.bump_membership()
             over = {one.position_id for one in ended}
@@ -131,7 +138,7 @@ def _taken(parts: Sequence[Shrunk], trades: Sequence[ForcedTrade]) -> list[Happe
         for one in parts
         for found in in_part(
             [one.happening],
-            [trade for trade in trades if trade.trade_time >= one.since - _APART],
+            [trade for trade in trades if trade.trade_time >= one.since - APART],
         )
     ]
 

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from services.positions.domain.venue_answer import ForcedKind, ForcedTrade
-from services.positions.sync.domain.events import EventKind, Happening, known
+from services.positions.sync.domain.events import EventKind, Happening, LastHeld, known
+from shared import rows
 from shared.database.statement import Statement
 from shared.database.transaction import Transaction
 
@@ -44,6 +45,11 @@ _SEEN = Statement(
     "select p.id, case when p.in_last_answer then f.observed_time else p.last_seen_time end"
     " as seen_time from position p join feed f using (feed_key) where p.id = any(:ids)"
 )
+_MISSED_ONCE = Statement(
+    "select p.id, size_usd / entry_price_usd as units, last_seen_time as seen_time"
+    " from position p where p.feed_key = :feed_key and p.status in (1, 2) and not in_last_answer"
+    " and size_usd > 0 and entry_price_usd > 0 and last_seen_time is not null"
+)
 _KINDS = {
     ForcedKind.LIQUIDATED: EventKind.LIQUIDATED,
     ForcedKind.AUTO_DELEVERAGED: EventKind.AUTO_DELEVERAGED,
@@ -71,6 +77,13 @@ class ForcedStore:
         """When each of these was seen last, which may be long before its feed's last answer."""
         found = await self._transaction.fetch(_SEEN, ids=position_ids)
         return {row["id"]: row["seen_time"] for row in found}
+
+    async def missed_once(self, feed_key: int) -> dict[str, LastHeld]:
+        """By id, what a feed's last answer lacked and that is not over; one that was never held, or
+        of no size, can be told by nothing.
+        """
+        found = await self._transaction.fetch(_MISSED_ONCE, feed_key=feed_key)
+        return {row["id"]: rows.read(LastHeld, row) for row in found}
 
     async def end(
         self, feed_key: int, trades: Sequence[ForcedTrade], now: datetime
