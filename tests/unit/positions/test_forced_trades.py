@@ -15,7 +15,7 @@ from services.positions.sync.domain.events import (
     EventKind,
     Happening,
     LastHeld,
-    confirmed,
+    ended_by,
     in_part,
 )
 from services.positions.venues import dydx_fills, hyperliquid_fills
@@ -156,20 +156,20 @@ def test_of_what_one_answer_lacked_only_trades_that_took_all_of_it_are_its_end(
 ) -> None:
     _, *trades = of_dydx(*OF_DYDX["fills"])
     missed = {} if units is None else {trades[0].position_id: LastHeld(units, seen_time)}
-    assert len(confirmed(trades, missed)) == count
+    assert len(ended_by(trades, missed)) == count
     # One-way venues name a turned position by its side, and a venue that says what a trade left is
     # believed.
     of_a_side = {f"{trades[0].position_id}-long": held for held in missed.values()}
-    assert len(confirmed(trades, of_a_side)) == count
+    assert len(ended_by(trades, of_a_side)) == count
     said = [replace(one, units=None) for one in trades]
-    assert len(confirmed(said, missed)) == 2
+    assert len(ended_by(said, missed)) == 2
 
 
 @pytest.mark.parametrize("size", [None, "", "x", "0.1"])
 def test_a_fill_whose_size_is_not_said_or_another_confirms_nothing(size: str | None) -> None:
     trades = of_dydx({**OF_DYDX["fills"][1], "size": size})
     missed = {trades[0].position_id: LastHeld(0.15, SEEN)}
-    assert confirmed(trades, missed) == []
+    assert ended_by(trades, missed) == []
 
 
 @pytest.mark.parametrize(

@@ -160,7 +160,7 @@ class LastHeld:
     seen_time: datetime
 
 
-def confirmed(
+def ended_by(
     trades: Sequence[ForcedTrade], missed_once: Mapping[str, LastHeld]
 ) -> list[ForcedTrade]:
     """The last trades of positions that surely ended by them. `missed_once`: by id, those that were

@@ -203,11 +203,9 @@ def decide(
     gone[turned & (gone > 0)] = Reason.TURNED
     unseen = missing | _marked(row_count, at[refused])
     keys = columns["position_key"]
-    # A row that cannot be taken is there all the same: before it nothing was missing.
-    present_keys = np.concatenate([keys[at[known]], keys[gone == Reason.REFUSED]])
     known_keys = np.where(known, before["position_key"], -1)
-    regroups = places[(held <= Reason.REOPENED) | (moved & ~refused)]
-    regrouped = _marked(len(answers.complete), regroups)
+    regroups = (held <= Reason.REOPENED) | (moved & ~refused)
+    regrouped = _marked(len(answers.complete), places[regroups])
     closed = (gone == Reason.MISSING_TWICE) | (gone == Reason.TURNED)
     regrouped[columns["place"][closed]] = True
     return Decision(
@@ -218,10 +216,18 @@ def decide(
         closed_keys=keys[closed],
         refused_keys=np.concatenate([keys[gone == Reason.REFUSED], known_keys[refused]]),
         unseen_keys=keys[unseen & columns["in_last_answer"]],
-        found_keys=present_keys[stored.absences.places(present_keys) >= 0],
+        found_keys=_found(stored.absences, keys[at[known]], keys[gone == Reason.REFUSED]),
         regrouped=regrouped,
         by_answer=_by_answer(held, gone, places, columns["place"], len(answers.complete)),
     )
+
+
+def _found(
+    absences: Absences, held_keys: NDArray[np.int64], refused_keys: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Those of which an absence is over: a row that cannot be taken is there all the same."""
+    present = np.concatenate([held_keys, refused_keys])
+    return present[absences.places(present) >= 0]
 
 
 def _marked(count: int, places: NDArray[np.int64]) -> NDArray[np.bool_]:

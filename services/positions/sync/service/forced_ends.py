@@ -9,7 +9,7 @@ from typing import Final
 
 from services.positions.domain.venue_answer import ForcedTrade, WalletRef
 from services.positions.service.ports import Begin
-from services.positions.sync.domain.events import APART, Happening, confirmed, in_part
+from services.positions.sync.domain.events import APART, Happening, ended_by, in_part
 from services.positions.sync.service.sync_result import SyncResult, WalletSync
 from services.positions.venues.venue import TradeRecord
 from shared.clock import Clock
@@ -121,7 +121,7 @@ class ForcedEnds:
             ended: list[Happening] = []
             for key in feeds.values() if lasts else ():
                 missed_once = await store.forced.missed_once(key)
-                ended += await store.forced.end(key, confirmed(lasts, missed_once), now)
+                ended += await store.forced.end(key, ended_by(lasts, missed_once), now)
             if ended:
                 await store.enrichment.bump_membership()
             over = {one.position_id for one in ended}
