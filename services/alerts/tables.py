@@ -187,6 +187,8 @@ evaluation = Table(
     Column("version", BigInteger, primary_key=True, autoincrement=False),
     Column("evaluated_micros", BigInteger, nullable=False),
     *_required(LargeBinary, "alert_key", "value", "observed_micros", "state", "falling"),
+    # Of positions by a mark that stands still; empty while every mark moves.
+    Column("estimates", LargeBinary, nullable=False, server_default=""),
 )
 
 threshold = Table(

@@ -107,7 +107,11 @@ def _remarks(position: pb.Position) -> str:
     flags = [pb.Flag.Name(flag).removeprefix("FLAG_") for flag in position.flags]
     status = enum_name(position, "status")
     index = [f"ADL {position.adl_index:.1f}"] if position.HasField("adl_index") else []
-    return " ".join(([] if status == "ACTIVE" else [status]) + flags + index)
+    estimate = []
+    if position.HasField("estimated_liquidation_distance_percent"):
+        far = position.estimated_liquidation_distance_percent
+        estimate = [f"{far:.2f} % by market price, ESTIMATED"]
+    return " ".join(([] if status == "ACTIVE" else [status]) + flags + index + estimate)
 
 
 @app.command("import")

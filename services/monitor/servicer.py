@@ -12,10 +12,12 @@ from sonic.monitor.v1 import monitor_pb2 as pb
 from sonic.monitor.v1 import monitor_pb2_grpc as rpc
 
 from services.monitor.checks import CycleReadings, HoldingsReading, PriceReading, WalletReading
+from services.monitor.checks.venue import venues_of
 from services.monitor.domain.badges import KeptBadge, parts_of
 from services.monitor.domain.findings import Level, Run
 from services.monitor.domain.settings import Chosen
 from services.monitor.domain.states import Health, State, Status
+from services.monitor.domain.venues import VenueMemory
 from services.monitor.service.check_runs import NOTHING, CheckRuns
 from services.monitor.service.queries import MonitorQueries, News
 from services.monitor.store.runs import RunFilter
@@ -178,6 +180,20 @@ def _monitor(state: State, now: datetime) -> pb.Monitor:
         snooze=setting.snooze,
         environment=setting.environment,
         etag=str(setting.version),
+        venues=[_venue(name, one) for name, one in venues_of(last).items()] if last else [],
+    )
+
+
+def _venue(name: str, one: VenueMemory) -> pb.Venue:
+    return fill(
+        pb.Venue,
+        one,
+        name=name,
+        state=pb.VenueState.Value(f"VENUE_STATE_{one.state}"),
+        since_time=one.since,
+        position_count=one.listed_count,
+        estimated_distance_percent=one.distance_percent,
+        estimated_distance_asset=one.distance_asset,
     )
 
 

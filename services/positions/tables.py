@@ -201,6 +201,8 @@ service_state = Table(
     _time("enriched_time", nullable=True),
     Column("inputs_version", BigInteger, nullable=False, server_default=text("0")),
     Column("market", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
+    # Marks that stand still: venue, asset, mark, since when.
+    Column("frozen_marks", JSONB, nullable=False, server_default=text("'[]'::jsonb")),
     *_totals(),
     Column("heat_model", SmallInteger, nullable=False, server_default=text("1")),
     Column("distance_weight", Float(53), nullable=False, server_default=text("0.6")),

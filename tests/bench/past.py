@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from services.alerts.alerts.domain.evaluation import CompiledLimits, ThresholdTables, evaluate
+from services.alerts.alerts.domain.compiled_limits import CompiledLimits, ThresholdTables
+from services.alerts.alerts.domain.evaluation import evaluate
 from services.alerts.backtest.domain.candles import Candles, Side, started_paths
 from services.alerts.backtest.domain.outcomes import by_set, outcomes
 from services.alerts.backtest.domain.walk import looks_of, walk
@@ -38,9 +39,9 @@ async def recorder(run: Run) -> list[Figure]:
         say(f"  a night of {count:,} positions")
         cycles = list(Night(run.options.seed, count, faults=False).cycles(_CYCLES))
         recordings = [recorded(*cycle) for cycle in cycles]
-        base = base_of(recordings[0])
+        packed = pack(recordings[0])
+        base, whole = base_of(recordings[0], packed), len(packed)
         sizes = [len(pack(one, base)) for one in recordings[1:]]
-        whole = len(pack(recordings[0]))
         what = f"bytes of a cycle of {count:,} positions, {len(cycles[0][0].columns):,} alerts"
         limit = Limit(most, of_ratio=False)
         found.append(Figure(_RECORDER, what, sizes, limit=limit, unit="bytes"))
@@ -67,7 +68,7 @@ def _costs(cycles: list[Any], count: int) -> list[Figure]:
 
     def packed() -> None:
         recording = recorded(judgement, outcome)
-        pack(recording, base_of(recording))
+        pack(recording, base_of(recording, b""))
 
     alone, with_it = _cpu_ms(judged), _cpu_ms(taken)
     return [

@@ -9,12 +9,9 @@ from datetime import UTC, datetime
 import numpy as np
 
 from services.alerts.alerts.domain.alert_columns import HAND_BIT, AlertColumns, fresh_columns
-from services.alerts.alerts.domain.evaluation import (
-    CompiledLimits,
-    Outcome,
-    ThresholdTables,
-    evaluate,
-)
+from services.alerts.alerts.domain.compiled_limits import CompiledLimits, ThresholdTables
+from services.alerts.alerts.domain.estimates import NO_FROZEN, FrozenMarks
+from services.alerts.alerts.domain.evaluation import Outcome, evaluate
 from services.alerts.alerts.domain.extremes import NO_EXTREMES, Extremes
 from services.alerts.alerts.domain.gathering import LedgerPlace, gather, ways_of
 from services.alerts.alerts.domain.readings import NOTHING_HELD, Inputs, Positions, Reading
@@ -164,14 +161,26 @@ class Night:
             figures = {name: np.where(absent, np.nan, column) for name, column in figures.items()}
             status[self.chance.random(count) < 0.02] = 2
             flags[self.chance.random(count) < 0.02] = 1 << 8
+        frozen = self._frozen(asset, flags)
         micros = np.full(count, observed_micros - 200_000_000 if standing else observed_micros)
         worst = mark * np.where(side > 0, 0.995, 1.005)
         extremes = Extremes(worst, micros - 30_000_000, {"BTC": "binance"}, observed_micros)
         is_seen = not self._faults or self.chance.random() < 0.7
         return Positions(
             self._next_key, self._keys, status, flags, micros, figures, {"BTC": 2},
-            extremes if is_seen and count else NO_EXTREMES,
+            extremes if is_seen and count else NO_EXTREMES, frozen=frozen,
         )  # fmt: skip
+
+    def _frozen(self, asset: np.ndarray, flags: np.ndarray) -> FrozenMarks:
+        """Now and then the marks of an asset stand still, far from its market, if that is known."""
+        if not self._faults or not len(asset) or self.chance.random() > 0.2:
+            return NO_FROZEN
+        still = asset == self.chance.integers(1, len(ASSETS))
+        flags[still] |= 1 << 12
+        price = self._price[asset.astype(np.int64)] * self.chance.uniform(0.85, 1.15)
+        known = still & (self.chance.random(len(asset)) < 0.9)
+        since = np.where(still, self._now - 5 * _MINUTE, 0)
+        return FrozenMarks(since, np.where(known, price, np.nan))
 
     def _people(self) -> None:
         happens, count = self.chance.random(), len(self._columns)

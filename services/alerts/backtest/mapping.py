@@ -9,7 +9,7 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from sonic.alerts.v1 import alerts_pb2 as pb
 
-from services.alerts.alerts.domain.extremes import distance_percent
+from services.alerts.alerts.domain.at_price import distance_percent
 from services.alerts.backtest.domain.candles import Candles, Side
 from services.alerts.backtest.domain.outcomes import Lead, TopUp
 from services.alerts.backtest.service import Backtested, BacktestRequest, Limits, LimitsOutcomes

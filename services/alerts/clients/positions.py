@@ -24,6 +24,7 @@ from services.alerts.alerts.domain.accounts import (
     exposure,
 )
 from services.alerts.alerts.domain.ends import EndRecord, PositionEnd
+from services.alerts.alerts.domain.estimates import NO_FROZEN, FrozenMarks
 from services.alerts.alerts.domain.extremes import NO_EXTREMES, Extremes, Unseen
 from services.alerts.alerts.domain.readings import (
     FIGURES,
@@ -190,6 +191,7 @@ def _positions(parts: Sequence[Any], joined: Mapping[str, columns.Array]) -> Pos
         _extremes(parts[0], joined, held) if len(joined["extreme_price_usd"]) else NO_EXTREMES,
         int(parts[0].event_sequence) if parts else 0,
         _accounts(parts),
+        _frozen(joined, held),
     )
 
 
@@ -229,6 +231,13 @@ def _extremes(
             for one in first.unseen
         ],
     ).pick(held)
+
+
+def _frozen(joined: Mapping[str, columns.Array], held: NDArray[np.bool_] | slice) -> FrozenMarks:
+    if not len(joined["mark_frozen_since_micros"]):
+        return NO_FROZEN
+    frozen = FrozenMarks(_whole(joined, "mark_frozen_since_micros"), joined["estimate_price_usd"])
+    return frozen.pick(held)
 
 
 def _present(parts: Sequence[Any]) -> tuple[int, NDArray[np.int64]]:

@@ -5,7 +5,6 @@ A payload is texts by name: numbers as plain decimals, times as RFC 3339; an abs
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,9 +18,7 @@ from services.alerts.domain.kinds import (
     AlertClass,
     AlertType,
     Condition,
-    Level,
 )
-from services.alerts.domain.levels import next_limit
 from shared.texts import cut
 
 Payload = dict[str, str]
@@ -170,6 +167,9 @@ def matter(payload: Mapping[str, str]) -> str:
     metric = METRICS[AlertType[payload["type"]]]
     if _holds_nothing(payload):
         return f"{_about(payload)} {metric.noun}: nothing is held"
+    if "estimated_value" in payload and "extreme_value" not in payload:
+        estimated = _figure(payload, "estimated_value", metric.unit)
+        return f"{_about(payload)} {metric.noun} {estimated}, ESTIMATED by market price"
     return f"{_about(payload)} {metric.noun} {_value(payload, metric.unit)}"
 
 
@@ -224,7 +224,23 @@ def _position(payload: Mapping[str, str]) -> list[str]:
         f"Position: {_about(payload)}, wallet {payload.get('wallet') or 'none'}, size {size}",
         f"Price: {price}, entry {entry}, liquidation {last}",
         distance(payload),
+        _estimated(payload),
     ]
+
+
+def _estimated(payload: Mapping[str, str]) -> str:
+    """While the venue's mark stands still: how far it is by the market price."""
+    since = payload.get("mark_frozen_since_time")
+    if not since:
+        return ""
+    far = payload.get("estimated_distance_percent")
+    if far is None:
+        said = "Distance by market price: not known"
+    elif float(far) <= 0:
+        said = f"AT OR PAST LIQUIDATION by market price ({_of(far, '%')}), ESTIMATED"
+    else:
+        said = f"Distance by market price: {_of(far, '%')}, ESTIMATED"
+    return f"{said}; the venue's mark stands still since {since[11:16]} UTC"
 
 
 def _account(payload: Mapping[str, str]) -> list[str]:
@@ -272,6 +288,13 @@ def _why(payload: Mapping[str, str], noun: str, unit: str) -> str:
             f"Why: {noun} touched {_figure(payload, 'extreme_value', unit)} at "
             f"{payload['extreme_time'][11:16]} UTC ({whose}), now {_figure(payload, 'value', unit)}"
             f"; {sign} limit {_figure(payload, 'limit', unit)}{flip}"
+        )
+    if "estimated_value" in payload:
+        estimated = _figure(payload, "estimated_value", unit)
+        return (
+            f"Why: {noun} {estimated} by market price, ESTIMATED, as the venue's mark stands still"
+            f" (by that {_figure(payload, 'value', unit)}); {sign} limit "
+            f"{_figure(payload, 'limit', unit)}{flip}"
         )
     return (
         f"Why: {noun} {_value(payload, unit)}{model} {sign} limit "
@@ -324,67 +347,3 @@ def _figure(payload: Mapping[str, str], name: str, unit: str) -> str:
 
 def _of(text: str | None, unit: str) -> str:
     return "not known" if text is None else short(float(text), unit)
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """How an alert stands: NaN is absent, limits are low, medium, high."""
-
-    type: AlertType
-    condition: Condition
-    level: Level
-    value: float
-    limits: tuple[float, float, float]
-    flip_value: float
-    active: bool
-    known: bool
-    stale: bool
-
-
-def why(standing: Standing) -> str:
-    """One line: why the level is what it is, and the value that would let it fall."""
-    metric = METRICS[standing.type]
-    if standing.type is AlertType.DEATH_NAIL:
-        return (
-            "HIGH until the incident ends"
-            if standing.level is Level.HIGH
-            else "NORMAL: the incident has ended"
-        )
-    if standing.type is AlertType.WITHDRAWAL:
-        return _why_advised(standing)
-    if not standing.active:
-        return "not judged: its threshold is disabled"
-    if standing.type is AlertType.TIME:
-        return _why_of_time(standing)
-    up, down = (">=", "<=") if standing.condition is Condition.ABOVE else ("<=", ">=")
-    if standing.level is Level.NORMAL:
-        limit = next_limit(Level.NORMAL, standing.limits)
-        line = f"NORMAL until {metric.noun} {up} {short(limit, metric.unit)}"
-    elif math.isnan(standing.flip_value):
-        line = f"{standing.level.name} until two fresh readings away from every limit"
-    else:
-        line = (
-            f"{standing.level.name} until {metric.noun} {down} "
-            f"{short(standing.flip_value, metric.unit)}"
-        )
-    return line + _held(standing, metric.noun, metric.unit)
-
-
-def _why_advised(standing: Standing) -> str:
-    said = "what may be withdrawn" if standing.condition is Condition.ABOVE else "the peg"
-    return f"{standing.level.name}: reported by withdrawals, {said}"
-
-
-def _why_of_time(standing: Standing) -> str:
-    if standing.level is not Level.NORMAL:
-        return f"{standing.level.name} until {short(standing.flip_value, 'UTC')}, then it is over"
-    return f"NORMAL: its moment is {short(standing.limits[2], 'UTC')}"
-
-
-def _held(standing: Standing, noun: str, unit: str) -> str:
-    if not standing.known:
-        return f"; {noun} is not known now, the level is held"
-    if math.isnan(standing.value):
-        return ""
-    now = f" (now {short(standing.value, unit)}"
-    return f"{now}, stale: the level is held)" if standing.stale else f"{now})"

@@ -10,7 +10,7 @@ import numpy as np
 
 from services.alerts.alerts.domain.alert_columns import AlertColumns
 from services.alerts.alerts.domain.change_payload import key_of
-from services.alerts.alerts.domain.evaluation import CompiledLimits, ThresholdTables
+from services.alerts.alerts.domain.compiled_limits import CompiledLimits, ThresholdTables
 from services.alerts.alerts.domain.readings import PositionPlaces, Positions, ReadingIndex
 from services.alerts.alerts.domain.views import etag
 from services.alerts.ledger.domain.chain import Head

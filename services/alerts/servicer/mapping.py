@@ -88,6 +88,7 @@ def alert_values(alert: Alert, now: datetime) -> dict[str, Any]:
         "created_time": moment_of(alert.created_micros),
         "held_until_time": moment_of(alert.held_until_micros),
         "trigger_time": moment_of(alert.trigger_micros),
+        "mark_frozen_since_time": moment_of(alert.mark_frozen_since_micros),
         "is_news": is_news_kind(alert.type, alert.condition),
     }
 

@@ -253,6 +253,7 @@ class _Statement:
         self._add(f"done as (select {hurry} from moved)")
 
     def readings(self, columns: AlertColumns, before: ServiceState, after: ServiceState) -> None:
+        contents = packed(columns)
         # The evaluation before the last stays for a reader that began before this commit.
         self._add(
             "forgotten as (delete from evaluation using done where version <> {})",
@@ -260,11 +261,10 @@ class _Statement:
         )
         self._add(
             f"seen as (insert into evaluation (version, evaluated_micros, {PACKED_COLUMNS})"
-            " select {}::int8, {}::int8, {}::bytea, {}::bytea, {}::bytea, {}::bytea, {}::bytea"
-            " from done)",
+            f" select {{}}::int8, {{}}::int8{', {}::bytea' * len(contents)} from done)",
             after.evaluation_version,
             columns.evaluated_micros,
-            *packed(columns),
+            *contents,
         )
 
     def alerts(self, columns: Mapping[str, str], arrays: Mapping[str, Column]) -> None:

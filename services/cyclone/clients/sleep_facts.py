@@ -12,16 +12,23 @@ from sonic.positions.v1 import positions_pb2, positions_pb2_grpc
 from sonic.price.v1 import price_pb2, price_pb2_grpc
 from sonic.xcom.v1 import xcom_pb2, xcom_pb2_grpc
 
+from services.cyclone.clients.sleep_mapping import (
+    distance_limits,
+    held_position,
+    judges,
+    raised_alert,
+    silent_window,
+    trouble_of,
+    way_of,
+)
 from services.cyclone.clients.venue_states import troubled_venues
 from services.cyclone.sleep.domain.facts import (
+    Carry,
     Facts,
     HeldPosition,
-    NotifyChannel,
     OwnRoute,
     Part,
-    QuietHours,
     Raised,
-    SilentWindow,
     WatchedWallet,
 )
 from shared.codec import from_timestamp, number
@@ -40,31 +47,13 @@ _POSITION_FIELDS = (
     "side",
     "status",
     "liquidation_distance_percent",
+    "estimated_liquidation_distance_percent",
     "liquidation_probability",
     "risk_liquidation_price_usd",
     "flags",
 )
 _GOOD_PRICES = frozenset(
     {price_pb2.QUALITY_GOOD, price_pb2.QUALITY_SINGLE, price_pb2.QUALITY_CLOSED}
-)
-_HELD = frozenset({alerts_pb2.ALERT_STATUS_ACKNOWLEDGED, alerts_pb2.ALERT_STATUS_SILENCED})
-# With one of these an absent distance is not the absence of a liquidation price.
-_DOUBTS = frozenset(
-    {
-        positions_pb2.FLAG_CANNOT_JUDGE,
-        positions_pb2.FLAG_MARK_MISSING,
-        positions_pb2.FLAG_ROW_REFUSED,
-        positions_pb2.FLAG_ACCOUNT_MODE_UNKNOWN,
-    }
-)
-_SIGNS = {positions_pb2.SIDE_LONG: 1, positions_pb2.SIDE_SHORT: -1}
-_STALE = frozenset({positions_pb2.FLAG_MARK_STALE, positions_pb2.FLAG_ROW_REFUSED})
-_DOUBTFUL = frozenset(
-    {
-        positions_pb2.FLAG_LIQUIDATION_ON_WRONG_SIDE,
-        positions_pb2.FLAG_MARK_PRICE_DISAGREES,
-        positions_pb2.FLAG_ACCOUNT_MODE_UNKNOWN,
-    }
 )
 # What says that a position comes near its end.
 _GUARDS = (
@@ -75,12 +64,6 @@ _GUARDS = (
 )
 _LIMITED = (*_GUARDS, alerts_pb2.ALERT_TYPE_ACCOUNT_DISTANCE)
 _GUARD_FIELDS = ("id", "position_id", "status", "reading_state", "channels", "description")
-# These get nobody told for sure; with them alone everything else is used as well.
-_UNSURE = frozenset({"log", "sound"})
-# Their concerns are those of ALERTS, or only kept: that they rest or warn is told there or not.
-_QUIET_MONITORS = frozenset(
-    {"profit", "risk", "liquidation", "market", "latency", "twilio", "withdrawals"}
-)
 
 
 class SleepClient:
@@ -88,6 +71,7 @@ class SleepClient:
 
     def __init__(self, channels: Mapping[str, Channel], tell_channels: Sequence[str]) -> None:
         self._tell_channels = tell_channels
+        self._risk = channels["positions"].stub(positions_pb2_grpc.RiskServiceStub)
         self._positions = channels["positions"].stub(positions_pb2_grpc.PositionsServiceStub)
         self._alerts = channels["alerts"].stub(alerts_pb2_grpc.AlertsServiceStub)
         self._thresholds = channels["alerts"].stub(alerts_pb2_grpc.ThresholdsServiceStub)
@@ -110,6 +94,7 @@ class SleepClient:
             (self._read_silenced, (Part.HELD,)),
             (self._read_evaluation, (Part.ALERTS,)),
             (self._read_ways, (Part.ALERTS, Part.CHANNELS, Part.ESCALATION, Part.QUIET_HOURS)),
+            (self._read_carries, (Part.PROBABILITY,)),
             (self._read_windows, (Part.HELD,)),
             (self._read_prices, (Part.PRICES,)),
             (self._read_monitors, (Part.MONITORS,)),
@@ -132,7 +117,7 @@ class SleepClient:
         request.read_mask.paths.extend(_POSITION_FIELDS)
         for _ in range(_MOST_PAGES):
             answer = await self._positions.ListPositions(request, timeout=_SECONDS)
-            held += map(_held_position, answer.positions)
+            held += map(held_position, answer.positions)
             unwatched = tuple(answer.unwatched) or unwatched
             request.page_token = answer.next_page_token
             if not request.page_token:
@@ -146,7 +131,7 @@ class SleepClient:
         found = [
             f"{one.account} of {one.wallet}"
             for one in await self._all_alerts(request)
-            if not _judges(one) and one.status != alerts_pb2.ALERT_STATUS_INACTIVE
+            if not judges(one) and one.status != alerts_pb2.ALERT_STATUS_INACTIVE
         ]
         return {"unknown_accounts": list(dict.fromkeys(found))}
 
@@ -161,7 +146,7 @@ class SleepClient:
             self._positions.GetMode(positions_pb2.GetModeRequest(), timeout=_SECONDS),
         )
         return {
-            "set_aside": [_held_position(one).about for one in answer.positions],
+            "set_aside": [held_position(one).about for one in answer.positions],
             "is_simulated": mode.mode != positions_pb2.MODE_LIVE,
         }
 
@@ -190,7 +175,7 @@ class SleepClient:
         request = alerts_pb2.ListAlertsRequest(page_size=_PAGE_SIZE, min_level=alerts_pb2.LEVEL_LOW)
         for _ in range(_MOST_PAGES):
             answer = await self._alerts.ListAlerts(request, timeout=_SECONDS)
-            raised += [_raised(alert) for alert in answer.alerts if not alert.is_news]
+            raised += [raised_alert(alert) for alert in answer.alerts if not alert.is_news]
             request.page_token = answer.next_page_token
             if not request.page_token or any(alert.is_news for alert in answer.alerts):
                 break
@@ -202,7 +187,7 @@ class SleepClient:
             alerts_pb2.ListAlertsRequest(status=alerts_pb2.ALERT_STATUS_SILENCED)
         )
         normal = [one for one in silenced if one.level <= alerts_pb2.LEVEL_NORMAL]
-        return {"silenced": [_raised(one) for one in normal if not one.is_news]}
+        return {"silenced": [raised_alert(one) for one in normal if not one.is_news]}
 
     async def _read_evaluation(self) -> dict[str, Any]:
         summary = await self._alerts.GetSummary(alerts_pb2.GetSummaryRequest(), timeout=_SECONDS)
@@ -255,17 +240,17 @@ class SleepClient:
             for name in route.channels
         }
         limits = [one for one in thresholds if one.enabled and one.type in _LIMITED]
-        judging = [[one for one in alerts if _judges(one)] for alerts in guards]
+        judging = [[one for one in alerts if judges(one)] for alerts in guards]
         own = [(one.id, one.high_channels) for one in limits]
         own += [(one.description, one.channels) for alerts in judging for one in alerts]
         return {
-            "channels": _way(usable, wanted),
+            "channels": way_of(usable, wanted),
             "no_channels": [n for n in self._tell_channels if normalise(n) not in every],
             "own_routes": [
-                OwnRoute(about, _way(usable, set(chosen))) for about, chosen in own if chosen
+                OwnRoute(about, way_of(usable, set(chosen))) for about, chosen in own if chosen
             ],
             "never_high": [one.id for one in limits if not one.HasField("high")],
-            "distance_limits": _distance_limits(thresholds),
+            "distance_limits": distance_limits(thresholds),
             "distance_ids": {one.position_id for one in judging[0]},
             "judged_ids": {one.position_id for alerts in judging for one in alerts},
             "contact_count": sum(
@@ -274,12 +259,22 @@ class SleepClient:
             ),
         }
 
+    async def _read_carries(self) -> dict[str, Any]:
+        answer = await self._risk.GetCarry(positions_pb2.GetCarryRequest(), timeout=_SECONDS)
+        return {
+            "carries": {
+                one.position_id: Carry(
+                    number(one, "carry_usd_per_hour"), number(one, "hours_to_liquidation")
+                )
+                for one in answer.carries
+            }
+        }
+
     async def _read_windows(self) -> dict[str, Any]:
         request = xcom_pb2.ListMaintenanceWindowsRequest()
         answer = await self._windows.ListMaintenanceWindows(request, timeout=_SECONDS)
-        return {
-            "windows": [window for one in answer.maintenance_windows if (window := _window(one))]
-        }
+        found = map(silent_window, answer.maintenance_windows)
+        return {"windows": [window for window in found if window]}
 
     async def _read_prices(self) -> dict[str, Any]:
         request = price_pb2.ListPricesRequest(page_size=_PAGE_SIZE)
@@ -300,7 +295,7 @@ class SleepClient:
     async def _read_monitors(self) -> dict[str, Any]:
         request = monitor_pb2.ListMonitorsRequest()
         answer = await self._monitor.ListMonitors(request, timeout=_SECONDS)
-        said = [(one.name, _trouble(one)) for one in answer.monitors]
+        said = [(one.name, trouble_of(one)) for one in answer.monitors]
         venues = [words for one in answer.monitors for words in troubled_venues(one)]
         troubles = [f"{name} {trouble}" for name, trouble in said if trouble]
         return {"troubled_monitors": [*venues, *troubles]}
@@ -311,88 +306,3 @@ async def _tried(read: Callable[[], Awaitable[dict[str, Any]]]) -> dict[str, Any
         return await read()
     except SonicError as error:
         return error.message
-
-
-def _held_position(one: positions_pb2.Position) -> HeldPosition:
-    side = positions_pb2.Side.Name(one.side).removeprefix("SIDE_")
-    return HeldPosition(
-        f"{one.asset} {side} in {one.wallet}",
-        number(one, "liquidation_distance_percent"),
-        number(one, "liquidation_probability"),
-        one.status == positions_pb2.STATUS_STALE or not _STALE.isdisjoint(one.flags),
-        not one.HasField("risk_liquidation_price_usd") and _DOUBTS.isdisjoint(one.flags),
-        is_doubtful=not _DOUBTFUL.isdisjoint(one.flags),
-        id=one.id,
-        asset=one.asset,
-        side_sign=_SIGNS.get(one.side, 0),
-        liquidation_price_usd=number(one, "risk_liquidation_price_usd"),
-    )
-
-
-def _distance_limits(thresholds: Sequence[alerts_pb2.Threshold]) -> dict[str, float | None]:
-    """By asset: the most specific one holds, switched on or off."""
-    return {
-        one.asset: number(one, "high") if one.enabled else None
-        for one in thresholds
-        if one.type == alerts_pb2.ALERT_TYPE_LIQUIDATION_DISTANCE
-        and one.condition in (alerts_pb2.CONDITION_UNSPECIFIED, alerts_pb2.CONDITION_BELOW)
-    }
-
-
-def _judges(alert: alerts_pb2.Alert) -> bool:
-    unseen = alert.reading_state in (
-        alerts_pb2.READING_STATE_UNSPECIFIED,
-        alerts_pb2.READING_STATE_UNKNOWN,
-    )
-    return alert.status != alerts_pb2.ALERT_STATUS_INACTIVE and not unseen
-
-
-def _trouble(monitor: monitor_pb2.Monitor) -> str:
-    """What is amiss with it, in a word; empty when nothing is."""
-    if monitor.enabled and monitor.health in (
-        monitor_pb2.HEALTH_ERROR,
-        monitor_pb2.HEALTH_OFFLINE,
-    ):
-        return monitor_pb2.Health.Name(monitor.health).removeprefix("HEALTH_")
-    if monitor.name in _QUIET_MONITORS:
-        return ""
-    if not monitor.enabled:
-        return "DISABLED"
-    is_breach = monitor.last_run.status == monitor_pb2.RUN_STATUS_BREACH
-    return "BREACH" if is_breach else monitor.resting_reason
-
-
-def _way(usable: Sequence[xcom_pb2.Channel], wanted: set[str]) -> list[NotifyChannel]:
-    """As the notification service chooses: where none of them surely reaches people, all."""
-    chosen = [one for one in usable if one.name in wanted]
-    is_sure = any(one.name not in _UNSURE for one in chosen)
-    if not chosen or not (is_sure or wanted <= _UNSURE):
-        chosen = list(usable)
-    return [_channel(one) for one in chosen]
-
-
-def _raised(alert: alerts_pb2.Alert) -> Raised:
-    return Raised(
-        f"{alert.description}, {alert.wallet}" if alert.wallet else alert.description,
-        alerts_pb2.Level.Name(alert.level).removeprefix("LEVEL_"),
-        alert.status in _HELD,
-        from_timestamp(alert, "held_until_time"),
-    )
-
-
-def _channel(one: xcom_pb2.Channel) -> NotifyChannel:
-    times = [from_timestamp(one, name) for name in ("last_sent_time", "verified_time")]
-    quiet = one.quiet_hours if one.HasField("quiet_hours") else None
-    return NotifyChannel(
-        one.name,
-        one.health in (xcom_pb2.CHANNEL_HEALTH_FAILING, xcom_pb2.CHANNEL_HEALTH_DEAD),
-        max((time for time in times if time is not None), default=None),
-        QuietHours(quiet.start_minute, quiet.end_minute, quiet.time_zone) if quiet else None,
-    )
-
-
-def _window(one: xcom_pb2.MaintenanceWindow) -> SilentWindow | None:
-    start, end = from_timestamp(one, "start_time"), from_timestamp(one, "end_time")
-    if start is None or end is None:
-        return None
-    return SilentWindow(one.name or one.id, start, end, one.holds_high)

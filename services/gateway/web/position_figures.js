@@ -10,9 +10,18 @@ const priceOf = (field) => (position) => (present(position[field]) ? `${price(po
 const toned = (field) => (position) => (present(position[field]) ? h("span", { class: position[field] < 0 ? "loss" : "gain" }, usd(position[field], { sign: true })) : null);
 const when = (field) => (position) => (position[field] ? age(position[field], { after: " ago" }) : null);
 
+/** Shown only while the venue's mark stands still. */
+const estimated = (one) => {
+  if (!one.mark_frozen_since_time) return hidden;
+  const far = one.estimated_liquidation_distance_percent;
+  return [present(far) ? distance({ liquidation_distance_percent: far }) : unknown("Distance by market price"), h("small", {}, "since ", age(one.mark_frozen_since_time, { after: " ago" }))];
+};
+const hidden = Symbol("hidden");
+
 const GROUPS = [
   ["Risk", [
     ["Distance", distance],
+    ["Distance by market price, ESTIMATED: the mark stands still", estimated],
     ["Distance in USD", usdOf("liquidation_distance_usd", { sign: true })],
     ["Travel", (one) => (present(one.travel_percent) ? h("span", { class: travelClass(one.travel_percent) }, travelText(one.travel_percent)) : null)],
     ["Heat, of 100", heat],
@@ -48,4 +57,4 @@ const GROUPS = [
 ];
 
 export const figures = (position) =>
-  GROUPS.map(([title, rows]) => h("div", { class: "group" }, h("h3", {}, title), h("dl", { class: "plain-facts" }, rows.map(([label, read]) => h("div", {}, h("dt", {}, label), h("dd", { class: "n" }, read(position) ?? unknown(label)))))));
+  GROUPS.map(([title, rows]) => h("div", { class: "group" }, h("h3", {}, title), h("dl", { class: "plain-facts" }, rows.filter(([, read]) => read(position) !== hidden).map(([label, read]) => h("div", {}, h("dt", {}, label), h("dd", { class: "n" }, read(position) ?? unknown(label)))))));

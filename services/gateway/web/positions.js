@@ -108,12 +108,14 @@ function number(title, field, write, kind, order, below = () => null) {
 
 export function identity(position, level) {
   const side = code(position.side, "SIDE_");
+  const far = position.estimated_liquidation_distance_percent;
+  const estimate = present(far) ? h("span", { class: "flag" }, `${percent(far)} by market, ESTIMATED`) : null;
   const flags = position.flags.filter((flag) => flag !== "FLAG_DEMO").map((flag) => h("span", { class: "flag" }, word(flag, "FLAG_")));
   const status = position.status === "STATUS_ACTIVE" ? null : h("span", { class: "flag" }, word(position.status, "STATUS_"));
   const label = level ? pill(code(level, "LEVEL_"), `level-${code(level, "LEVEL_")}`) : null;
   return [
     h("a", { class: "name", href: `/positions/${encodeURIComponent(position.id)}`, data: { key: position.id } }, h("b", {}, position.asset), h("span", { class: `side side-${side.toLowerCase()}` }, side), label),
-    h("div", { class: "where" }, `${position.wallet} · ${position.venue}`, status, flags),
+    h("div", { class: "where" }, `${position.wallet} · ${position.venue}`, status, flags, estimate),
     position.note ? h("div", { class: "note" }, position.note) : null,
   ];
 }

@@ -1,18 +1,19 @@
 """The checks: a new one is a file here and a line in the registry, or a package of others.
 
-A check reads by `CheckContext` and returns a Finding; it writes nothing, sends but a ping.
+A check reads by `CheckContext` and returns a Finding; it writes nothing. Sent are but a ping, and
+to positions which marks stand still.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from services.monitor.domain.findings import Finding, Level, Part, Run
 from services.monitor.domain.states import Heartbeat
-from services.monitor.domain.venues import VenueReading
+from services.monitor.domain.venues import FrozenMark, VenueReading
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +176,12 @@ class Readings(Protocol):
 
     async def venues(self) -> tuple[VenueReading, ...]:
         """Every venue at which a wallet is looked at."""
+
+    async def frozen_marks(self) -> tuple[FrozenMark, ...]:
+        """Marks that positions believes to stand still, in order."""
+
+    async def set_frozen_marks(self, marks: Sequence[FrozenMark]) -> None:
+        """Tell positions that these stand still, and no other."""
 
     async def refused_advice(self) -> Mapping[str, str] | None:
         """Assets whose change of advice alerts refused, with the reason; None without the

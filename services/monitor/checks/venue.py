@@ -8,15 +8,18 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from services.monitor.checks import Check, CheckContext
-from services.monitor.domain.findings import Badge, Finding, Level, Part, RunStatus
+from services.monitor.domain.findings import Badge, Finding, Level, Part, Run, RunStatus
 from services.monitor.domain.venues import (
+    FrozenMark,
     StillMark,
     VenueMemory,
     VenueState,
     after_a_gap,
+    frozen_marks,
     judge,
 )
 from shared.errors import SonicError
+from shared.log import get_logger
 
 # Of these qualities a price says where the market is now.
 _USABLE = ("GOOD", "SINGLE")
@@ -70,7 +73,21 @@ class VenueCheck(Check):
             states[one.venue] = judge(
                 one, usable, before, context.now, tracked=tracked, was_lost=was_lost
             )
+        if states:
+            await _tell_positions(context, frozen_marks(states))
         return _finding(states)
+
+
+async def _tell_positions(context: CheckContext, frozen: tuple[FrozenMark, ...]) -> None:
+    """Of marks that stand still, so that none of them lowers a level; only what they do not know
+    yet.
+    """
+    try:
+        if frozen != await context.readings.frozen_marks():
+            await context.readings.set_frozen_marks(frozen)
+    except SonicError as error:
+        # The next run tells them.
+        get_logger().warning("positions were not told of marks that stand still", error=str(error))
 
 
 def _is_gap(context: CheckContext) -> bool:
@@ -169,9 +186,19 @@ def remembered(kept: object) -> VenueMemory | None:
             shrunk_time=_moment(kept["shrunk_time"]),
             # A later release added it.
             not_down_since=_moment(kept.get("not_down_since")),
+            distance_percent=kept.get("distance_percent"),
+            distance_asset=kept.get("distance_asset") or "",
         )
     except (KeyError, TypeError, ValueError, AttributeError):
         return None
+
+
+def venues_of(run: Run) -> dict[str, VenueMemory]:
+    """What the last run of this monitor remembers, by venue; nothing of another's."""
+    kept = run.metadata.get("venues") if run.monitor == VenueCheck.name else None
+    known = kept if isinstance(kept, dict) else {}
+    found = {venue: remembered(one) for venue, one in sorted(known.items())}
+    return {venue: one for venue, one in found.items() if one is not None}
 
 
 def _still(kept: Mapping[str, Any]) -> StillMark:

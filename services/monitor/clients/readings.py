@@ -34,7 +34,7 @@ from services.monitor.clients.probes import Probes
 from services.monitor.clients.upkeep import Upkeep
 from services.monitor.clients.xcom import XComClient
 from services.monitor.domain.findings import Level
-from services.monitor.domain.venues import VenueReading
+from services.monitor.domain.venues import FrozenMark, VenueReading
 from shared.codec import from_duration, from_timestamp, number, read, to_timestamp
 from shared.errors import SonicError
 from shared.http.scope import asking
@@ -116,6 +116,14 @@ class PeerReadings:
     async def venues(self) -> tuple[VenueReading, ...]:
         """Every venue at which a wallet is looked at."""
         return await self._once("venues", self._venues)
+
+    async def frozen_marks(self) -> tuple[FrozenMark, ...]:
+        """Marks that positions believes to stand still."""
+        return venues.believed_marks(await self._once("columns", self._columns))
+
+    async def set_frozen_marks(self, marks: Sequence[FrozenMark]) -> None:
+        """Tell positions."""
+        await venues.set_frozen_marks(self._peers.positions, marks, _READ_SECONDS)
 
     async def history(self, asset: str, since: datetime) -> tuple[PastPrice, ...]:
         """Every price since then, oldest first."""
@@ -235,8 +243,11 @@ class PeerReadings:
         # Columns are the dear part, and without a wallet at a venue nobody asks for them.
         if not venues.are_watched(wallets):
             return ()
-        held = await venues.parts(self._peers.positions, _READ_SECONDS)
+        held = await self._once("columns", self._columns)
         return venues.readings(wallets, held)
+
+    async def _columns(self) -> list[Any]:
+        return await venues.parts(self._peers.positions, _READ_SECONDS)
 
     async def _wallets(self) -> tuple[WalletReading, ...]:
         wallets = await self._once("wallets", self._all_wallets)

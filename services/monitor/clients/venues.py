@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from sonic.positions.v1 import positions_pb2 as pb
 from sonic.positions.v1 import positions_pb2_grpc as rpc
 
-from services.monitor.domain.venues import VenueMarket, VenueReading
+from services.monitor.domain.venues import FrozenMark, VenueMarket, VenueReading
 from shared import columns
+from shared.codec import to_timestamp
 from shared.rpc.client import Channel
 
 _VENUES: Final = {
@@ -65,6 +66,33 @@ def readings(wallets: Sequence[pb.Wallet], held: Sequence[Any]) -> tuple[VenueRe
         )
         for venue, here in by_venue.items()
     )
+
+
+def believed_marks(held: Sequence[Any]) -> tuple[FrozenMark, ...]:
+    """What positions was told to stand still, in order."""
+    found = held[0].frozen_marks if held else ()
+    return tuple(
+        sorted(
+            FrozenMark(one.venue, one.asset, one.mark_price_usd, one.since_time.ToDatetime(UTC))
+            for one in found
+        )
+    )
+
+
+async def set_frozen_marks(channel: Channel, marks: Sequence[FrozenMark], seconds: float) -> None:
+    """Tell positions which marks stand still, and that no other does."""
+    request = pb.SetFrozenMarksRequest(
+        marks=[
+            pb.FrozenMark(
+                venue=one.venue,
+                asset=one.asset,
+                mark_price_usd=one.mark_price_usd,
+                since_time=to_timestamp(one.since),
+            )
+            for one in marks
+        ]
+    )
+    await channel.stub(rpc.RiskServiceStub).SetFrozenMarks(request, timeout=seconds)
 
 
 def _request() -> pb.ReadColumnsRequest:

@@ -84,6 +84,16 @@ class StillMark:
     frozen: bool = False
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class FrozenMark:
+    """A venue's mark of an asset, USD per unit, that stands still while the market moves."""
+
+    venue: str
+    asset: str
+    mark_price_usd: float
+    since: datetime
+
+
 @dataclass(frozen=True, slots=True)
 class VenueMemory:
     """What is remembered of a venue. `since`: of the state; `trouble_since`: since when it is not
@@ -155,6 +165,18 @@ def judge(
     )
     is_well = _is_well(reading, prices_usd, tracked)
     return _told(memory, reading, now, is_well=is_well, was_lost=was_lost)
+
+
+def frozen_marks(states: Mapping[str, VenueMemory]) -> tuple[FrozenMark, ...]:
+    """In order, of all venues."""
+    return tuple(
+        sorted(
+            FrozenMark(venue, asset, mark.mark_price_usd, mark.since)
+            for venue, one in states.items()
+            for asset, mark in one.marks.items()
+            if mark.frozen
+        )
+    )
 
 
 def after_a_gap(memory: VenueMemory, reading: VenueReading) -> VenueMemory:

@@ -62,8 +62,9 @@ class AccountsService:
     def readings(self, frame: EnrichedFrame) -> list[AccountReading]:
         """What is judged of accounts as of a pass: those whose positions share a margin."""
         not_before = self._clock.now() - self._max_age
+        frozen = _frozen_wallets(frame)
         feeds = [
-            (_source(feed, not_before), stated_accounts(feed.accounts))
+            (_source(feed, not_before, frozen=frozen), stated_accounts(feed.accounts))
             for feed in frame.feeds
             if feed.accounts is not None
         ]
@@ -139,7 +140,9 @@ class AccountsService:
     def _of_feed(
         self, feed: FeedAccounts, frame: EnrichedFrame
     ) -> Iterator[tuple[AccountRisk, StatedAccount | None]]:
-        source = _source(feed, self._clock.now() - self._max_age, feed.unwatched)
+        source = _source(
+            feed, self._clock.now() - self._max_age, feed.unwatched, _frozen_wallets(frame)
+        )
         rows = _rows(frame, feed.wallet, feed.venue)
         if feed.venue not in _POOLING:
             if len(rows):
@@ -154,10 +157,29 @@ class AccountsService:
             yield pool(one, source), one
 
 
+def _frozen_wallets(frame: EnrichedFrame) -> frozenset[tuple[str, str]]:
+    """Wallet and venue of positions by a mark that stands still."""
+    if frame.frozen is None:
+        return frozenset()
+    rows = np.flatnonzero(frame.frozen.since_micros)
+    pairs = zip(
+        frame.columns["wallet_index"][rows].tolist(),
+        frame.columns["venue_index"][rows].tolist(),
+        strict=True,
+    )
+    return frozenset(
+        (frame.wallet_names[wallet], frame.venue_names[venue]) for wallet, venue in pairs
+    )
+
+
 def _source(
-    feed: FeedAccounts | Feed, not_before: datetime, unwatched: tuple[str, ...] = ()
+    feed: FeedAccounts | Feed,
+    not_before: datetime,
+    unwatched: tuple[str, ...] = (),
+    frozen: frozenset[tuple[str, str]] = frozenset(),
 ) -> Source:
     stale = feed.failed or feed.observed_time is None or feed.observed_time < not_before
+    stale |= (feed.wallet, feed.venue) in frozen
     return Source(feed.feed_key, feed.wallet, feed.venue, feed.observed_time, stale, unwatched)
 
 

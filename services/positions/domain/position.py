@@ -52,6 +52,8 @@ class Risk:
     probability_model: TouchModel | None = None
     flags: frozenset[Flag] = frozenset()
     enriched_time: datetime | None = None
+    estimated_liquidation_distance_percent: float | None = None
+    mark_frozen_since_time: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,7 @@ class Flag(IntEnum):
     ACCOUNT_MODE_UNKNOWN = 9
     ADL_INDEX_HIGH = 10
     TRADING_HALTED = 11
+    MARK_FROZEN = 12
 
 
 class Chain(IntEnum):

@@ -5,7 +5,7 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from services.positions.enrichment.domain.enrichment import (
     Columns,
     EnrichContext,
     Enriched,
+    Feed,
     MarketPrice,
     enrich,
     merged,
@@ -116,7 +117,7 @@ class EnrichmentService:
             version = secrets.randbits(_VERSION_BITS)
         now = self._clock.now()
         market = {name: market[name] for name in assets.values() if name in market}
-        context = EnrichContext(feeds, assets, market, now, self._mark_max_age_seconds, state.heat)
+        context = self._context(state, feeds, assets, market, now)
         number = max(state.pass_number, self._newest_number) + 1
         state = replace(state, pass_number=number, inputs_version=version, enriched_time=now)
         enriched, frame = await _judged(inputs, context, state)
@@ -133,6 +134,17 @@ class EnrichmentService:
             ),
             frame,
         )
+
+    def _context(
+        self,
+        state: ServiceState,
+        feeds: Mapping[int, Feed],
+        assets: Mapping[int, str],
+        market: Mapping[str, MarketPrice],
+        now: datetime,
+    ) -> EnrichContext:
+        age = self._mark_max_age_seconds
+        return EnrichContext(feeds, assets, market, now, age, state.heat, state.frozen)
 
     async def _give_back(self, *, is_bulk: bool) -> None:
         """The pass that follows an import, and is none, gives back what that took."""
@@ -219,7 +231,7 @@ class EnrichmentService:
             stored, known = await store.enrichment.market(), await store.enrichment.totals()
         market = self._market.with_moves(stored)
         now = state.enriched_time or self._clock.now()
-        context = EnrichContext(feeds, assets, market, now, self._mark_max_age_seconds, state.heat)
+        context = self._context(state, feeds, assets, market, now)
         if changes:
             state = replace(state, inputs_version=0)
         _, loaded = await _judged(inputs, context, state, known)
@@ -284,6 +296,7 @@ async def _judged(
             inputs_version=state.inputs_version,
             known_totals=known_totals,
             models={name: one.moves.model for name, one in context.market.items()},
+            frozen_marks=context.frozen,
         )
         return enriched, frame
 

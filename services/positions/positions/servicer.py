@@ -25,6 +25,7 @@ from services.positions.servicer.mapping import (
     account_reading_message,
     extremes_fields,
     flag_numbers,
+    frozen_mark_message,
     imported_message,
     member,
     position_message,
@@ -193,12 +194,15 @@ class PositionsServicer(rpc.PositionsServiceServicer):
         }
         if request.accounts:
             first["accounts"] = [*map(account_reading_message, self._accounts.readings(frame))]
+        rows_of = (
+            places_of(keys, frame.columns["position_key"]) if request.position_keys else slice(None)
+        )
+        if frame.frozen_marks:
+            first["frozen_marks"] = [*map(frozen_mark_message, frame.frozen_marks)]
+        if frame.frozen is not None:
+            asked["estimate_price_usd"] = frame.frozen.price_usd[rows_of]
+            asked["mark_frozen_since_micros"] = frame.frozen.since_micros[rows_of]
         if extremes is not None:
-            rows_of = (
-                places_of(keys, frame.columns["position_key"])
-                if request.position_keys
-                else slice(None)
-            )
             asked["extreme_price_usd"] = extremes.price_usd[rows_of]
             asked["extreme_time_micros"] = extremes.time_micros[rows_of]
             first |= extremes_fields(extremes)

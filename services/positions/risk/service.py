@@ -11,6 +11,7 @@ from services.positions.domain.position import Position
 from services.positions.domain.venue_answer import NO_TERMS, Side, VenueTerms
 from services.positions.enrichment.domain import heat as modifiers
 from services.positions.enrichment.domain.enriched_frame import EnrichedFrame
+from services.positions.enrichment.domain.frozen_marks import FrozenMark
 from services.positions.enrichment.domain.heat import HeatModifiers
 from services.positions.enrichment.domain.metrics import HeatModel, HeatWeights
 from services.positions.enrichment.service import EnrichmentService
@@ -162,6 +163,18 @@ class RiskService:
             changed = HeatModifiers(model, weights, present.version + 1)
             await store.enrichment.set_heat(changed)
         return changed
+
+    async def set_frozen(self, marks: Sequence[FrozenMark]) -> Sequence[FrozenMark]:
+        """These marks stand still, and no other: every position is judged anew. Raises
+        INVALID_FIELD.
+        """
+        listed = sorted(marks)
+        if len({(one.venue, one.asset) for one in listed}) < len(listed):
+            raise invalid("marks", "each venue and asset once")
+        async with self._enrichment.changing() as store:
+            await store.enrichment.lock()
+            await store.enrichment.set_frozen(listed)
+        return listed
 
     async def import_heat(self, text: str) -> tuple[HeatModifiers, Sequence[str]]:
         """JSON in; what holds now, and groups left alone. Raises BAD_FILE, BAD_MODIFIERS."""

@@ -13,7 +13,12 @@ from services.positions.enrichment.domain.heat import (
 from services.positions.risk.domain.advice import AdviceInput
 from services.positions.risk.domain.shock import Shock
 from services.positions.risk.service import SIGNS, Advised, RiskService, Shocked
-from services.positions.servicer.mapping import Context, what_if_terms
+from services.positions.servicer.mapping import (
+    Context,
+    frozen_mark,
+    frozen_mark_message,
+    what_if_terms,
+)
 from shared.codec import fill, number
 
 _STEPS = 10
@@ -73,6 +78,12 @@ class RiskServicer(rpc.RiskServiceServicer):
         wanted = request.modifiers
         weights = weights_of({name: number(wanted, name) for name in WEIGHT_NAMES})
         return _heat(await self._service.set_heat(model_of(wanted.model), weights, wanted.etag))
+
+    async def SetFrozenMarks(
+        self, request: pb.SetFrozenMarksRequest, context: Context
+    ) -> pb.FrozenMarks:
+        marks = await self._service.set_frozen([*map(frozen_mark, request.marks)])
+        return pb.FrozenMarks(marks=map(frozen_mark_message, marks))
 
     async def ExportModifiers(
         self, request: pb.ExportModifiersRequest, context: Context

@@ -15,13 +15,14 @@ from services.positions.accounts.domain.account import AccountReading
 from services.positions.domain.position import Inputs, Position, Risk
 from services.positions.domain.venue_answer import Flag, Side
 from services.positions.enrichment.domain.enrichment import micros
+from services.positions.enrichment.domain.frozen_marks import FrozenMark
 from services.positions.enrichment.domain.totals import Totals
 from services.positions.extremes.service import Extremes
 from services.positions.files.domain.imports import RefusedTerms
 from services.positions.files.service.imports import Imported
 from services.positions.portfolio.domain import Snapshot
 from services.positions.positions.service.positions import WhatIf
-from shared.codec import fill, read
+from shared.codec import fill, from_timestamp, read
 from shared.errors import invalid
 from shared.touch import NO_HISTORY
 
@@ -103,6 +104,23 @@ def account_reading_message(account: AccountReading) -> pb.AccountReading:
     )
 
 
+def frozen_mark(message: pb.FrozenMark) -> FrozenMark:
+    return read(FrozenMark, message, since_micros=micros(from_timestamp(message, "since_time")))
+
+
+def frozen_mark_message(mark: FrozenMark) -> pb.FrozenMark:
+    return pb.FrozenMark(
+        venue=mark.venue,
+        asset=mark.asset,
+        mark_price_usd=mark.mark_price_usd,
+        since_time=_timestamp(mark.since_micros),
+    )
+
+
+def _timestamp(since_micros: int) -> Timestamp:
+    return Timestamp(seconds=since_micros // 10**6, nanos=since_micros % 10**6 * 1000)
+
+
 def extremes_fields(extremes: Extremes) -> dict[str, Any]:
     """What the first message of columns says of extremes."""
     return {
@@ -111,12 +129,8 @@ def extremes_fields(extremes: Extremes) -> dict[str, Any]:
         "unseen": [
             pb.UnseenTime(
                 asset=one.asset,
-                start_time=Timestamp(
-                    seconds=one.start_micros // 10**6, nanos=one.start_micros % 10**6 * 1000
-                ),
-                end_time=Timestamp(
-                    seconds=one.end_micros // 10**6, nanos=one.end_micros % 10**6 * 1000
-                ),
+                start_time=_timestamp(one.start_micros),
+                end_time=_timestamp(one.end_micros),
                 reason=one.reason,
             )
             for one in extremes.unseen

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.positions.enrichment.domain.enrichment import Columns, Feed, MarketPrice, micros
+from services.positions.enrichment.domain.frozen_marks import NO_MARKS, FrozenMark
 from services.positions.enrichment.domain.heat import WEIGHT_NAMES, HeatModifiers, model_of
 from services.positions.enrichment.domain.metrics import HeatWeights
 from services.positions.enrichment.domain.totals import Totals
@@ -41,7 +42,8 @@ _INPUTS = {
 _READ_INPUTS = f"select {', '.join(_INPUTS)} from position where status in (1, 2)"
 _STATE = (
     "select membership_epoch, event_sequence, pass_number, position_count, enriched_time,"
-    " inputs_version, heat_model, distance_weight, leverage_weight, collateral_weight, heat_version"
+    " inputs_version, heat_model, distance_weight, leverage_weight, collateral_weight,"
+    " heat_version, frozen_marks"
 )
 _CHANGED = (
     "exists (select from changed where position_keys is null) as all_changed,"
@@ -87,6 +89,7 @@ _SET_HEAT = Statement(
     "update service_state set heat_model = :heat_model, heat_version = :heat_version, "
     + ", ".join(f"{name} = :{name}" for name in WEIGHT_NAMES)
 )
+_SET_FROZEN = Statement("update service_state set frozen_marks = :marks")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +103,7 @@ class ServiceState:
     enriched_time: datetime | None
     inputs_version: int
     heat: HeatModifiers
+    frozen: Sequence[FrozenMark] = NO_MARKS
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +152,11 @@ class EnrichmentStore:
             heat_version=heat.version,
             **asdict(heat.weights),
         )
+
+    async def set_frozen(self, marks: Sequence[FrozenMark]) -> None:
+        """These marks stand still from the next pass on, and no other."""
+        stored = [[getattr(one, name) for name in FrozenMark.__slots__] for one in marks]
+        await self._transaction.execute(_SET_FROZEN, marks=json.dumps(stored))
 
     async def names(self) -> tuple[dict[int, Feed], dict[int, str]]:
         """Every feed and every asset name by key."""
@@ -232,7 +241,8 @@ def _market_price(
 def _service_state(row: Row) -> ServiceState:
     weights = rows.read(HeatWeights, row)
     heat = HeatModifiers(model_of(row["heat_model"]), weights, row["heat_version"])
-    return rows.read(ServiceState, row, heat=heat)
+    frozen = [FrozenMark(*one) for one in json.loads(row["frozen_marks"])]
+    return rows.read(ServiceState, row, heat=heat, frozen=frozen or NO_MARKS)
 
 
 def _ascending(columns: Columns) -> Columns:

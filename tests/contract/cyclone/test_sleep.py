@@ -50,9 +50,11 @@ LIMIT = alerts_pb2.Threshold(
 WHOLE = ("SYNC_POSITIONS", "ENRICH_POSITIONS", "CREATE_ALERTS", "EVALUATE_ALERTS", "NOTIFY")
 
 # Not told yet, so no breach: in trouble for less than five minutes.
-DEGRADED = (
-    '{"venues": {"dydx": {"state": "DEGRADED", "since": "2026-11-21T03:02:00+00:00",'
-    ' "evidence": ["trading is halted: BTC"], "listed_count": 2}}}'
+DEGRADED = monitor_pb2.Venue(
+    name="dydx",
+    state=monitor_pb2.VENUE_STATE_DEGRADED,
+    evidence=["trading is halted: BTC"],
+    position_count=2,
 )
 
 
@@ -240,8 +242,8 @@ VOICE = changed(LOG, name="voice")
         ("monitor.ListMonitors", answers(monitor_pb2.ListMonitorsResponse(monitors=[
             monitor_pb2.Monitor(name="position", health=1)])), "MONITORS", "AMBER"),
         ("monitor.ListMonitors", answers(monitor_pb2.ListMonitorsResponse(monitors=[
-            monitor_pb2.Monitor(name="venue", enabled=True, health=1, last_run=monitor_pb2.Run(
-                status=1, metadata_json=DEGRADED))])), "MONITORS", "AMBER"),
+            monitor_pb2.Monitor(name="venue", enabled=True, health=1, venues=[DEGRADED])])),
+         "MONITORS", "AMBER"),
         ("monitor.ListMonitors", answers(monitor_pb2.ListMonitorsResponse(monitors=[
             monitor_pb2.Monitor(name="xcom", enabled=True, health=1, resting_reason="SNOOZED")])),
          "MONITORS", "AMBER"),

@@ -27,6 +27,7 @@ from sonic.positions.v1 import positions_pb2, positions_pb2_grpc
 from sonic.price.v1 import price_pb2, price_pb2_grpc
 from sonic.xcom.v1 import xcom_pb2, xcom_pb2_grpc
 
+from services.alerts import server as alerts_server
 from services.monitor import server as monitor_server
 from services.positions import server as positions_server
 from services.price import server as price_server
@@ -118,6 +119,7 @@ class Servers:
             "positions": positions_server,
             "xcom": xcom_server,
             "monitor": monitor_server,
+            "alerts": alerts_server,
         }
         config = modules[name].Config.model_validate(
             {

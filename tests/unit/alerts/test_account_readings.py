@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from services.alerts.alerts.domain.accounts import Account, Accounts, common_move, exposure
 from services.alerts.alerts.domain.alert_columns import AlertColumns, fresh_columns
-from services.alerts.alerts.domain.evaluation import CompiledLimits, ThresholdTables, evaluate
+from services.alerts.alerts.domain.compiled_limits import CompiledLimits, ThresholdTables
+from services.alerts.alerts.domain.evaluation import evaluate
 from services.alerts.alerts.domain.readings import NOTHING_HELD, Inputs, Positions
 from services.alerts.domain.kinds import (
     OF_ACCOUNTS,

@@ -11,7 +11,8 @@ import pytest
 from services.alerts.alerts.domain.alert_columns import AlertColumns, fresh_columns
 from services.alerts.alerts.domain.change_inputs import payload_of
 from services.alerts.alerts.domain.change_payload import ChangeContext
-from services.alerts.alerts.domain.evaluation import CompiledLimits, ThresholdTables, evaluate
+from services.alerts.alerts.domain.compiled_limits import CompiledLimits, ThresholdTables
+from services.alerts.alerts.domain.evaluation import evaluate
 from services.alerts.alerts.domain.readings import FIGURES, Inputs, Positions
 from services.alerts.alerts.domain.subjects import Subject
 from services.alerts.domain.kinds import KIND_COUNT, AlertType, Condition, kind_of

@@ -10,12 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.alerts.alerts.domain.alert_columns import AlertColumns, fresh_columns
-from services.alerts.alerts.domain.evaluation import (
-    CompiledLimits,
-    Outcome,
-    ThresholdTables,
-    evaluate,
-)
+from services.alerts.alerts.domain.compiled_limits import CompiledLimits, ThresholdTables
+from services.alerts.alerts.domain.evaluation import Outcome, evaluate
 from services.alerts.alerts.domain.extremes import NO_EXTREMES, Extremes
 from services.alerts.alerts.domain.readings import FIGURES, Inputs, Positions
 from services.alerts.domain.kinds import KIND_COUNT, AlertType, Condition, Level, kind_of

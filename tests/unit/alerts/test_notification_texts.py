@@ -10,17 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.alerts.alerts.domain.standing import Standing, why
 from services.alerts.domain.kinds import AlertType, Condition, Level
-from services.alerts.notifications.domain import (
-    CLOSED,
-    RAISED,
-    RESOLVED,
-    Standing,
-    compose,
-    plain,
-    short,
-    why,
-)
+from services.alerts.notifications.domain import CLOSED, RAISED, RESOLVED, compose, plain, short
 
 PAYLOAD = {
     "event": RAISED,

@@ -48,6 +48,7 @@ NOT_FOR_PEOPLE = {
     "ProcessAlerts": "a half of a step",
     "FlushOutbox": "a step of the cycle",
     "ReadColumns": "columns for services",
+    "SetFrozenMarks": "monitor says what it found",
     "ReadMoves": "columns for services",
     "ReadMinutes": "columns for services",
     "RaiseDeath": "cyclone tells of a death",

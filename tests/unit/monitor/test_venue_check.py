@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -14,7 +15,7 @@ from services.monitor.checks.venue import VenueCheck, remembered, stored
 from services.monitor.domain.findings import Finding, Level, Run, RunStatus
 from services.monitor.domain.incidents import Incident, Notification, follow
 from services.monitor.domain.states import Heartbeat
-from services.monitor.domain.venues import VenueReading, judge
+from services.monitor.domain.venues import FrozenMark, VenueReading, judge
 from services.monitor.service.runner import run_check
 from shared.errors import Unavailable
 from tests.unit.monitor.test_venues import MINUTE, NOW, PRICES, SOL, WELL, of
@@ -33,6 +34,10 @@ class Watched:
     prices_usd: dict[str, float] = field(default_factory=lambda: dict(PRICES))
     quality: str = "GOOD"
     fails: bool = False
+    # What positions believes, and how often it was told.
+    frozen: tuple[FrozenMark, ...] = ()
+    frozen_count: int = 0
+    deaf: bool = False
 
     async def venues(self) -> tuple[VenueReading, ...]:
         if self.fails:
@@ -42,6 +47,15 @@ class Watched:
     async def prices(self) -> tuple[PriceReading, ...]:
         held = self.prices_usd.items()
         return tuple(PriceReading(name, self.quality, usd, 1.0) for name, usd in held)
+
+    async def frozen_marks(self) -> tuple[FrozenMark, ...]:
+        return self.frozen
+
+    async def set_frozen_marks(self, marks: Sequence[FrozenMark]) -> None:
+        self.frozen_count += 1
+        if self.deaf:
+            raise Unavailable("TIMEOUT", "positions does not answer")
+        self.frozen = tuple(marks)
 
     async def look(
         self, *readings: VenueReading, times: int = 1, later: timedelta = MINUTE
@@ -282,3 +296,31 @@ async def test_what_is_remembered_outlives_a_run_that_found_nothing() -> None:
         context = CheckContext(watched, NOW, last=watched.last)  # type: ignore[arg-type]
         run, finding = await run_check("venue", Broken(problem), context, 30.0)
         assert finding.status is RunStatus.ERROR and run.metadata == kept
+
+
+async def test_positions_hear_once_which_marks_stand_still_and_once_that_they_move() -> None:
+    watched = Watched()
+    await watched.look(WELL, times=2)
+    assert watched.frozen_count == 0, "a quiet look says nothing"
+    watched.prices_usd["SOL"] *= 1.01
+    await watched.look(WELL, times=4)
+    (mark,) = watched.frozen
+    assert (mark.venue, mark.asset, mark.mark_price_usd) == ("dydx", "SOL", 100.0)
+    assert mark.since == NOW + MINUTE and watched.frozen_count == 1
+    # A database of positions that was put back has forgotten it.
+    watched.frozen = ()
+    await watched.look(WELL)
+    assert watched.frozen == (mark,) and watched.frozen_count == 2
+    await watched.look(of(mark_price_usd=101.0), times=3)
+    assert watched.frozen == () and watched.frozen_count == 3
+
+
+async def test_positions_that_do_not_hear_it_are_told_at_the_next_look() -> None:
+    watched = Watched(deaf=True)
+    await watched.look(WELL)
+    watched.prices_usd["SOL"] *= 1.01
+    found = await watched.look(WELL, times=4)
+    assert found.status is not RunStatus.ERROR
+    watched.deaf = False
+    await watched.look(WELL)
+    assert len(watched.frozen) == 1

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from services.alerts.alerts.domain.estimates import NO_ESTIMATES, Estimates
 from services.alerts.domain.kinds import (
     COOLDOWN_SECONDS,
     KIND_COUNT,
@@ -145,6 +146,7 @@ class AlertColumns:
     digest_sequence: NDArray[np.int64]
     readings: Readings
     evaluated_micros: int = 0
+    estimates: Estimates = NO_ESTIMATES
 
     def __len__(self) -> int:
         return len(self.alert_key)
@@ -176,17 +178,22 @@ class AlertColumns:
         return np.where(self.alert_key[rows] == alert_keys, rows, -1)
 
     def with_readings(
-        self, alert_key: Column, readings: Readings, evaluated_micros: int
+        self,
+        alert_key: Column,
+        readings: Readings,
+        evaluated_micros: int,
+        estimates: Estimates = NO_ESTIMATES,
     ) -> AlertColumns:
         """The same alerts with what an evaluation saw; an alert made since has not been seen."""
+        seen: dict[str, Any] = {"evaluated_micros": evaluated_micros, "estimates": estimates}
         if np.array_equal(alert_key, self.alert_key):
-            return replace(self, readings=readings, evaluated_micros=evaluated_micros)
+            return replace(self, readings=readings, **seen)
         rows = self.rows_of(alert_key)
         here = rows >= 0
         mine = Readings.none(len(self))
         for field in fields(mine):
             getattr(mine, field.name)[rows[here]] = getattr(readings, field.name)[here]
-        return replace(self, readings=mine, evaluated_micros=evaluated_micros)
+        return replace(self, readings=mine, **seen)
 
     def with_values(self, rows: Column, values: Mapping[str, Any]) -> AlertColumns:
         """Other values in some columns of these rows."""

@@ -5,6 +5,7 @@ Its payload is made of them when somebody reads it.
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from services.alerts.alerts.domain.accounts import ACCOUNT_FIGURES, Accounts, Integers
+from services.alerts.alerts.domain.at_price import values_at
 from services.alerts.alerts.domain.change_payload import (
     EXTREME_SOURCES,
     PROBABILITY_MODELS,
@@ -38,8 +40,9 @@ from services.alerts.ledger.domain.chain import Entry, micros
 from services.alerts.notifications.domain import Payload, plain
 
 # The first byte says how the rest is read: rows stay readable when a later version has more. The
-# second one has more at the end: the model of the probability, and the extreme that raised it.
-_FIRST_VERSION, _VERSION = 1, 2
+# second one has more at the end: the model of the probability, and the extreme that raised it. The
+# third one is of a position by a mark that stands still: what it is by the market price.
+_FIRST_VERSION, _VERSION, _FROZEN_VERSION = 1, 2, 3
 _DEMO_BIT, _HELD_BIT = 1, 2
 _SOURCE_NUMBERS = {name: number for number, name in EXTREME_SOURCES.items()}
 _FIGURES = {
@@ -76,6 +79,9 @@ _NUMBERS = np.dtype(
 _FIRST_ROW = struct.Struct(f">BBbbbiq3ddd{len(_FIGURES)}d")
 _ROW = struct.Struct(f"{_FIRST_ROW.format}bbqdd")
 _LATER_COUNT = 5
+# Behind the numbers of a change in the third version: since when the mark stands still, the market
+# price, the distance in percent by it, and the value by it that raised the level.
+_FROZEN = struct.Struct(">qddd")
 _LIMITS, _FIRST_FIGURE = slice(7, 10), 12
 
 
@@ -103,18 +109,41 @@ def packed_inputs(
     _put_extremes(table, outcome, positions)
     about = [subjects[key] for key in one.subject_key.tolist()]
     table["side_sign"] = [subject.side_sign for subject in about]
+    frozen = _frozen(outcome, positions)
+    table["version"][list(frozen)] = _FROZEN_VERSION
     names = [asset.encode() for asset in assets]
     numbers, size = table.tobytes(), _NUMBERS.itemsize
     return [
-        b"%b%b\0%b" % (
-            numbers[start : start + size],
+        b"%b%b%b\0%b" % (
+            numbers[place * size : (place + 1) * size],
+            frozen.get(place, b""),
             names[asset],
             f"{subject.wallet}\0{subject.summary}".encode(),
         )
-        for start, asset, subject in zip(
-            range(0, len(numbers), size), one.asset_key.tolist(), about, strict=True
+        for place, (asset, subject) in enumerate(
+            zip(one.asset_key.tolist(), about, strict=True)
         )
     ]  # fmt: skip
+
+
+def _frozen(outcome: Outcome, positions: Positions) -> Mapping[int, bytes]:
+    """By place among the changes, of those by a mark that stands still."""
+    frozen, held = positions.frozen, outcome.position_row
+    if not frozen:
+        return {}
+    distance = values_at(AlertType.LIQUIDATION_DISTANCE, frozen.price_usd, positions.figures)
+    places = np.flatnonzero(held >= 0)
+    places = places[frozen.since_micros[held[places]] > 0]
+    raised = outcome.estimated_value
+    return {
+        place: _FROZEN.pack(
+            int(frozen.since_micros[row]),
+            float(frozen.price_usd[row]),
+            float(distance[row]),
+            float(raised[place]) if len(raised) else math.nan,
+        )
+        for place, row in zip(places.tolist(), held[places].tolist(), strict=True)
+    }
 
 
 def _put_accounts(table: Any, subject_keys: Integers, accounts: Accounts) -> None:
@@ -150,11 +179,9 @@ def payload_of(entry: Entry) -> Payload:
 
 
 def _payload_of(entry: Entry) -> Payload:
-    if entry.inputs[0] not in (_FIRST_VERSION, _VERSION):
-        raise ValueError(f"inputs of version {entry.inputs[0]}")
-    row = _ROW if entry.inputs[0] == _VERSION else _FIRST_ROW
+    row = _FIRST_ROW if entry.inputs[0] == _FIRST_VERSION else _ROW
     _, bits, condition, side, state, count, seen, *numbers = row.unpack_from(entry.inputs)
-    asset, wallet, summary = entry.inputs[row.size :].decode().split("\0")
+    frozen, (asset, wallet, summary) = _behind(entry.inputs, row.size)
     context = ChangeContext(entry.cycle_id, bool(bits & _DEMO_BIT), micros(entry.entry_time))
     kind = kind_of(entry.type, condition)
     payload = level_payload(kind, asset, entry.level_before, entry.level_after, context)
@@ -181,10 +208,34 @@ def _payload_of(entry: Entry) -> Payload:
             payload["price_usd"] = plain(start * (1 + entry.value / 100))
     put_time(payload, seen, state, context)
     payload |= _later_payload(*later) if later else {}
+    payload |= frozen
     if entry.type == AlertType.PRICE_THRESHOLD and entry.value is not None:
         payload["price_usd"] = plain(entry.value)
     named = zip(names, figures, strict=False)
     return payload | {name: plain(value) for name, value in named if is_known(value)}
+
+
+def _behind(inputs: bytes, size: int) -> tuple[Payload, Sequence[str]]:
+    """What stands behind the numbers of every change."""
+    if inputs[0] not in (_FIRST_VERSION, _VERSION, _FROZEN_VERSION):
+        raise ValueError(f"inputs of version {inputs[0]}")
+    is_frozen = inputs[0] == _FROZEN_VERSION
+    payload = _frozen_payload(*_FROZEN.unpack_from(inputs, size)) if is_frozen else {}
+    return payload, inputs[size + (_FROZEN.size if is_frozen else 0) :].decode().split("\0")
+
+
+def _frozen_payload(
+    since_micros: int, price_usd: float, distance_percent: float, value: float
+) -> Payload:
+    estimates = {
+        "market_price_usd": price_usd,
+        "estimated_distance_percent": distance_percent,
+        "estimated_value": value,
+    }
+    return {
+        "mark_frozen_since_time": moment(since_micros),
+        **{name: plain(one) for name, one in estimates.items() if is_known(one)},
+    }
 
 
 def _later_payload(

@@ -93,7 +93,7 @@ def _phrase(payload: Mapping[str, str], *, is_short: bool = False) -> str:
     """One change in few words; `is_short`: without the wallet."""
     wallet = f" ({payload['wallet']})" if payload.get("wallet") and not is_short else ""
     far = payload.get("liquidation_distance_percent")
-    if payload["event"] != RAISED or not far:
+    if payload["event"] != RAISED or not far or "estimated_value" in payload:
         return f"{matter(payload)}{wallet}"
     percent = short(abs(float(far)), "%")
     named = f"{about(payload.get('asset', ''), payload.get('side', ''))}{wallet}"

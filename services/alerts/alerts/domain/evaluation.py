@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from services.alerts.alerts.domain.alert_columns import JUDGED_BIT, OFF_BIT, AlertColumns
+from services.alerts.alerts.domain.alert_columns import (
+    JUDGED_BIT,
+    AlertColumns,
+    Readings,
+)
+from services.alerts.alerts.domain.compiled_limits import CompiledLimits, ThresholdTables
+from services.alerts.alerts.domain.estimates import estimated_values, estimates
 from services.alerts.alerts.domain.extremes import Limits, Touches, joined, touched_values, touches
 from services.alerts.alerts.domain.incidents import AppliedLevels, apply_levels, due, expiry
 from services.alerts.alerts.domain.readings import (
@@ -19,20 +25,18 @@ from services.alerts.alerts.domain.readings import (
     Order,
     PositionPlaces,
     Positions,
-    ReadingIndex,
     align,
     kept,
     ordered,
     unstarted,
 )
 from services.alerts.domain.kinds import (
-    KIND_COUNT,
     TIME_KIND,
     TIME_STANDS_SECONDS,
+    AlertType,
     Level,
     ReadingState,
     condition_number,
-    is_reported,
 )
 from services.alerts.domain.levels import ReadingColumns, flips, judge_levels, signs
 
@@ -48,66 +52,7 @@ Counts = tuple[int, int, int, int]
 _NO_LEVELS, _NO_TRUTHS = np.empty(0, np.int8), np.empty(0, bool)
 
 
-class CompiledLimits:
-    """What limits make of the alerts: the same until one comes, goes or is edited."""
-
-    def __init__(self, tables: ThresholdTables, columns: AlertColumns) -> None:
-        self._made_of = _compiled_from(columns)
-        self.tables = tables
-        self.reading_index = ReadingIndex(columns)
-        self.active = tables.active(columns)
-        self.judged = self.active & ~is_reported(columns.kind)
-        self.sign = signs(condition_number(columns.kind)).astype(np.int8)
-        # The first edge a rising danger meets; dangerous is high, BELOW in the mirror.
-        of_kind = signs(condition_number(np.arange(KIND_COUNT)))[:, None, None]
-        nearest = np.fmin.reduce(tables.limits * of_kind, axis=2)
-        own = columns.trigger_value * self.sign
-        self.nearest = np.where(np.isnan(own), nearest[columns.kind, columns.asset_key], own)
-
-    def holds_for(self, tables: ThresholdTables, columns: AlertColumns) -> bool:
-        """Whether it was made of these: columns are replaced, never changed."""
-        return tables is self.tables and all(
-            mine is theirs
-            for mine, theirs in zip(self._made_of, _compiled_from(columns), strict=True)
-        )
-
-
-def _compiled_from(columns: AlertColumns) -> tuple[object, ...]:
-    return (
-        columns.subject_key,
-        columns.kind,
-        columns.asset_key,
-        columns.trigger_value,
-        columns.trait_bits,
-        columns.assets,
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class ThresholdTables:
-    """Limits (kind, asset, 3) and whether they judge (kind, asset); asset as in the alerts."""
-
-    limits: Floats
-    enabled: Truths
-
-    def limits_of(self, columns: AlertColumns, rows: Integers | slice = slice(None)) -> Floats:
-        """Limits of each row, (n, 3); an alert's own trigger replaces them: HIGH, else NORMAL."""
-        limits: Floats = self.limits[columns.kind[rows], columns.asset_key[rows]]
-        own = columns.trigger_value[rows]
-        is_own = ~np.isnan(own)
-        if is_own.any():
-            limits[is_own] = own[is_own, None]
-        return limits
-
-    def active(self, columns: AlertColumns) -> Truths:
-        """Rows that are judged and notified, the rest is INACTIVE; a death always is."""
-        judged: Truths = self.enabled[columns.kind, columns.asset_key]
-        active: Truths = judged | ~np.isnan(columns.trigger_value) | is_reported(columns.kind)
-        on: Truths = active & (columns.trait_bits & OFF_BIT == 0)
-        return on
-
-
-# Columns of an outcome, a row each change, beside `changed` and `touched_value`.
+# Columns of an outcome, a row each change, beside `changed` and those of RAISED_BY.
 OF_CHANGES = (
     "before",
     "notified",
@@ -119,6 +64,8 @@ OF_CHANGES = (
     "flip_value",
     "position_row",
 )
+# What raised a change that the mark did not; empty where nothing was looked for.
+RAISED_BY = ("touched_value", "estimated_value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,12 +96,15 @@ class Outcome:
     is_part: bool = False
     # What the extreme that raised a change was at; NaN: the mark did. Empty: no extremes.
     touched_value: Floats = field(default_factory=partial(np.empty, 0))
+    # What the estimate that raised a change was, while its mark stands still; NaN: it did not.
+    estimated_value: Floats = field(default_factory=partial(np.empty, 0))
 
     def pick(self, places: Integers) -> Outcome:
         """These changes alone."""
         own = {name: getattr(self, name)[places] for name in ("changed", *OF_CHANGES)}
-        if len(self.touched_value):
-            own["touched_value"] = self.touched_value[places]
+        for name in RAISED_BY:
+            if len(getattr(self, name)):
+                own[name] = getattr(self, name)[places]
         return replace(self, **own)
 
     @property
@@ -186,15 +136,14 @@ def evaluate(
         columns = columns.with_values(rows, {"starting_value": list(starts.values())})
     aligned = align(columns, inputs, compiled_limits.reading_index, places)
     order = ordered(columns.readings, aligned, inputs.now_micros)
-    touched, level, falling = _levels(columns, aligned, order, compiled_limits, places, inputs)
-    # Who switched it off knows of it. Switched on again it is judged anew, and notified.
-    off = ~compiled_limits.active & (level > Level.NORMAL)
-    if off.any():
-        level = np.where(off, np.int8(Level.NORMAL), level)
+    (estimated, touched), level, falling = _levels(
+        columns, aligned, order, compiled_limits, places, inputs
+    )
+    level = _switched_off(level, compiled_limits)
     # What is older than a reading known already may raise, and else says nothing.
     past = order.older & (level <= columns.level)
     readings = kept(columns, aligned, falling, past)
-    after = replace(columns, readings=readings, evaluated_micros=inputs.now_micros)
+    after = _seen(columns, readings, inputs)
     waiting = due(after, level, compiled_limits.active & notifying, inputs.guarded_micros)
     rows = np.flatnonzero((level != columns.level) | waiting)
     is_part = most is not None and len(rows) > most
@@ -215,7 +164,20 @@ def evaluate(
         started=() if is_part else list(starts),
         is_part=is_part,
         touched_value=touched.value_of(outcome.changed),
+        estimated_value=estimated.value_of(outcome.changed),
     )
+
+
+def _switched_off(level: Levels, compiled_limits: CompiledLimits) -> Levels:
+    """Who switched it off knows of it. Switched on again it is judged anew, and notified."""
+    off = ~compiled_limits.active & (level > Level.NORMAL)
+    return np.where(off, np.int8(Level.NORMAL), level) if off.any() else level
+
+
+def _seen(columns: AlertColumns, readings: Readings, inputs: Inputs) -> AlertColumns:
+    positions = inputs.positions
+    kept = estimates(positions.position_key, positions.frozen, positions.figures)
+    return replace(columns, readings=readings, evaluated_micros=inputs.now_micros, estimates=kept)
 
 
 def _judged(
@@ -256,12 +218,37 @@ def _levels(
     compiled_limits: CompiledLimits,
     places: PositionPlaces,
     inputs: Inputs,
-) -> tuple[Touches, Levels, Levels]:
-    """By the readings, then by the extremes, which only raise."""
+) -> tuple[tuple[Touches, Touches], Levels, Levels]:
+    """By the readings, then by the market price where a mark stands still, then by the extremes:
+    both only raise. What each of the two raised, the levels, and what is remembered.
+    """
     level, falling = _judged(columns, aligned, order, compiled_limits)
-    positions, found = inputs.positions, []
+    positions = inputs.positions
+    estimated = _touches(
+        lambda kind: estimated_values(kind, positions.frozen, positions.figures),
+        (columns, level, compiled_limits, places),
+        # It is of now, whether or not there was a reading before.
+        is_present=True,
+    )
+    level, falling = estimated.raised(level, falling)
+    touched = _touches(
+        lambda kind: touched_values(kind, positions.extremes, positions.figures),
+        (columns, level, compiled_limits, places),
+        is_present=False,
+    )
+    return (estimated, touched), *touched.raised(level, falling)
+
+
+def _touches(
+    values_of: Callable[[AlertType], Floats | None],
+    judged: tuple[AlertColumns, Levels, CompiledLimits, PositionPlaces],
+    *,
+    is_present: bool,
+) -> Touches:
+    columns, level, compiled_limits, places = judged
+    found = []
     for entry in places.entries:
-        values = touched_values(entry.type, positions.extremes, positions.figures)
+        values = values_of(entry.type)
         if values is None:
             continue
         rows, now = entry.rows, np.maximum(level[entry.rows], columns.level[entry.rows])
@@ -271,11 +258,10 @@ def _levels(
             compiled_limits.nearest[rows],
             partial(compiled_limits.tables.limits_of, columns),
         )
-        known = ~np.isnan(columns.readings.value[rows])
+        known = ~np.isnan(columns.readings.value[rows]) | is_present
         numbers = np.arange(rows.start, rows.stop) if isinstance(rows, slice) else rows
         found.append(touches(numbers, values[entry.position_rows], now, known, limits))
-    touched = joined(found)
-    return touched, *touched.raised(level, falling)
+    return joined(found)
 
 
 def expire(
@@ -315,7 +301,7 @@ def enrich(
     falling = np.where(order.new, last.falling_level, last.falling).astype(np.int8)
     readings = kept(columns, aligned, falling, order.older)
     applied = apply_levels(
-        replace(columns, readings=readings),
+        replace(_seen(columns, readings, inputs), evaluated_micros=columns.evaluated_micros),
         np.empty(0, np.int64),
         _NO_LEVELS,
         _NO_TRUTHS,

@@ -10,15 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.alerts.alerts.domain.alert_columns import JUDGED_BIT
+from services.alerts.alerts.domain.at_price import OF_PRICE, values_at
 from services.alerts.domain.kinds import AlertType
 from services.alerts.domain.levels import raw_level
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Levels = NDArray[np.int8]
-
-# Types that are judged by the extreme, too.
-TOUCHED = (AlertType.LIQUIDATION_DISTANCE, AlertType.TRAVEL_PERCENT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,27 +54,9 @@ def touched_values(
     """What distance or travel of each position was at the extreme, by their formulas; None of other
     types, or when no extremes were asked for.
     """
-    if not len(extremes.price_usd) or alert_type not in TOUCHED:
+    if not len(extremes.price_usd) or alert_type not in OF_PRICE:
         return None
-    extreme, mark = extremes.price_usd, figures["mark_price_usd"]
-    liquidation = figures["risk_liquidation_price_usd"]
-    with np.errstate(all="ignore"):
-        if alert_type is AlertType.TRAVEL_PERCENT:
-            travel = travel_percent(extreme, figures["entry_price_usd"], liquidation)
-            return np.where(np.isnan(figures["travel_percent"]), np.nan, travel)
-        side = np.sign(figures["liquidation_distance_usd"]) * np.sign(mark - liquidation)
-        return distance_percent(extreme, liquidation, side)
-
-
-def distance_percent(price_usd: Floats, liquidation_usd: Floats, side: Floats | float) -> Floats:
-    """Liquidation distance in percent of the price; side +1 long, -1 short; 0 at liquidation."""
-    return np.asarray(100.0 * side * (price_usd - liquidation_usd) / price_usd, np.float64)
-
-
-def travel_percent(price_usd: Floats, entry_usd: Floats, liquidation_usd: Floats) -> Floats:
-    """Travel in percent: -100 at liquidation, 0 at entry, of either side."""
-    travel = 100.0 * (price_usd - entry_usd) / (entry_usd - liquidation_usd)
-    return np.asarray(travel, np.float64)
+    return values_at(alert_type, extremes.price_usd, figures)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from services.alerts.alerts.domain.accounts import Account, Accounts
 from services.alerts.alerts.domain.alert_columns import AlertColumns, Column, fresh_columns
-from services.alerts.alerts.domain.evaluation import ThresholdTables
+from services.alerts.alerts.domain.compiled_limits import ThresholdTables
 from services.alerts.alerts.domain.subjects import Members, Subject
 from services.alerts.domain.kinds import METRICS, AlertClass, AlertType, parts_of
 from services.alerts.thresholds.domain import ThresholdSet

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from services.alerts.alerts.domain.accounts import NO_ACCOUNTS, Accounts
 from services.alerts.alerts.domain.alert_columns import AlertColumns, Readings
+from services.alerts.alerts.domain.estimates import NO_FROZEN, FrozenMarks
 from services.alerts.alerts.domain.extremes import NO_EXTREMES, Extremes
 from services.alerts.domain.kinds import (
     METRICS,
@@ -36,6 +37,7 @@ _ACTIVE = 1
 _MARK_STALE_BIT = 1 << 5
 _ROW_REFUSED_BIT = 1 << 8
 _DEMO_BIT = 1 << 7
+_MARK_FROZEN_BIT = 1 << 12
 
 # Classes whose figures come from positions.
 READ_FROM_POSITIONS = (AlertClass.POSITION, AlertClass.PORTFOLIO, AlertClass.ACCOUNT)
@@ -71,14 +73,17 @@ class Positions:
     # The last event of positions that their pass knows.
     event_sequence: int = 0
     accounts: Accounts = NO_ACCOUNTS
+    frozen: FrozenMarks = NO_FROZEN
 
     def __len__(self) -> int:
         return len(self.position_key)
 
     @property
     def stale(self) -> NDArray[np.bool_]:
-        """Missing from its venue's last answer, or refused in it: stale whatever its mark says."""
-        doubtful = self.flag_bits & (_MARK_STALE_BIT | _ROW_REFUSED_BIT) != 0
+        """Missing from its venue's last answer, or refused in it: stale whatever its mark says; a
+        mark that stands still says nothing new, however often it is looked at.
+        """
+        doubtful = self.flag_bits & (_MARK_STALE_BIT | _ROW_REFUSED_BIT | _MARK_FROZEN_BIT) != 0
         old: NDArray[np.bool_] = doubtful | (self.status != _ACTIVE)
         return old
 

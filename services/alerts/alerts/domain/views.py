@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 
 from services.alerts.alerts.domain.alert_columns import OFF_BIT, AlertColumns, Column
 from services.alerts.alerts.domain.change_payload import alert_id, incident_id, moment, side_name
+from services.alerts.alerts.domain.compiled_limits import ThresholdTables
 from services.alerts.alerts.domain.digests import digest_id
-from services.alerts.alerts.domain.evaluation import ThresholdTables, flip_values
+from services.alerts.alerts.domain.evaluation import flip_values
 from services.alerts.alerts.domain.incidents import IS_OPPORTUNITY
+from services.alerts.alerts.domain.standing import Standing, why
 from services.alerts.alerts.domain.subjects import Subject
 from services.alerts.domain.kinds import (
     METRICS,
@@ -32,7 +34,7 @@ from services.alerts.domain.kinds import (
     type_number,
 )
 from services.alerts.domain.levels import next_limit, progress_percent
-from services.alerts.notifications.domain import Standing, about, why
+from services.alerts.notifications.domain import about
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,19 @@ class Alert:
     etag: str
     trigger_micros: int
     digest_id: str
+    estimated_value: float | None = None
+    mark_frozen_since_micros: int = 0
+
+
+# What an alert shows as it is stored.
+_AS_STORED = (
+    "last_triggered_micros",
+    "cooldown_seconds",
+    "trigger_count",
+    "created_micros",
+    "held_level",
+    "held_until_micros",
+)
 
 
 class Annotations(NamedTuple):
@@ -159,22 +174,19 @@ def _alert(
         evaluated_micros=row["observed_micros"],
         reading_state=_state(standing),
         status=_status(standing, row["held_status"]),
-        last_triggered_micros=row["last_triggered_micros"],
-        cooldown_seconds=row["cooldown_seconds"],
-        trigger_count=row["trigger_count"],
         progress_percent=_progress(standing, start),
         description=_description(subject, metric, asset, side),
-        created_micros=row["created_micros"],
         flip_value=present(standing.flip_value),
         why=why(standing),
         incident_id="" if is_normal else incident_id(key, row["incident_count"]),
         notes=notes,
         channels=channels,
-        held_level=row["held_level"],
-        held_until_micros=row["held_until_micros"],
         etag=etag(row["revision"]),
         trigger_micros=round(trigger * 1_000_000) if is_time and trigger is not None else 0,
         digest_id=digest_id(row["digest_sequence"]) if row["digest_sequence"] else "",
+        estimated_value=present(standing.estimated_value),
+        mark_frozen_since_micros=standing.mark_frozen_since_micros,
+        **{name: row[name] for name in _AS_STORED},
     )
 
 
@@ -190,7 +202,9 @@ def _standings(shown: AlertColumns, tables: ThresholdTables) -> Iterator[Standin
     flip = flip_values(shown.kind, shown.level, shown.last_triggered_micros, limits)
     state = np.where(is_reported(shown.kind), ReadingState.FRESH, shown.readings.state)
     kinds, levels = map(parts_of, shown.kind.tolist()), map(Level, shown.level.tolist())
-    for (alert_type, condition), level, *numbers in zip(
+    keys, estimates = shown.subject_key.tolist(), shown.estimates
+    for key, (alert_type, condition), level, *numbers in zip(
+        keys,
         kinds,
         levels,
         shown.readings.value.tolist(),
@@ -201,7 +215,11 @@ def _standings(shown: AlertColumns, tables: ThresholdTables) -> Iterator[Standin
         (state == ReadingState.STALE).tolist(),
         strict=True,
     ):
-        yield Standing(alert_type, condition, level, *numbers)
+        standing = Standing(alert_type, condition, level, *numbers)
+        if estimates and METRICS[alert_type].alert_class is AlertClass.POSITION:
+            value, since = estimates.of(key, alert_type)
+            standing = replace(standing, estimated_value=value, mark_frozen_since_micros=since)
+        yield standing
 
 
 def _state(standing: Standing) -> ReadingState:

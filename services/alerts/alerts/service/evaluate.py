@@ -268,6 +268,7 @@ def _unread(after: AlertColumns, before: AlertColumns) -> AlertColumns:
         after,
         readings=before.readings,
         evaluated_micros=before.evaluated_micros,
+        estimates=before.estimates,
         starting_value=before.starting_value,
     )
 

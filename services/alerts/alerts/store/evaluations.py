@@ -6,12 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.alerts.alerts.domain.alert_columns import READING_COLUMNS, AlertColumns, Readings
+from services.alerts.alerts.domain.estimates import Estimates
 from shared.database.statement import Statement
 from shared.database.transaction import Transaction
 
 # No key is negative.
 _RUNS = -1
-PACKED_COLUMNS = ", ".join(("alert_key", *READING_COLUMNS))
+PACKED_COLUMNS = ", ".join(("alert_key", *READING_COLUMNS, "estimates"))
 _READ = Statement(
     f"select evaluated_micros, {PACKED_COLUMNS} from evaluation where version = :version"
 )
@@ -23,6 +24,7 @@ def packed(columns: AlertColumns) -> list[bytes]:
     return [
         packed_keys(columns.alert_key),
         *(getattr(columns.readings, name).tobytes() for name in READING_COLUMNS),
+        columns.estimates.packed(),
     ]
 
 
@@ -59,7 +61,10 @@ class EvaluationStore:
         readings = Readings(
             *(np.frombuffer(row[name], dtype) for name, dtype in READING_COLUMNS.items())
         )
-        return columns.with_readings(keys_of(row["alert_key"]), readings, row["evaluated_micros"])
+        estimates = Estimates.unpacked(row["estimates"])
+        return columns.with_readings(
+            keys_of(row["alert_key"]), readings, row["evaluated_micros"], estimates
+        )
 
     async def delete_all(self) -> None:
         await self._transaction.execute(_DELETE_ALL)

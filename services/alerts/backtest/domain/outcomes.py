@@ -9,7 +9,7 @@ from datetime import datetime, timedelta, tzinfo
 import numpy as np
 from numpy.typing import NDArray
 
-from services.alerts.alerts.domain.extremes import distance_percent
+from services.alerts.alerts.domain.at_price import distance_percent
 from services.alerts.backtest.domain.candles import Candles, Paths
 from services.alerts.backtest.domain.walk import Changes, Looks
 from services.alerts.domain.kinds import Level

@@ -13,12 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.alerts.alerts.domain.alert_columns import JUDGED_BIT, AlertColumns, fresh_columns
-from services.alerts.alerts.domain.extremes import (
-    Limits,
-    distance_percent,
-    touches,
-    travel_percent,
-)
+from services.alerts.alerts.domain.at_price import distance_percent, travel_percent
+from services.alerts.alerts.domain.extremes import Limits, touches
 from services.alerts.alerts.domain.incidents import apply_levels, due
 from services.alerts.backtest.domain.candles import Candles, Paths
 from services.alerts.domain.kinds import AlertType, Condition, Level, kind_of

@@ -38,6 +38,7 @@ def header_of(recording: Recording) -> Header:
         "membership_epoch": inputs.positions.membership_epoch,
         "probability_models": dict(inputs.positions.probability_models),
         "has_extremes": len(inputs.positions.extremes.price_usd) > 0,
+        "has_frozen": bool(inputs.positions.frozen),
         "extreme_sources": dict(inputs.positions.extremes.sources),
         "accounts": [_account(one) for one in inputs.positions.accounts.rows],
         "totals": {str(int(kind)): _reading(one) for kind, one in inputs.totals.items()},

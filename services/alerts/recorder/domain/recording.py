@@ -17,7 +17,7 @@ from services.alerts.alerts.domain.alert_columns import (
     Column,
     Readings,
 )
-from services.alerts.alerts.domain.evaluation import OF_CHANGES, Outcome
+from services.alerts.alerts.domain.evaluation import OF_CHANGES, RAISED_BY, Outcome
 from services.alerts.alerts.domain.gathering import LedgerPlace
 from services.alerts.alerts.domain.readings import Inputs
 from services.alerts.alerts.domain.subjects import Subject
@@ -146,7 +146,7 @@ def fingerprint(outcome: Outcome) -> str:
         outcome.changed,
         *(getattr(one, name) for name in ALERT_COLUMNS),
         *(getattr(one.readings, name) for name in READING_COLUMNS),
-        *(getattr(outcome, name) for name in (*OF_CHANGES, "touched_value")),
+        *(getattr(outcome, name) for name in (*OF_CHANGES, *RAISED_BY)),
     ):
         digest.update(_bits(column))
     counts = [getattr(outcome, name) for name in _COUNTS]

@@ -15,13 +15,9 @@ from services.alerts.alerts.domain.alert_columns import (
     Column,
     Readings,
 )
+from services.alerts.alerts.domain.compiled_limits import CompiledLimits, ThresholdTables
 from services.alerts.alerts.domain.digests import Gathered
-from services.alerts.alerts.domain.evaluation import (
-    CompiledLimits,
-    Outcome,
-    ThresholdTables,
-    evaluate,
-)
+from services.alerts.alerts.domain.evaluation import Outcome, evaluate
 from services.alerts.alerts.domain.gathering import gather, ways_of
 from services.alerts.alerts.domain.incidents import IS_OPPORTUNITY
 from services.alerts.domain.kinds import Level

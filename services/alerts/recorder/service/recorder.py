@@ -108,7 +108,7 @@ class Recorder:
         content = await offload(cost, pack, recording, NO_BASE)
         async with self._begin() as store:
             key = await store.recordings.begin(content)
-        self._base, self._written_count = (key, base_of(recording)), 0
+        self._base, self._written_count = (key, base_of(recording, content)), 0
         return self._base
 
     async def _append(self, recording: Recording, base: tuple[int, Base], cost: int) -> bool:

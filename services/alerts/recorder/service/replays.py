@@ -32,7 +32,7 @@ from services.alerts.service.snapshot_cache import SnapshotCache
 from services.alerts.store.unit_of_work import Store
 from services.alerts.thresholds.domain import Threshold, check_limits, check_scope
 from shared import paging
-from shared.errors import InvalidArgument, NotFound, invalid
+from shared.errors import FailedPrecondition, InvalidArgument, NotFound, invalid
 from shared.paging import Page
 
 _MOST_RECORDINGS: Final = 3_000
@@ -152,8 +152,13 @@ class _Run:
         self._left = {one.scope.id: one for one in thresholds}
 
     async def judge(self, packed: Packed) -> None:
-        base = await self._base(packed.base_key)
-        recording = await offload(len(packed.content) * _ROW_COST, unpack, packed.content, base)
+        try:
+            base = await self._base(packed.base_key)
+            recording = await offload(len(packed.content) * _ROW_COST, unpack, packed.content, base)
+        except FailedPrecondition as error:
+            raise FailedPrecondition(
+                error.reason, f"recording {packed.recording_key}: {error.message}; ask without it"
+            ) from error
         found, judgement = self._found, recording.judgement
         found.recording_count += 1
         found.alert_count += len(judgement.columns)
@@ -207,7 +212,8 @@ class _Run:
         if key not in self._bases:
             content = await self._store.recordings.base(key) or b""
             # They are asked for in order: one is done when the next begins.
-            self._bases = {key: base_of(await offload(len(content) * _ROW_COST, unpack, content))}
+            recording = await offload(len(content) * _ROW_COST, unpack, content)
+            self._bases = {key: base_of(recording, content)}
         return self._bases[key]
 
     async def _show(self, recording: Recording, changes: Sequence[ReplayedChange]) -> None:

@@ -46,6 +46,16 @@ class HeldPosition:
 
 
 @dataclass(frozen=True, slots=True)
+class Carry:
+    """Funding and borrow of a position, USD an hour, below 0 it earns; and after how many hours
+    they alone liquidate it at an unmoved price and rate. None: not known, or it costs nothing.
+    """
+
+    usd_per_hour: float | None
+    hours_to_liquidation: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Raised:
     """An alert of danger; `held_until`: acknowledged or silenced until then."""
 
@@ -113,16 +123,18 @@ class OwnRoute:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What was read. `unread`: by part, why it was not. `unknown_accounts`: it is not known what
-    liquidates them. `judged_ids`: positions of which a limit of danger judges a reading,
-    `distance_ids` one of the distance; `never_high`: limits that end below HIGH. `set_aside`: what
-    a person switched off. `is_part`: there are more positions than were looked at, which are the
-    nearest. `distance_limits`: where the distance is HIGH, in percent by asset, "" for every other;
-    None: never. `silenced`: of danger, at NORMAL still. `evaluated_time`: when alerts were last
-    judged. `no_channels`: what SLEEP_TELL_CHANNELS names and is no channel.
+    """What was read. `carries` by position id. `unread`: by part, why it was not.
+    `unknown_accounts`: it is not known what liquidates them. `judged_ids`: positions of which a
+    limit of danger judges a reading, `distance_ids` one of the distance; `never_high`: limits that
+    end below HIGH. `set_aside`: what a person switched off. `is_part`: there are more positions
+    than were looked at, which are the nearest. `distance_limits`: where the distance is HIGH, in
+    percent by asset, "" for every other; None: never. `silenced`: of danger, at NORMAL still.
+    `evaluated_time`: when alerts were last judged. `no_channels`: what SLEEP_TELL_CHANNELS names
+    and is no channel.
     """
 
     positions: Sequence[HeldPosition] = ()
+    carries: Mapping[str, Carry] = field(default_factory=dict)
     unknown_accounts: Sequence[str] = ()
     judged_ids: Collection[str] = ()
     distance_ids: Collection[str] = ()

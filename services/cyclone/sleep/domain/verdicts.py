@@ -19,6 +19,7 @@ from services.cyclone.sleep.domain.facts import (
     QuietHours,
     WatchedWallet,
 )
+from services.cyclone.sleep.domain.night_carry import night_carry
 from services.cyclone.sleep.domain.wake_prices import wake_prices
 
 # Chance of a touch from which one should not sleep, and from which one should know.
@@ -131,7 +132,30 @@ def _probability(facts: Facts, now: datetime, hours: float) -> tuple[Verdict, st
         found = Verdict.RED if chance >= RED_PROBABILITY else Verdict.AMBER
     # Over fewer hours it is less: what is said is never too little.
     bound = "" if hours >= 24 else "at most "
-    return found, f"{likeliest.about} touches liquidation with {bound}{chance:.1%} within 24 h"
+    said = f"{likeliest.about} touches liquidation with {bound}{chance:.1%} within 24 h"
+    by_carry, words = _carry(facts, hours)
+    # What turns the answer comes first.
+    both = (words, said) if by_carry > found else (said, words)
+    return max(found, by_carry), ". ".join(filter(None, both))
+
+
+def _carry(facts: Facts, hours: float) -> tuple[Verdict, str]:
+    """Funding and borrow to be paid in the hours, and what that does to the distances."""
+    night = night_carry(facts.positions, facts.carries, facts.distance_limits, hours)
+    of = f"Funding and borrow of {hours:g} h"
+    if night.liquidated:
+        return Verdict.RED, f"{of} alone liquidate {_named(night.liquidated)}"
+    if night.ringing:
+        return Verdict.AMBER, f"{of} bring to its limit of HIGH: {_named(night.ringing)}"
+    if night.cost_usd is None:
+        return Verdict.GREEN, "Funding and borrow are not known"
+    verb = "earn" if night.cost_usd < 0 else "cost"
+    said = f"{of} {verb} {abs(night.cost_usd):,.2f} USD"
+    if night.nearest is not None:
+        about, before, after = night.nearest
+        said += f"; {about} goes from {before:.2f} to {after:.2f} % by them"
+    rest = f"; not known of {night.unknown_count} positions" if night.unknown_count else ""
+    return Verdict.GREEN, said + rest
 
 
 def _positions(facts: Facts, now: datetime) -> tuple[Verdict, str]:

@@ -5,11 +5,11 @@ Right as long as its pass number is the stored one.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from math import isnan
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,12 @@ from services.positions.enrichment.domain.enrichment import (
     Feed,
     places_of,
     side_sign,
+)
+from services.positions.enrichment.domain.frozen_marks import (
+    NO_MARKS,
+    FrozenMark,
+    FrozenRows,
+    estimated_distance_percent,
 )
 from services.positions.enrichment.domain.metrics import METRIC_NAMES, flags_of
 from services.positions.enrichment.domain.totals import Totals, stale_rows, totals
@@ -59,6 +65,9 @@ class EnrichedFrame:
     # By asset_index; an asset without a price has none.
     asset_models: tuple[TouchModel | None, ...]
     feeds: tuple[Feed, ...] = ()
+    # Marks that were said to stand still, and the rows by one; None: no row is.
+    frozen_marks: Sequence[FrozenMark] = NO_MARKS
+    frozen: FrozenRows | None = None
 
     def __len__(self) -> int:
         return len(self.columns["position_key"])
@@ -97,10 +106,31 @@ class EnrichedFrame:
         judged = places[places >= 0]
         names = ("asset_index", "mark_time_micros", "flag_bits", *FROM_RESULTS)
         rows = zip(*(self.columns[name][judged].tolist() for name in names), strict=True)
-        return [None if place < 0 else self._risk(*next(rows)) for place in places.tolist()]
+        found = [None if place < 0 else self._risk(*next(rows)) for place in places.tolist()]
+        if self.frozen is None:
+            return found
+        estimated, since = self.estimated_percent, self.frozen.since_micros
+        return [
+            risk
+            if risk is None or not since[place]
+            else replace(
+                risk,
+                estimated_liquidation_distance_percent=_number(float(estimated[place])),
+                mark_frozen_since_time=_EPOCH + timedelta(microseconds=int(since[place])),
+            )
+            for risk, place in zip(found, places.tolist(), strict=True)
+        ]
+
+    @property
+    def estimated_percent(self) -> Column:
+        """Distance to liquidation by the market price, of rows by a mark that stands still."""
+        price = np.full(len(self), np.nan) if self.frozen is None else self.frozen.price_usd
+        return estimated_distance_percent(
+            self.columns["side_sign"], price, self.columns["risk_liquidation_price_usd"]
+        )
 
     def _risk(self, asset: int, mark_micros: int, flag_bits: int, *numbers: float) -> Risk:
-        figures = dict(zip(FROM_RESULTS, map(_number, numbers), strict=True))
+        figures: dict[str, Any] = dict(zip(FROM_RESULTS, map(_number, numbers), strict=True))
         is_said = figures["liquidation_probability"] is not None
         return Risk(
             **figures,
@@ -142,24 +172,22 @@ def compose(
     inputs_version: int,
     known_totals: Totals | None = None,
     models: Mapping[str, TouchModel] = MappingProxyType({}),
+    frozen_marks: Sequence[FrozenMark] = NO_MARKS,
 ) -> EnrichedFrame:
     """A frame of input and result columns of the same rows; without `known_totals` summed."""
     asset_names = tuple(assets.values())
-    wallet_names = tuple(dict.fromkeys(feed.wallet for feed in feeds.values()))
-    venue_names = tuple(dict.fromkeys(feed.venue for feed in feeds.values()))
-    wallets = _places({key: wallet_names.index(feed.wallet) for key, feed in feeds.items()})
-    venues = _places({key: venue_names.index(feed.venue) for key, feed in feeds.items()})
-    asset_places = _places({key: place for place, key in enumerate(assets)})
-    status, flag_bits = inputs["status"].astype(np.int8), results["flag_bits"]
+    wallet_names, wallets = _named({key: feed.wallet for key, feed in feeds.items()})
+    venue_names, venues = _named({key: feed.venue for key, feed in feeds.items()})
+    status = inputs["status"].astype(np.int8)
     columns = {
         "position_key": inputs["position_key"],
-        "asset_index": asset_places[inputs["asset_key"]],
+        "asset_index": _places({key: at for at, key in enumerate(assets)})[inputs["asset_key"]],
         "wallet_index": wallets[inputs["feed_key"]],
         "venue_index": venues[inputs["feed_key"]],
         "side_sign": side_sign(inputs["side"]),
         "status": status,
-        "flag_bits": flag_bits,
-        "stale": stale_rows(status, flag_bits),
+        "flag_bits": results["flag_bits"],
+        "stale": stale_rows(status, results["flag_bits"]),
         "mark_time_micros": results["mark_time"],
         **{name: inputs[name] for name in FROM_INPUTS},
         **{name: results[name] for name in FROM_RESULTS},
@@ -178,12 +206,27 @@ def compose(
         inputs_version,
         tuple(models.get(name) for name in asset_names),
         tuple(feeds.values()),
+        frozen_marks,
+        _frozen(results),
     )
+
+
+def _frozen(results: Mapping[str, Column]) -> FrozenRows | None:
+    since = results.get("mark_frozen_since_micros")
+    if since is None or not since.any():
+        return None
+    return FrozenRows(since, results["estimate_price_usd"])
 
 
 def _is_unread(feeds: Mapping[int, Feed]) -> bool:
     """Whether the last look at a wallet gave nothing: what it holds is then not known."""
     return any(feed.failed and feed.active for feed in feeds.values())
+
+
+def _named(by_key: Mapping[int, str]) -> tuple[tuple[str, ...], Column]:
+    """The names once each, and a table of their places by key."""
+    names = tuple(dict.fromkeys(by_key.values()))
+    return names, _places({key: names.index(name) for key, name in by_key.items()})
 
 
 def _places(by_key: Mapping[int, int]) -> Column:

@@ -4,7 +4,7 @@ reasons.
 Pure: columns in, columns out.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.positions.domain.venue_answer import UNKNOWN_ASSET, Flag, Side
+from services.positions.enrichment.domain.frozen_marks import NO_MARKS, FrozenMark, FrozenTable
 from services.positions.enrichment.domain.heat import DEFAULT_HEAT, HeatModifiers
 from services.positions.enrichment.domain.metrics import (
     METRIC_NAMES,
@@ -47,6 +48,7 @@ _COMPUTED_FLAGS = (
     Flag.CANNOT_JUDGE,
     Flag.MARK_STALE,
     Flag.MARK_MISSING,
+    Flag.MARK_FROZEN,
 )
 _KEPT_FLAGS = np.int64(~sum(1 << flag for flag in _COMPUTED_FLAGS))
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -103,6 +105,7 @@ class EnrichContext:
     now: datetime
     mark_max_age_seconds: float
     heat: HeatModifiers = DEFAULT_HEAT
+    frozen: Sequence[FrozenMark] = NO_MARKS
 
 
 def micros(moment: datetime | None) -> int:
@@ -191,7 +194,11 @@ def _block(inputs: Mapping[str, Column], tables: "_Tables", context: EnrichConte
         (Flag.MARK_MISSING, np.isnan(marks.price_usd)),
     ):
         flags = flags | np.where(where, bit(flag), np.int64(0))
+    if frozen := _frozen(inputs, market, tables):
+        is_frozen = frozen["mark_frozen_since_micros"] > 0
+        flags = flags | np.where(is_frozen, bit(Flag.MARK_FROZEN), np.int64(0))
     return {
+        **frozen,
         "position_key": inputs["position_key"],
         "flag_bits": flags.astype(np.int32),
         "mark_time": marks.time_micros,
@@ -200,6 +207,16 @@ def _block(inputs: Mapping[str, Column], tables: "_Tables", context: EnrichConte
         "risk_liquidation_price_usd": liquidation,
         **_named(figures),
     }
+
+
+def _frozen(inputs: Mapping[str, Column], market: "_Market", tables: "_Tables") -> Columns:
+    """Nothing while every mark moves."""
+    if not tables.frozen:
+        return {}
+    keys = inputs["feed_key"], inputs["asset_key"]
+    since = tables.frozen.since_micros(*keys, inputs["mark_price_usd"])
+    price = np.where((since > 0) & market.usable, market.price_usd, np.nan)
+    return {"mark_frozen_since_micros": since, "estimate_price_usd": price}
 
 
 def _named(figures: Metrics) -> Columns:
@@ -247,6 +264,8 @@ class _Tables:
         for key, feed in context.feeds.items():
             self.observed_micros[key] = micros(feed.observed_time)
             self.failed[key], self.by_hand[key] = feed.failed, feed.venue in BY_HAND_VENUES
+        venues = {key: feed.venue for key, feed in context.feeds.items()}
+        self.frozen = FrozenTable(context.frozen, venues, context.assets)
 
 
 class _Market:

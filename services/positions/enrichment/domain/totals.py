@@ -45,12 +45,12 @@ class Totals:
 SUMS: Final = tuple(field.name for field in fields(Totals) if field.type is float)
 # Absent where nothing is known.
 MEANS: Final = tuple(field.name for field in fields(Totals) if field.type == float | None)
-_STALE_BITS = bit(Flag.MARK_STALE) | bit(Flag.ROW_REFUSED)
+_STALE_BITS = bit(Flag.MARK_STALE) | bit(Flag.ROW_REFUSED) | bit(Flag.MARK_FROZEN)
 
 
 def stale_rows(status: NDArray[Any], flag_bits: NDArray[Any]) -> NDArray[np.bool_]:
     """Positions whose figures must not lower a level: not in their venue's last answer, refused in
-    it, or by a mark that was too old when the pass judged it.
+    it, or by a mark that was too old when the pass judged it, or stands still.
     """
     return np.asarray((status != Status.ACTIVE) | (flag_bits & _STALE_BITS != 0), np.bool_)
 

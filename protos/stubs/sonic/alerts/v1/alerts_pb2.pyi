@@ -745,6 +745,8 @@ class Alert(_message.Message):
     IS_NEWS_FIELD_NUMBER: _builtins.int
     ACCOUNT_ID_FIELD_NUMBER: _builtins.int
     ACCOUNT_FIELD_NUMBER: _builtins.int
+    ESTIMATED_VALUE_FIELD_NUMBER: _builtins.int
+    MARK_FROZEN_SINCE_TIME_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Alert id."""
     type: Global___AlertType.ValueType
@@ -805,6 +807,10 @@ class Alert(_message.Message):
     """Id of the account (see sonic.positions.v1.Account), or empty."""
     account: _builtins.str
     """Venue and name of the account, as people know it: hyperliquid cross; or empty."""
+    estimated_value: _builtins.float
+    """While the venue's mark stands still, of a distance or a travel: what it is by the market price, in the unit of
+    evaluated_value. An ESTIMATE: it raised the level if that is what it asks for, and lowers none.
+    """
     @_builtins.property
     def evaluated_time(self) -> _timestamp_pb2.Timestamp:
         """When the reading was observed."""
@@ -836,6 +842,10 @@ class Alert(_message.Message):
     @_builtins.property
     def trigger_time(self) -> _timestamp_pb2.Timestamp:
         """Of a TIME alert: when it fires. Absent for every other."""
+
+    @_builtins.property
+    def mark_frozen_since_time(self) -> _timestamp_pb2.Timestamp:
+        """Since when the mark of its position stands still; absent while it moves. Its level holds."""
 
     def __init__(
         self,
@@ -877,11 +887,15 @@ class Alert(_message.Message):
         is_news: _builtins.bool = ...,
         account_id: _builtins.str = ...,
         account: _builtins.str = ...,
+        estimated_value: _builtins.float | None = ...,
+        mark_frozen_since_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_evaluated_value", b"_evaluated_value", "_flip_value", b"_flip_value", "_progress_percent", b"_progress_percent", "_starting_value", b"_starting_value", "_trigger_value", b"_trigger_value", "cooldown", b"cooldown", "created_time", b"created_time", "evaluated_time", b"evaluated_time", "evaluated_value", b"evaluated_value", "flip_value", b"flip_value", "held_until_time", b"held_until_time", "last_triggered_time", b"last_triggered_time", "progress_percent", b"progress_percent", "reading_age", b"reading_age", "starting_value", b"starting_value", "trigger_time", b"trigger_time", "trigger_value", b"trigger_value"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_estimated_value", b"_estimated_value", "_evaluated_value", b"_evaluated_value", "_flip_value", b"_flip_value", "_progress_percent", b"_progress_percent", "_starting_value", b"_starting_value", "_trigger_value", b"_trigger_value", "cooldown", b"cooldown", "created_time", b"created_time", "estimated_value", b"estimated_value", "evaluated_time", b"evaluated_time", "evaluated_value", b"evaluated_value", "flip_value", b"flip_value", "held_until_time", b"held_until_time", "last_triggered_time", b"last_triggered_time", "mark_frozen_since_time", b"mark_frozen_since_time", "progress_percent", b"progress_percent", "reading_age", b"reading_age", "starting_value", b"starting_value", "trigger_time", b"trigger_time", "trigger_value", b"trigger_value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_evaluated_value", b"_evaluated_value", "_flip_value", b"_flip_value", "_progress_percent", b"_progress_percent", "_starting_value", b"_starting_value", "_trigger_value", b"_trigger_value", "account", b"account", "account_id", b"account_id", "alert_class", b"alert_class", "asset", b"asset", "channels", b"channels", "condition", b"condition", "cooldown", b"cooldown", "created_time", b"created_time", "description", b"description", "digest_id", b"digest_id", "etag", b"etag", "evaluated_time", b"evaluated_time", "evaluated_value", b"evaluated_value", "flip_value", b"flip_value", "held_level", b"held_level", "held_until_time", b"held_until_time", "id", b"id", "incident_id", b"incident_id", "is_news", b"is_news", "last_triggered_time", b"last_triggered_time", "level", b"level", "metric", b"metric", "notes", b"notes", "position_id", b"position_id", "previous_level", b"previous_level", "progress_percent", b"progress_percent", "reading_age", b"reading_age", "reading_state", b"reading_state", "side", b"side", "starting_value", b"starting_value", "status", b"status", "trigger_count", b"trigger_count", "trigger_time", b"trigger_time", "trigger_value", b"trigger_value", "type", b"type", "wallet", b"wallet", "why", b"why"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_estimated_value", b"_estimated_value", "_evaluated_value", b"_evaluated_value", "_flip_value", b"_flip_value", "_progress_percent", b"_progress_percent", "_starting_value", b"_starting_value", "_trigger_value", b"_trigger_value", "account", b"account", "account_id", b"account_id", "alert_class", b"alert_class", "asset", b"asset", "channels", b"channels", "condition", b"condition", "cooldown", b"cooldown", "created_time", b"created_time", "description", b"description", "digest_id", b"digest_id", "estimated_value", b"estimated_value", "etag", b"etag", "evaluated_time", b"evaluated_time", "evaluated_value", b"evaluated_value", "flip_value", b"flip_value", "held_level", b"held_level", "held_until_time", b"held_until_time", "id", b"id", "incident_id", b"incident_id", "is_news", b"is_news", "last_triggered_time", b"last_triggered_time", "level", b"level", "mark_frozen_since_time", b"mark_frozen_since_time", "metric", b"metric", "notes", b"notes", "position_id", b"position_id", "previous_level", b"previous_level", "progress_percent", b"progress_percent", "reading_age", b"reading_age", "reading_state", b"reading_state", "side", b"side", "starting_value", b"starting_value", "status", b"status", "trigger_count", b"trigger_count", "trigger_time", b"trigger_time", "trigger_value", b"trigger_value", "type", b"type", "wallet", b"wallet", "why", b"why"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__estimated_value: _TypeAlias = _typing.Literal["estimated_value"]  # noqa: Y015
+    _WhichOneofArgType__estimated_value: _TypeAlias = _typing.Literal["_estimated_value", b"_estimated_value"]  # noqa: Y015
     _WhichOneofReturnType__evaluated_value: _TypeAlias = _typing.Literal["evaluated_value"]  # noqa: Y015
     _WhichOneofArgType__evaluated_value: _TypeAlias = _typing.Literal["_evaluated_value", b"_evaluated_value"]  # noqa: Y015
     _WhichOneofReturnType__flip_value: _TypeAlias = _typing.Literal["flip_value"]  # noqa: Y015
@@ -892,6 +906,8 @@ class Alert(_message.Message):
     _WhichOneofArgType__starting_value: _TypeAlias = _typing.Literal["_starting_value", b"_starting_value"]  # noqa: Y015
     _WhichOneofReturnType__trigger_value: _TypeAlias = _typing.Literal["trigger_value"]  # noqa: Y015
     _WhichOneofArgType__trigger_value: _TypeAlias = _typing.Literal["_trigger_value", b"_trigger_value"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__estimated_value) -> _WhichOneofReturnType__estimated_value | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__evaluated_value) -> _WhichOneofReturnType__evaluated_value | None: ...
     @_typing.overload

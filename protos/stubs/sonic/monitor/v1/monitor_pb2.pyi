@@ -198,6 +198,38 @@ the clocks disagree.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 
+class _VenueState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _VenueStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_VenueState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    VENUE_STATE_UNSPECIFIED: _VenueState.ValueType  # 0
+    """Never sent."""
+    VENUE_STATE_OK: _VenueState.ValueType  # 1
+    """Its answers can be believed and acted on."""
+    VENUE_STATE_DEGRADED: _VenueState.ValueType  # 2
+    """Its answers fail, are late, or their marks are not to be believed."""
+    VENUE_STATE_DOWN: _VenueState.ValueType  # 3
+    """Nothing can be read or acted on there."""
+    VENUE_STATE_UNKNOWN: _VenueState.ValueType  # 4
+    """Not looked at, or nothing to compare its marks with: never taken as OK."""
+
+class VenueState(_VenueState, metaclass=_VenueStateEnumTypeWrapper):
+    """How a venue stands, see docs/venues.md."""
+
+VENUE_STATE_UNSPECIFIED: VenueState.ValueType  # 0
+"""Never sent."""
+VENUE_STATE_OK: VenueState.ValueType  # 1
+"""Its answers can be believed and acted on."""
+VENUE_STATE_DEGRADED: VenueState.ValueType  # 2
+"""Its answers fail, are late, or their marks are not to be believed."""
+VENUE_STATE_DOWN: VenueState.ValueType  # 3
+"""Nothing can be read or acted on there."""
+VENUE_STATE_UNKNOWN: VenueState.ValueType  # 4
+"""Not looked at, or nothing to compare its marks with: never taken as OK."""
+Global___VenueState: _TypeAlias = VenueState  # noqa: Y015
+
 @_typing.final
 class Monitor(_message.Message):
     """A named periodic check."""
@@ -243,6 +275,7 @@ class Monitor(_message.Message):
     EVERY_CYCLE_FIELD_NUMBER: _builtins.int
     INCIDENT_OPEN_FIELD_NUMBER: _builtins.int
     ORIGIN_FIELD_NUMBER: _builtins.int
+    VENUES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name."""
     description: _builtins.str
@@ -300,6 +333,10 @@ class Monitor(_message.Message):
     def environment(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Fields that an environment variable decides, with the variable's name; what is stored waits behind it."""
 
+    @_builtins.property
+    def venues(self) -> _containers.RepeatedCompositeFieldContainer[Global___Venue]:
+        """Of the monitor of venues: how each stands by its last run, by name; empty for every other."""
+
     def __init__(
         self,
         *,
@@ -322,16 +359,69 @@ class Monitor(_message.Message):
         every_cycle: _builtins.bool = ...,
         incident_open: _builtins.bool = ...,
         origin: _builtins.str = ...,
+        venues: _abc.Iterable[Global___Venue] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_threshold_percent", b"_threshold_percent", "interval", b"interval", "last_run", b"last_run", "last_run_age", b"last_run_age", "next_run_time", b"next_run_time", "snooze", b"snooze", "snoozed_until_time", b"snoozed_until_time", "threshold_percent", b"threshold_percent"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_threshold_percent", b"_threshold_percent", "channels", b"channels", "description", b"description", "enabled", b"enabled", "environment", b"environment", "etag", b"etag", "every_cycle", b"every_cycle", "health", b"health", "incident_open", b"incident_open", "interval", b"interval", "last_run", b"last_run", "last_run_age", b"last_run_age", "name", b"name", "next_run_time", b"next_run_time", "notification_level", b"notification_level", "origin", b"origin", "resting_reason", b"resting_reason", "snooze", b"snooze", "snoozed_until_time", b"snoozed_until_time", "threshold_percent", b"threshold_percent"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_threshold_percent", b"_threshold_percent", "channels", b"channels", "description", b"description", "enabled", b"enabled", "environment", b"environment", "etag", b"etag", "every_cycle", b"every_cycle", "health", b"health", "incident_open", b"incident_open", "interval", b"interval", "last_run", b"last_run", "last_run_age", b"last_run_age", "name", b"name", "next_run_time", b"next_run_time", "notification_level", b"notification_level", "origin", b"origin", "resting_reason", b"resting_reason", "snooze", b"snooze", "snoozed_until_time", b"snoozed_until_time", "threshold_percent", b"threshold_percent", "venues", b"venues"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__threshold_percent: _TypeAlias = _typing.Literal["threshold_percent"]  # noqa: Y015
     _WhichOneofArgType__threshold_percent: _TypeAlias = _typing.Literal["_threshold_percent", b"_threshold_percent"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__threshold_percent) -> _WhichOneofReturnType__threshold_percent | None: ...
 
 Global___Monitor: _TypeAlias = Monitor  # noqa: Y015
+
+@_typing.final
+class Venue(_message.Message):
+    """A venue at which a wallet is looked at."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    SINCE_TIME_FIELD_NUMBER: _builtins.int
+    EVIDENCE_FIELD_NUMBER: _builtins.int
+    POSITION_COUNT_FIELD_NUMBER: _builtins.int
+    ESTIMATED_DISTANCE_PERCENT_FIELD_NUMBER: _builtins.int
+    ESTIMATED_DISTANCE_ASSET_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Name."""
+    state: Global___VenueState.ValueType
+    """How it stands."""
+    position_count: _builtins.int
+    """Positions that its last answers listed, >= 0."""
+    estimated_distance_percent: _builtins.float
+    """Smallest distance to liquidation there, percent of the market price, ESTIMATED; absent when it is not known."""
+    estimated_distance_asset: _builtins.str
+    """The asset of that distance; empty when it is not known."""
+    @_builtins.property
+    def since_time(self) -> _timestamp_pb2.Timestamp:
+        """Since when."""
+
+    @_builtins.property
+    def evidence(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Why, in words, the gravest first."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        state: Global___VenueState.ValueType = ...,
+        since_time: _timestamp_pb2.Timestamp | None = ...,
+        evidence: _abc.Iterable[_builtins.str] | None = ...,
+        position_count: _builtins.int = ...,
+        estimated_distance_percent: _builtins.float | None = ...,
+        estimated_distance_asset: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_estimated_distance_percent", b"_estimated_distance_percent", "estimated_distance_percent", b"estimated_distance_percent", "since_time", b"since_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_estimated_distance_percent", b"_estimated_distance_percent", "estimated_distance_asset", b"estimated_distance_asset", "estimated_distance_percent", b"estimated_distance_percent", "evidence", b"evidence", "name", b"name", "position_count", b"position_count", "since_time", b"since_time", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__estimated_distance_percent: _TypeAlias = _typing.Literal["estimated_distance_percent"]  # noqa: Y015
+    _WhichOneofArgType__estimated_distance_percent: _TypeAlias = _typing.Literal["_estimated_distance_percent", b"_estimated_distance_percent"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__estimated_distance_percent) -> _WhichOneofReturnType__estimated_distance_percent | None: ...
+
+Global___Venue: _TypeAlias = Venue  # noqa: Y015
 
 @_typing.final
 class Status(_message.Message):

@@ -116,6 +116,10 @@ class _FlagEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Flag.ValueType],
     """adl_index is above 10: early among those that the venue would take against a liquidated account."""
     FLAG_TRADING_HALTED: _Flag.ValueType  # 11
     """Its venue says that the market does not trade: it can be neither closed nor reduced there now."""
+    FLAG_MARK_FROZEN: _Flag.ValueType  # 12
+    """Its venue's mark stands still while the market moves: its figures raise levels and lower none. See
+    estimated_liquidation_distance_percent.
+    """
 
 class Flag(_Flag, metaclass=_FlagEnumTypeWrapper):
     """A remark about a position's figures."""
@@ -144,6 +148,10 @@ FLAG_ADL_INDEX_HIGH: Flag.ValueType  # 10
 """adl_index is above 10: early among those that the venue would take against a liquidated account."""
 FLAG_TRADING_HALTED: Flag.ValueType  # 11
 """Its venue says that the market does not trade: it can be neither closed nor reduced there now."""
+FLAG_MARK_FROZEN: Flag.ValueType  # 12
+"""Its venue's mark stands still while the market moves: its figures raise levels and lower none. See
+estimated_liquidation_distance_percent.
+"""
 Global___Flag: _TypeAlias = Flag  # noqa: Y015
 
 class _Chain:
@@ -708,6 +716,8 @@ class Position(_message.Message):
     NOTE_FIELD_NUMBER: _builtins.int
     PROBABILITY_MODEL_FIELD_NUMBER: _builtins.int
     ADL_INDEX_FIELD_NUMBER: _builtins.int
+    ESTIMATED_LIQUIDATION_DISTANCE_PERCENT_FIELD_NUMBER: _builtins.int
+    MARK_FROZEN_SINCE_TIME_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Position id; on chain venues the position's public key, else made by the server."""
     wallet: _builtins.str
@@ -770,6 +780,11 @@ class Position(_message.Message):
     """How early the venue would take this winning position against a liquidated account, > 0; an index, no rank.
     Hyperliquid alone; absent when it does not win or the account's value is not above 0.
     """
+    estimated_liquidation_distance_percent: _builtins.float
+    """While the venue's mark stands still (FLAG_MARK_FROZEN): liquidation_distance_percent by the market price. An
+    ESTIMATE, since liquidation goes by the mark: it may raise a level, and lowers none. Absent without a usable market
+    price or a liquidation price.
+    """
     @_builtins.property
     def first_seen_time(self) -> _timestamp_pb2.Timestamp:
         """First seen here."""
@@ -793,6 +808,10 @@ class Position(_message.Message):
     @_builtins.property
     def enriched_time(self) -> _timestamp_pb2.Timestamp:
         """When the metrics were computed."""
+
+    @_builtins.property
+    def mark_frozen_since_time(self) -> _timestamp_pb2.Timestamp:
+        """Since when the venue's mark stands still; absent while it moves."""
 
     def __init__(
         self,
@@ -833,10 +852,12 @@ class Position(_message.Message):
         note: _builtins.str = ...,
         probability_model: Global___ProbabilityModel.ValueType = ...,
         adl_index: _builtins.float | None = ...,
+        estimated_liquidation_distance_percent: _builtins.float | None = ...,
+        mark_frozen_since_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_adl_index", b"_adl_index", "_borrow_fee_usd", b"_borrow_fee_usd", "_close_fee_usd", b"_close_fee_usd", "_collateral_usd", b"_collateral_usd", "_entry_price_usd", b"_entry_price_usd", "_heat_index", b"_heat_index", "_leverage_ratio", b"_leverage_ratio", "_liquidation_distance_percent", b"_liquidation_distance_percent", "_liquidation_distance_usd", b"_liquidation_distance_usd", "_liquidation_price_usd", b"_liquidation_price_usd", "_liquidation_probability", b"_liquidation_probability", "_mark_price_usd", b"_mark_price_usd", "_market_price_usd", b"_market_price_usd", "_open_fee_usd", b"_open_fee_usd", "_own_liquidation_price_usd", b"_own_liquidation_price_usd", "_pnl_after_fees_usd", b"_pnl_after_fees_usd", "_pnl_usd", b"_pnl_usd", "_risk_liquidation_price_usd", b"_risk_liquidation_price_usd", "_size_usd", b"_size_usd", "_travel_percent", b"_travel_percent", "_value_usd", b"_value_usd", "_venue_value_usd", b"_venue_value_usd", "adl_index", b"adl_index", "borrow_fee_usd", b"borrow_fee_usd", "close_fee_usd", b"close_fee_usd", "collateral_usd", b"collateral_usd", "enriched_time", b"enriched_time", "entry_price_usd", b"entry_price_usd", "first_seen_time", b"first_seen_time", "heat_index", b"heat_index", "last_seen_time", b"last_seen_time", "leverage_ratio", b"leverage_ratio", "liquidation_distance_percent", b"liquidation_distance_percent", "liquidation_distance_usd", b"liquidation_distance_usd", "liquidation_price_usd", b"liquidation_price_usd", "liquidation_probability", b"liquidation_probability", "mark_price_usd", b"mark_price_usd", "mark_time", b"mark_time", "market_price_usd", b"market_price_usd", "open_fee_usd", b"open_fee_usd", "own_liquidation_price_usd", b"own_liquidation_price_usd", "pnl_after_fees_usd", b"pnl_after_fees_usd", "pnl_usd", b"pnl_usd", "risk_liquidation_price_usd", b"risk_liquidation_price_usd", "size_usd", b"size_usd", "travel_percent", b"travel_percent", "updated_time", b"updated_time", "value_usd", b"value_usd", "venue_value_usd", b"venue_value_usd"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_adl_index", b"_adl_index", "_borrow_fee_usd", b"_borrow_fee_usd", "_close_fee_usd", b"_close_fee_usd", "_collateral_usd", b"_collateral_usd", "_entry_price_usd", b"_entry_price_usd", "_estimated_liquidation_distance_percent", b"_estimated_liquidation_distance_percent", "_heat_index", b"_heat_index", "_leverage_ratio", b"_leverage_ratio", "_liquidation_distance_percent", b"_liquidation_distance_percent", "_liquidation_distance_usd", b"_liquidation_distance_usd", "_liquidation_price_usd", b"_liquidation_price_usd", "_liquidation_probability", b"_liquidation_probability", "_mark_price_usd", b"_mark_price_usd", "_market_price_usd", b"_market_price_usd", "_open_fee_usd", b"_open_fee_usd", "_own_liquidation_price_usd", b"_own_liquidation_price_usd", "_pnl_after_fees_usd", b"_pnl_after_fees_usd", "_pnl_usd", b"_pnl_usd", "_risk_liquidation_price_usd", b"_risk_liquidation_price_usd", "_size_usd", b"_size_usd", "_travel_percent", b"_travel_percent", "_value_usd", b"_value_usd", "_venue_value_usd", b"_venue_value_usd", "adl_index", b"adl_index", "borrow_fee_usd", b"borrow_fee_usd", "close_fee_usd", b"close_fee_usd", "collateral_usd", b"collateral_usd", "enriched_time", b"enriched_time", "entry_price_usd", b"entry_price_usd", "estimated_liquidation_distance_percent", b"estimated_liquidation_distance_percent", "first_seen_time", b"first_seen_time", "heat_index", b"heat_index", "last_seen_time", b"last_seen_time", "leverage_ratio", b"leverage_ratio", "liquidation_distance_percent", b"liquidation_distance_percent", "liquidation_distance_usd", b"liquidation_distance_usd", "liquidation_price_usd", b"liquidation_price_usd", "liquidation_probability", b"liquidation_probability", "mark_frozen_since_time", b"mark_frozen_since_time", "mark_price_usd", b"mark_price_usd", "mark_time", b"mark_time", "market_price_usd", b"market_price_usd", "open_fee_usd", b"open_fee_usd", "own_liquidation_price_usd", b"own_liquidation_price_usd", "pnl_after_fees_usd", b"pnl_after_fees_usd", "pnl_usd", b"pnl_usd", "risk_liquidation_price_usd", b"risk_liquidation_price_usd", "size_usd", b"size_usd", "travel_percent", b"travel_percent", "updated_time", b"updated_time", "value_usd", b"value_usd", "venue_value_usd", b"venue_value_usd"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_adl_index", b"_adl_index", "_borrow_fee_usd", b"_borrow_fee_usd", "_close_fee_usd", b"_close_fee_usd", "_collateral_usd", b"_collateral_usd", "_entry_price_usd", b"_entry_price_usd", "_heat_index", b"_heat_index", "_leverage_ratio", b"_leverage_ratio", "_liquidation_distance_percent", b"_liquidation_distance_percent", "_liquidation_distance_usd", b"_liquidation_distance_usd", "_liquidation_price_usd", b"_liquidation_price_usd", "_liquidation_probability", b"_liquidation_probability", "_mark_price_usd", b"_mark_price_usd", "_market_price_usd", b"_market_price_usd", "_open_fee_usd", b"_open_fee_usd", "_own_liquidation_price_usd", b"_own_liquidation_price_usd", "_pnl_after_fees_usd", b"_pnl_after_fees_usd", "_pnl_usd", b"_pnl_usd", "_risk_liquidation_price_usd", b"_risk_liquidation_price_usd", "_size_usd", b"_size_usd", "_travel_percent", b"_travel_percent", "_value_usd", b"_value_usd", "_venue_value_usd", b"_venue_value_usd", "adl_index", b"adl_index", "asset", b"asset", "borrow_fee_usd", b"borrow_fee_usd", "close_fee_usd", b"close_fee_usd", "collateral_usd", b"collateral_usd", "enriched_time", b"enriched_time", "entry_price_usd", b"entry_price_usd", "first_seen_time", b"first_seen_time", "flags", b"flags", "heat_index", b"heat_index", "id", b"id", "last_seen_time", b"last_seen_time", "leverage_ratio", b"leverage_ratio", "liquidation_distance_percent", b"liquidation_distance_percent", "liquidation_distance_usd", b"liquidation_distance_usd", "liquidation_price_usd", b"liquidation_price_usd", "liquidation_probability", b"liquidation_probability", "mark_price_usd", b"mark_price_usd", "mark_time", b"mark_time", "market_price_usd", b"market_price_usd", "note", b"note", "open_fee_usd", b"open_fee_usd", "own_liquidation_price_usd", b"own_liquidation_price_usd", "pnl_after_fees_usd", b"pnl_after_fees_usd", "pnl_usd", b"pnl_usd", "probability_model", b"probability_model", "risk_liquidation_price_usd", b"risk_liquidation_price_usd", "side", b"side", "size_usd", b"size_usd", "status", b"status", "travel_percent", b"travel_percent", "updated_time", b"updated_time", "value_usd", b"value_usd", "venue", b"venue", "venue_value_usd", b"venue_value_usd", "wallet", b"wallet"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_adl_index", b"_adl_index", "_borrow_fee_usd", b"_borrow_fee_usd", "_close_fee_usd", b"_close_fee_usd", "_collateral_usd", b"_collateral_usd", "_entry_price_usd", b"_entry_price_usd", "_estimated_liquidation_distance_percent", b"_estimated_liquidation_distance_percent", "_heat_index", b"_heat_index", "_leverage_ratio", b"_leverage_ratio", "_liquidation_distance_percent", b"_liquidation_distance_percent", "_liquidation_distance_usd", b"_liquidation_distance_usd", "_liquidation_price_usd", b"_liquidation_price_usd", "_liquidation_probability", b"_liquidation_probability", "_mark_price_usd", b"_mark_price_usd", "_market_price_usd", b"_market_price_usd", "_open_fee_usd", b"_open_fee_usd", "_own_liquidation_price_usd", b"_own_liquidation_price_usd", "_pnl_after_fees_usd", b"_pnl_after_fees_usd", "_pnl_usd", b"_pnl_usd", "_risk_liquidation_price_usd", b"_risk_liquidation_price_usd", "_size_usd", b"_size_usd", "_travel_percent", b"_travel_percent", "_value_usd", b"_value_usd", "_venue_value_usd", b"_venue_value_usd", "adl_index", b"adl_index", "asset", b"asset", "borrow_fee_usd", b"borrow_fee_usd", "close_fee_usd", b"close_fee_usd", "collateral_usd", b"collateral_usd", "enriched_time", b"enriched_time", "entry_price_usd", b"entry_price_usd", "estimated_liquidation_distance_percent", b"estimated_liquidation_distance_percent", "first_seen_time", b"first_seen_time", "flags", b"flags", "heat_index", b"heat_index", "id", b"id", "last_seen_time", b"last_seen_time", "leverage_ratio", b"leverage_ratio", "liquidation_distance_percent", b"liquidation_distance_percent", "liquidation_distance_usd", b"liquidation_distance_usd", "liquidation_price_usd", b"liquidation_price_usd", "liquidation_probability", b"liquidation_probability", "mark_frozen_since_time", b"mark_frozen_since_time", "mark_price_usd", b"mark_price_usd", "mark_time", b"mark_time", "market_price_usd", b"market_price_usd", "note", b"note", "open_fee_usd", b"open_fee_usd", "own_liquidation_price_usd", b"own_liquidation_price_usd", "pnl_after_fees_usd", b"pnl_after_fees_usd", "pnl_usd", b"pnl_usd", "probability_model", b"probability_model", "risk_liquidation_price_usd", b"risk_liquidation_price_usd", "side", b"side", "size_usd", b"size_usd", "status", b"status", "travel_percent", b"travel_percent", "updated_time", b"updated_time", "value_usd", b"value_usd", "venue", b"venue", "venue_value_usd", b"venue_value_usd", "wallet", b"wallet"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__adl_index: _TypeAlias = _typing.Literal["adl_index"]  # noqa: Y015
     _WhichOneofArgType__adl_index: _TypeAlias = _typing.Literal["_adl_index", b"_adl_index"]  # noqa: Y015
@@ -848,6 +869,8 @@ class Position(_message.Message):
     _WhichOneofArgType__collateral_usd: _TypeAlias = _typing.Literal["_collateral_usd", b"_collateral_usd"]  # noqa: Y015
     _WhichOneofReturnType__entry_price_usd: _TypeAlias = _typing.Literal["entry_price_usd"]  # noqa: Y015
     _WhichOneofArgType__entry_price_usd: _TypeAlias = _typing.Literal["_entry_price_usd", b"_entry_price_usd"]  # noqa: Y015
+    _WhichOneofReturnType__estimated_liquidation_distance_percent: _TypeAlias = _typing.Literal["estimated_liquidation_distance_percent"]  # noqa: Y015
+    _WhichOneofArgType__estimated_liquidation_distance_percent: _TypeAlias = _typing.Literal["_estimated_liquidation_distance_percent", b"_estimated_liquidation_distance_percent"]  # noqa: Y015
     _WhichOneofReturnType__heat_index: _TypeAlias = _typing.Literal["heat_index"]  # noqa: Y015
     _WhichOneofArgType__heat_index: _TypeAlias = _typing.Literal["_heat_index", b"_heat_index"]  # noqa: Y015
     _WhichOneofReturnType__leverage_ratio: _TypeAlias = _typing.Literal["leverage_ratio"]  # noqa: Y015
@@ -893,6 +916,8 @@ class Position(_message.Message):
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__entry_price_usd) -> _WhichOneofReturnType__entry_price_usd | None: ...
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__estimated_liquidation_distance_percent) -> _WhichOneofReturnType__estimated_liquidation_distance_percent | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__heat_index) -> _WhichOneofReturnType__heat_index | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__leverage_ratio) -> _WhichOneofReturnType__leverage_ratio | None: ...
@@ -928,6 +953,66 @@ class Position(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__venue_value_usd) -> _WhichOneofReturnType__venue_value_usd | None: ...
 
 Global___Position: _TypeAlias = Position  # noqa: Y015
+
+@_typing.final
+class FrozenMark(_message.Message):
+    """A venue's mark that stands still while the market moves."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VENUE_FIELD_NUMBER: _builtins.int
+    ASSET_FIELD_NUMBER: _builtins.int
+    MARK_PRICE_USD_FIELD_NUMBER: _builtins.int
+    SINCE_TIME_FIELD_NUMBER: _builtins.int
+    venue: _builtins.str
+    """The venue."""
+    asset: _builtins.str
+    """Asset symbol."""
+    mark_price_usd: _builtins.float
+    """The mark, USD per unit, > 0: positions by another mark of the same asset are not meant."""
+    @_builtins.property
+    def since_time(self) -> _timestamp_pb2.Timestamp:
+        """Since when it is what it is."""
+
+    def __init__(
+        self,
+        *,
+        venue: _builtins.str = ...,
+        asset: _builtins.str = ...,
+        mark_price_usd: _builtins.float = ...,
+        since_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["since_time", b"since_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "mark_price_usd", b"mark_price_usd", "since_time", b"since_time", "venue", b"venue"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FrozenMark: _TypeAlias = FrozenMark  # noqa: Y015
+
+@_typing.final
+class FrozenMarks(_message.Message):
+    """Every venue's mark that stands still."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MARKS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def marks(self) -> _containers.RepeatedCompositeFieldContainer[Global___FrozenMark]:
+        """By venue and asset."""
+
+    def __init__(
+        self,
+        *,
+        marks: _abc.Iterable[Global___FrozenMark] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["marks", b"marks"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FrozenMarks: _TypeAlias = FrozenMarks  # noqa: Y015
 
 @_typing.final
 class PositionEvent(_message.Message):
@@ -2467,6 +2552,9 @@ class PositionColumns(_message.Message):
     EVENT_SEQUENCE_FIELD_NUMBER: _builtins.int
     ACCOUNTS_FIELD_NUMBER: _builtins.int
     WALLET_PORTFOLIOS_FIELD_NUMBER: _builtins.int
+    ESTIMATE_PRICE_USD_FIELD_NUMBER: _builtins.int
+    MARK_FROZEN_SINCE_MICROS_FIELD_NUMBER: _builtins.int
+    FROZEN_MARKS_FIELD_NUMBER: _builtins.int
     membership_epoch: _builtins.int
     """Changes only when a position opens or closes."""
     total_count: _builtins.int
@@ -2627,6 +2715,22 @@ class PositionColumns(_message.Message):
         none.
         """
 
+    @_builtins.property
+    def estimate_price_usd(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """While a venue's mark stands still: the usable market price of its positions, USD per unit; absent in rows of others.
+        Sent unasked, and only then.
+        """
+
+    @_builtins.property
+    def mark_frozen_since_micros(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Since when the mark of the row stands still, microseconds since 1970 UTC; 0 = it moves. Sent with
+        estimate_price_usd.
+        """
+
+    @_builtins.property
+    def frozen_marks(self) -> _containers.RepeatedCompositeFieldContainer[Global___FrozenMark]:
+        """Marks that were said to stand still, in the first message."""
+
     def __init__(
         self,
         *,
@@ -2669,10 +2773,13 @@ class PositionColumns(_message.Message):
         event_sequence: _builtins.int = ...,
         accounts: _abc.Iterable[Global___AccountReading] | None = ...,
         wallet_portfolios: _abc.Iterable[_builtins.str] | None = ...,
+        estimate_price_usd: _abc.Iterable[_builtins.float] | None = ...,
+        mark_frozen_since_micros: _abc.Iterable[_builtins.int] | None = ...,
+        frozen_marks: _abc.Iterable[Global___FrozenMark] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["totals", b"totals"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "asset_index", b"asset_index", "asset_models", b"asset_models", "asset_names", b"asset_names", "collateral_usd", b"collateral_usd", "entry_price_usd", b"entry_price_usd", "event_sequence", b"event_sequence", "extreme_price_usd", b"extreme_price_usd", "extreme_sources", b"extreme_sources", "extreme_time_micros", b"extreme_time_micros", "extremes_until_micros", b"extremes_until_micros", "flag_bits", b"flag_bits", "heat_index", b"heat_index", "leverage_ratio", b"leverage_ratio", "liquidation_distance_percent", b"liquidation_distance_percent", "liquidation_distance_usd", b"liquidation_distance_usd", "liquidation_probability", b"liquidation_probability", "mark_price_usd", b"mark_price_usd", "mark_time_micros", b"mark_time_micros", "membership_epoch", b"membership_epoch", "pnl_after_fees_usd", b"pnl_after_fees_usd", "pnl_usd", b"pnl_usd", "position_id", b"position_id", "position_key", b"position_key", "risk_liquidation_price_usd", b"risk_liquidation_price_usd", "side_sign", b"side_sign", "size_usd", b"size_usd", "stale", b"stale", "status", b"status", "total_count", b"total_count", "totals", b"totals", "travel_percent", b"travel_percent", "unseen", b"unseen", "value_usd", b"value_usd", "venue_index", b"venue_index", "venue_names", b"venue_names", "wallet_index", b"wallet_index", "wallet_names", b"wallet_names", "wallet_portfolios", b"wallet_portfolios"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "asset_index", b"asset_index", "asset_models", b"asset_models", "asset_names", b"asset_names", "collateral_usd", b"collateral_usd", "entry_price_usd", b"entry_price_usd", "estimate_price_usd", b"estimate_price_usd", "event_sequence", b"event_sequence", "extreme_price_usd", b"extreme_price_usd", "extreme_sources", b"extreme_sources", "extreme_time_micros", b"extreme_time_micros", "extremes_until_micros", b"extremes_until_micros", "flag_bits", b"flag_bits", "frozen_marks", b"frozen_marks", "heat_index", b"heat_index", "leverage_ratio", b"leverage_ratio", "liquidation_distance_percent", b"liquidation_distance_percent", "liquidation_distance_usd", b"liquidation_distance_usd", "liquidation_probability", b"liquidation_probability", "mark_frozen_since_micros", b"mark_frozen_since_micros", "mark_price_usd", b"mark_price_usd", "mark_time_micros", b"mark_time_micros", "membership_epoch", b"membership_epoch", "pnl_after_fees_usd", b"pnl_after_fees_usd", "pnl_usd", b"pnl_usd", "position_id", b"position_id", "position_key", b"position_key", "risk_liquidation_price_usd", b"risk_liquidation_price_usd", "side_sign", b"side_sign", "size_usd", b"size_usd", "stale", b"stale", "status", b"status", "total_count", b"total_count", "totals", b"totals", "travel_percent", b"travel_percent", "unseen", b"unseen", "value_usd", b"value_usd", "venue_index", b"venue_index", "venue_names", b"venue_names", "wallet_index", b"wallet_index", "wallet_names", b"wallet_names", "wallet_portfolios", b"wallet_portfolios"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -4608,6 +4715,30 @@ class SetHeatModifiersRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SetHeatModifiersRequest: _TypeAlias = SetHeatModifiersRequest  # noqa: Y015
+
+@_typing.final
+class SetFrozenMarksRequest(_message.Message):
+    """Request of SetFrozenMarks."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MARKS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def marks(self) -> _containers.RepeatedCompositeFieldContainer[Global___FrozenMark]:
+        """Each venue and asset once; none: every mark moves."""
+
+    def __init__(
+        self,
+        *,
+        marks: _abc.Iterable[Global___FrozenMark] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["marks", b"marks"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetFrozenMarksRequest: _TypeAlias = SetFrozenMarksRequest  # noqa: Y015
 
 @_typing.final
 class ExportModifiersRequest(_message.Message):

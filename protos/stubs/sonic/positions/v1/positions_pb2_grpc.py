@@ -1003,6 +1003,11 @@ class RiskServiceStub:
                 request_serializer=sonic_dot_positions_dot_v1_dot_positions__pb2.SetHeatModifiersRequest.SerializeToString,
                 response_deserializer=sonic_dot_positions_dot_v1_dot_positions__pb2.HeatModifiers.FromString,
                 _registered_method=True)
+        self.SetFrozenMarks = channel.unary_unary(
+                '/sonic.positions.v1.RiskService/SetFrozenMarks',
+                request_serializer=sonic_dot_positions_dot_v1_dot_positions__pb2.SetFrozenMarksRequest.SerializeToString,
+                response_deserializer=sonic_dot_positions_dot_v1_dot_positions__pb2.FrozenMarks.FromString,
+                _registered_method=True)
         self.ExportModifiers = channel.unary_unary(
                 '/sonic.positions.v1.RiskService/ExportModifiers',
                 request_serializer=sonic_dot_positions_dot_v1_dot_positions__pb2.ExportModifiersRequest.SerializeToString,
@@ -1057,6 +1062,15 @@ class RiskServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SetFrozenMarks(self, request, context):
+        """Says which venues' marks stand still, in the place of what was said before, and judges every position anew: the
+        levels of theirs hold from now on, and rise by the market price. Said by monitor, for services.
+        Fails with INVALID_FIELD.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ExportModifiers(self, request, context):
         """Modifiers as JSON {group: {key: number}}; the group of this service is heat_modifiers.
         """
@@ -1099,6 +1113,11 @@ def add_RiskServiceServicer_to_server(servicer, server):
                     servicer.SetHeatModifiers,
                     request_deserializer=sonic_dot_positions_dot_v1_dot_positions__pb2.SetHeatModifiersRequest.FromString,
                     response_serializer=sonic_dot_positions_dot_v1_dot_positions__pb2.HeatModifiers.SerializeToString,
+            ),
+            'SetFrozenMarks': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetFrozenMarks,
+                    request_deserializer=sonic_dot_positions_dot_v1_dot_positions__pb2.SetFrozenMarksRequest.FromString,
+                    response_serializer=sonic_dot_positions_dot_v1_dot_positions__pb2.FrozenMarks.SerializeToString,
             ),
             'ExportModifiers': grpc.unary_unary_rpc_method_handler(
                     servicer.ExportModifiers,
@@ -1247,6 +1266,33 @@ class RiskService:
             '/sonic.positions.v1.RiskService/SetHeatModifiers',
             sonic_dot_positions_dot_v1_dot_positions__pb2.SetHeatModifiersRequest.SerializeToString,
             sonic_dot_positions_dot_v1_dot_positions__pb2.HeatModifiers.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetFrozenMarks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.positions.v1.RiskService/SetFrozenMarks',
+            sonic_dot_positions_dot_v1_dot_positions__pb2.SetFrozenMarksRequest.SerializeToString,
+            sonic_dot_positions_dot_v1_dot_positions__pb2.FrozenMarks.FromString,
             options,
             channel_credentials,
             insecure,

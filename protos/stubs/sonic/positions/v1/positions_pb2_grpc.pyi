@@ -296,6 +296,11 @@ class RiskServiceStub:
     """Changes model and weights, all together, and computes every heat anew.
     Fails with BAD_MODIFIERS, ETAG_MISMATCH, NOT_FINITE, INVALID_FIELD.
     """
+    SetFrozenMarks: _aio.UnaryUnaryMultiCallable[_positions_pb2.SetFrozenMarksRequest, _positions_pb2.FrozenMarks]
+    """Says which venues' marks stand still, in the place of what was said before, and judges every position anew: the
+    levels of theirs hold from now on, and rise by the market price. Said by monitor, for services.
+    Fails with INVALID_FIELD.
+    """
     ExportModifiers: _aio.UnaryUnaryMultiCallable[_positions_pb2.ExportModifiersRequest, _positions_pb2.ExportModifiersResponse]
     """Modifiers as JSON {group: {key: number}}; the group of this service is heat_modifiers."""
     ImportModifiers: _aio.UnaryUnaryMultiCallable[_positions_pb2.ImportModifiersRequest, _positions_pb2.ImportModifiersResponse]
@@ -350,6 +355,17 @@ class RiskServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _abc.Awaitable[_positions_pb2.HeatModifiers]:
         """Changes model and weights, all together, and computes every heat anew.
         Fails with BAD_MODIFIERS, ETAG_MISMATCH, NOT_FINITE, INVALID_FIELD.
+        """
+
+    @_abc_1.abstractmethod
+    def SetFrozenMarks(
+        self,
+        request: _positions_pb2.SetFrozenMarksRequest,
+        context: _aio.ServicerContext[_positions_pb2.SetFrozenMarksRequest, _abc.Awaitable[_positions_pb2.FrozenMarks]],
+    ) -> _abc.Awaitable[_positions_pb2.FrozenMarks]:
+        """Says which venues' marks stand still, in the place of what was said before, and judges every position anew: the
+        levels of theirs hold from now on, and rise by the market price. Said by monitor, for services.
+        Fails with INVALID_FIELD.
         """
 
     @_abc_1.abstractmethod
