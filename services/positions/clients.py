@@ -23,6 +23,7 @@ from shared.touch import History
 _SECONDS = 2.0
 _MOVES_SECONDS = 20.0
 _MINUTES_SECONDS = 6.0
+_MOST_MINUTES = 100  # assets that ReadMinutes takes at once
 _COLUMNS = ["ReadMoves", "ReadMinutes"]
 _SOON_SECONDS, _LATER_SECONDS = 30.0, 600.0
 _PAGE_SIZE = 500
@@ -117,13 +118,20 @@ class PriceClient:
         # One that price does not track would have all of them refused.
         tracked = self._tracked or frozenset(assets)
         asked = [asset for asset in assets if asset in tracked]
+        found = {asset: _no_minutes("NO_CANDLES") for asset in assets}
+        for first in range(0, len(asked), _MOST_MINUTES):
+            found |= await self._minutes(asked[first : first + _MOST_MINUTES], start, end)
+        return found
+
+    async def _minutes(
+        self, assets: Sequence[str], start: datetime, end: datetime | None
+    ) -> Mapping[str, MinuteColumns]:
+        """Of no more assets than price takes at once."""
         found: dict[str, MinuteColumns] = {}
         failure = "NO_CANDLES"
-        if not asked:
-            return {asset: _no_minutes(failure) for asset in assets}
         try:
             request = pb.ReadMinutesRequest(
-                assets=asked, start_time=to_timestamp(start), end_time=to_timestamp(end)
+                assets=assets, start_time=to_timestamp(start), end_time=to_timestamp(end)
             )
             async for part in self._columns.ReadMinutes(request, timeout=_MINUTES_SECONDS):
                 read = columns.decode(part)
@@ -132,10 +140,7 @@ class PriceClient:
                 )
         except SonicError as error:
             failure = error.reason
-        return {
-            asset: found.get(asset) or _no_minutes(failure if asset in tracked else "NO_CANDLES")
-            for asset in assets
-        }
+        return {asset: found.get(asset) or _no_minutes(failure) for asset in assets}
 
 
 def _no_minutes(failure: str) -> MinuteColumns:

@@ -143,7 +143,7 @@ CALLERS: Mapping[str, frozenset[str]] = {
     "/sonic.positions.v1.RiskService/GetCarry": frozenset({"cyclone", "gateway", "operator"}),
     "/sonic.positions.v1.RiskService/GetHeatModifiers": frozenset({"gateway", "operator"}),
     "/sonic.positions.v1.RiskService/ImportModifiers": frozenset({"gateway", "operator"}),
-    "/sonic.positions.v1.RiskService/SetFrozenMarks": frozenset({"monitor", "operator"}),
+    "/sonic.positions.v1.RiskService/SetFrozenMarks": frozenset({"gateway", "monitor", "operator"}),
     "/sonic.positions.v1.RiskService/SetHeatModifiers": frozenset({"gateway", "operator"}),
     "/sonic.positions.v1.RiskService/ShockGrid": frozenset({"gateway", "operator"}),
     "/sonic.positions.v1.SessionsService/EndSession": frozenset({"gateway", "operator"}),

@@ -34,6 +34,8 @@ _HOUR_SECONDS: Final = 3600
 _LATE: Final = timedelta(minutes=2)
 _MOST_DUE: Final = 200
 _MOST_PRESENT: Final = 10
+# Records that are kept in memory: of all assets, and of some that people look at.
+_MOST_KNOWN: Final = 8
 
 
 class MarketMinutes(Protocol):
@@ -101,6 +103,11 @@ class TouchRecordService:
         self._clock = clock
         self._stated_hour = 0
         self._scored_hour = 0
+        self._one = asyncio.Lock()
+        # By what was asked for; with the version of the statements it was made of.
+        self._known: dict[
+            tuple[int, datetime, str], tuple[tuple[int, int], Sequence[AssetRecord]]
+        ] = {}
 
     async def keep(self) -> float:
         """State and score what this hour asks for; seconds to rest."""
@@ -129,8 +136,17 @@ class TouchRecordService:
             await store.touches.put(stated(frame.columns, names, models, sigmas, market, moment))
 
     async def _score(self, market: int, now: datetime) -> None:
-        async with self._read() as store:
-            due = await store.touches.due(market, now - _LATE, _MOST_DUE)
+        """All whose horizon is over, in portions."""
+        last: AssetStatements | None = None
+        while True:
+            async with self._read() as store:
+                due = await store.touches.due(market, now - _LATE, _MOST_DUE, last)
+            await self._score_some(due, market, now)
+            if len(due) < _MOST_DUE:
+                return
+            last = due[-1]
+
+    async def _score_some(self, due: Sequence[AssetStatements], market: int, now: datetime) -> None:
         found: list[tuple[AssetStatements, Outcome]] = []
         for start, end in sorted({stretch(one) for one in due}):
             ending = [one for one in due if stretch(one) == (start, end)]
@@ -147,13 +163,25 @@ class TouchRecordService:
                     await store.touches.settle(one, came)
 
     async def record(self, days: float, asset: str) -> TouchRecord:
-        """What is kept of this many days of one asset, or (empty) of all."""
-        now = self._clock.now()
-        since = now - timedelta(days=days)
-        async with self._read() as store:
-            market = self._market.present_market or await store.touches.newest_market() or 0
-            kept = await store.touches.read(market, since, asset)
-        assets = await asyncio.to_thread(_records, kept)
+        """What is kept of this many days, from a whole hour on, of one asset, or (empty) of all.
+        Worked out again only when something of it is another, and once for all who ask.
+        """
+        since = _whole_hour(self._clock.now() - timedelta(days=days))
+        async with self._one:
+            async with self._read() as store:
+                market = self._market.present_market or await store.touches.newest_market() or 0
+                asked = (market, since, asset)
+                version = await store.touches.version(*asked)
+                known = self._known.pop(asked, None)
+                is_known = known is not None and known[0] == version
+                kept = () if is_known else await store.touches.read(*asked)
+            if known is None or not is_known:
+                known = version, await asyncio.to_thread(_records, kept)
+            # The last one asked for is the last one to be forgotten.
+            self._known[asked] = known
+            while len(self._known) > _MOST_KNOWN:
+                self._known.pop(next(iter(self._known)))
+        assets = known[1]
         return TouchRecord(market, since, assets, await self._present(assets[0].scores, asset))
 
     async def _present(self, known: Scores, asset: str) -> Sequence[PresentStatement]:
@@ -200,6 +228,10 @@ def _record(asset: str, kept: Sequence[AssetStatements]) -> AssetRecord:
     return AssetRecord(
         made, counts[StatementState.WAITING], counts[StatementState.UNSCORED], reasons
     )
+
+
+def _whole_hour(moment: datetime) -> datetime:
+    return moment.replace(minute=0, second=0, microsecond=0)
 
 
 def _hour(moment: datetime | None) -> int:

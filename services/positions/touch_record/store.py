@@ -28,6 +28,7 @@ _COLUMNS = (
 )
 _DUE = Statement(
     f"{_COLUMNS} where market = :market and state = 1 and until_time <= :before"
+    " and (until_time, asset) > (:after_time, :after_asset)"
     " order by until_time, asset limit :most"
 )
 # Those of another market are asked about no more when their time is up.
@@ -43,6 +44,12 @@ _READ = Statement(
     f"{_COLUMNS} where market = :market and stated_time >= :since"
     " and (cast(:asset as text) = '' or asset = :asset) order by stated_time, asset"
 )
+_VERSION = Statement(
+    "select count(*) as kept_count, coalesce(sum(state), 0)::int8 as state_sum"
+    " from touch_statement where market = :market and stated_time >= :since"
+    " and (cast(:asset as text) = '' or asset = :asset)"
+)
+_START: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _NEWEST_MARKET = Statement("select market from touch_statement order by stated_time desc limit 1")
 
 
@@ -70,10 +77,20 @@ class TouchStatementStore:
                 probabilities=one.probabilities.tolist(),
             )
 
-    async def due(self, market: int, before: datetime, most: int) -> list[AssetStatements]:
-        """WAITING ones of this market whose horizon ended before, the oldest first."""
-        found = await self._transaction.fetch(_DUE, market=market, before=before, most=most)
+    async def due(
+        self, market: int, before: datetime, most: int, last: AssetStatements | None = None
+    ) -> list[AssetStatements]:
+        """WAITING ones of this market whose horizon ended before, the oldest first; after one."""
+        after = (_START, "") if last is None else (last.until_time, last.asset)
+        found = await self._transaction.fetch(
+            _DUE, market=market, before=before, most=most, after_time=after[0], after_asset=after[1]
+        )
         return [_statements(row) for row in found]
+
+    async def version(self, market: int, since: datetime, asset: str) -> tuple[int, int]:
+        """Another one whenever `read` gives something else: each is put once and settled once."""
+        (row,) = await self._transaction.fetch(_VERSION, market=market, since=since, asset=asset)
+        return row["kept_count"], row["state_sum"]
 
     async def give_up(self, market: int, before: datetime) -> None:
         """WAITING ones of any other market whose horizon ended before become UNSCORED."""

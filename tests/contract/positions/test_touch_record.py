@@ -10,6 +10,7 @@ import pytest
 from sonic.positions.v1 import positions_pb2 as pb
 from sonic.price.v1 import price_pb2
 
+from services.positions.touch_record import service
 from tests.fakes.pushing import push
 
 SIGMA = 0.01
@@ -151,3 +152,43 @@ async def test_another_process_states_nothing_twice_and_what_is_old_leaves(open_
     async with asyncio.timeout(WAIT_SECONDS):
         while total(await path.record()):
             await push(servers.clock, 24 * 3600)
+
+
+async def test_the_record_is_worked_out_once_for_all_who_ask_and_again_when_it_moves(
+    servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = await opened(servers)
+    await path.hour(0)
+    made: list[str] = []
+    scores = service.scores
+
+    def counted(asset: str, kept):
+        made.append(asset)
+        return scores(asset, kept)
+
+    monkeypatch.setattr(service, "scores", counted)
+    first = await path.record(days=30)
+    assert made == ["", "BTC", "ETH"]
+    again = await asyncio.gather(*(path.record(days=30) for _ in range(5)))
+    assert made == ["", "BTC", "ETH"], "nothing of it is another"
+    assert all(one.scores == first.scores for one in again)
+    assert first.since_time.seconds % 3600 == 0
+    moved = await path.hour(1)
+    assert total(moved) == 6
+    made.clear()
+    assert total(await path.record(days=30)) == 6 and made == ["", "BTC", "ETH"]
+
+
+async def test_what_is_due_is_scored_whole_also_when_it_is_more_than_one_portion(
+    servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "_MOST_DUE", 2)
+    path = await opened(servers)
+    for hour in range(3):
+        await path.hour(hour)
+    for hour in range(3, 28):
+        path.look(hour)
+    await path.hour(28)
+    async with asyncio.timeout(WAIT_SECONDS):
+        while (await path.record()).scores[0].statement_count < 9:
+            await push(servers.clock, 30)

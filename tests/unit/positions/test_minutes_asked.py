@@ -17,21 +17,31 @@ from shared.rpc.server import GrpcServer
 
 
 class Price(rpc.PriceServiceServicer):
-    """Tracks BTC alone and refuses others as the price service does."""
+    """Tracks BTC, and more when a test says so, and refuses others as the price service does."""
+
+    def __init__(self) -> None:
+        self.tracked = ["BTC"]
+        self.asked_counts: list[int] = []
 
     async def ListPrices(self, request: Any, context: Any) -> pb.ListPricesResponse:
-        return pb.ListPricesResponse(prices=[pb.Price(asset="BTC")])
+        return pb.ListPricesResponse(prices=[pb.Price(asset=name) for name in self.tracked])
 
     async def ReadMinutes(self, request: Any, context: Any) -> AsyncIterator[pb.Minutes]:
-        for asset in wanted_assets(request.assets, ("BTC",)):
+        self.asked_counts.append(len(request.assets))
+        for asset in wanted_assets(request.assets, self.tracked):
             yield pb.Minutes(asset=asset, source="t", minute=[1], high_usd=[2.0], low_usd=[1.0])
 
 
 @pytest.fixture
-async def address() -> AsyncIterator[str]:
+def price() -> Price:
+    return Price()
+
+
+@pytest.fixture
+async def address(price: Price) -> AsyncIterator[str]:
     server = GrpcServer(
         "127.0.0.1:0",
-        [(rpc.add_PriceServiceServicer_to_server, Price())],
+        [(rpc.add_PriceServiceServicer_to_server, price)],
         service_names=["price"],
         clock=SystemClock(),
     )
@@ -51,3 +61,18 @@ async def test_an_asset_that_price_does_not_track_keeps_no_other_from_being_look
     await channel.stop()
     assert found["BTC"].low_usd.tolist() == [1.0] and not found["BTC"].failure
     assert found["DOGE"].failure == "NO_CANDLES"
+
+
+async def test_more_assets_than_price_takes_at_once_are_asked_for_in_portions(
+    price: Price, address: str
+) -> None:
+    price.tracked = [f"A{number}" for number in range(230)]
+    channel = price_channel(address)
+    await channel.start()
+    client = PriceClient(channel)
+    await client.read()
+    found = await client.minutes([*price.tracked, "DOGE"], datetime(2026, 1, 1, tzinfo=UTC))
+    await channel.stop()
+    assert price.asked_counts == [100, 100, 30]
+    assert [name for name, one in found.items() if one.failure] == ["DOGE"]
+    assert len(found) == 231

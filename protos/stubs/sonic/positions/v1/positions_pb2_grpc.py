@@ -1064,7 +1064,8 @@ class RiskServiceServicer:
 
     def SetFrozenMarks(self, request, context):
         """Says which venues' marks stand still, in the place of what was said before, and judges every position anew: the
-        levels of theirs hold from now on, and rise by the market price. Said by monitor, for services.
+        levels of theirs hold from now on, and rise by the market price. Said by monitor, whose next
+        look puts right what somebody else said.
         Fails with INVALID_FIELD.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -298,7 +298,8 @@ class RiskServiceStub:
     """
     SetFrozenMarks: _aio.UnaryUnaryMultiCallable[_positions_pb2.SetFrozenMarksRequest, _positions_pb2.FrozenMarks]
     """Says which venues' marks stand still, in the place of what was said before, and judges every position anew: the
-    levels of theirs hold from now on, and rise by the market price. Said by monitor, for services.
+    levels of theirs hold from now on, and rise by the market price. Said by monitor, whose next
+    look puts right what somebody else said.
     Fails with INVALID_FIELD.
     """
     ExportModifiers: _aio.UnaryUnaryMultiCallable[_positions_pb2.ExportModifiersRequest, _positions_pb2.ExportModifiersResponse]
@@ -364,7 +365,8 @@ class RiskServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_positions_pb2.SetFrozenMarksRequest, _abc.Awaitable[_positions_pb2.FrozenMarks]],
     ) -> _abc.Awaitable[_positions_pb2.FrozenMarks]:
         """Says which venues' marks stand still, in the place of what was said before, and judges every position anew: the
-        levels of theirs hold from now on, and rise by the market price. Said by monitor, for services.
+        levels of theirs hold from now on, and rise by the market price. Said by monitor, whose next
+        look puts right what somebody else said.
         Fails with INVALID_FIELD.
         """
 
