@@ -35,6 +35,15 @@ def _http_address(value: str) -> str:
     return value
 
 
+def _websocket_address(value: str) -> str:
+    address = urlsplit(value)
+    if value and (address.scheme not in {"ws", "wss"} or not address.hostname):
+        raise ValueError("no ws or wss address")
+    return value
+
+
+# The address of a provider's stream.
+WebsocketAddress = Annotated[str, AfterValidator(_websocket_address)]
 # The base address of a provider.
 HttpAddress = Annotated[
     str, AfterValidator(_http_address), Field(description="scheme, host and optional path prefix")

@@ -28,6 +28,7 @@ from services.cyclone.clients.report_sections import SectionClient
 from services.cyclone.clients.results import ResultClient
 from services.cyclone.clients.sleep_facts import SleepClient
 from services.cyclone.clients.steps import StepClient
+from services.cyclone.clients.streams import StreamClient
 from services.cyclone.domain.bounds import Caps
 from services.cyclone.drills.service import DrillService
 from services.cyclone.drills.servicer import DrillsServicer
@@ -37,6 +38,7 @@ from services.cyclone.loop.lease_keeper import LeaseKeeper
 from services.cyclone.loop.report_keeper import ReportKeeper
 from services.cyclone.loop.runner import Runner
 from services.cyclone.loop.scheduler import Scheduler
+from services.cyclone.loop.stream_follower import StreamFollower
 from services.cyclone.monthly.domain import Monthly
 from services.cyclone.monthly.service import MonthTeller
 from services.cyclone.report.service import ReportService
@@ -87,6 +89,9 @@ class Config(ServiceConfig):
         60, ge=5, le=86_400, description="time between cycles at the very first start"
     )
     sonic_schedule: bool = Field(True, description="0: this process runs requested cycles only")
+    sonic_streams: bool = Field(
+        False, description="1: what streams of venues and prices tell pulls the next look forward"
+    )
     heartbeat_url: SecretStr | None = Field(None, description="POSTed to after each good cycle")
     sync_timeout_seconds: float = Field(
         60, gt=0, le=600, description="most SYNC_POSITIONS may take; with short intervals less"
@@ -231,10 +236,12 @@ def build(config: Config, clock: Clock | None = None) -> App:
     outside += [heartbeat] if heartbeat else []
     keeping, counts = ReportKeeper(reports), CycleCounts(metrics.process())
     runner = Runner(progress, StepClient(peers), notifier, clock, config.caps, keeping, counts)
+    streams = StreamClient(peers) if config.sonic_streams else None
     owner = Scheduler(
         progress,
         leases,
         runner,
+        StreamFollower(streams, progress, clock),
         clock,
         scheduled=config.sonic_schedule,
         kept=timedelta(days=config.cycles_kept_days),
@@ -253,7 +260,12 @@ def build(config: Config, clock: Clock | None = None) -> App:
         interval=interval,
         scheduled=config.sonic_schedule,
     )
-    servicer = CycloneServicer(service, reports, heartbeat_configured=is_set)
+    servicer = CycloneServicer(
+        service,
+        reports,
+        heartbeat_configured=is_set,
+        follows_streams=config.sonic_streams,
+    )
     sleep = _sleep(config, peers, service, clock)
     server = _server(config, servicer, drills, sleep, database, clock)
     results = ResultService(database.open(ResultStore), reports, outbox, clock, config.public_url)

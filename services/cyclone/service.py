@@ -21,6 +21,7 @@ from services.cyclone.domain.cycle import (
     Severity,
 )
 from services.cyclone.domain.schedule import Lease, Setting
+from services.cyclone.domain.streams import Stream
 from services.cyclone.store.lease import LeaseStore
 from services.cyclone.store.requests import RequestStore
 from shared import paging
@@ -205,6 +206,11 @@ class CycloneService:
         if not is_known:
             await self.get(wanted.cycle_id)
         return paging.cut(rows, request, context, lambda event: (event.id,))
+
+    async def streams(self) -> Sequence[Stream]:
+        """How the streams stand that pull cycles forward; empty when nobody follows any."""
+        async with self._read() as store:
+            return await store.streams()
 
     async def clear(self, confirm: str, asked: Iterable[str]) -> dict[str, int]:
         """Rows deleted by kind; raises CLEAR_INCOMPLETE naming those that failed."""

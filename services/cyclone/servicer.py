@@ -26,11 +26,17 @@ class CycloneServicer(rpc.CycloneServiceServicer):
     """The gRPC face of CycloneService."""
 
     def __init__(
-        self, service: CycloneService, reports: ReportService, *, heartbeat_configured: bool
+        self,
+        service: CycloneService,
+        reports: ReportService,
+        *,
+        heartbeat_configured: bool,
+        follows_streams: bool = False,
     ) -> None:
         self._service = service
         self._reports = reports
         self._heartbeat_configured = heartbeat_configured
+        self._follows_streams = follows_streams
 
     async def RunCycle(
         self, request: pb.RunCycleRequest, context: Context
@@ -101,6 +107,14 @@ class CycloneServicer(rpc.CycloneServiceServicer):
             events=[fill(pb.Event, event) for event in page.rows],
             next_page_token=page.next_page_token,
         )
+
+    async def ListStreams(
+        self, request: pb.ListStreamsRequest, context: Context
+    ) -> pb.ListStreamsResponse:
+        # Rows of a time when they were followed say nothing of now.
+        found = await self._service.streams() if self._follows_streams else []
+        streams = [fill(pb.Stream, one) for one in found]
+        return pb.ListStreamsResponse(streams=streams, enabled=self._follows_streams)
 
     async def GetReport(self, request: pb.GetReportRequest, context: Context) -> pb.Report:
         report = await self._reports.report(request.cycle_id)

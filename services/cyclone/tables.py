@@ -69,7 +69,7 @@ cycle = Table(
     Column("result_time", DateTime(timezone=True)),
     Column("result_problem", Text, nullable=False, server_default=text("''")),
     CheckConstraint("state between 1 and 6", name="state_known"),
-    CheckConstraint("cause between 1 and 2", name="cause_known"),
+    CheckConstraint("cause between 1 and 3", name="cause_known"),
     # Two running cycles cannot be, whatever any owner believes.
     Index("cycle_one_running", "state", unique=True, postgresql_where=text("state = 2")),
     Index("cycle_unended", "state", "created_time", postgresql_where=text("state <= 2")),
@@ -132,6 +132,18 @@ incident = Table(
     Column("summary", Text, nullable=False),
     Column("notified_by", Text, nullable=False),
     Column("resolving", Boolean, nullable=False),
+)
+
+# As the owner of the lease last heard of them.
+stream = Table(
+    "stream",
+    metadata,
+    Column("service", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("state", SmallInteger, nullable=False),
+    Column("since_time", DateTime(timezone=True), nullable=False),
+    Column("reason", Text, nullable=False),
+    CheckConstraint("state between 1 and 3", name="stream_state_known"),
 )
 
 drill = Table(

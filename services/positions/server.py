@@ -35,11 +35,14 @@ from services.positions.sessions.servicer.brokers import BrokersServicer
 from services.positions.sessions.servicer.sessions import SessionsServicer
 from services.positions.store import Store
 from services.positions.store.figures import FIGURES, FigureStore
+from services.positions.streams.service import FollowedAccounts, VenueSource
+from services.positions.streams.servicer import StreamsServicer
 from services.positions.sync.service.demo_prices import StoredDemoPrices
 from services.positions.sync.service.sync import SyncService
 from services.positions.touch_record.service import TouchRecordService
 from services.positions.touch_record.servicer import TouchesServicer
 from services.positions.venues import (
+    STREAMS,
     VENUES,
     Built,
     ChainBalances,
@@ -54,19 +57,20 @@ from services.positions.wallets.service.wallets import WalletsService
 from services.positions.wallets.servicer import WalletsServicer
 from shared import metrics
 from shared.clock import Clock, SystemClock
-from shared.config import ServiceConfig
+from shared.config import ServiceConfig, WebsocketAddress
 from shared.database.migrations import migrated
 from shared.database.pool import Database
 from shared.lifecycle import App, Loop, Part, run
 from shared.rpc.server import GrpcServer, Registration
 from shared.server_figures import of_server
+from shared.streams import StreamHub
 
 # A file of 64 MiB, as the schema allows, and its envelope.
 _FILE_BYTES = 65 * 1024 * 1024
 _SERVICES = (
     *("PositionsService", "PortfolioService", "WalletsService", "RiskService"),
     *("FilesService", "SessionsService", "BrokersService", "AccountsService"),
-    "TouchesService",
+    *("TouchesService", "StreamsService"),
 )
 
 
@@ -89,6 +93,18 @@ class Config(ServiceConfig):
     )
     hyperliquid_url: str = Field(
         "https://api.hyperliquid.xyz", description="base URL, empty: not asked"
+    )
+    sonic_streams: bool = Field(
+        False, description="1: streams of venues pull the next look forward; polling goes on"
+    )
+    hyperliquid_stream_url: WebsocketAddress = Field(
+        "wss://api.hyperliquid.xyz/ws", description="its websocket, empty: no stream"
+    )
+    dydx_stream_url: WebsocketAddress = Field(
+        "wss://indexer.dydx.trade/v4/ws", description="its indexer's websocket, empty: no stream"
+    )
+    stream_move_percent: float = Field(
+        0.5, ge=0.05, le=50, description="a mark that moved so much since the last look is news"
     )
     solana_rpc_url: SecretStr = Field(
         SecretStr(""), description="node for SOL balances, empty: not read"
@@ -145,9 +161,15 @@ def build(config: Config, clock: Clock | None = None) -> App:
     watch = Watch(read, enrichment, clock)
     accounts = AccountsService(read, enrichment, clock, config.mark_max_age_seconds)
     touches = TouchRecordService(begin, read, enrichment, market, clock)
+    streams = _streams(config, read, enrichment, clock)
     server = GrpcServer(
         config.listen_address,
-        _registrations(begin, read, enrichment, extremes, sync, watch, accounts, touches, clock),
+        [
+            *_registrations(
+                begin, read, enrichment, extremes, sync, watch, accounts, touches, clock
+            ),
+            (rpc.add_StreamsServiceServicer_to_server, StreamsServicer(streams.watch)),
+        ],
         service_names=[f"sonic.positions.v1.{name}" for name in _SERVICES],
         ready=migrated(database, Path(__file__).parent / "migrations"),
         clock=clock,
@@ -164,8 +186,16 @@ def build(config: Config, clock: Clock | None = None) -> App:
         Loop("positions moves", market.refresh_moves, clock),
         Loop("positions touch record", touches.keep, clock),
     ]
-    parts: list[Part] = [database, price, *asked, watch, side, server, *loops]
+    parts: list[Part] = [database, price, *asked, watch, streams, side, server, *loops]
     return App("positions", parts, grace_seconds=config.shutdown_grace_seconds)
+
+
+def _streams(config: Config, read: Begin, enrichment: EnrichmentService, clock: Clock) -> StreamHub:
+    """Without SONIC_STREAMS none."""
+    accounts = FollowedAccounts(read, enrichment, clock, config.stream_move_percent)
+    urls = {"hyperliquid": config.hyperliquid_stream_url, "dydx": config.dydx_stream_url}
+    sources = [VenueSource(one, url, accounts) for one in STREAMS if (url := urls[one.name])]
+    return StreamHub(sources if config.sonic_streams else (), clock, metrics.process())
 
 
 def _side(

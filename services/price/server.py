@@ -17,11 +17,13 @@ from services.price.service.moves import MovesService
 from services.price.service.prices import PriceService, Settings
 from services.price.service.retention import Ages, HistoryRetention
 from services.price.servicer.prices import PriceServicer
+from services.price.servicer.streams import StreamsServicer
 from services.price.sources import binance, coinbase, kraken
 from services.price.sources.coinbase_candles import CoinbaseCandles
 from services.price.sources.klines import Klines
 from services.price.sources.kraken_candles import KrakenCandles
 from services.price.sources.polling import Poller
+from services.price.sources.pyth_stream import PythStream
 from services.price.sources.rate_limited_http import RateLimitedHttp
 from services.price.sources.registry import DEFAULT_SOURCES, REGISTRY
 from services.price.sources.source import Source, SourceSetup
@@ -37,6 +39,7 @@ from shared.lifecycle import App, run
 from shared.metrics import Reading, process, serve
 from shared.rpc.server import GrpcServer
 from shared.server_figures import of_server
+from shared.streams import StreamHub
 
 # The window of the volatility, and a day.
 _LEAST_KEPT_DAYS = 31
@@ -46,7 +49,7 @@ _CANDLES: Mapping[str, Callable[[RateLimitedHttp, Clock], CandleSource]] = {
     coinbase.NAME: CoinbaseCandles,
     kraken.NAME: KrakenCandles,
 }
-NAME = price_pb2.DESCRIPTOR.services_by_name["PriceService"].full_name
+NAMES = [one.full_name for one in price_pb2.DESCRIPTOR.services_by_name.values()]
 
 
 class Config(ServiceConfig):
@@ -111,6 +114,12 @@ class Config(ServiceConfig):
         False, description="1 = ask CoinGecko's markets page, which has the range of 24 hours too"
     )
     pyth_hermes_url: HttpAddress = "https://hermes.pyth.network"
+    sonic_streams: bool = Field(
+        False, description="1: Pyth's stream of prices pulls the next look forward; polling goes on"
+    )
+    stream_move_percent: float = Field(
+        0.5, ge=0.05, le=50, description="a price that moved so much since the last look is news"
+    )
     coinbase_url: HttpAddress = "https://api.exchange.coinbase.com"
     kraken_url: HttpAddress = "https://api.kraken.com"
     binance_url: HttpAddress = Field(
@@ -186,11 +195,15 @@ def build(config: Config, clock: Clock | None = None) -> App:
     )
     forgetting = HistoryRetention(database.open(HistoryStore), clock, _ages(config))
     moves, minutes = _candles(config, database, https, clock, service)
+    streams = _streams(config, service, clock)
     servicer = PriceServicer(service, history, moves, minutes, feed.news, clock)
     server = GrpcServer(
         config.listen_address,
-        [(price_pb2_grpc.add_PriceServiceServicer_to_server, servicer)],
-        service_names=[NAME],
+        [
+            (price_pb2_grpc.add_PriceServiceServicer_to_server, servicer),
+            (price_pb2_grpc.add_StreamsServiceServicer_to_server, StreamsServicer(streams.watch)),
+        ],
+        service_names=NAMES,
         ready=migrated(database, Path(__file__).parent / "migrations"),
         clock=clock,
         channelz=config.channelz,
@@ -204,7 +217,13 @@ def build(config: Config, clock: Clock | None = None) -> App:
         Reading("price", FIGURES, FigureStore(database, clock).read),
     )
     loops = [retention(forgetting.trim, clock), learning(moves.refresh, clock)]
-    return App("price", [database, *https.values(), feed, *loops, server, side])
+    return App("price", [database, *https.values(), feed, streams, *loops, server, side])
+
+
+def _streams(config: Config, service: PriceService, clock: Clock) -> StreamHub:
+    """Without SONIC_STREAMS none."""
+    pyth = PythStream(config.pyth_hermes_url, service, clock, config.stream_move_percent)
+    return StreamHub([pyth] if config.sonic_streams else (), clock, process())
 
 
 def _candles(

@@ -7,7 +7,7 @@ It fakes failures of the network and odd answers, never what a service works out
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
 import grpc
@@ -103,6 +103,8 @@ class FakePeers:
 
     def __init__(self) -> None:
         self.told: dict[str, Behaviour] = {}
+        # Those of methods that answer with many messages, set before `start`.
+        self.streams: dict[str, Callable[[Any, Context], AsyncIterator[Message]]] = {}
         self.calls: list[tuple[str, Any]] = []
         self.address = "127.0.0.1:0"
         self._server: grpc.aio.Server | None = None
@@ -137,8 +139,21 @@ class FakePeers:
         }
         return type("Servicer", (), methods)()
 
+    def _stream(self, name: str) -> Callable[..., AsyncIterator[Message]]:
+        async def streamed(
+            _self: object, request: Message, context: Context
+        ) -> AsyncIterator[Message]:
+            self.calls.append((name, request))
+            async for message in self.streams[name](request, context):
+                yield message
+
+        return streamed
+
     def _method(self, name: str, messages: Any, method: Any) -> Callable[..., Awaitable[Message]]:
         plain = PLAIN.get(name) or getattr(messages, method.output_type.name)()
+
+        if method.server_streaming and name in self.streams:
+            return self._stream(name)
 
         async def called(_self: object, request: Message, context: Context) -> Message:
             self.calls.append((name, request))

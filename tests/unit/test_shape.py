@@ -68,6 +68,7 @@ NOUNS: dict[str, set[str]] = {
         "files",
         "sessions",
         "touch_record",
+        "streams",
     },
     "xcom": {"messages", "deliveries", "channels", "escalation", "calls", "replies", "windows"},
     "price": {"prices", "history"},

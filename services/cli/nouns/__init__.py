@@ -1,7 +1,7 @@
 """What `sonic` can be asked about: a module a noun, with its verbs."""
 
 from services.cli.nouns.alerts import ALERTS, LEDGER, RULES, THRESHOLDS
-from services.cli.nouns.cycles import CYCLES, DATA, DRILLS, SCHEDULE
+from services.cli.nouns.cycles import CYCLES, DATA, DRILLS, SCHEDULE, STREAMS
 from services.cli.nouns.hedges import HEDGES
 from services.cli.nouns.messages import CHANNELS, DELIVERIES, WINDOWS
 from services.cli.nouns.monitors import MONITORS
@@ -31,6 +31,7 @@ NOUNS = (
     CYCLES,
     DRILLS,
     SCHEDULE,
+    STREAMS,
     MODIFIERS,
     DATA,
 )

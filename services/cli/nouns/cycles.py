@@ -92,6 +92,20 @@ SCHEDULE = Noun(
     ),
     "Run",
 )
+STREAMS = Noun(
+    "streams",
+    "What venues and price sources tell between two cycles.",
+    (
+        Verb(
+            "list",
+            "cyclone.CycloneService.ListStreams",
+            columns=("name", "service", "state", "since_time", "reason"),
+            empty="No stream is followed: SONIC_STREAMS=1 turns them on.",
+            help="How the streams stand that pull the next look forward.",
+        ),
+    ),
+    "Look",
+)
 DATA = Noun(
     "clear",
     "Delete what is held; the word has to be typed.",

@@ -32,6 +32,7 @@ class StepState(IntEnum):
 class Cause(IntEnum):
     SCHEDULE = 1
     REQUEST = 2
+    STREAM = 3
 
 
 class Severity(Enum):
@@ -150,13 +151,12 @@ def transition(state: CycleState, event: CycleEvent) -> CycleState:
 
 
 def begun(
-    cycle_id: str, slot_time: datetime, names: Iterable[str], epoch: int, now: datetime
+    cycle_id: str, slot_time: datetime | None, names: Iterable[str], epoch: int, now: datetime
 ) -> Cycle:
-    """A cycle of the schedule at its first moment."""
+    """A cycle of the schedule at its first moment; without a slot one that a stream asked for."""
     steps = tuple(Step(name) for name in names)
-    return Cycle(
-        cycle_id, CycleState.RUNNING, Cause.SCHEDULE, now, slot_time, now, steps=steps, epoch=epoch
-    )
+    cause = Cause.STREAM if slot_time is None else Cause.SCHEDULE
+    return Cycle(cycle_id, CycleState.RUNNING, cause, now, slot_time, now, steps=steps, epoch=epoch)
 
 
 def outcome(steps: Sequence[Step], judging: str) -> CycleState:

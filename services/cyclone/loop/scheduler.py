@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from datetime import datetime, timedelta
 
-from services.cyclone.domain import bounds, schedule, steps
+from services.cyclone.domain import bounds, pulls, schedule, steps
 from services.cyclone.domain.cycle import Event, Severity, begun
 from services.cyclone.domain.schedule import Setting
 from services.cyclone.loop.lease_keeper import Begin as BeginLease
 from services.cyclone.loop.lease_keeper import HeldLease
 from services.cyclone.loop.runner import Runner
+from services.cyclone.loop.stream_follower import StreamFollower
 from services.cyclone.store.progress import Fenced, ProgressStore
 from shared.clock import Clock
 from shared.names import new_id
@@ -28,6 +29,7 @@ class Scheduler:
         store: ProgressStore,
         begin_lease: BeginLease,
         runner: Runner,
+        streams: StreamFollower,
         clock: Clock,
         *,
         scheduled: bool,
@@ -37,12 +39,14 @@ class Scheduler:
         self._store = store
         self._begin_lease = begin_lease
         self._runner = runner
+        self._streams = streams
         self._clock = clock
         self._scheduled = scheduled
         self._kept = kept
         self._reports_kept = reports_kept
         self._read_at: tuple[datetime, float] | None = None
         self._forgot_at = float("-inf")
+        self._begun_at = float("-inf")
         # As last read.
         self._interval = bounds.USUAL_INTERVAL
 
@@ -50,6 +54,12 @@ class Scheduler:
         self._read_at = None
         setting, _ = await self._setting(held_lease.epoch)
         await self._runner.begin(held_lease, setting.interval)
+        # When the owner before began its last cycle is not known.
+        self._begun_at = self._clock.monotonic()
+        async with self._streams.following(held_lease):
+            await self._work(held_lease)
+
+    async def _work(self, held_lease: HeldLease) -> None:
         anew = True
         while True:
             held_lease.wake.clear()
@@ -58,6 +68,8 @@ class Scheduler:
             wait_seconds = await self._run_slot(held_lease, anew)
             anew = False
             if wait_seconds:
+                wait_seconds = await self._run_pulled(held_lease, wait_seconds)
+            if wait_seconds:
                 await self._forget(held_lease.epoch)
                 await self._pause(held_lease, wait_seconds)
 
@@ -65,6 +77,7 @@ class Scheduler:
         cycle = await self._store.take(held_lease.epoch, self._clock.now())
         if cycle is None:
             return False
+        self._begun_at = self._clock.monotonic()
         async with self._runner.asking_mode(self._interval) as mode:
             # Read now: who has just changed the schedule and asks for a cycle means it.
             setting, _ = await self._setting(held_lease.epoch)
@@ -75,6 +88,7 @@ class Scheduler:
         """Runs the slot that is due; answers the seconds to wait, 0 to look again at once."""
         setting, now = await self._setting(held_lease.epoch)
         if not (self._scheduled and setting.enabled):
+            self._streams.take()
             return _OFF_SECONDS
         due = schedule.due(setting, now, anew=anew)
         if due.slot_time is None and not due.missed_count:
@@ -89,8 +103,28 @@ class Scheduler:
             if due.missed_count:
                 await self._log_missed(held_lease.epoch, due.missed_count, now)
             if due.slot_time is not None:
+                # It looks at all that was told until now.
+                self._streams.take()
+                self._begun_at = self._clock.monotonic()
                 cycle = begun(cycle_id, due.slot_time, steps.NAMES, held_lease.epoch, now)
                 await self._runner.run(cycle, held_lease, mode, setting.interval)
+        return 0.0
+
+    async def _run_pulled(self, held_lease: HeldLease, slot_seconds: float) -> float:
+        """Runs a cycle that a stream asked for; answers the seconds to wait, 0 to look again."""
+        if not self._streams.asks:
+            return slot_seconds
+        begun_seconds_ago = self._clock.monotonic() - self._begun_at
+        wait = pulls.wait_seconds(begun_seconds_ago, slot_seconds)
+        if wait != 0:
+            return slot_seconds if wait is None else wait
+        self._begun_at = self._clock.monotonic()
+        told, now, id = ", ".join(self._streams.take()), self._clock.now(), new_id("cycle")
+        async with self._runner.asking_mode(self._interval) as mode:
+            line = Event(now, Severity.INFO, "stream", f"pulled forward by {told}", id)
+            await self._store.open_pulled(held_lease.epoch, id, steps.NAMES, now, [line])
+            cycle = begun(id, None, steps.NAMES, held_lease.epoch, now)
+            await self._runner.run(cycle, held_lease, mode, self._interval)
         return 0.0
 
     async def _setting(self, epoch: int) -> tuple[Setting, datetime]:

@@ -10,6 +10,7 @@ import asyncpg
 from services.cyclone.domain.cycle import Cycle, Event, Step
 from services.cyclone.domain.incidents import Incident
 from services.cyclone.domain.schedule import Due, Setting
+from services.cyclone.domain.streams import Stream
 from services.cyclone.store.rows import (
     CYCLE_NAMES,
     FENCE,
@@ -19,11 +20,13 @@ from services.cyclone.store.rows import (
     NOTIFY_RESULT,
     STEP_NAMES,
     STEPS_OF,
+    STREAM_NAMES,
     cycle_of,
     events_json,
     incidents_json,
     recordset,
     steps_json,
+    streams_json,
 )
 from shared import rows
 from shared.database.pool import Database
@@ -66,6 +69,19 @@ with moved as (
 select (select count(*) from moved) as moved from {FENCE}
 """)
 
+_OPEN_PULLED = Statement(f"""
+with made as (
+    insert into cycle
+        (id, state, cause, created_time, started_time, epoch, message, demo, cancel, request_id)
+    select :cycle_id, 2, 3, :now, :now, :epoch, '', false, false, '' from {FENCE} returning id
+), steps as (
+    insert into step (cycle_id, name, place, state, attempt, epoch, counts, reason, message)
+    select made.id, new.name, new.place, 1, 0, :epoch, '{{}}', '', ''
+    from made, unnest(cast(:names as text[])) with ordinality as new (name, place) returning 1
+), logged as ({INSERT_EVENTS_FENCED})
+select id from made
+""")
+
 _STEP_SET = ", ".join(f"{name} = new.{name}" for name in STEP_NAMES if name != "name")
 _MOVED = f"""moved as (
     update step set {_STEP_SET}, epoch = :epoch
@@ -97,6 +113,20 @@ with {_MOVED}, {_LOGGED}, {_WATCHED}, ended as (
 select {_NOTIFY_END}, {NOTIFY_RESULT} from ended
 """)
 _NOTE = Statement(f"with {_LOGGED}, {_WATCHED} select {_NO_FLUSH} from {FENCE}")
+_STREAM_LIST = ", ".join(STREAM_NAMES)
+_STREAM_SET = ", ".join(f"{name} = excluded.{name}" for name in STREAM_NAMES)
+_KEEP_STREAMS = Statement(f"""
+with {_LOGGED}, gone as (
+    delete from stream using {FENCE} where stream.service = :service
+    and not exists (select from {recordset("streams", "stream")} where new.name = stream.name)
+    returning 1
+), kept as (
+    insert into stream ({_STREAM_LIST})
+    select {_STREAM_LIST} from {FENCE}, {recordset("streams", "stream")}
+    on conflict (service, name) do update set {_STREAM_SET} returning 1
+)
+select {_NO_FLUSH} from {FENCE}
+""")
 _INCIDENTS = Statement(f"select {_INCIDENT_NAMES} from incident order by name")
 _LAST_DEMO = Statement(
     "select demo from cycle where state > 2 order by created_time desc, id desc limit 1"
@@ -152,6 +182,38 @@ class ProgressStore:
             now=now,
         )
         return bool(row["moved"])
+
+    async def open_pulled(
+        self,
+        epoch: int,
+        cycle_id: str,
+        names: Sequence[str],
+        now: datetime,
+        events: Iterable[Event],
+    ) -> None:
+        """Begins a cycle that a stream asked for, with what it told in the log; the schedule stays
+        as it is.
+        """
+        await self._fenced(
+            _OPEN_PULLED,
+            epoch=epoch,
+            cycle_id=cycle_id,
+            names=list(names),
+            now=now,
+            events=events_json(events),
+        )
+
+    async def keep_streams(
+        self, epoch: int, service: str, streams: Sequence[Stream], events: Iterable[Event]
+    ) -> None:
+        """How all streams of a service stand, with lines of the log."""
+        await self._fenced(
+            _KEEP_STREAMS,
+            epoch=epoch,
+            service=service,
+            streams=streams_json(streams),
+            events=events_json(events),
+        )
 
     async def advance(
         self, epoch: int, cycle_id: str, steps: Sequence[Step], events: Iterable[Event], demo: bool

@@ -8,12 +8,14 @@ from datetime import datetime
 from sqlalchemy import Label, func, literal_column, select
 
 from services.cyclone.domain.cycle import Cycle, CycleState, Event, EventFilter
+from services.cyclone.domain.streams import Stream
 from services.cyclone.store.rows import (
     CYCLE_NAMES,
     INSERT_EVENTS,
     NOTIFY_CHANNEL,
     NOTIFY_RESULT,
     STEPS_OF,
+    STREAM_NAMES,
     cycle_of,
     events_json,
 )
@@ -53,6 +55,7 @@ _CANCEL_QUEUED = Statement(
     " from stopped where cycle_id = stopped.id returning 1)"
     f" select pg_notify('{NOTIFY_CHANNEL}', 'ended ' || id), {NOTIFY_RESULT} from stopped"
 )
+_STREAMS = Statement(f"select {', '.join(STREAM_NAMES)} from stream order by name, service")
 _CLEAR = Statement("delete from cycle where state > 2")
 _CLEAR_LOG = Statement("delete from event")
 _LOG = Statement(INSERT_EVENTS)
@@ -121,6 +124,10 @@ class RequestStore:
             query = query.where(event.c.id > wanted.after_id)
         query = apply(query, [(event.c.id, "desc")], page.after, page.size)
         return [rows.read(Event, row) for row in await self._transaction.fetch(query)]
+
+    async def streams(self) -> Sequence[Stream]:
+        """As the owner of the lease last heard of them."""
+        return [rows.read(Stream, row) for row in await self._transaction.fetch(_STREAMS)]
 
     async def log(self, events: Iterable[Event]) -> None:
         await self._transaction.execute(_LOG, events=events_json(events))

@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 
 from services.cyclone.domain.cycle import Cycle, Event, Step
 from services.cyclone.domain.incidents import Incident
+from services.cyclone.domain.streams import Stream
 from shared import rows
 from shared.database.statement import Row
 
@@ -22,6 +23,7 @@ NOTIFY_CHANNEL: Final = "cyclone"
 CYCLE_NAMES: Final = [field.name for field in fields(Cycle) if field.name != "steps"]
 STEP_NAMES: Final = [field.name for field in fields(Step)]
 INCIDENT_NAMES: Final = [f'"{field.name}"' for field in fields(Incident)]
+STREAM_NAMES: Final = [field.name for field in fields(Stream)]
 # Said when a cycle ended whose result somebody wants.
 RESULT: Final = "result"
 NOTIFY_RESULT: Final = (
@@ -36,6 +38,7 @@ STEPS_OF: Final = (
 _steps = TypeAdapter(tuple[Step, ...])
 _events = TypeAdapter(tuple[Event, ...])
 _incidents = TypeAdapter(tuple[Incident, ...])
+_streams = TypeAdapter(tuple[Stream, ...])
 
 
 def recordset(parameter: str, table: str) -> str:
@@ -53,6 +56,10 @@ def steps_json(steps: Iterable[Step]) -> str:
 
 def events_json(events: Iterable[Event]) -> str:
     return _events.dump_json(tuple(events)).decode()
+
+
+def streams_json(streams: Iterable[Stream]) -> str:
+    return _streams.dump_json(tuple(streams)).decode()
 
 
 def incidents_json(incidents: Iterable[Incident]) -> str:

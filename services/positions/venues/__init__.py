@@ -1,13 +1,15 @@
 """Venues by name. A new one is a file beside these with a `build`, and one line in VENUES."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
-from services.positions.venues import dydx, hyperliquid, jupiter
+from services.positions.venues import dydx, dydx_stream, hyperliquid, hyperliquid_stream, jupiter
 from services.positions.venues.balances import ChainBalances, build_balances
 from services.positions.venues.demo import DemoPrices, DemoVenue, demo_holdings
+from services.positions.venues.streaming import VenueStream
 from services.positions.venues.venue import Built, Venue, VenueContext
 
 __all__ = [
+    "STREAMS",
     "VENUES",
     "Built",
     "ChainBalances",
@@ -15,6 +17,7 @@ __all__ = [
     "DemoVenue",
     "Venue",
     "VenueContext",
+    "VenueStream",
     "build_balances",
     "demo_holdings",
 ]
@@ -25,3 +28,5 @@ VENUES: Mapping[str, Callable[[VenueContext], Built]] = {
     "dydx": dydx.build,
     "hyperliquid": hyperliquid.build,
 }
+# Those that also tell by themselves that something happened.
+STREAMS: Sequence[VenueStream] = (hyperliquid_stream.STREAM, dydx_stream.STREAM)

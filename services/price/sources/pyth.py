@@ -41,7 +41,7 @@ class Pyth:
     async def _ask(self, assets: Sequence[str]) -> Mapping[str, Quote]:
         feeds = [("ids[]", FEEDS[asset]) for asset in assets]
         answer = await self._http.get_json(_PATH, [*feeds, ("ignore_invalid_price_ids", "true")])
-        updates = _updates(answer.body)
+        updates = updates_by_feed(answer.body)
         return {asset: quote_or_reason(NAME, read, updates.get(FEEDS[asset])) for asset in assets}
 
 
@@ -50,7 +50,7 @@ def connect(setup: SourceSetup) -> tuple[Source, RateLimitedHttp]:
     return Pyth(http, setup.clock), http
 
 
-def _updates(body: object) -> Mapping[str, object]:
+def updates_by_feed(body: object) -> Mapping[str, object]:
     """The `price` member of each feed, by its id without 0x."""
     parsed = body.get("parsed") if isinstance(body, dict) else None
     if not isinstance(parsed, list):

@@ -115,6 +115,8 @@ class _CauseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Cause.ValueType
     """The schedule."""
     CAUSE_REQUEST: _Cause.ValueType  # 2
     """A call."""
+    CAUSE_STREAM: _Cause.ValueType  # 3
+    """A stream of a venue or of prices told of something: the look after it came forward."""
 
 class Cause(_Cause, metaclass=_CauseEnumTypeWrapper):
     """Who asked for a cycle."""
@@ -125,6 +127,8 @@ CAUSE_SCHEDULE: Cause.ValueType  # 1
 """The schedule."""
 CAUSE_REQUEST: Cause.ValueType  # 2
 """A call."""
+CAUSE_STREAM: Cause.ValueType  # 3
+"""A stream of a venue or of prices told of something: the look after it came forward."""
 Global___Cause: _TypeAlias = Cause  # noqa: Y015
 
 class _ReportFormat:
@@ -178,6 +182,34 @@ REPORT_BASIS_READ: ReportBasis.ValueType  # 2
 REPORT_BASIS_NOT_READ: ReportBasis.ValueType  # 3
 """Not read; `problem` says why."""
 Global___ReportBasis: _TypeAlias = ReportBasis  # noqa: Y015
+
+class _StreamState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _StreamStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_StreamState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    STREAM_STATE_UNSPECIFIED: _StreamState.ValueType  # 0
+    """Never sent."""
+    STREAM_STATE_OFF: _StreamState.ValueType  # 1
+    """Not opened: nothing is to be watched by it."""
+    STREAM_STATE_CONNECTED: _StreamState.ValueType  # 2
+    """Open."""
+    STREAM_STATE_RECONNECTING: _StreamState.ValueType  # 3
+    """It could not be opened, or ended; tried again after 1 to 60 seconds. What it tells is found by the next cycle."""
+
+class StreamState(_StreamState, metaclass=_StreamStateEnumTypeWrapper):
+    """How a stream stands."""
+
+STREAM_STATE_UNSPECIFIED: StreamState.ValueType  # 0
+"""Never sent."""
+STREAM_STATE_OFF: StreamState.ValueType  # 1
+"""Not opened: nothing is to be watched by it."""
+STREAM_STATE_CONNECTED: StreamState.ValueType  # 2
+"""Open."""
+STREAM_STATE_RECONNECTING: StreamState.ValueType  # 3
+"""It could not be opened, or ended; tried again after 1 to 60 seconds. What it tells is found by the next cycle."""
+Global___StreamState: _TypeAlias = StreamState  # noqa: Y015
 
 class _ErrorReason:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -882,6 +914,48 @@ class Report(_message.Message):
 Global___Report: _TypeAlias = Report  # noqa: Y015
 
 @_typing.final
+class Stream(_message.Message):
+    """A long connection by which a venue or a source of prices says at once that something happened."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    SERVICE_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    SINCE_TIME_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """hyperliquid, dydx or pyth."""
+    service: _builtins.str
+    """Who holds it: positions or price."""
+    state: Global___StreamState.ValueType
+    """How it stands."""
+    reason: _builtins.str
+    """Why it is not CONNECTED: NOTHING_TO_WATCH, SERVICE_UNAVAILABLE, CONNECT, TIMEOUT, HANDSHAKE, HTTP_nnn, CLOSED, SILENT,
+    OVERSIZED or INTERNAL; while it is, what is to be known; may be empty.
+    """
+    @_builtins.property
+    def since_time(self) -> _timestamp_pb2.Timestamp:
+        """In this state since."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        service: _builtins.str = ...,
+        state: Global___StreamState.ValueType = ...,
+        since_time: _timestamp_pb2.Timestamp | None = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["since_time", b"since_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "reason", b"reason", "service", b"service", "since_time", b"since_time", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Stream: _TypeAlias = Stream  # noqa: Y015
+
+@_typing.final
 class SleepReason(_message.Message):
     """One part of the answer."""
 
@@ -1527,3 +1601,48 @@ class ClearAllDataResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ClearAllDataResponse: _TypeAlias = ClearAllDataResponse  # noqa: Y015
+
+@_typing.final
+class ListStreamsRequest(_message.Message):
+    """Request of ListStreams."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListStreamsRequest: _TypeAlias = ListStreamsRequest  # noqa: Y015
+
+@_typing.final
+class ListStreamsResponse(_message.Message):
+    """Answer of ListStreams."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STREAMS_FIELD_NUMBER: _builtins.int
+    ENABLED_FIELD_NUMBER: _builtins.int
+    enabled: _builtins.bool
+    """Whether SONIC_STREAMS is set for cyclone."""
+    @_builtins.property
+    def streams(self) -> _containers.RepeatedCompositeFieldContainer[Global___Stream]:
+        """By name; few, so there are no pages."""
+
+    def __init__(
+        self,
+        *,
+        streams: _abc.Iterable[Global___Stream] | None = ...,
+        enabled: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["enabled", b"enabled", "streams", b"streams"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListStreamsResponse: _TypeAlias = ListStreamsResponse  # noqa: Y015

@@ -75,6 +75,11 @@ class CycloneServiceStub:
                 request_serializer=sonic_dot_cyclone_dot_v1_dot_cyclone__pb2.ListEventsRequest.SerializeToString,
                 response_deserializer=sonic_dot_cyclone_dot_v1_dot_cyclone__pb2.ListEventsResponse.FromString,
                 _registered_method=True)
+        self.ListStreams = channel.unary_unary(
+                '/sonic.cyclone.v1.CycloneService/ListStreams',
+                request_serializer=sonic_dot_cyclone_dot_v1_dot_cyclone__pb2.ListStreamsRequest.SerializeToString,
+                response_deserializer=sonic_dot_cyclone_dot_v1_dot_cyclone__pb2.ListStreamsResponse.FromString,
+                _registered_method=True)
         self.GetReport = channel.unary_unary(
                 '/sonic.cyclone.v1.CycloneService/GetReport',
                 request_serializer=sonic_dot_cyclone_dot_v1_dot_cyclone__pb2.GetReportRequest.SerializeToString,
@@ -150,6 +155,13 @@ class CycloneServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListStreams(self, request, context):
+        """Streams that pull cycles forward, as the owner of the lease last heard of them; none unless SONIC_STREAMS is set.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetReport(self, request, context):
         """What happened in a cycle that has started: the worst rows of everything it touched, bounded however much there is. A
         service that does not answer leaves its section NOT_READ. Fails with CYCLE_NOT_FOUND.
@@ -208,6 +220,11 @@ def add_CycloneServiceServicer_to_server(servicer, server):
                     servicer.ListEvents,
                     request_deserializer=sonic_dot_cyclone_dot_v1_dot_cyclone__pb2.ListEventsRequest.FromString,
                     response_serializer=sonic_dot_cyclone_dot_v1_dot_cyclone__pb2.ListEventsResponse.SerializeToString,
+            ),
+            'ListStreams': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListStreams,
+                    request_deserializer=sonic_dot_cyclone_dot_v1_dot_cyclone__pb2.ListStreamsRequest.FromString,
+                    response_serializer=sonic_dot_cyclone_dot_v1_dot_cyclone__pb2.ListStreamsResponse.SerializeToString,
             ),
             'GetReport': grpc.unary_unary_rpc_method_handler(
                     servicer.GetReport,
@@ -437,6 +454,33 @@ class CycloneService:
             '/sonic.cyclone.v1.CycloneService/ListEvents',
             sonic_dot_cyclone_dot_v1_dot_cyclone__pb2.ListEventsRequest.SerializeToString,
             sonic_dot_cyclone_dot_v1_dot_cyclone__pb2.ListEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListStreams(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.cyclone.v1.CycloneService/ListStreams',
+            sonic_dot_cyclone_dot_v1_dot_cyclone__pb2.ListStreamsRequest.SerializeToString,
+            sonic_dot_cyclone_dot_v1_dot_cyclone__pb2.ListStreamsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -38,6 +38,8 @@ class CycloneServiceStub:
     """The log of cycles, newest first.
     Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, UNKNOWN_NAME, CYCLE_NOT_FOUND.
     """
+    ListStreams: _aio.UnaryUnaryMultiCallable[_cyclone_pb2.ListStreamsRequest, _cyclone_pb2.ListStreamsResponse]
+    """Streams that pull cycles forward, as the owner of the lease last heard of them; none unless SONIC_STREAMS is set."""
     GetReport: _aio.UnaryUnaryMultiCallable[_cyclone_pb2.GetReportRequest, _cyclone_pb2.Report]
     """What happened in a cycle that has started: the worst rows of everything it touched, bounded however much there is. A
     service that does not answer leaves its section NOT_READ. Fails with CYCLE_NOT_FOUND.
@@ -119,6 +121,14 @@ class CycloneServiceServicer(metaclass=_abc_1.ABCMeta):
         """The log of cycles, newest first.
         Fails with BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH, UNKNOWN_NAME, CYCLE_NOT_FOUND.
         """
+
+    @_abc_1.abstractmethod
+    def ListStreams(
+        self,
+        request: _cyclone_pb2.ListStreamsRequest,
+        context: _aio.ServicerContext[_cyclone_pb2.ListStreamsRequest, _abc.Awaitable[_cyclone_pb2.ListStreamsResponse]],
+    ) -> _abc.Awaitable[_cyclone_pb2.ListStreamsResponse]:
+        """Streams that pull cycles forward, as the owner of the lease last heard of them; none unless SONIC_STREAMS is set."""
 
     @_abc_1.abstractmethod
     def GetReport(

@@ -674,6 +674,34 @@ confirmed by a trade record.
 """
 Global___PositionEventKind: _TypeAlias = PositionEventKind  # noqa: Y015
 
+class _StreamState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _StreamStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_StreamState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    STREAM_STATE_UNSPECIFIED: _StreamState.ValueType  # 0
+    """Never sent."""
+    STREAM_STATE_OFF: _StreamState.ValueType  # 1
+    """Not opened: nothing is to be watched by it."""
+    STREAM_STATE_CONNECTED: _StreamState.ValueType  # 2
+    """Open."""
+    STREAM_STATE_RECONNECTING: _StreamState.ValueType  # 3
+    """It could not be opened, or ended; tried again after 1 to 60 seconds. What it tells is found by the next cycle."""
+
+class StreamState(_StreamState, metaclass=_StreamStateEnumTypeWrapper):
+    """How a stream stands."""
+
+STREAM_STATE_UNSPECIFIED: StreamState.ValueType  # 0
+"""Never sent."""
+STREAM_STATE_OFF: StreamState.ValueType  # 1
+"""Not opened: nothing is to be watched by it."""
+STREAM_STATE_CONNECTED: StreamState.ValueType  # 2
+"""Open."""
+STREAM_STATE_RECONNECTING: StreamState.ValueType  # 3
+"""It could not be opened, or ended; tried again after 1 to 60 seconds. What it tells is found by the next cycle."""
+Global___StreamState: _TypeAlias = StreamState  # noqa: Y015
+
 @_typing.final
 class Position(_message.Message):
     """One leveraged perpetual on one venue, in one wallet, one side."""
@@ -5818,3 +5846,88 @@ class EvaluateTransferResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___EvaluateTransferResponse: _TypeAlias = EvaluateTransferResponse  # noqa: Y015
+
+@_typing.final
+class Stream(_message.Message):
+    """A long connection by which others say at once that something happened."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    SINCE_TIME_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """hyperliquid or dydx."""
+    state: Global___StreamState.ValueType
+    """How it stands."""
+    reason: _builtins.str
+    """Why it is not CONNECTED: NOTHING_TO_WATCH, NOBODY_ASKS, CONNECT, TIMEOUT, HANDSHAKE, HTTP_nnn, CLOSED, SILENT,
+    OVERSIZED or INTERNAL; while it is, what is to be known; may be empty.
+    """
+    @_builtins.property
+    def since_time(self) -> _timestamp_pb2.Timestamp:
+        """In this state since."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        state: Global___StreamState.ValueType = ...,
+        since_time: _timestamp_pb2.Timestamp | None = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["since_time", b"since_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "reason", b"reason", "since_time", b"since_time", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Stream: _TypeAlias = Stream  # noqa: Y015
+
+@_typing.final
+class WatchStreamsRequest(_message.Message):
+    """Request of WatchStreams."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchStreamsRequest: _TypeAlias = WatchStreamsRequest  # noqa: Y015
+
+@_typing.final
+class WatchStreamsResponse(_message.Message):
+    """How streams stand, and what was told."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STREAMS_FIELD_NUMBER: _builtins.int
+    EVENTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def streams(self) -> _containers.RepeatedCompositeFieldContainer[Global___Stream]:
+        """All of them."""
+
+    @_builtins.property
+    def events(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What they told since the message before, each once: `hyperliquid fill`, `hyperliquid liquidation`, `hyperliquid mark`, `dydx fill`, `dydx change`, ...."""
+
+    def __init__(
+        self,
+        *,
+        streams: _abc.Iterable[Global___Stream] | None = ...,
+        events: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events", "streams", b"streams"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchStreamsResponse: _TypeAlias = WatchStreamsResponse  # noqa: Y015

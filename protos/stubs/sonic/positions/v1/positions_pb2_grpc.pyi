@@ -751,3 +751,23 @@ class WalletsServiceServicer(metaclass=_abc_1.ABCMeta):
         """Deletes a wallet. Fails with WALLET_NOT_FOUND, WALLET_IN_USE."""
 
 def add_WalletsServiceServicer_to_server(servicer: WalletsServiceServicer, server: _aio.Server) -> None: ...
+
+class StreamsServiceStub:
+    """Streams of venues, open while somebody watches them; none unless SONIC_STREAMS is set."""
+
+    def __init__(self, channel: _aio.Channel) -> None: ...
+    WatchStreams: _aio.UnaryStreamMultiCallable[_positions_pb2.WatchStreamsRequest, _positions_pb2.WatchStreamsResponse]
+    """How they stand, then each change and, gathered, what they told. For cyclone, which looks then: events carry no data."""
+
+class StreamsServiceServicer(metaclass=_abc_1.ABCMeta):
+    """Streams of venues, open while somebody watches them; none unless SONIC_STREAMS is set."""
+
+    @_abc_1.abstractmethod
+    def WatchStreams(
+        self,
+        request: _positions_pb2.WatchStreamsRequest,
+        context: _aio.ServicerContext[_positions_pb2.WatchStreamsRequest, _abc.AsyncIterator[_positions_pb2.WatchStreamsResponse]],
+    ) -> _abc.AsyncIterator[_positions_pb2.WatchStreamsResponse]:
+        """How they stand, then each change and, gathered, what they told. For cyclone, which looks then: events carry no data."""
+
+def add_StreamsServiceServicer_to_server(servicer: StreamsServiceServicer, server: _aio.Server) -> None: ...

@@ -686,3 +686,79 @@ class PriceService:
             timeout,
             metadata,
             _registered_method=True)
+
+
+class StreamsServiceStub:
+    """Streams of price sources, open while somebody watches them; none unless SONIC_STREAMS is set.
+    """
+
+    def __init__(self, channel):
+        """Constructor.
+
+        Args:
+            channel: A grpc.Channel.
+        """
+        self.WatchStreams = channel.unary_stream(
+                '/sonic.price.v1.StreamsService/WatchStreams',
+                request_serializer=sonic_dot_price_dot_v1_dot_price__pb2.WatchStreamsRequest.SerializeToString,
+                response_deserializer=sonic_dot_price_dot_v1_dot_price__pb2.WatchStreamsResponse.FromString,
+                _registered_method=True)
+
+
+class StreamsServiceServicer:
+    """Streams of price sources, open while somebody watches them; none unless SONIC_STREAMS is set.
+    """
+
+    def WatchStreams(self, request, context):
+        """How they stand, then each change and, gathered, what they told. For cyclone, which looks then: events carry no data.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+
+def add_StreamsServiceServicer_to_server(servicer, server):
+    rpc_method_handlers = {
+            'WatchStreams': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchStreams,
+                    request_deserializer=sonic_dot_price_dot_v1_dot_price__pb2.WatchStreamsRequest.FromString,
+                    response_serializer=sonic_dot_price_dot_v1_dot_price__pb2.WatchStreamsResponse.SerializeToString,
+            ),
+    }
+    generic_handler = grpc.method_handlers_generic_handler(
+            'sonic.price.v1.StreamsService', rpc_method_handlers)
+    server.add_generic_rpc_handlers((generic_handler,))
+    server.add_registered_method_handlers('sonic.price.v1.StreamsService', rpc_method_handlers)
+
+
+ # This class is part of an EXPERIMENTAL API.
+class StreamsService:
+    """Streams of price sources, open while somebody watches them; none unless SONIC_STREAMS is set.
+    """
+
+    @staticmethod
+    def WatchStreams(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/sonic.price.v1.StreamsService/WatchStreams',
+            sonic_dot_price_dot_v1_dot_price__pb2.WatchStreamsRequest.SerializeToString,
+            sonic_dot_price_dot_v1_dot_price__pb2.WatchStreamsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)

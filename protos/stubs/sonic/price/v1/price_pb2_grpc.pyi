@@ -211,3 +211,23 @@ class PriceServiceServicer(metaclass=_abc_1.ABCMeta):
         """Deletes prices and history of both markets; candles of providers stay, the demo market starts anew. Fails with NOT_CONFIRMED."""
 
 def add_PriceServiceServicer_to_server(servicer: PriceServiceServicer, server: _aio.Server) -> None: ...
+
+class StreamsServiceStub:
+    """Streams of price sources, open while somebody watches them; none unless SONIC_STREAMS is set."""
+
+    def __init__(self, channel: _aio.Channel) -> None: ...
+    WatchStreams: _aio.UnaryStreamMultiCallable[_price_pb2.WatchStreamsRequest, _price_pb2.WatchStreamsResponse]
+    """How they stand, then each change and, gathered, what they told. For cyclone, which looks then: events carry no data."""
+
+class StreamsServiceServicer(metaclass=_abc_1.ABCMeta):
+    """Streams of price sources, open while somebody watches them; none unless SONIC_STREAMS is set."""
+
+    @_abc_1.abstractmethod
+    def WatchStreams(
+        self,
+        request: _price_pb2.WatchStreamsRequest,
+        context: _aio.ServicerContext[_price_pb2.WatchStreamsRequest, _abc.AsyncIterator[_price_pb2.WatchStreamsResponse]],
+    ) -> _abc.AsyncIterator[_price_pb2.WatchStreamsResponse]:
+        """How they stand, then each change and, gathered, what they told. For cyclone, which looks then: events carry no data."""
+
+def add_StreamsServiceServicer_to_server(servicer: StreamsServiceServicer, server: _aio.Server) -> None: ...

@@ -1,0 +1,1 @@
+"""What venues tell between two looks."""
