@@ -205,7 +205,9 @@ async def test_events_of_an_event_stream_are_told_and_what_is_odd_is_counted(
         await until(lambda: one.is_open)
 
 
-@pytest.mark.parametrize("text", ["data: " + "x" * MAX_MESSAGE_BYTES, f"data: {'x' * 90}\n" * 8_000])
+@pytest.mark.parametrize(
+    "text", ["data: " + "x" * MAX_MESSAGE_BYTES, f"data: {'x' * 90}\n" * 8_000]
+)
 async def test_an_event_without_end_is_not_held(source: FakeEventSource, text: str) -> None:
     async with watched(lambda: event_source(source.url)) as one:
         await until(lambda: one.is_open and source.open_count == 1)

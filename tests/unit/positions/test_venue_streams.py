@@ -128,10 +128,14 @@ def test_what_is_odd_says_why(stream: VenueStream, message: object, reason: str)
 @given(
     message=st.recursive(
         st.none() | st.booleans() | st.floats(allow_nan=False) | st.text(),
-        lambda inner: st.lists(inner)
-        | st.dictionaries(
-            st.sampled_from(["type", "channel", "data", "contents", "fills", "oraclePrices", "x"]),
-            inner,
+        lambda inner: (
+            st.lists(inner)
+            | st.dictionaries(
+                st.sampled_from(
+                    ["type", "channel", "data", "contents", "fills", "oraclePrices", "x"]
+                ),
+                inner,
+            )
         ),
         max_leaves=12,
     )
