@@ -34,6 +34,7 @@ from services.cyclone.drills.service import DrillService
 from services.cyclone.drills.servicer import DrillsServicer
 from services.cyclone.loop.counts import CycleCounts
 from services.cyclone.loop.incident_notifier import IncidentNotifier
+from services.cyclone.loop.lease_keeper import Begin as BeginLease
 from services.cyclone.loop.lease_keeper import LeaseKeeper
 from services.cyclone.loop.report_keeper import ReportKeeper
 from services.cyclone.loop.runner import Runner
@@ -236,17 +237,8 @@ def build(config: Config, clock: Clock | None = None) -> App:
     outside += [heartbeat] if heartbeat else []
     keeping, counts = ReportKeeper(reports), CycleCounts(metrics.process())
     runner = Runner(progress, StepClient(peers), notifier, clock, config.caps, keeping, counts)
-    streams = StreamClient(peers) if config.sonic_streams else None
-    owner = Scheduler(
-        progress,
-        leases,
-        runner,
-        StreamFollower(streams, progress, clock),
-        clock,
-        scheduled=config.sonic_schedule,
-        kept=timedelta(days=config.cycles_kept_days),
-        reports_kept=timedelta(days=config.report_days),
-    )
+    streams = StreamFollower(_streams(config, peers), progress, clock)
+    owner = _owner(config, progress, leases, runner, streams, clock)
     keeper = LeaseKeeper(leases, listener, owner.work, clock, _owner_name(), interval, counts)
     outbox = ResultClient(peers["xcom"], config.result_addresses)
     service = CycloneService(
@@ -261,10 +253,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
         scheduled=config.sonic_schedule,
     )
     servicer = CycloneServicer(
-        service,
-        reports,
-        heartbeat_configured=is_set,
-        follows_streams=config.sonic_streams,
+        service, reports, heartbeat_configured=is_set, follows_streams=config.sonic_streams
     )
     sleep = _sleep(config, peers, service, clock)
     server = _server(config, servicer, drills, sleep, database, clock)
@@ -275,6 +264,30 @@ def build(config: Config, clock: Clock | None = None) -> App:
     loops: list[Part] = [notifier, keeping, listener, telling, side, server, keeper]
     loops += _evening(config, sleep, peers["xcom"], clock) + _monthly(config, peers, clock)
     return App("cyclone", [database, *peers.values(), *outside, *loops])
+
+
+def _streams(config: Config, peers: Mapping[str, Channel]) -> StreamClient | None:
+    return StreamClient(peers) if config.sonic_streams else None
+
+
+def _owner(
+    config: Config,
+    progress: ProgressStore,
+    leases: BeginLease,
+    runner: Runner,
+    streams: StreamFollower,
+    clock: Clock,
+) -> Scheduler:
+    return Scheduler(
+        progress,
+        leases,
+        runner,
+        streams,
+        clock,
+        scheduled=config.sonic_schedule,
+        kept=timedelta(days=config.cycles_kept_days),
+        reports_kept=timedelta(days=config.report_days),
+    )
 
 
 def _database(config: Config) -> Database:

@@ -36,7 +36,7 @@ from shared.config import HttpAddress, ServiceConfig
 from shared.database.migrations import migrated
 from shared.database.pool import Database
 from shared.lifecycle import App, run
-from shared.metrics import Reading, process, serve
+from shared.metrics import Reading, SidePort, process, serve
 from shared.rpc.server import GrpcServer
 from shared.server_figures import of_server
 from shared.streams import StreamHub
@@ -183,6 +183,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
     )
     read = database.open(PriceStore, isolation="AUTOCOMMIT")
     service = PriceService(database.open(PriceStore), read, poller, clock, _settings(config))
+    streams = _streams(config, service, clock)
     feed = PriceFeed(service.revision, service.changes, clock)
     service.on_change(feed.wake)
     history = HistoryService(
@@ -195,7 +196,6 @@ def build(config: Config, clock: Clock | None = None) -> App:
     )
     forgetting = HistoryRetention(database.open(HistoryStore), clock, _ages(config))
     moves, minutes = _candles(config, database, https, clock, service)
-    streams = _streams(config, service, clock)
     servicer = PriceServicer(service, history, moves, minutes, feed.news, clock)
     server = GrpcServer(
         config.listen_address,
@@ -211,13 +211,17 @@ def build(config: Config, clock: Clock | None = None) -> App:
         callers=CALLERS,
         health_address=config.health_address,
     )
-    side = serve(
+    side = _side(config, database, clock)
+    loops = [retention(forgetting.trim, clock), learning(moves.refresh, clock)]
+    return App("price", [database, *https.values(), feed, streams, *loops, server, side])
+
+
+def _side(config: Config, database: Database, clock: Clock) -> SidePort:
+    return serve(
         config.metrics_address,
         of_server("price", config.tls, [database]),
         Reading("price", FIGURES, FigureStore(database, clock).read),
     )
-    loops = [retention(forgetting.trim, clock), learning(moves.refresh, clock)]
-    return App("price", [database, *https.values(), feed, streams, *loops, server, side])
 
 
 def _streams(config: Config, service: PriceService, clock: Clock) -> StreamHub:

@@ -1,6 +1,4 @@
-"""Holds the source to its plan: rooms, ceilings, names, who may know whom. Reads source, runs none
-of it.
-"""
+"""Holds the source to its plan: rooms, ceilings, names, who may know whom; runs none of it."""
 
 import ast
 import re

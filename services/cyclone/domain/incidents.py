@@ -70,12 +70,14 @@ def findings(
     down: Mapping[str, str],
     *,
     without_positions: bool = False,
+    pulled: bool = False,
 ) -> list[Finding]:
     """What a cycle that ended says: of itself (only when it was to judge) and of each service it
     called.
 
     A cycle that judged without the positions is as bad as one that failed. `down` maps a service to
-    the sentence of its failure; a service that failed once and answered once is up.
+    the sentence of its failure; a service that failed once and answered once is up. A `pulled`
+    cycle says only what is well: they may follow each other faster than a server restarts.
     """
     found = []
     if state is not CycleState.CANCELLED and judged:
@@ -86,7 +88,7 @@ def findings(
         why = down.get(service, "") if service not in up else ""
         summary = f"The {service} service does not answer: {why}"
         found.append(Finding(f"service:{service}", service not in up, summary, DOWN_CYCLES))
-    return found
+    return [each for each in found if not (pulled and each.bad)]
 
 
 def changed(known: Mapping[str, Incident], found: Iterable[Finding], new_id: str) -> list[Incident]:

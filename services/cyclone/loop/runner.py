@@ -343,11 +343,8 @@ class Run:
             self._up,
             self._down,
             without_positions=self._is_without_positions(),
+            pulled=self._cycle.cause is Cause.STREAM,
         )
-        if self._cycle.cause is Cause.STREAM:
-            # Cycles in a row that found nobody are counted by the schedule's pace: pulled ones may
-            # follow each other faster than a server restarts.
-            found = [finding for finding in found if not finding.bad]
         changed = incidents.changed(self._runner.notifier.incidents, found, new_id("incident"))
         async with self._one_write:
             if writing.done():

@@ -1,13 +1,12 @@
 """From which move of a mark on a look is worth it. Pure."""
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from services.positions.enrichment.domain.enriched_frame import EnrichedFrame
-from shared.streams.moves import Reference
 
 # Of the way to the nearest liquidation price of an asset: who is near is looked at sooner.
 NEAR_RATIO: Final = 0.25
@@ -15,7 +14,14 @@ NEAR_RATIO: Final = 0.25
 LEAST_PERCENT: Final = 0.05
 
 
-def references(frame: EnrichedFrame, move_percent: float) -> Mapping[str, Mapping[str, Reference]]:
+class Look(NamedTuple):
+    """A mark as it was last looked at, in USD, and the move from it that is news, in percent."""
+
+    mark_usd: float
+    limit_percent: float
+
+
+def last_looks(frame: EnrichedFrame, move_percent: float) -> Mapping[str, Mapping[str, Look]]:
     """By venue and asset the mark of the last pass, and the move from it that is news:
     `move_percent`, or a quarter of the smallest known distance to liquidation (percent) where that
     is less. Without a known mark there is none.
@@ -33,9 +39,9 @@ def references(frame: EnrichedFrame, move_percent: float) -> Mapping[str, Mappin
     near = np.nan_to_num(np.maximum(distances[known], 0.0), nan=np.inf)
     np.minimum.at(nearest, inverse, near)
     limits = np.clip(nearest * NEAR_RATIO, LEAST_PERCENT, max(move_percent, LEAST_PERCENT))
-    found: dict[str, dict[str, Reference]] = {}
+    found: dict[str, dict[str, Look]] = {}
     for key, mark, limit in zip(keys, marks[known][first], limits, strict=True):
         venue, asset = divmod(int(key), width)
         one = found.setdefault(frame.venue_names[venue], {})
-        one[frame.asset_names[asset]] = Reference(float(mark), float(limit))
+        one[frame.asset_names[asset]] = Look(float(mark), float(limit))
     return found

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from services.positions.domain.venue_answer import Chain
 from services.positions.enrichment.service import EnrichmentService
 from services.positions.service.ports import Begin
-from services.positions.streams.domain import references
+from services.positions.streams.domain import Look, last_looks
 from services.positions.venues.streaming import VenueStream
 from shared.clock import Clock
 from shared.streams import Connection, Moves, Reference
@@ -24,7 +24,7 @@ class Followed:
     """Addresses of active wallets by chain, marks by venue and asset; `version`: of the marks."""
 
     addresses: Mapping[Chain, Sequence[str]] = field(default_factory=dict)
-    references: Mapping[str, Mapping[str, Reference]] = field(default_factory=dict)
+    looks: Mapping[str, Mapping[str, Look]] = field(default_factory=dict)
     version: int = 0
 
 
@@ -53,9 +53,9 @@ class FollowedAccounts:
                 addresses.setdefault(wallet.chain, []).append(wallet.public_address)
         frame = await self._enrichment.frame()
         known = self._followed
-        marks = known.references
+        marks = known.looks
         if frame.pass_number != known.version:
-            marks = references(frame, self._move_percent)
+            marks = last_looks(frame, self._move_percent)
         self._followed = Followed(addresses, marks, frame.pass_number)
         self._read_seconds = self._clock.monotonic()
         return self._followed
@@ -77,8 +77,10 @@ class VenueSource:
         """Nothing while no active wallet is on the venue's chain, as in the demo."""
         followed = await self._accounts.look()
         addresses = followed.addresses.get(self._stream.chain, ())
-        marks = followed.references.get(self.name, {})
-        self._moves.renew(followed.version, marks)
+        marks = followed.looks.get(self.name, {})
+        self._moves.renew(
+            followed.version, {asset: Reference(*look) for asset, look in marks.items()}
+        )
         left_count = len(addresses) - self._stream.most_addresses
         self.note = f"NOT_FOLLOWED {left_count}" if left_count > 0 else ""
         if not addresses:

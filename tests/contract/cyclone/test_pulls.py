@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import grpc
@@ -149,11 +150,14 @@ async def test_a_flood_begins_a_cycle_in_five_seconds_and_none_beside_another(
         await stand.pass_on(1.0)
     await stand.ended_count(2, cause=1)
     causes, times = zip(*await stand.cycles(), strict=True)
-    gaps = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in pairwise(times)]
     assert min(gaps) >= timedelta(seconds=5)
     assert 6 <= causes.count(3) <= 12
     # Nobody begins one while another runs.
-    overlaps = "select count(*) from cycle a join cycle b on a.id < b.id and a.started_time < b.ended_time and b.started_time < a.ended_time"
+    overlaps = (
+        "select count(*) from cycle a join cycle b on a.id < b.id"
+        " and a.started_time < b.ended_time and b.started_time < a.ended_time"
+    )
     assert await stand.value(overlaps) == 0
 
 

@@ -42,7 +42,7 @@ async def watching(servers: Servers) -> AsyncIterator[list[pb.WatchStreamsRespon
 
     async def watch() -> None:
         async for answer in stub.WatchStreams(pb.WatchStreamsRequest()):
-            heard.append(answer)
+            heard.append(answer)  # noqa: PERF401  # looked at while it grows
 
     task = asyncio.create_task(watch())
     try:

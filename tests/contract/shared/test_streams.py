@@ -206,7 +206,9 @@ async def test_events_of_an_event_stream_are_told_and_what_is_odd_is_counted(
 
 
 @pytest.mark.parametrize(
-    "text", ["data: " + "x" * MAX_MESSAGE_BYTES, f"data: {'x' * 90}\n" * 8_000]
+    "text",
+    ["data: " + "x" * MAX_MESSAGE_BYTES, f"data: {'x' * 90}\n" * 8_000],
+    ids=["line", "lines"],
 )
 async def test_an_event_without_end_is_not_held(source: FakeEventSource, text: str) -> None:
     async with watched(lambda: event_source(source.url)) as one:

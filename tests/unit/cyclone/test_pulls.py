@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -51,5 +53,5 @@ def test_whatever_is_told_whenever_cycles_begin_five_seconds_apart(
         if wait is None:
             slot += interval
         begun.append(begins)
-    gaps = [later - earlier for earlier, later in zip(begun, begun[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in pairwise(begun)]
     assert all(gap >= REST_SECONDS - 1e-6 for gap in gaps)

@@ -182,9 +182,8 @@ async def test_a_stream_that_ends_is_opened_again_later_and_later_and_asks_anew(
             await push(one.clock, waits[-1])
             await settled(lambda opened=opened: len(one.source.opened) > opened)  # type: ignore[misc]
         assert all(0.5 * 2.0**n <= wait <= 2.0**n for n, wait in enumerate(waits[:6]))
-        assert all(
-            LONGEST_BACKOFF_SECONDS / 2 <= wait <= LONGEST_BACKOFF_SECONDS for wait in waits[6:]
-        )
+        longest = LONGEST_BACKOFF_SECONDS
+        assert all(longest / 2 <= wait <= longest for wait in waits[6:])
         one.source.refusal = None
         await settled(lambda: bool(one.clock.sleeping_count))
         await push(one.clock, LONGEST_BACKOFF_SECONDS)

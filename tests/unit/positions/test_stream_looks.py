@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from services.positions.streams.domain import references
+from services.positions.streams.domain import Look, last_looks
 
 NAN = float("nan")
 
@@ -35,12 +35,12 @@ def frame(*rows: tuple[int, int, float, float]) -> Any:
 def test_who_is_near_liquidation_is_looked_at_sooner(
     distance_percent: float, limit_percent: float
 ) -> None:
-    (one,) = references(frame((0, 0, 100.0, distance_percent)), 0.5)["hyperliquid"].values()
-    assert (one.value, one.limit_percent) == (100.0, pytest.approx(limit_percent))
+    (one,) = last_looks(frame((0, 0, 100.0, distance_percent)), 0.5)["hyperliquid"].values()
+    assert (one.mark_usd, one.limit_percent) == (100.0, pytest.approx(limit_percent))
 
 
 def test_the_nearest_of_an_asset_counts_and_venues_stay_apart() -> None:
-    found = references(
+    found = last_looks(
         frame((0, 0, 100.0, 20.0), (0, 0, 100.0, 1.0), (1, 0, 101.0, 30.0), (1, 1, 9.0, NAN)), 0.5
     )
     assert {venue: sorted(known) for venue, known in found.items()} == {
@@ -48,9 +48,9 @@ def test_the_nearest_of_an_asset_counts_and_venues_stay_apart() -> None:
         "dydx": ["BTC", "ETH"],
     }
     assert found["hyperliquid"]["BTC"].limit_percent == 0.25
-    assert found["dydx"]["BTC"] == found["dydx"]["BTC"].__class__(101.0, 0.5)
+    assert found["dydx"]["BTC"] == Look(101.0, 0.5)
 
 
 def test_without_a_mark_and_without_positions_nothing_is_news() -> None:
-    assert references(frame(), 0.5) == {}
-    assert references(frame((0, 0, NAN, 3.0)), 0.5) == {}
+    assert last_looks(frame(), 0.5) == {}
+    assert last_looks(frame((0, 0, NAN, 3.0)), 0.5) == {}
