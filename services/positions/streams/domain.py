@@ -14,14 +14,16 @@ NEAR_RATIO: Final = 0.25
 LEAST_PERCENT: Final = 0.05
 
 
-class Look(NamedTuple):
+class WatchedMark(NamedTuple):
     """A mark as it was last looked at, in USD, and the move from it that is news, in percent."""
 
     mark_usd: float
     limit_percent: float
 
 
-def last_looks(frame: EnrichedFrame, move_percent: float) -> Mapping[str, Mapping[str, Look]]:
+def last_looks(
+    frame: EnrichedFrame, move_percent: float
+) -> Mapping[str, Mapping[str, WatchedMark]]:
     """By venue and asset the mark of the last pass, and the move from it that is news:
     `move_percent`, or a quarter of the smallest known distance to liquidation (percent) where that
     is less. Without a known mark there is none.
@@ -39,9 +41,9 @@ def last_looks(frame: EnrichedFrame, move_percent: float) -> Mapping[str, Mappin
     near = np.nan_to_num(np.maximum(distances[known], 0.0), nan=np.inf)
     np.minimum.at(nearest, inverse, near)
     limits = np.clip(nearest * NEAR_RATIO, LEAST_PERCENT, max(move_percent, LEAST_PERCENT))
-    found: dict[str, dict[str, Look]] = {}
+    found: dict[str, dict[str, WatchedMark]] = {}
     for key, mark, limit in zip(keys, marks[known][first], limits, strict=True):
         venue, asset = divmod(int(key), width)
         one = found.setdefault(frame.venue_names[venue], {})
-        one[frame.asset_names[asset]] = Look(float(mark), float(limit))
+        one[frame.asset_names[asset]] = WatchedMark(float(mark), float(limit))
     return found

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from services.positions.streams.domain import Look, last_looks
+from services.positions.streams.domain import WatchedMark, last_looks
 
 NAN = float("nan")
 
@@ -48,7 +48,7 @@ def test_the_nearest_of_an_asset_counts_and_venues_stay_apart() -> None:
         "dydx": ["BTC", "ETH"],
     }
     assert found["hyperliquid"]["BTC"].limit_percent == 0.25
-    assert found["dydx"]["BTC"] == Look(101.0, 0.5)
+    assert found["dydx"]["BTC"] == WatchedMark(101.0, 0.5)
 
 
 def test_without_a_mark_and_without_positions_nothing_is_news() -> None:
