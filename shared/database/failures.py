@@ -53,11 +53,21 @@ def translated(*wrappers: type[Exception]) -> Iterator[None]:
     try:
         yield
     except _CAUGHT + wrappers as error:
-        meaning = meaning_of(error)
-        hide_values(error)
+        meaning = _meant(error)
         if meaning is None:
             raise
         raise meaning from error
+
+
+def meant(error: BaseException) -> SonicError | None:
+    """As `translated`, for who has met the error already: what to raise from it; None: itself."""
+    return _meant(error) if isinstance(error, _CAUGHT) else None
+
+
+def _meant(error: BaseException) -> SonicError | None:
+    meaning = meaning_of(error)
+    hide_values(error)
+    return meaning
 
 
 def meaning_of(error: BaseException) -> SonicError | None:

@@ -7,18 +7,22 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
-from typing import Any, Literal, TypeVar
+from types import TracebackType
+from typing import Any, Literal, TypeAlias, TypeVar
 
 import asyncpg
+from asyncpg.pool import PoolConnectionProxy
 
 from shared.database.address import plain
-from shared.database.failures import FULL, meaning_of, translated
-from shared.database.transaction import Driver, Query, Transaction, ready, telling_sql
+from shared.database.failures import FULL, meaning_of, meant
+from shared.database.transaction import Query, Transaction, ready, telling_sql
 from shared.errors import Unavailable
 
+Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
+PoolDriver: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
 StoreT = TypeVar("StoreT")
 Isolation = Literal["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE", "AUTOCOMMIT"]
 
@@ -55,8 +59,9 @@ class Database:
         self._pool_size = pool_size
         # The last write found no room; only another one can tell that there is some again.
         self._is_full = False
-        self._column_types: dict[str, dict[str, str]] = {}
-        self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+        # What transactions have asked for of tables, for all that follow.
+        self.column_types: dict[str, dict[str, str]] = {}
+        self._pool: Pool | None = None
 
     async def start(self) -> None:
         """Nothing to do: readiness is ping(), and the database may come later than we do."""
@@ -110,67 +115,51 @@ class Database:
         if not isinstance(query, str):
             statement = ready(query, values)
             query, arguments = statement.sql, tuple(statement.arguments(values))
-        with self._noticing(), translated():
-            async with self._connection() as driver:
-                with telling_sql(query):
-                    return await driver.fetch(query, *arguments)
+        async with self.transaction("AUTOCOMMIT") as transaction:
+            with telling_sql(query):
+                return await transaction.driver.fetch(query, *arguments)
 
-    @asynccontextmanager
-    async def transaction(self, isolation: Isolation | None = None) -> AsyncIterator[Transaction]:
+    def transaction(
+        self, isolation: Isolation | None = None
+    ) -> AbstractAsyncContextManager[Transaction]:
         """One transaction: committed at the end of the block, rolled back when it raises.
 
         REPEATABLE READ reads one moment over several statements; AUTOCOMMIT commits each statement
         by itself. Raises Conflict (serialisation, deadlock, lock) and Unavailable (connection,
         pool, timeout).
         """
-        with self._noticing(), translated():
-            async with self._connection() as driver:
-                if isolation == "AUTOCOMMIT":
-                    yield Transaction(driver, self._column_types)
-                    return
-                async with driver.transaction(isolation=_ISOLATIONS.get(isolation)):
-                    yield Transaction(driver, self._column_types)
+        return _Opened(self, isolation, lambda transaction: transaction)
 
     def open(
         self, store: Callable[[Transaction], StoreT], *, isolation: Isolation | None = None
     ) -> Callable[[], AbstractAsyncContextManager[StoreT]]:
         """A way to open `store` on a transaction of its own: `async with opened() as store`."""
+        return lambda: _Opened(self, isolation, store)
 
-        @asynccontextmanager
-        async def opened() -> AsyncIterator[StoreT]:
-            async with self.transaction(isolation) as transaction:
-                yield store(transaction)
-
-        return opened
-
-    @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[Driver]:
+    async def acquire(self) -> tuple[Pool, PoolDriver]:
+        """A connection, and whose it is, to be given back there."""
         if self._pool is None:
             self._pool = asyncpg.create_pool(
                 min_size=0, max_size=self._pool_size, connect=self._open, reset=_leave
             )
+        pool = self._pool
         # Opens nothing yet: only connections that are asked for are made.
-        await self._pool
+        await pool
         try:
-            driver = await self._pool.acquire(timeout=_POOL_WAIT_SECONDS)
+            return pool, await pool.acquire(timeout=_POOL_WAIT_SECONDS)
         except TimeoutError as error:
             raise Unavailable(
                 "DATABASE_BUSY",
                 "no database connection became free",
                 retry_after=timedelta(seconds=1),
             ) from error
-        try:
-            yield driver
-        finally:
-            await self._pool.release(driver)
 
-    @contextmanager
-    def _noticing(self) -> Iterator[None]:
-        try:
-            yield
-        except Unavailable as error:
-            self._is_full = self._is_full or error.reason == FULL
-            raise
+    def meaning(self, error: BaseException) -> BaseException:
+        """What is to be raised for what a block met: the same, or what it means."""
+        told = meant(error) or error
+        if isinstance(told, Unavailable) and told.reason == FULL:
+            self._is_full = True
+        return told
 
     async def _open(
         self, *_pool: object, **_settings: object
@@ -208,6 +197,67 @@ class _Connection(asyncpg.Connection):
         for name, value in _KEPT_ALIVE.items():
             if hasattr(socket, name):
                 found.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
+class _Opened(AbstractAsyncContextManager[StoreT]):
+    """A connection of the pool while the block runs, in a transaction unless each statement commits
+    by itself. Every read opens one, so it is one object and not a chain of generators.
+    """
+
+    __slots__ = ("_database", "_driver", "_isolation", "_make", "_pool", "_transaction")
+
+    def __init__(
+        self, database: Database, isolation: Isolation | None, make: Callable[[Transaction], StoreT]
+    ) -> None:
+        self._database = database
+        self._isolation = isolation
+        self._make = make
+
+    async def __aenter__(self) -> StoreT:
+        database = self._database
+        try:
+            self._pool, self._driver = await database.acquire()
+            try:
+                await self._begin()
+                return self._make(Transaction(self._driver, database.column_types))
+            except BaseException:
+                await self._pool.release(self._driver)
+                raise
+        except Exception as error:
+            told = database.meaning(error)
+            if told is error:
+                raise
+            raise told from error
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        failure = error
+        try:
+            try:
+                if self._transaction is not None:
+                    await self._transaction.__aexit__(kind, error, trace)
+            finally:
+                await self._pool.release(self._driver)
+        except BaseException as later:  # noqa: BLE001  # raised below, by its meaning
+            failure = later
+        if failure is None:
+            return
+        told = self._database.meaning(failure)
+        if told is not failure:
+            raise told from failure
+        if failure is not error:
+            raise failure
+
+    async def _begin(self) -> None:
+        self._transaction: asyncpg.transaction.Transaction | None = None
+        if self._isolation != "AUTOCOMMIT":
+            begun = self._driver.transaction(isolation=_ISOLATIONS.get(self._isolation))
+            await begun.start()
+            self._transaction = begun
 
 
 async def _leave(_connection: object) -> None:

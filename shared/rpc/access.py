@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from google.protobuf.message import Message
@@ -24,8 +25,14 @@ def by_certificate(context: Any) -> str:
     """The one DNS name of the certificate that is a single word: `gateway`, not
     `gateway.example.com`, and not localhost, which every one may have.
     """
-    shown = (name.decode("ascii", "replace") for name in context.auth_context().get("peer_dns", ()))
-    names = {name for name in shown if "." not in name and name != "localhost"}
+    return _caller_among(tuple(context.auth_context().get("peer_dns", ())))
+
+
+# By the names alone, whoever shows them: what follows from them never changes.
+@lru_cache(maxsize=256)
+def _caller_among(shown: tuple[bytes, ...]) -> str:
+    words = (name.decode("ascii", "replace") for name in shown)
+    names = {name for name in words if "." not in name and name != "localhost"}
     # Two names would be two sets of rights: whoever made that certificate meant neither.
     return names.pop() if len(names) == 1 else ""
 

@@ -3,10 +3,10 @@ apart.
 """
 
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
 from typing import Final
 from urllib.parse import unquote
 
@@ -50,25 +50,27 @@ class Gate:
         self._open_count = 0
         self._by_peer: Counter[str] = Counter()
 
-    @contextmanager
-    def entered(self, address: str) -> Iterator[None]:
+    def entered(self, address: str) -> AbstractContextManager[None]:
         """Open for as long as the block lasts. Raises Exhausted TOO_MANY_STREAMS, TOO_MANY_CALLS
         ... with the time to wait; `address` is the peer as gRPC writes it, or any name.
         """
-        peer = peer_of(address)
+        return _Entered(self, peer_of(address))
+
+    def enter(self, peer: str) -> None:
+        """See `entered`."""
         if self._open_count >= self._most:
             raise self._refusal(f"{self._most} are open at this server")
         if self._by_peer[peer] >= self._most_per_peer:
             raise self._refusal(f"{self._most_per_peer} are open {self._whose}")
         self._open_count += 1
         self._by_peer[peer] += 1
-        try:
-            yield
-        finally:
-            self._open_count -= 1
-            self._by_peer[peer] -= 1
-            if not self._by_peer[peer]:
-                del self._by_peer[peer]
+
+    def leave(self, peer: str) -> None:
+        """One that was entered is over."""
+        self._open_count -= 1
+        self._by_peer[peer] -= 1
+        if not self._by_peer[peer]:
+            del self._by_peer[peer]
 
     def _refusal(self, why: str) -> Exhausted:
         return Exhausted(
@@ -78,6 +80,24 @@ class Gate:
         )
 
 
+class _Entered(AbstractContextManager[None]):
+    """One that is open. Every call makes one, so it is no generator."""
+
+    __slots__ = ("_gate", "_peer")
+
+    def __init__(self, gate: Gate, peer: str) -> None:
+        self._gate = gate
+        self._peer = peer
+
+    def __enter__(self) -> None:
+        self._gate.enter(self._peer)
+
+    def __exit__(self, *_: object) -> None:
+        self._gate.leave(self._peer)
+
+
+# A peer makes many calls from one address.
+@lru_cache(maxsize=4096)
 def peer_of(address: str) -> str:
     """`ipv4:10.0.0.7:5123` is 10.0.0.7; a connection from this machine is a peer of its own."""
     host = unquote(address.partition(":")[2]).rpartition(":")[0]

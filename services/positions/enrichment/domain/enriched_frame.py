@@ -41,6 +41,7 @@ FROM_RESULTS: Final = (
     "risk_liquidation_price_usd",
     *METRIC_NAMES,
 )
+_OF_RISK: Final = ("asset_index", "mark_time_micros", "flag_bits", *FROM_RESULTS)
 _UNSENT = "market_price_usd"
 
 
@@ -102,10 +103,11 @@ class EnrichedFrame:
 
     def risks(self, position_keys: Sequence[int]) -> list[Risk | None]:
         """The figures of each position, None where the pass did not judge it."""
+        if len(position_keys) == 1 and self.frozen is None:
+            return [self._risk_of(position_keys[0])]
         places = places_of(np.array(position_keys, np.int64), self.columns["position_key"])
         judged = places[places >= 0]
-        names = ("asset_index", "mark_time_micros", "flag_bits", *FROM_RESULTS)
-        rows = zip(*(self.columns[name][judged].tolist() for name in names), strict=True)
+        rows = zip(*(self.columns[name][judged].tolist() for name in _OF_RISK), strict=True)
         found = [None if place < 0 else self._risk(*next(rows)) for place in places.tolist()]
         if self.frozen is None:
             return found
@@ -128,6 +130,16 @@ class EnrichedFrame:
         return estimated_distance_percent(
             self.columns["side_sign"], price, self.columns["risk_liquidation_price_usd"]
         )
+
+    def _risk_of(self, position_key: int) -> Risk | None:
+        """The same of one: columns made for one row cost more than all else that is done with
+        it.
+        """
+        keys = self.columns["position_key"]
+        place = int(keys.searchsorted(position_key))
+        if place == len(keys) or keys.item(place) != position_key:
+            return None
+        return self._risk(*[self.columns[name].item(place) for name in _OF_RISK])
 
     def _risk(self, asset: int, mark_micros: int, flag_bits: int, *numbers: float) -> Risk:
         figures: dict[str, Any] = dict(zip(FROM_RESULTS, map(_number, numbers), strict=True))
