@@ -7,13 +7,13 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
 
+from services.cli import early
 from shared.errors import Unavailable
 
 _GONE_SECONDS = 0.05
@@ -21,8 +21,6 @@ _STOP_SECONDS = 10.0
 # The first answer waits for the imports; the end of what was killed is heard at once.
 ANSWER_SECONDS = 60.0
 HEARD_SECONDS = 5.0
-# One thread for linear algebra, which nobody here does: more would be running when it forks.
-_ALONE = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
 
 class Forked:
@@ -63,15 +61,21 @@ class Forks:
     """The fork server of `sonic up`; one that dies takes its forks along, and is started again.
 
     `environment` is all that it starts with; each server gets its own through a pipe, where no
-    other process can read it.
+    other process can read it. `begun`: the process, when it was started before.
     """
 
     def __init__(
-        self, services: Sequence[str], environment: Mapping[str, str], *, preload: bool = True
+        self,
+        services: Sequence[str],
+        environment: Mapping[str, str],
+        *,
+        preload: bool = True,
+        begun: subprocess.Popen[bytes] | None = None,
     ) -> None:
         self._services = services
-        self._environment = {**environment, **_ALONE}
+        self._environment = environment
         self._preload = preload
+        self._begun = begun
         self._process: subprocess.Popen[bytes] | None = None
         self._ended: asyncio.Future[None] | None = None
         self._rest = b""
@@ -86,18 +90,9 @@ class Forks:
         is_heard = self._ended is not None and not self._ended.done()
         if self._process is not None and self._process.poll() is None and is_heard:
             return
-        # Not by asyncio, which never ends when it is to end while it starts a process with pipes.
-        self._process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "services.cli.fork_server", str(os.getpid())),
-                *(["preload"] if self._preload else []),
-                *self._services,
-            ],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            bufsize=0,
-            env=self._environment,
-            start_new_session=True,
+        begun, self._begun = self._begun, None
+        self._process = begun or early.started(
+            self._services, self._environment, preload=self._preload
         )
         self._rest = b""
         self._ended = asyncio.get_running_loop().create_future()

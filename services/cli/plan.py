@@ -15,23 +15,14 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from services.cli import certificates, privacy
 from services.cli.children import Health
+from services.cli.early import GATEWAY, SERVICES
 from shared.ports import is_free
 from shared.service_tokens import Identity, ServiceTokens
 from shared.tls_files import TlsFiles
 
-# In the order of starting: who is called comes before who calls. The number is the offset of the
-# port.
-SERVICES: Mapping[str, int] = {
-    "price": 1,
-    "xcom": 6,
-    "positions": 2,
-    "hedges": 3,
-    "alerts": 4,
-    "monitor": 5,
-    "withdrawals": 8,
-    "cyclone": 7,
-}
-GATEWAY = "gateway"
+# Of the plan as well, though they must be known before it is loaded.
+__all__ = ["GATEWAY", "SERVICES"]
+
 # Reason of a start that was refused for its settings; exit code 2.
 BAD_SETTINGS = "BAD_SETTINGS"
 SERVICES_FOLDER = Path(__file__).parents[1]
@@ -194,8 +185,6 @@ _GENERAL_NAMES = frozenset(
 )
 _GENERAL_PREFIXES = ("LC_", "PYTHON", "GRPC_", "OTEL_", "MALLOC_", "OMP_", "OPENBLAS_", "COVERAGE_")
 # What a Python program needs to find its modules, its languages and its clock: no secret.
-_PLAIN_NAMES = frozenset({"PATH", "HOME", "LANG", "LANGUAGE", "TZ", "TZDIR", "TMPDIR"})
-_PLAIN_PREFIXES = ("LC_", "PYTHON", "GRPC_", "MALLOC_", "COVERAGE_", "LD_", "VIRTUAL_ENV")
 
 
 def environment(
@@ -230,15 +219,6 @@ def environment(
     }
     database = {f"{name.upper()}_DATABASE_URL": urls[name]} if name in urls else {}
     return person | peers | database | own
-
-
-def plain_environment() -> dict[str, str]:
-    """What the process starts with whose forks are the servers: everybody may read it."""
-    return {
-        name: value
-        for name, value in os.environ.items()
-        if name in _PLAIN_NAMES or name.startswith(_PLAIN_PREFIXES)
-    }
 
 
 def _is_general(name: str) -> bool:

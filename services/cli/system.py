@@ -18,7 +18,7 @@ from typing import Any, Self
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from services.cli import certificates
+from services.cli import certificates, early
 from services.cli.children import (
     SETTINGS_REFUSED,
     START_SECONDS,
@@ -27,6 +27,7 @@ from services.cli.children import (
     last_words,
 )
 from services.cli.database import given
+from services.cli.early import plain_environment
 from services.cli.forks import Forks
 from services.cli.plan import (
     BAD_SETTINGS,
@@ -35,7 +36,6 @@ from services.cli.plan import (
     Plan,
     environment,
     known_addresses,
-    plain_environment,
 )
 from services.cli.reload import watch
 from services.cli.voice import entry
@@ -57,7 +57,8 @@ _CERTIFIED = (*SERVICES, GATEWAY, certificates.OPERATOR)
 @asynccontextmanager
 async def forking(*, preload: bool = True) -> AsyncIterator[Forks]:
     """The process whose forks are the servers, while the block runs."""
-    forks = Forks((*SERVICES, GATEWAY), plain_environment(), preload=preload)
+    begun = early.taken() if preload else None
+    forks = Forks((*SERVICES, GATEWAY), plain_environment(), preload=preload, begun=begun)
     try:
         forks.start()
         yield forks

@@ -15,10 +15,10 @@ from sonic.cyclone.v1 import cyclone_pb2, cyclone_pb2_grpc
 from typer.testing import CliRunner, Result
 
 from services.cli import database, system
+from services.cli.assembly import assembled
 from services.cli.backup.archive import read_manifest
 from services.cli.backup.take import take
 from services.cli.connection import System, connected
-from services.cli.main import assembled
 from services.cli.plan import Plan
 from shared import tokens
 from tests.e2e.test_old_homes import KEPT

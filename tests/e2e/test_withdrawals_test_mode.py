@@ -12,7 +12,7 @@ from sonic.withdrawals.v1 import withdrawals_pb2_grpc as rpc
 from typer.testing import CliRunner
 
 from services.cli import database
-from services.cli.main import assembled
+from services.cli.assembly import assembled
 from services.cli.plan import Plan
 from services.withdrawals import server
 from shared.rpc.client import Channel

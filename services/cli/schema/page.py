@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import typer
 
-from services.cli.main import assembled
+from services.cli.assembly import assembled
 
 _HEAD = """# Commands
 

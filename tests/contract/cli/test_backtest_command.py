@@ -20,8 +20,8 @@ from sonic.price.v1 import price_pb2, price_pb2_grpc
 from typer.testing import CliRunner
 
 from services.cli import system
+from services.cli.assembly import assembled
 from services.cli.connection import System, connected
-from services.cli.main import assembled
 from services.cli.plan import SERVICES, Plan
 from shared import log
 from tests.fakes.databases import Databases

@@ -163,7 +163,7 @@ async def test_forks_for_a_process_that_speaks_grpc_print_no_warning(tmp_path: P
     program = """
 import asyncio, sys
 from pathlib import Path
-from services.cli.plan import plain_environment
+from services.cli.early import plain_environment
 from services.cli.forks import Forks
 from services.cli.system import HealthClient
 async def main():
@@ -287,7 +287,7 @@ async def test_a_start_that_is_given_up_half_way_leaves_no_child_behind(
 def test_a_start_that_fails_while_the_settings_are_asked_for_ends() -> None:
     program = """
 import asyncio
-from services.cli.plan import plain_environment
+from services.cli.early import plain_environment
 from services.cli.forks import Forks
 async def main():
     asking = asyncio.create_task(Forks(["price"], plain_environment()).declared())

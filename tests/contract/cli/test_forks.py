@@ -12,8 +12,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from services.cli import early
+from services.cli.early import plain_environment
 from services.cli.forks import Forks
-from services.cli.plan import plain_environment
 
 ROOT = Path(__file__).parents[3]
 SECRET = "canary-of-price"
@@ -125,3 +126,28 @@ async def test_a_fork_server_that_hangs_is_given_up_and_another_one_started(
     monkeypatch.setenv("PYTHONPATH", f"{ROOT}:{ROOT / 'protos/stubs'}")
     second = await forks.spawn("price", settings("price", SECRET), log)
     assert psutil.pid_exists(second.pid)
+
+
+async def test_a_process_that_was_begun_before_is_the_one_that_forks(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", f"{ROOT}:{ROOT / 'protos/stubs'}")
+    begun = early.started(["price"], plain_environment(), preload=True)
+    made = Forks(["price"], plain_environment(), begun=begun)
+    try:
+        server = await made.spawn("price", settings("price", SECRET), tmp_path / "price.log")
+        assert psutil.Process(server.pid).ppid() == begun.pid
+        await until_said(tmp_path / "price.log", "started")
+        # One that dies is started again, as any other.
+        begun.kill()
+        assert await server.wait() == -signal.SIGTERM
+        again = await made.spawn("price", settings("price", SECRET), tmp_path / "price.log")
+        assert psutil.Process(again.pid).ppid() != begun.pid
+    finally:
+        await made.stop()
+
+
+@pytest.mark.parametrize("words", [["up", "--reload"], ["up", "--one-process"], ["status"], []])
+def test_nothing_is_begun_for_words_that_need_no_servers_beforehand(words: list[str]) -> None:
+    early.begin(words)
+    assert early.taken() is None

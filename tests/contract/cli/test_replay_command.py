@@ -16,8 +16,8 @@ from sonic.alerts.v1 import alerts_pb2_grpc as rpc
 from typer.testing import CliRunner
 
 from services.cli import system
+from services.cli.assembly import assembled
 from services.cli.connection import System, connected
-from services.cli.main import assembled
 from services.cli.plan import SERVICES, Plan
 from services.cli.replay import request_of, threshold_of
 from shared import log

@@ -16,8 +16,8 @@ from sonic.cyclone.v1 import cyclone_pb2, cyclone_pb2_grpc
 from typer.testing import CliRunner
 
 from services.cli import system
+from services.cli.assembly import assembled
 from services.cli.connection import System, connected
-from services.cli.main import assembled
 from services.cli.plan import SERVICES, Plan
 from services.gateway import server as gateway
 from shared import log

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from services.cli.assembly import assembled
 from services.cli.calibration.candle_files import candle_files, hours_of
 from services.cli.calibration.scoring import (
     DISTANCES_PERCENT,
@@ -20,7 +21,6 @@ from services.cli.calibration.scoring import (
     brier_score,
     statements,
 )
-from services.cli.main import assembled
 from shared.touch import START_WINDOW_HOURS, Hours, empirical, history, sigmas
 
 HORIZON = 24

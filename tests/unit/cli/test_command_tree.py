@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
-from services.cli.main import assembled
+from services.cli.assembly import assembled
 from services.cli.nouns import NOUNS
 from services.cli.schema.calls import method_of
 from services.cli.schema.fields import at

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from services.alerts.ledger.domain.chain import Entry, Head, chain
 from services.alerts.ledger.domain.contents import Content
 from services.alerts.ledger.service.lines import lines
-from services.cli.main import assembled
+from services.cli.assembly import assembled
 
 KEY = b"a key of the tests"
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

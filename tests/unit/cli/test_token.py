@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from services.cli.main import assembled
+from services.cli.assembly import assembled
 from shared import tokens
 from shared.clock import SystemClock
 from shared.tokens import TokenFile
