@@ -27,7 +27,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run dev cycle db test slow kills call-kills soak calibrate calibrate-gate check lint types imports protos protos-check protos-export commands-page release bench overview pictures lock monitoring sbom clean
+.PHONY: help run dev cycle db test slow kills call-kills soak calibrate calibrate-gate check lint types imports protos protos-check protos-export commands-page release bench profile overview pictures lock monitoring sbom clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -111,6 +111,9 @@ release: $(TOOLS) ## record the present protos as released; later ones must stay
 
 bench: $(TOOLS) ## every performance goal beside its reference, ten minutes (ARGS="--only G6,G7 --full --write --help")
 	@$(BIN)/python -m tests.bench $(ARGS)
+
+profile: $(TOOLS) ## where a cycle, a crash, a read, a page, a notification and a start spend their time; five minutes (ARGS=--write)
+	@$(BIN)/python -m tests.bench.profile $(ARGS)
 
 PIP_COMPILE = $(BIN)/pip-compile --quiet --allow-unsafe --generate-hashes --strip-extras --no-header --no-annotate \
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options

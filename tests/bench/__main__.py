@@ -9,8 +9,6 @@ import argparse
 import asyncio
 import contextlib
 import json
-import os
-import platform
 import signal
 import sys
 import tempfile
@@ -27,15 +25,14 @@ from tests.bench import (
     notifications,
     page,
     past,
-    profile,
     prometheus,
     starting,
     withdrawals,
 )
 from tests.bench.figures import Figure
-from tests.bench.goals import GOALS, chosen, in_order
+from tests.bench.goals import chosen, in_order
 from tests.bench.judging import Evaluations
-from tests.bench.running import Options, Run, say
+from tests.bench.running import Options, Run, machine, say
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "performance.md"
 console = Console(width=150)
@@ -55,11 +52,10 @@ async def main(arguments: Sequence[str]) -> int:
     options = Options(
         asked.size, asked.cycles, asked.notifications, asked.idle, asked.seed, full=asked.full
     )
-    wanted = [*goals, profile.GOAL] if asked.profile else goals
     with tempfile.TemporaryDirectory(prefix="sonic-bench-") as folder:
         home = Path(folder)
         home.chmod(0o711)
-        run = Run(options, wanted, home)
+        run = Run(options, goals, home)
         # What servers in this process log is no part of the result.
         with contextlib.redirect_stdout(sys.stderr):
             measuring = asyncio.create_task(_measure(run))
@@ -80,15 +76,15 @@ def _end(run: Run, measuring: asyncio.Task[None]) -> None:
 
 
 def _tell(run: Run, asked: argparse.Namespace, arguments: Sequence[str]) -> None:
-    figures = _ordered(run)
+    figures = in_order(run.figures, run.wanted)
     if asked.json:
         print(json.dumps([figure.as_dict() for figure in figures], indent=2))
     else:
-        console.print(page.table(figures, f"bench on {_machine()}"))
+        console.print(page.table(figures, f"bench on {machine()}"))
         console.print(page.summary(figures), page.command(*arguments), sep="\n")
     if asked.write:
         when = f"{datetime.now(UTC):%d %B %Y}"
-        PAGE.write_text(page.markdown(figures, _settings(asked), _machine(), when))
+        PAGE.write_text(page.markdown(figures, _settings(asked), machine(), when))
 
 
 def _settings(asked: argparse.Namespace) -> str:
@@ -131,24 +127,11 @@ async def _measure(run: Run) -> None:
     await run.part("G18", "withdrawals", partial(withdrawals.measure, run))
     await run.part("G19", "the recorder", partial(past.recorder, run))
     await run.part("G20", "a backtest", partial(past.backtest, run))
-    await run.part(profile.GOAL, "functions", partial(profile.functions, run))
 
 
 async def _g4(ours: Evaluations, options: Options) -> list[Figure]:
     theirs = await prometheus.measure(options.size, options.seed)
     return prometheus.alone(ours) if theirs is None else theirs.figures(ours)
-
-
-def _ordered(run: Run) -> list[Figure]:
-    """By goal, the profile last."""
-    kept = in_order(
-        [one for one in run.figures if one.goal in GOALS], [g for g in run.wanted if g in GOALS]
-    )
-    return [*kept, *(one for one in run.figures if one.goal == profile.GOAL)]
-
-
-def _machine() -> str:
-    return f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -162,7 +145,6 @@ def _parser() -> argparse.ArgumentParser:
     add("--idle", type=float, default=default.idle_seconds, help="seconds of doing nothing")
     add("--seed", type=int, default=default.seed, help="makes the positions")
     add("--full", action="store_true", help="ten times the large size too (G5, G17)")
-    add("--profile", action="store_true", help="where cycles spend their time")
     add("--json", action="store_true", help="print JSON")
     add("--write", action="store_true", help="make docs/performance.md of this run")
     return parser

@@ -19,7 +19,6 @@ from tests.bench import (
     notifications_receiver,
     pages,
     polars_script,
-    profile,
     provider_json,
     row_by_row,
 )
@@ -42,9 +41,8 @@ GOALS = (
     "G14",
     "G15",
     "G17",
-    "PROFILE",
 )
-_LARGE = ("G1", "G2", "G4", "G5", "G7", "G8", "G9", "G14", "G15", "PROFILE")
+_LARGE = ("G1", "G2", "G4", "G5", "G7", "G8", "G9", "G14", "G15")
 # Least ratios of the row-by-row tools' time to ours, by size, for each way SQLite can write.
 _ROW_BY_ROW = {100: (4, 1), 1000: (50, 10), 10_000: (1000, 100)}
 _ROW_BY_ROW_SECONDS = 8.0
@@ -144,7 +142,6 @@ async def _at_size(large: Large) -> None:
         "a crash",
         partial(crash.measure, large.judging, large.receiver, quiet_ms),
     )
-    await run.part("PROFILE", "a quiet cycle and a crash", partial(profile.processes, large))
 
 
 async def _g1(large: Large) -> list[Figure]:

@@ -135,12 +135,12 @@ async def _xcom(
             }
             async with started(databases, hook) as running:
                 whose = [[psutil.Process(running.pid)], [postmaster(home)]]
-                yield lambda number: _send(running.stub, number), whose
+                yield lambda number: send(running.stub, number), whose
     finally:
         server.destroy()
 
 
-async def _send(stub: rpc.XComServiceStub, number: int) -> None:
+async def send(stub: rpc.XComServiceStub, number: int) -> None:
     """As alerts tells of one: its key, its incident, its facts."""
     await stub.Send(
         pb.SendRequest(

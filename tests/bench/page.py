@@ -23,7 +23,7 @@ Made by `{command}` from one run on {when}. Do not edit: run it again.
 
 {machine}. Each figure stands beside a reference made in the same run, on the same machine: ratios
 compare, times do not. Values are medians (p99 where a line says so), in brackets the middle half of
-the samples.
+the samples. Where the time goes, and what the missed goals lack: [profile.md](profile.md).
 """
 
 
@@ -78,11 +78,8 @@ def command(*arguments: str) -> str:
 
 
 def _part(goal: str, figures: Sequence[Figure], settings: str) -> str:
-    if goal in GOALS:
-        title, asked = f"{goal}: {GOALS[goal]}", f"--only {goal}"
-    else:
-        title, asked = "Where a cycle spends its time", "--only G1 --profile"
-    alone = command(asked, settings)
+    title = f"{goal}: {GOALS[goal]}"
+    alone = command(f"--only {goal}", settings)
     rows = ["| what | ours | beside | ratio | limit | |", "|---|---|---|---|---|---|"]
     rows += [f"| {' | '.join(map(_escaped, cells(figure)))} |" for figure in figures]
     return "\n".join([f"## {title}", "", f"`{alone}`", "", *rows, ""])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
@@ -19,7 +20,7 @@ from tests.bench.goals import GOALS
 from tests.fakes.ports import free_settings
 
 # No schedule and no providers: what is measured is the system itself.
-_SETTINGS = {"SONIC_SCHEDULE": "0", "LOG_LEVEL": "WARNING"}
+SETTINGS = {"SONIC_SCHEDULE": "0", "LOG_LEVEL": "WARNING"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,11 @@ class Run:
                 self.figures.append(absent(goal, GOALS.get(goal, ""), f"failed: {words}"))
 
 
+def machine() -> str:
+    """Where this runs, as the pages name it."""
+    return f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+
+
 def say(line: str) -> None:
     """Progress, apart from the result."""
     print(f"  {line}", file=sys.stderr, flush=True)
@@ -121,7 +127,7 @@ def environment(settings: Mapping[str, str]) -> Iterator[None]:
 async def started(home: Path, settings: Mapping[str, str] | None = None) -> AsyncIterator[Running]:
     """The system in a home of its own, gone with the block."""
     home.mkdir(mode=0o711)
-    given = _SETTINGS | free_settings() | {"SONIC_HOME": str(home)} | dict(settings or {})
+    given = SETTINGS | free_settings() | {"SONIC_HOME": str(home)} | dict(settings or {})
     with environment(given):
         plan = Plan()
         async with database.opened(plan) as opened, system.forking() as forks:

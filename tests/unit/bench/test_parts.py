@@ -14,7 +14,6 @@ from tests.bench import (
     limits,
     notifications_receiver,
     pages,
-    profile,
     row_by_row,
 )
 from tests.bench.figures import Verdict
@@ -109,50 +108,6 @@ def test_the_answer_of_a_smaller_size_is_not_judged() -> None:
     lines = limits.cliff(300_000, [1.0] * 10, [], [1], is_full=False)
     assert lines[0].verdict is Verdict.NONE
     assert "--full" in lines[0].note
-
-
-def test_time_of_a_built_in_function_is_its_callers() -> None:
-    caller = ("/x/services/alerts/domain/levels.py", 3, "judge")
-    stats = {
-        caller: (1, 1, 0.001, 0.003, {}),
-        ("~", 0, "<built-in method len>"): (2, 2, 0.002, 0.002, {caller: (2, 2, 0.002, 0.002)}),
-        ("~", 0, "<method 'poll' of 'select.epoll' objects>"): (
-            1,
-            1,
-            5.0,
-            5.0,
-            {caller: (1, 1, 5.0, 5.0)},
-        ),
-    }
-    own = profile.own_times(stats)
-    assert own[caller] == pytest.approx(3)
-    waiting, package, function = profile.shares("a cycle", own)
-    assert waiting.ours == pytest.approx([5000])
-    assert package.what == "a cycle: services/alerts" and package.note == "100% of Python"
-    assert function.what == "a cycle: judge (levels.py:3)"
-
-
-@pytest.mark.parametrize(
-    ("file", "whose"),
-    [
-        ("/x/services/alerts/store/ledger.py", "services/alerts"),
-        ("/x/shared/rpc/call.py", "shared/rpc"),
-        ("/v/lib/python3.11/site-packages/asyncpg/pool.py", "asyncpg"),
-        ("/v/lib/python3.11/asyncio/events.py", "Python's own"),
-    ],
-)
-def test_a_function_belongs_to_a_package(file: str, whose: str) -> None:
-    assert profile.package((file, 1, "run")) == whose
-
-
-def test_cpu_of_a_cycle_is_what_each_process_added() -> None:
-    before = {"alerts": profile.Spent(1.0, 2.0)}
-    after = {"alerts": profile.Spent(1.5, 2.25), "price": profile.Spent(0.0, 0.0)}
-    lines = profile.by_process("a cycle", before, after, 10)
-    assert [(line.what, line.value) for line in lines] == [
-        ("a cycle: CPU of alerts, Python", 50),
-        ("a cycle: CPU of alerts, SQL", 25),
-    ]
 
 
 def test_the_length_of_an_answer_is_read_from_its_head() -> None:

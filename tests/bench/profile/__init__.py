@@ -1,0 +1,1 @@
+"""Where the time goes: `make profile` runs the system and makes docs/profile.md of what it saw."""

@@ -1,0 +1,108 @@
+"""What the remaining distance of each missed goal is made of, and what would close it."""
+
+DISTANCES: dict[str, str] = {
+    "G3": (
+        "At 100 and 1,000 positions a cycle is its fixed calls and commits (G6) and not its rows: "
+        "at 10,000 it takes little longer than at 100. SQLite has the tool's own process to "
+        "itself and, with a write-ahead log, does not wait for the disk at a commit; ours does. "
+        "The goals would need a cycle of some 15 ms whatever its size: one process and one "
+        "transaction, and no service that owns its rows alone."
+    ),
+    "G4": (
+        "Theirs is the evaluation of rules held in memory, without scrape and log. Ours reads the "
+        "columns from positions, judges, passes the fence and commits. Of the Python of alerts in "
+        "a quiet cycle the rules are a fifth; the rest is the call, the columns, the statement "
+        "and the loop. The arithmetic alone (G19 counts it) would be at about the goal, and would "
+        "be another thing than what is promised: a level that is never apart from its row."
+    ),
+    "G6": (
+        "At this size nothing is left but calls: eleven steps, each with the words, the deadline "
+        "and the identity of a call, a statement that fences and commits, and what cyclone writes "
+        "and tells of it. A third to nearly half of the Python of a quiet cycle is the event loop "
+        "and gRPC below it, and a quarter of all CPU is cyclone itself. Fewer and larger steps "
+        "(CREATE, EVALUATE and CLEAR as one call; SYNC, ENRICH and SNAPSHOT as one) would halve "
+        "the calls; 1.5 would need that, and no record of progress that is waited for."
+    ),
+    "G7": (
+        "More than half is alerts: each changed level gets its new state and a row of the ledger, "
+        "whose keyed hash covers the row before it. Postgres uses nearly as much CPU for the two "
+        "as Python does. What is told is a small part since bursts are digests. Within three "
+        "quiet cycles there would have to be room for 90,000 rows of a chain, with their index: "
+        "narrower rows, and one link of the chain a commit instead of one a row, which changes "
+        "what a verified ledger says."
+    ),
+    "G8": (
+        "About half of the CPU of positions for a call is the event loop and gRPC's C, and more "
+        "is in gRPC's own threads, which the bare call has as well. What stands beside it: a "
+        "statement (a connection lent, driver, store; Postgres joins four small tables to the "
+        "row), who calls and until when, and making the message. A read makes a sixth fewer "
+        "function calls since the figures of one row are no columns and a transaction is one "
+        "object. The driver's pool takes a connection back in a task of its own, two turns of the "
+        "loop; a pool of ours need not, and would have to be as careful with cancelled "
+        "statements. Who joins no tables would have to keep names in memory."
+    ),
+    "G9": (
+        "What is kept of a position is some 200 bytes of columns, inputs among them: the goal "
+        "itself. Beyond it, as far as the code says (it was not measured by part): the frame "
+        "before stands while a pass is made, the bytes of COPY and the blocks worked on come to "
+        "it, and what they took the allocator keeps for the next pass. To close it: 32 bits for "
+        "times and keys where they fit, and blocks written into the frame in place."
+    ),
+    "G10": (
+        "Theirs is kept in memory and not signed. Ours is two commits on disk (the message with "
+        "its delivery; the receipt), the claim between them, a signature and an HTTP call. Of the "
+        "Python of xcom over a third is the event loop and gRPC's C and a fifth statements; "
+        "Postgres adds half of what Python uses. Batches help where many come at once, and there "
+        "a burst is one digest already. One at a time the floor of a durable notification is two "
+        "calls and three statements, which alone are above the goal in Python."
+    ),
+    "G11": (
+        "Nothing to do still means one cycle a minute, nine servers that ask their database every "
+        "five seconds whether it answers, `sonic up` that asks each of them every ten, and loops "
+        "that look for what is due. Memory: 25 to 36 MB of a server are its own, since Python "
+        "writes into every page whose objects it uses; in one process it is the libraries. Asking "
+        "less would find a dead database later. Fewer processes would help most, which is `--one- "
+        "process`."
+    ),
+    "G12": (
+        "Three quarters of the CPU of a start is imports: over half of it in the process whose "
+        "forks are the servers (some 1,900 modules; 720 dataclasses, which Python writes, "
+        "compiles and runs one by one, are 30 % of them), a fifth in the command. Both import at "
+        "the same time now, which took a fifth to a quarter off a second start. The servers are "
+        "forked when the last module is there; each then opens its database, reads its "
+        "certificate and answers its first call. To halve it again: fewer dataclasses on the way, "
+        "modules that only some calls need loaded with the first of them, and a command that "
+        "loads gRPC and protobuf once it has somebody to ask."
+    ),
+    "G13": (
+        "A quarter is the JSON read into rows, each field checked, masked, and refused by name "
+        "where it is bad; the reference takes fields as they come. The rest is what new positions "
+        "cost: text ids and their index, events, and the pass that follows; where only marks "
+        "change it is half. It was not split further here. Checks by columns instead of by row "
+        "would bring the first part near the reference; the index stays."
+    ),
+    "G14": (
+        "Three quarters are positions: a quarter of that statements and rows (the driver makes a "
+        "record, the store a dataclass of it), nearly a quarter the message, written as JSON, a "
+        "tenth the figures of each row, the rest the loop. The gateway hands the bytes on as they "
+        "are and has a sixth. The reference copies bytes. Rows that go from the driver into JSON "
+        "without a dataclass between would save perhaps a third; a page kept for the next reader "
+        "would meet the goal, and could be older than what was committed."
+    ),
+    "G15": (
+        "One position more is a new membership: alerts are made, hedges grouped again by the "
+        "difference, and columns of all positions are read once more for both. By its steps it "
+        "was not looked at here. To close it, columns of only the positions that are new."
+    ),
+    "G16": (
+        "Half of a day at 10 positions are records of the cycle itself: its events, its steps, "
+        "the runs of monitors, each with an index. 100 MB of the month are there at the start: "
+        "the empty database and its log. Steps and runs that say nothing new as one row with a "
+        "count would keep within the day's goal; the month's would need a smaller log as well."
+    ),
+    "G18": (
+        "On either side of its limit, by the machine: nearly all of it is CPU in the server, the "
+        "arithmetic over a year of hourly samples of every wallet and asset. It was not looked at "
+        "further here."
+    ),
+}
