@@ -82,7 +82,7 @@ def assembled(wanted: str | None = None) -> typer.Typer:
     return app
 
 
-def run() -> None:
+def obey() -> None:
     """Do what the command's words say. Ends with code 1 before anything repeats, sends or keeps a
     key that was given to it.
     """

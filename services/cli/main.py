@@ -8,12 +8,12 @@ from services.cli import early
 
 
 def main() -> None:
-    """Entry point. See services.cli.assembly.run."""
+    """Entry point. See services.cli.assembly.obey."""
     early.begin(sys.argv[1:])
     # Some thousand modules, which what was begun does not wait for.
-    from services.cli.assembly import run
+    from services.cli.assembly import obey
 
-    run()
+    obey()
 
 
 if __name__ == "__main__":
