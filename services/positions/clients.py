@@ -10,6 +10,7 @@ import numpy as np
 from sonic.price.v1 import price_pb2 as pb
 from sonic.price.v1 import price_pb2_grpc as rpc
 
+from services.positions.accounts.domain.betas import HOURS, HourlyCloses
 from services.positions.enrichment.domain.enrichment import MarketPrice
 from services.positions.extremes.domain import MinuteColumns
 from shared import columns
@@ -24,6 +25,7 @@ _SECONDS = 2.0
 _MOVES_SECONDS = 20.0
 _MINUTES_SECONDS = 6.0
 _MOST_MINUTES = 100  # assets that ReadMinutes takes at once
+_CANDLES_SECONDS = 4.0
 _COLUMNS = ["ReadMoves", "ReadMinutes"]
 _SOON_SECONDS, _LATER_SECONDS = 30.0, 600.0
 _PAGE_SIZE = 500
@@ -141,6 +143,16 @@ class PriceClient:
         except SonicError as error:
             failure = error.reason
         return {asset: found.get(asset) or _no_minutes(failure) for asset in assets}
+
+    async def closes(self, asset: str) -> HourlyCloses:
+        """See services.positions.accounts.service.MarketCloses; of hours that have ended."""
+        request = pb.ListCandlesRequest(asset=asset, interval=pb.INTERVAL_HOUR, page_size=HOURS + 1)
+        found = await self._stub.ListCandles(request, timeout=_CANDLES_SECONDS)
+        ended = [one for one in found.candles if one.complete and one.close_usd > 0]
+        return HourlyCloses(
+            np.array([one.start_time.seconds // 3600 + 1 for one in ended], np.int64),
+            np.array([one.close_usd for one in ended], np.float64),
+        )
 
 
 def _no_minutes(failure: str) -> MinuteColumns:

@@ -8,7 +8,7 @@ from pydantic import Field, SecretStr
 from sonic.callers import CALLERS
 from sonic.positions.v1 import positions_pb2_grpc as rpc
 
-from services.positions.accounts.service import AccountsService
+from services.positions.accounts.service import AccountsService, BetaEstimates
 from services.positions.accounts.servicer import AccountsServicer
 from services.positions.clients import PriceClient, price_channel
 from services.positions.domain.venue_answer import Chain
@@ -159,7 +159,8 @@ def build(config: Config, clock: Clock | None = None) -> App:
     venues, keeper = [one.venue for one in built], BalanceKeeper(begin, balances, clock)
     sync = _sync(config, begin, read, enrichment, extremes, venues, keeper, clock)
     watch = Watch(read, enrichment, clock)
-    accounts = AccountsService(read, enrichment, clock, config.mark_max_age_seconds)
+    betas = BetaEstimates(market, clock)
+    accounts = AccountsService(read, enrichment, clock, config.mark_max_age_seconds, betas)
     touches = TouchRecordService(begin, read, enrichment, market, clock)
     streams = _streams(config, read, enrichment, clock)
     server = GrpcServer(

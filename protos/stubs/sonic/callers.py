@@ -165,7 +165,7 @@ CALLERS: Mapping[str, frozenset[str]] = {
     "/sonic.price.v1.PriceService/DeletePriceRecord": frozenset({"gateway", "operator"}),
     "/sonic.price.v1.PriceService/GetPrice": frozenset({"gateway", "operator", "withdrawals"}),
     "/sonic.price.v1.PriceService/InsertPrice": frozenset({"gateway", "operator"}),
-    "/sonic.price.v1.PriceService/ListCandles": frozenset({"gateway", "operator"}),
+    "/sonic.price.v1.PriceService/ListCandles": frozenset({"gateway", "operator", "positions"}),
     "/sonic.price.v1.PriceService/ListPriceHistory": frozenset({"gateway", "monitor", "operator"}),
     "/sonic.price.v1.PriceService/ListPrices": frozenset({"cyclone", "gateway", "monitor", "operator", "positions"}),
     "/sonic.price.v1.PriceService/ListSources": frozenset({"gateway", "operator"}),

@@ -46,11 +46,18 @@ class EventKind(IntEnum):
     LIQUIDATED = 6
     LIQUIDATED_IN_PART = 7
     AUTO_DELEVERAGED = 8
+    DELISTED = 9
 
 
 # What a venue took by itself while an alert may go on, or end as closed: always told, and loudly.
 FORCED = (EventKind.LIQUIDATED_IN_PART, EventKind.AUTO_DELEVERAGED)
-_QUIET = (EventKind.FIRST_LOOK, EventKind.OPENED, EventKind.GREW, EventKind.SHRANK)
+_QUIET = (
+    EventKind.FIRST_LOOK,
+    EventKind.OPENED,
+    EventKind.GREW,
+    EventKind.SHRANK,
+    EventKind.DELISTED,
+)
 # Told from here; the others by the end of their alerts.
 TOLD_HERE = (*_QUIET, *FORCED)
 # All of them, and quietly: a position that its owner did not touch is how a stolen key or a bot
@@ -64,6 +71,7 @@ _VERBS = {
     EventKind.CLOSED: "closed",
     EventKind.LIQUIDATED_IN_PART: "was LIQUIDATED in part",
     EventKind.AUTO_DELEVERAGED: "was auto-deleveraged",
+    EventKind.DELISTED: "is listed no more by its venue and stays as it was seen last",
 }
 _ENDED = {
     CLOSED: "closed",
@@ -199,6 +207,10 @@ def _many_ended(
 # Of a wallet that a person has just added nobody need be afraid.
 _ACTIONS: Mapping[str, Payload] = {
     EventKind.FIRST_LOOK.name: {"action": "Nothing: see them by `sonic positions list`."},
+    EventKind.DELISTED.name: {
+        "action": "Look at the venue what became of it. Here it is STALE until it is shown again or"
+        " you take it out: `sonic positions remove`."
+    },
     EventKind.AUTO_DELEVERAGED.name: {
         "action": "Look whether what it hedged stands naked now, and what this wallet still holds."
     },

@@ -61,6 +61,8 @@ ACCOUNTS = Noun(
                 "exposure_ratio",
                 "common_down_percent",
                 "common_up_percent",
+                "beta_down_percent",
+                "beta_up_percent",
                 "reason",
             ),
         ),

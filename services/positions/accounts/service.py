@@ -1,22 +1,27 @@
 """Accounts as they were last stated, what liquidates them, and what a transfer would change."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import asyncio
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from math import isfinite, isnan
-from typing import Final
+from math import inf, isfinite, isnan
+from typing import Final, Protocol
 
 import numpy as np
 
 from services.positions.accounts.domain.account import (
+    NO_BETAS,
     AccountReading,
     AccountRisk,
+    Betas,
+    BetaSource,
     SeparatePosition,
     Source,
     pool,
     reading,
     separate,
 )
+from services.positions.accounts.domain.betas import LEADING, HourlyCloses, beta
 from services.positions.accounts.domain.liquidation_lines import missing_betas
 from services.positions.accounts.domain.stated_account import StatedAccount, unread
 from services.positions.accounts.store import FeedAccounts, stated_accounts
@@ -26,11 +31,15 @@ from services.positions.enrichment.service import EnrichmentService
 from services.positions.service.ports import Begin
 from shared import paging
 from shared.clock import Clock
-from shared.errors import FailedPrecondition, InvalidArgument, NotFound, invalid
+from shared.errors import FailedPrecondition, InvalidArgument, NotFound, SonicError, invalid
 from shared.paging import Page
 
 # Where positions share a margin. At any other venue each has a collateral of its own.
 _POOLING: Final = frozenset({"dydx", "hyperliquid"})
+_KEPT_SECONDS: Final = 3600.0
+_AGAIN_SECONDS: Final = 60.0
+_MOST_ASSETS: Final = 100
+_AT_ONCE: Final = 4
 _READ = ("asset_index", "side_sign", "size_usd", "entry_price_usd", "mark_price_usd")
 _FIGURES = ("risk_liquidation_price_usd", "value_usd")
 
@@ -44,6 +53,54 @@ class Transfer:
     after: AccountRisk
 
 
+class MarketCloses(Protocol):
+    """Where hourly closes come from."""
+
+    async def closes(self, asset: str) -> HourlyCloses:
+        """The last three weeks of an asset. Raises SonicError."""
+        ...
+
+
+class BetaEstimates:
+    """By hourly closes, each kept for an hour; what cannot be read is asked again after a minute,
+    and is not known until then.
+    """
+
+    def __init__(self, market: MarketCloses, clock: Clock) -> None:
+        self._market = market
+        self._clock = clock
+        self._asking = asyncio.Lock()
+        self._known: dict[str, tuple[float, HourlyCloses]] = {}
+
+    async def of(self, assets: Collection[str]) -> Betas:
+        """Those of these assets that are known, of the first hundred."""
+        wanted = sorted(assets)[:_MOST_ASSETS]
+        if not wanted:
+            return NO_BETAS
+        async with self._asking:
+            places = asyncio.Semaphore(_AT_ONCE)
+            names = dict.fromkeys([LEADING, *wanted])
+            closes = await asyncio.gather(*(self._closes(name, places) for name in names))
+        leading, *_ = closes
+        found = {name: beta(one, leading) for name, one in zip(names, closes, strict=True)}
+        known = {name: found[name] for name in wanted}
+        return Betas(
+            {name: one for name, one in known.items() if one is not None}, BetaSource.ESTIMATED
+        )
+
+    async def _closes(self, asset: str, places: asyncio.Semaphore) -> HourlyCloses:
+        until_seconds, known = self._known.get(asset, (-inf, HourlyCloses()))
+        if self._clock.monotonic() < until_seconds:
+            return known
+        try:
+            async with places:
+                found, kept_seconds = await self._market.closes(asset), _KEPT_SECONDS
+        except SonicError:
+            found, kept_seconds = known, _AGAIN_SECONDS
+        self._known[asset] = (self._clock.monotonic() + kept_seconds, found)
+        return found
+
+
 class AccountsService:
     """Use cases of accounts; nothing is stored."""
 
@@ -53,7 +110,9 @@ class AccountsService:
         enrichment: EnrichmentService,
         clock: Clock,
         mark_max_age_seconds: float,
+        betas: BetaEstimates,
     ) -> None:
+        self._betas = betas
         self._read = read
         self._enrichment = enrichment
         self._clock = clock
@@ -118,7 +177,8 @@ class AccountsService:
             margin=stated.margin.with_transfer(amount_usd),
             equity_usd=None if stated.equity_usd is None else stated.equity_usd + amount_usd,
         )
-        before, after = (pool(one, account.source, betas) for one in (stated, richer))
+        given = Betas(betas, BetaSource.GIVEN) if betas else account.betas
+        before, after = (pool(one, account.source, given) for one in (stated, richer))
         return Transfer(amount_usd, before, after)
 
     async def _find(self, account_id: str) -> tuple[AccountRisk, StatedAccount | None]:
@@ -134,11 +194,15 @@ class AccountsService:
         frame = await self._enrichment.frame()
         async with self._read() as store:
             feeds = await store.accounts.feeds(wallet, venue)
-        found = [pair for feed in feeds for pair in self._of_feed(feed, frame)]
+        assets = {
+            held.asset for feed in feeds for one in feed.accounts or () for held in one.margin.held
+        }
+        betas = await self._betas.of(assets)
+        found = [pair for feed in feeds for pair in self._of_feed(feed, frame, betas)]
         return sorted(found, key=lambda pair: _key(pair[0]))
 
     def _of_feed(
-        self, feed: FeedAccounts, frame: EnrichedFrame
+        self, feed: FeedAccounts, frame: EnrichedFrame, betas: Betas
     ) -> Iterator[tuple[AccountRisk, StatedAccount | None]]:
         source = _source(
             feed, self._clock.now() - self._max_age, feed.unwatched, _frozen_wallets(frame)
@@ -154,7 +218,7 @@ class AccountsService:
             # Synced before accounts were kept: the next answer of the venue states them.
             stated = (unread("account", "NOT_STATED_YET"),)
         for one in stated or ():
-            yield pool(one, source), one
+            yield pool(one, source, betas), one
 
 
 def _frozen_wallets(frame: EnrichedFrame) -> frozenset[tuple[str, str]]:

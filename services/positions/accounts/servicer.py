@@ -56,6 +56,8 @@ def _account(account: AccountRisk) -> pb.Account:
         distance_percent=account.common.nearest_percent,
         beta_down_percent=account.by_beta.down_percent,
         beta_up_percent=account.by_beta.up_percent,
+        betas=account.betas.by_asset,
+        beta_source=account.betas.source or pb.BETA_SOURCE_UNSPECIFIED,
         lines=[_line(line) for line in account.lines],
     )
 

@@ -192,12 +192,15 @@ class ForcedTrade:
     units: float | None = None
 
 
+DELISTED = "DELISTED"
+
+
 @dataclass(frozen=True, slots=True)
 class Unwatched:
     """A part of an account that is not read here: what it is, why, its worth in USD if known.
 
-    `reason`: NOT_WATCHED, API_WALLET, or UNREAD when it could not be looked at; `address`: of a
-    part that could be a wallet of its own.
+    `reason`: NOT_WATCHED, API_WALLET, UNREAD when it could not be looked at, or DELISTED when its
+    venue lists it no more, for good; `address`: of a part that could be a wallet of its own.
     """
 
     part: str
@@ -208,6 +211,8 @@ class Unwatched:
     @property
     def words(self) -> str:
         """The part for people, without addresses."""
+        if self.reason == DELISTED:
+            return f"not watched: {self.part} is listed no more, its positions are STALE"
         verb = "not looked at" if self.reason == "UNREAD" else "not watched"
         return f"{verb}: {self.part}" + (
             "" if self.value_usd is None else f", {self.value_usd:,.0f} USD"
@@ -224,6 +229,8 @@ class Answer:
     `accounts`: the pools of margin; None where the answer says nothing of them, or is not believed.
     `unread_ids`: patterns (`*` = anything) of the ids of positions of parts that were not read;
     where there are any, the answer is whole but for those, and all other positions age by it.
+    `delisted_ids`: those of them, of parts that the venue lists no more and does not show: they are
+    STALE from then on, and never closed for that.
     """
 
     holdings: Sequence[Holding]
@@ -236,3 +243,4 @@ class Answer:
     unwatched: tuple[Unwatched, ...] = ()
     accounts: tuple[StatedAccount, ...] | None = None
     unread_ids: tuple[str, ...] = ()
+    delisted_ids: tuple[str, ...] = ()

@@ -33,6 +33,7 @@ _NAME_LENGTH = 40
 _SMALL_USD = 1.0  # less is dust, and no part that somebody misses
 MOST_DEXES = 12  # are read of one address with every sync, those with most in them
 ANY_DEX = "*"
+_LIST = ("perpDexs", "", "")
 # Stands for every dex of the list that cannot be asked; no dex is called so.
 UNNAMED_DEX = "without a readable name"
 
@@ -51,12 +52,14 @@ class AccountMode(StrEnum):
 class Account:
     """The mode of an address, the dexes beside the first that hold something of it, and what of it
     is not read. `unread_dexes`: of which nothing is known; ANY_DEX: not even which there are.
+    `unlisted_dexes`: of stored positions, those that two lists in a row did not name.
     """
 
     mode: AccountMode
     unwatched: tuple[Unwatched, ...] = ()
     dexes: tuple[str, ...] = ()
     unread_dexes: tuple[str, ...] = ()
+    unlisted_dexes: tuple[str, ...] = ()
 
 
 STANDARD_ACCOUNT = Account(AccountMode.STANDARD)
@@ -69,6 +72,8 @@ class Accounts:
         self._http = http
         self._clock = clock
         self._known: dict[tuple[str, ...], tuple[float, object]] = {}
+        # By dex of stored positions, when the first list was read that does not name it.
+        self._lacked: dict[str, float] = {}
 
     async def look(
         self, address: str, prices: Mapping[str, float], stored: Sequence[str], *, empty: bool
@@ -114,7 +119,7 @@ class Accounts:
         if unread:
             found.append(Unwatched(", ".join(unread), "UNREAD"))
         unread_dexes += tuple(one.part.removeprefix("dex ") for one in too_many)
-        return Account(mode, tuple(found), used, unread_dexes)
+        return Account(mode, tuple(found), used, unread_dexes, self._unlisted(stored))
 
     def saw(self, address: str, dex: str, state: object) -> None:
         """A state of a dex that was read meanwhile. One that holds nothing is not believed at once:
@@ -142,7 +147,7 @@ class Accounts:
         """Those to be read, first those of stored positions, for what this process believes of a
         dex is no answer of it; those of which nothing is known; those that are too many.
         """
-        names = self._recall(("perpDexs", "", ""))
+        names = self._recall(_LIST)
         if not isinstance(names, list):
             return tuple(stored), (ANY_DEX,), []
         worths = {name: self._recall(("clearinghouseState", address, name)) for name in names}
@@ -158,6 +163,19 @@ class Accounts:
         ]
         unread = tuple(one for one in names if one not in known and one not in stored)
         return (*stored, *used[:MOST_DEXES]), unread, too_many
+
+    def _unlisted(self, stored: Sequence[str]) -> tuple[str, ...]:
+        """One list may come back short: it takes a second one. Where one has a name that cannot be
+        read, nothing is said of any.
+        """
+        read_seconds, names = self._known.get(_LIST, (math.inf, None))
+        listed = names if isinstance(names, list) else [UNNAMED_DEX]
+        for name in stored:
+            if name in listed or UNNAMED_DEX in listed:
+                self._lacked.pop(name, None)
+            else:
+                self._lacked.setdefault(name, read_seconds)
+        return tuple(one for one in stored if self._lacked.get(one, math.inf) < read_seconds)
 
     def _recall(self, key: tuple[str, ...]) -> object:
         """What is known and not too old; None when nothing is."""

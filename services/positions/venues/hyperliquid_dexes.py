@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from services.positions.domain.venue_answer import Answer, Unwatched
+from services.positions.domain.venue_answer import DELISTED, Answer, Unwatched
 from services.positions.venues.hyperliquid_account import Account
 from services.positions.venues.hyperliquid_parser import position_id
 
@@ -22,12 +22,19 @@ class DexAnswer:
 
 def with_dexes(first: Answer, dexes: Sequence[DexAnswer], account: Account, address: str) -> Answer:
     """The answer of the whole address. Of a dex that was not read whole no position is gone for
-    not being in it; what it lists is taken, but for a state that is old.
+    not being in it; what it lists is taken, but for a state that is old. One that is neither listed
+    nor read is not waited for: the answer is whole without it.
     """
     read = [one.answer for one in dexes if one.answer is not None and not _is_old(one.answer)]
-    unread = [*account.unread_dexes, *(one.name for one in dexes if not _is_whole(one))]
+    delisted = [
+        one.name for one in dexes if one.answer is None and one.name in account.unlisted_dexes
+    ]
+    unread = [
+        *account.unread_dexes,
+        *(one.name for one in dexes if not _is_whole(one) and one.name not in delisted),
+    ]
     left = tuple(
-        Unwatched(f"dex {one.name}", "UNREAD")
+        Unwatched(f"dex {one.name}", DELISTED if one.name in delisted else "UNREAD")
         for one in dexes
         if one.answer is None or _is_old(one.answer)
     )
@@ -37,20 +44,28 @@ def with_dexes(first: Answer, dexes: Sequence[DexAnswer], account: Account, addr
         refusals=(*first.refusals, *(row for one in read for row in one.refusals)),
         row_count=first.row_count + sum(one.row_count for one in read),
         observed_time=min(one.observed_time for one in (first, *read)),
-        message="; ".join(filter(None, (first.message, *map(_words, dexes)))),
+        message="; ".join(
+            filter(
+                None, (first.message, *(_words(one) for one in dexes if one.name not in delisted))
+            )
+        ),
         unwatched=first.unwatched + left,
         accounts=(*(first.accounts or ()), *(pool for one in read for pool in one.accounts or ())),
     )
-    if not unread:
+    if not (unread or delisted):
         return whole
-    ids = tuple(position_id(address, f"{name}:*") for name in unread)
     is_whole = first.complete and not first.refusals
     return replace(
         whole,
-        complete=False,
-        incomplete_reason=first.incomplete_reason or UNREAD,
-        unread_ids=ids if is_whole else (),
+        complete=first.complete and not unread,
+        incomplete_reason=first.incomplete_reason or (UNREAD if unread else ""),
+        unread_ids=_ids(address, [*unread, *delisted]) if is_whole else (),
+        delisted_ids=_ids(address, delisted) if is_whole else (),
     )
+
+
+def _ids(address: str, dexes: Sequence[str]) -> tuple[str, ...]:
+    return tuple(position_id(address, f"{name}:*") for name in dexes)
 
 
 def _is_old(answer: Answer) -> bool:

@@ -39,6 +39,9 @@ class PricePeer(price_pb2_grpc.PriceServiceServicer):
         # High and low by minute since 1970, by asset; minutes without any are not answered.
         self.minutes: dict[str, dict[int, tuple[float, float]]] = {}
         self.minutes_asked_count = 0
+        # Hourly closes until now by asset, the oldest first; without any no candles are answered.
+        self.closes: dict[str, list[float]] = {}
+        self.candles_asked: list[str] = []
 
     def set(
         self, asset, price_usd, *, age_seconds=0.0, quality=price_pb2.QUALITY_GOOD, volatility=None
@@ -75,6 +78,19 @@ class PricePeer(price_pb2_grpc.PriceServiceServicer):
                 high_usd=high,
                 low_usd=low,
             )
+
+    async def ListCandles(self, request, context):
+        self.candles_asked.append(request.asset)
+        if self.down:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "down")
+        closes = self.closes.get(request.asset, [])[-request.page_size :]
+        hour = int(self._clock.now().timestamp()) // 3600 - len(closes)
+        candles = [
+            price_pb2.Candle(close_usd=close, complete=True) for close in closes if close > 0
+        ]
+        for number, candle in enumerate(candles, hour):
+            candle.start_time.seconds = 3600 * number
+        return price_pb2.ListCandlesResponse(candles=candles)
 
     async def ListPrices(self, request, context):
         if self.down:

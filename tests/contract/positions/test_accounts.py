@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -100,11 +101,42 @@ async def test_a_transfer_moves_the_line_and_nothing_else(live) -> None:
     assert await cross(live) == account
 
 
+def moved(ratio: float, count: int = 300) -> list[float]:
+    """Closes whose every move is so many times that of the other ones."""
+    moves = [ratio * math.sin(number * number) / 100 for number in range(count)]
+    return [100.0 * math.exp(sum(moves[:number])) for number in range(1, count + 1)]
+
+
+async def test_how_assets_followed_btc_lately_says_how_far_it_may_move(live) -> None:
+    before = await cross(live)
+    assert not before.betas and before.beta_source == pb.BETA_SOURCE_UNSPECIFIED
+    assert not before.HasField("beta_down_percent"), "a beta that is not known is not 1"
+    live.price.closes = {"BTC": moved(1.0), "SOL": moved(2.0)}
+    live.clock.advance(3600)
+    account = await cross(live)
+    assert dict(account.betas) == {"SOL": pytest.approx(2.0)}
+    assert account.beta_source == pb.BETA_SOURCE_ESTIMATED
+    assert account.beta_down_percent == pytest.approx(account.common_down_percent / 2)
+    assert account.distance_percent == account.common_down_percent, "nothing is judged by them"
+    asked = len(live.price.candles_asked)
+    await cross(live)
+    assert len(live.price.candles_asked) == asked, "kept for an hour"
+    transfer = pb.EvaluateTransferRequest(id=account.id, amount_usd=500.0)
+    after = (await live.accounts.EvaluateTransfer(transfer)).after
+    assert after.beta_source == pb.BETA_SOURCE_ESTIMATED
+    assert after.beta_down_percent > account.beta_down_percent
+    # What was known stays when it cannot be read again.
+    live.price.down = True
+    live.clock.advance(3600)
+    assert (await cross(live)).betas == account.betas
+
+
 async def test_betas_say_how_assets_follow_one_of_them(live) -> None:
     account = await cross(live)
     asked = pb.EvaluateTransferRequest(id=account.id, betas={"SOL": 2.0})
     after = (await live.accounts.EvaluateTransfer(asked)).after
     assert after.beta_down_percent == pytest.approx(account.common_down_percent / 2)
+    assert after.beta_source == pb.BETA_SOURCE_GIVEN and dict(after.betas) == {"SOL": 2.0}
     for betas in ({"BTC": 1.0}, {"SOL": float("nan")}):
         asked = pb.EvaluateTransferRequest(id=account.id, betas=betas)
         with pytest.raises(InvalidArgument, match="betas"):

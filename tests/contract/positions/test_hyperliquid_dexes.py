@@ -273,3 +273,49 @@ async def test_a_dex_with_an_odd_name_is_said_and_keeps_no_other_dex_from_being_
     venue.answer(OF_XYZ, json=NOTHING)
     await sync(servers)
     assert (await sync(servers)).closed_count == 2, "their own dex was read whole"
+
+
+async def test_a_dex_that_is_listed_no_more_is_told_once_and_its_positions_are_stale_for_good(
+    servers, venue
+) -> None:
+    await sync(servers)
+    venue.answer("POST /info/perpDexs", json=[None, {"name": "abc"}])
+    venue.answer(OF_XYZ, status=500, json={})
+    servers.clock.advance(300)
+    outcome = await sync(servers)
+    assert outcome.state == PARTIAL, "one list may come back short"
+    servers.clock.advance(300)
+    for _ in range(3):
+        outcome = await sync(servers)
+        assert (outcome.state, outcome.closed_count) == (COMPLETE, 0)
+        assert list(outcome.unwatched) == [
+            "not watched: dex xyz is listed no more, its positions are STALE"
+        ]
+    statuses = {name: one.status for name, one in (await held(servers)).items()}
+    assert statuses == {
+        **dict.fromkeys(("SOL", "BTC"), pb.STATUS_ACTIVE),
+        **dict.fromkeys(("xyz:TSLA", "xyz:GOLD"), pb.STATUS_STALE),
+    }
+    (kept,) = [
+        one
+        for one in (await servers.accounts.ListAccounts(pb.ListAccountsRequest())).accounts
+        if one.name == "cross xyz"
+    ]
+    assert kept.reason == "ACCOUNT_UNREAD", "not silently safe"
+    request = pb.ListPositionEventsRequest(after_sequence=1)
+    told = (await servers.positions.ListPositionEvents(request)).events
+    assert sorted((one.kind, one.asset) for one in told) == [
+        (pb.POSITION_EVENT_KIND_DELISTED, "xyz:GOLD"),
+        (pb.POSITION_EVENT_KIND_DELISTED, "xyz:TSLA"),
+    ]
+    # Shown again they are held as before, and nothing was missing meanwhile.
+    venue.answer(OF_XYZ, json={**XYZ, "time": None})
+    assert (await sync(servers)).state == COMPLETE
+    assert {one.status for one in (await held(servers)).values()} == {pb.STATUS_ACTIVE}
+    # Taken out by hand, nothing of the dex is asked or said any more.
+    venue.answer(OF_XYZ, status=500, json={})
+    for one in (await held(servers)).values():
+        if one.asset.startswith("xyz:"):
+            await servers.positions.DeletePosition(pb.DeletePositionRequest(id=one.id))
+    outcome = await sync(servers)
+    assert (outcome.state, list(outcome.unwatched)) == (COMPLETE, [])

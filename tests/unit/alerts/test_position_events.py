@@ -112,6 +112,19 @@ def test_every_other_kind_is_news_without_an_incident_and_names_its_wallet() -> 
         assert is_theirs is (kind is not EventKind.FIRST_LOOK)
 
 
+def test_what_is_listed_no_more_is_news_that_says_what_to_do() -> None:
+    lost = replace(_event(1, EventKind.DELISTED), size_before_usd=9.0, size_after_usd=None)
+    (entry,) = entries_of_events([lost], SWITCHABLE, 20, CONTEXT, NOW).entries
+    payload = json.loads(entry.inputs_json)
+    text = compose(payload)
+    assert is_news(payload) and payload["incident_id"] == ""
+    assert text.subject == (
+        "DELISTED: SOL long is listed no more by its venue and stays as it was seen last, size 9 "
+        "USD, on jupiter (main)"
+    )
+    assert "sonic positions remove" in text.body
+
+
 def test_kinds_that_are_not_wanted_are_kept_and_not_told() -> None:
     events = [_event(1, EventKind.OPENED), _event(2, EventKind.GREW)]
     made = entries_of_events(events, {EventKind.GREW}, 20, CONTEXT, NOW)

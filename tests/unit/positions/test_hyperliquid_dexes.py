@@ -145,3 +145,41 @@ def test_a_pattern_names_one_dex_of_one_address() -> None:
         position_id("0x1", "xyz:TSLA"),
     ]
     assert not any(fnmatchcase(one, pattern) for one in others)
+
+
+GONE = Account(AccountMode.STANDARD, unlisted_dexes=("xyz",))
+
+
+def test_a_dex_that_is_neither_listed_nor_read_keeps_the_answer_whole_and_closes_nothing() -> None:
+    answer = with_dexes(first(), [DexAnswer("xyz", None, "HTTP 500")], GONE, EVM)
+    assert is_complete(answer) and not answer.incomplete_reason and not answer.message
+    assert [one.words for one in answer.unwatched] == [
+        "not watched: dex xyz is listed no more, its positions are STALE"
+    ]
+    assert ages(answer, "ETH") and not ages(answer, "xyz:GOLD")
+    columns = answered(answer)
+    assert columns.delisted(position_id(EVM, "xyz:GOLD"), 0)
+    assert not columns.delisted(position_id(EVM, "ETH"), 0)
+
+
+def test_a_dex_that_is_read_is_believed_whatever_the_list_says() -> None:
+    answer = with_dexes(first(), [DexAnswer("xyz", of_dex(XYZ))], GONE, EVM)
+    assert is_complete(answer) and not answer.unwatched and not answer.delisted_ids
+    assert ages(answer, "xyz:BRENT")
+
+
+def test_another_dex_that_cannot_be_read_is_still_unread() -> None:
+    dexes = [DexAnswer("xyz", None, "HTTP 500"), DexAnswer("abc", None, "HTTP 500")]
+    answer = with_dexes(first(), dexes, GONE, EVM)
+    assert (answer.complete, answer.incomplete_reason) == (False, "DEX_UNREAD")
+    assert answer.message == "dex abc: HTTP 500"
+    assert [one.reason for one in answer.unwatched] == ["DELISTED", "UNREAD"]
+    assert ages(answer, "ETH") and not ages(answer, "abc:GOLD") and not ages(answer, "xyz:GOLD")
+
+
+def test_beside_a_first_dex_that_is_not_whole_nothing_is_said_to_be_delisted() -> None:
+    body = copy.deepcopy(FIRST)
+    body["assetPositions"][0]["position"]["entryPx"] = "-1"
+    answer = read_answer(body, EVM, {"SOL": 182.0}, NOW, {"SOL": 0.0}, STANDARD_ACCOUNT)
+    whole = with_dexes(answer, [DexAnswer("xyz", None, "HTTP 500")], GONE, EVM)
+    assert not whole.complete and not whole.delisted_ids and not ages(whole, "ETH")

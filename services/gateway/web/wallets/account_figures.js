@@ -3,6 +3,7 @@
 import { percent, plain, present, times, usd } from "/web/format.js";
 
 export const SEPARATE = "ACCOUNT_KIND_SEPARATE_POSITIONS";
+const ESTIMATED = "BETA_SOURCE_ESTIMATED";
 
 /** The figures of an account as pairs of label and text; what is not known is told from what there is none of. */
 export function accountFigures(account) {
@@ -16,6 +17,10 @@ export function accountFigures(account) {
     ["All prices fall by", never(account.common_down_percent, "fall")],
     ["All prices rise by", never(account.common_up_percent, "rise")],
   ];
-  if (present(account.beta_down_percent) || present(account.beta_up_percent)) figures.push(["With betas, fall", never(account.beta_down_percent, "fall")], ["With betas, rise", never(account.beta_up_percent, "rise")]);
+  if (present(account.beta_down_percent) || present(account.beta_up_percent)) {
+    // By what others did lately when BTC moved, or by what was given.
+    const [fall, rise] = account.beta_source === ESTIMATED ? ["BTC falls by, others by their betas", "BTC rises by, others by their betas"] : ["With betas, fall", "With betas, rise"];
+    figures.push([fall, never(account.beta_down_percent, "fall")], [rise, never(account.beta_up_percent, "rise")]);
+  }
   return figures.filter(Boolean);
 }

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum
 from typing import Final
@@ -29,6 +29,24 @@ class AccountKind(IntEnum):
     SEPARATE_POSITIONS = 2
 
 
+class BetaSource(IntEnum):
+    """Where betas are from; the numbers are those of the proto."""
+
+    GIVEN = 1
+    ESTIMATED = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Betas:
+    """For each asset its percent for each percent of the leading one. `source`: None without."""
+
+    by_asset: Mapping[str, float] = field(default_factory=dict)
+    source: BetaSource | None = None
+
+
+NO_BETAS: Final = Betas()
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """Whose account it is, and what is known of the answer it comes from."""
@@ -45,6 +63,7 @@ class Source:
 class AccountRisk:
     """Figures of an account; None = absent. USD; ratios >= 0; moves in percent, see Moves.
 
+    `betas`: those that `by_beta` stands on; some may be missing, and then it says nothing.
     `margin_ratio`: maintenance over equity, 1 at liquidation; `exposure_ratio`: positions at the
     mark over equity. Both are absent when the equity is not above 0.
     `reason`: why lines are missing; of separate positions those that have none are left out.
@@ -60,6 +79,7 @@ class AccountRisk:
     notional_usd: float | None = None
     common: Moves = _NO_MOVES
     by_beta: Moves = _NO_MOVES
+    betas: Betas = NO_BETAS
     lines: tuple[AssetLine, ...] = ()
     estimated: bool = False
     reason: str = ""
@@ -103,11 +123,14 @@ class SeparatePosition:
     value_usd: float | None
 
 
-def pool(
-    stated: StatedAccount, source: Source, betas: Mapping[str, float] | None = None
-) -> AccountRisk:
-    """A pool with its lines. `betas`: for each asset its percent for each percent of the move."""
+def pool(stated: StatedAccount, source: Source, betas: Betas = NO_BETAS) -> AccountRisk:
+    """A pool with its lines."""
     margin, is_known = stated.margin, not stated.missing
+    own = {
+        name: betas.by_asset[name]
+        for name in sorted({one.asset for one in margin.held})
+        if name in betas.by_asset
+    }
     equity = margin.equity_usd if is_known else None
     return AccountRisk(
         _id(source, stated.name),
@@ -119,7 +142,8 @@ def pool(
         margin.maintenance_usd if is_known else stated.maintenance_usd,
         margin.notional_usd if is_known else None,
         common_moves(margin) if is_known else _NO_MOVES,
-        beta_moves(margin, betas) if is_known and betas else _NO_MOVES,
+        beta_moves(margin, own) if is_known and own else _NO_MOVES,
+        Betas(own, betas.source) if is_known and own else NO_BETAS,
         tuple(account_lines(margin)) if is_known else (),
         stated.estimated,
         stated.missing,

@@ -30,6 +30,7 @@ class AnswerColumns:
     complete: tuple[bool, ...]  # whether it may age the positions that no unread_ids name
     refused_ids: tuple[frozenset[str], ...]
     unread_ids: tuple[tuple[str, ...], ...] = ()
+    delisted_ids: tuple[tuple[str, ...], ...] = ()
 
     @property
     def names_missing(self) -> bool:
@@ -38,8 +39,15 @@ class AnswerColumns:
 
     def unread(self, position_id: str, place: int) -> bool:
         """Whether this position is of a part that the answer at this place did not read."""
-        patterns = self.unread_ids[place] if self.unread_ids else ()
-        return any(fnmatchcase(position_id, pattern) for pattern in patterns)
+        return _is_one_of(position_id, self.unread_ids, place)
+
+    def delisted(self, position_id: str, place: int) -> bool:
+        """Whether it is of a part that its venue lists no more."""
+        return _is_one_of(position_id, self.delisted_ids, place)
+
+
+def _is_one_of(position_id: str, patterns: tuple[tuple[str, ...], ...], place: int) -> bool:
+    return any(fnmatchcase(position_id, one) for one in (patterns[place] if patterns else ()))
 
 
 def is_complete(answer: Answer) -> bool:
@@ -64,6 +72,7 @@ def answered(answer: Answer) -> AnswerColumns:
         (is_complete(answer) or bool(answer.unread_ids),),
         (frozenset(refused.difference(held.ids) if refused else refused),),
         (answer.unread_ids,),
+        (answer.delisted_ids,),
     )
 
 
@@ -99,6 +108,7 @@ def joined(parts: Sequence[AnswerColumns]) -> AnswerColumns:
         tuple(one for part in parts for one in part.complete),
         tuple(one for part in parts for one in part.refused_ids),
         tuple(one for part in parts for one in part.unread_ids),
+        tuple(one for part in parts for one in part.delisted_ids),
     )
 
 

@@ -36,6 +36,7 @@ class EventKind(IntEnum):
     LIQUIDATED_IN_PART = 7
     # Whole when it has no size after, else in part.
     AUTO_DELEVERAGED = 8
+    DELISTED = 9  # its venue lists its market no more and does not show it: it stays STALE
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,19 +112,22 @@ def of_gone(
     assets: Mapping[int, str],
     told: NDArray[np.bool_],
 ) -> list[Happening]:
-    """The positions that are over by these answers. `ids`, `assets`: names by key."""
+    """The positions that are over by these answers, or listed no more. `ids`, `assets`: names by
+    key.
+    """
     columns: Mapping[str, NDArray[Any]] = stored.columns
+    delisted = decision.stored == Reason.DELISTED
     over = (decision.stored == Reason.MISSING_TWICE) | (decision.stored == Reason.TURNED)
     return [
         Happening(
             int(columns["place"][row]),
-            EventKind.CLOSED,
+            EventKind.DELISTED if delisted[row] else EventKind.CLOSED,
             ids.get(int(columns["position_key"][row]), ""),
             assets.get(int(columns["asset"][row]), ""),
             int(columns["side"][row]),
             known(columns["size_usd"][row]),
         )
-        for row in np.flatnonzero(over).tolist()
+        for row in np.flatnonzero(over | delisted).tolist()
         if told[columns["place"][row]]
     ]
 

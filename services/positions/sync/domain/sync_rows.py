@@ -3,7 +3,7 @@
 Pure. Nothing removes a position; only a complete answer ages one.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import IntEnum
@@ -51,6 +51,7 @@ class Reason(IntEnum):
     CONTRADICTED = 13  # its row states another side or asset: the last good version stays
     IMPLAUSIBLE = 14  # its row leapt away from the last good version, which stays
     TURNED = 15  # its venue holds one position a market, and holds one on the other side now
+    DELISTED = 16  # of a part that its venue lists no more: STALE from now on
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,7 @@ class Decision:
     stored: NDArray[np.int8]
     known_keys: NDArray[np.int64]  # by row of the answers, -1 for a new one
     stale_keys: NDArray[np.int64]
+    delisted_keys: NDArray[np.int64]
     closed_keys: NDArray[np.int64]
     refused_keys: NDArray[np.int64]
     unseen_keys: NDArray[np.int64]
@@ -206,13 +208,13 @@ def decide(
     known_keys = np.where(known, before["position_key"], -1)
     regroups = (held <= Reason.REOPENED) | (moved & ~refused)
     regrouped = _marked(len(answers.complete), places[regroups])
-    closed = (gone == Reason.MISSING_TWICE) | (gone == Reason.TURNED)
-    regrouped[columns["place"][closed]] = True
+    regrouped[columns["place"][closed := _over(gone)]] = True
     return Decision(
         held=held,
         stored=gone,
         known_keys=known_keys,
         stale_keys=keys[gone == Reason.MISSING_ONCE],
+        delisted_keys=keys[gone == Reason.DELISTED],
         closed_keys=keys[closed],
         refused_keys=np.concatenate([keys[gone == Reason.REFUSED], known_keys[refused]]),
         unseen_keys=keys[unseen & columns["in_last_answer"]],
@@ -228,6 +230,12 @@ def _found(
     """Those of which an absence is over: a row that cannot be taken is there all the same."""
     present = np.concatenate([held_keys, refused_keys])
     return present[absences.places(present) >= 0]
+
+
+def _over(gone: NDArray[np.int8]) -> NDArray[np.bool_]:
+    """Those that are closed by these answers."""
+    over: NDArray[np.bool_] = (gone == Reason.MISSING_TWICE) | (gone == Reason.TURNED)
+    return over
 
 
 def _marked(count: int, places: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -259,6 +267,15 @@ def _held(
     return reasons.astype(np.int8)
 
 
+def _where(
+    named: Sequence[tuple[str, int]], holds: Callable[[str, int], bool], count: int
+) -> NDArray[np.bool_]:
+    """Of which of `count` missing positions, by id and answer, it holds; of none without names."""
+    if not named:
+        return np.zeros(count, np.bool_)
+    return np.fromiter((holds(id, of) for id, of in named), np.bool_, count)
+
+
 def _gone(
     stored: Stored, missing: NDArray[np.bool_], answers: AnswerColumns, now: datetime
 ) -> NDArray[np.int8]:
@@ -267,18 +284,14 @@ def _gone(
     if not len(rows):
         return reasons
     place, status = stored.columns["place"][rows], stored.columns["status"][rows]
-    refused = np.zeros(len(rows), np.bool_)
-    if any(answers.refused_ids):
-        refused[:] = [
-            stored.ids[row] in answers.refused_ids[of]
-            for row, of in zip(rows.tolist(), place.tolist(), strict=True)
-        ]
-    unread = np.zeros(len(rows), np.bool_)
-    if any(answers.unread_ids):
-        unread[:] = [
-            answers.unread(stored.ids[row], of)
-            for row, of in zip(rows.tolist(), place.tolist(), strict=True)
-        ]
+    named = (
+        [(stored.ids[row], of) for row, of in zip(rows.tolist(), place.tolist(), strict=True)]
+        if answers.names_missing
+        else []
+    )
+    refused = _where(named, lambda id, of: id in answers.refused_ids[of], len(rows))
+    unread = _where(named, answers.unread, len(rows))
+    delisted = _where(named, answers.delisted, len(rows))
     absences = stored.absences
     absence = absences.places(stored.columns["position_key"][rows])
     absent = absence >= 0
@@ -289,6 +302,7 @@ def _gone(
     reasons[rows] = np.select(
         [
             refused,
+            delisted & (status == Status.ACTIVE),
             unread | ~np.array(answers.complete)[place],
             status == Status.INACTIVE,
             ~absent,
@@ -297,6 +311,7 @@ def _gone(
         ],
         [
             Reason.REFUSED,
+            Reason.DELISTED,
             Reason.ANSWER_INCOMPLETE,
             Reason.SET_ASIDE,
             Reason.MISSING_ONCE,

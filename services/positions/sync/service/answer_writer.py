@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from services.positions.accounts.domain.stated_account import disbelieved
 from services.positions.domain.venue_answer import (
+    DELISTED,
     NUMBERS,
     Answer,
     Refusal,
@@ -228,8 +229,9 @@ async def _events(
         unread = await store.events.unread_feeds(feed_keys)
         first = frozenset(place for place, key in enumerate(feed_keys) if key in unread)
         found = summed(found, first)
-    if len(decision.closed_keys):
-        ids = await store.enrichment.position_ids(decision.closed_keys.tolist())
+    gone_keys = [*decision.closed_keys.tolist(), *decision.delisted_keys.tolist()]
+    if gone_keys:
+        ids = await store.enrichment.position_ids(gone_keys)
         names = {key: name for name, key in assets.items()}
         found += of_gone(decision, known, ids, names, told)
     return found
@@ -337,10 +339,11 @@ def _with_refusals(fetched: _Fetched, place: int, records: Sequence[ImplausibleR
 def _stamp(fetched: _Fetched, feed_key: int) -> Stamp:
     answer = fetched.answer
     complete, unwatched = is_complete(answer), tuple(one.words for one in answer.unwatched)
-    whole = complete and not unwatched
+    left = any(one.reason != DELISTED for one in answer.unwatched)
+    whole = complete and not left
     state = WalletSyncState.COMPLETE if whole else WalletSyncState.PARTIAL
     reason = answer.incomplete_reason or ("ROWS_REFUSED" if answer.refusals else "")
-    if unwatched and not reason:
+    if left and not reason:
         reason = "NOT_WATCHED"
     return Stamp(
         fetched.wallet,
@@ -351,6 +354,7 @@ def _stamp(fetched: _Fetched, feed_key: int) -> Stamp:
         complete,
         unwatched,
         answer.accounts,
+        states_all=complete and not answer.delisted_ids,
     )
 
 
@@ -364,7 +368,7 @@ def _deleted(fetched: _Fetched) -> WalletSync:
 def _outcomes(group: Sequence[_Fetched], decision: Decision) -> list[WalletSync]:
     opened = decision.counts(Reason.OPENED, Reason.REOPENED)
     changed = decision.counts(Reason.CHANGED, Reason.RETURNED)
-    stale = decision.counts(Reason.MISSING_ONCE)
+    stale = decision.counts(Reason.MISSING_ONCE, Reason.DELISTED)
     closed = decision.counts(Reason.MISSING_TWICE, Reason.TURNED)
     gone = decision.counts(*_GONE)
     outcomes = []

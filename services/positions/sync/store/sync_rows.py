@@ -96,6 +96,10 @@ _MISSING = Statement(
     " insert into absence (position_key, cycle_id, missing_time)"
     " select position_key, :cycle_id, :now from aged on conflict do nothing"
 )
+_DELISTED = Statement(
+    "update position set status = 2, updated_time = :now"
+    " where position_key = any(:keys) and status = 1"
+)
 _ASKED = {"position_key": "int8", **dict.fromkeys(TERMS, "float8")}
 _FOUND = Statement("delete from absence where position_key = any(:keys)")
 _CLOSED = Statement(
@@ -150,7 +154,7 @@ _REFUSE = Statement(
 class Stamp:
     """A fetch that was answered; its time counts as the wallet's when the answer was complete,
     whatever of the account is not read: `unwatched`, in words. `accounts`: None leaves those that
-    were stated before; those that one which is not complete leaves out stay, unread.
+    were stated before; where they are not all (`states_all`), those that are left out stay, unread.
     """
 
     wallet: str
@@ -161,6 +165,7 @@ class Stamp:
     complete: bool
     unwatched: tuple[str, ...] = ()
     accounts: tuple[StatedAccount, ...] | None = None
+    states_all: bool = True
 
 
 class SyncRowStore:
@@ -216,6 +221,7 @@ class SyncRowStore:
         for statement, keys, values in (
             (_UNSEEN, decision.unseen_keys, {}),
             (_MISSING, decision.stale_keys, {"now": now, "cycle_id": cycle_id}),
+            (_DELISTED, decision.delisted_keys, {"now": now}),
             (_CLOSED, decision.closed_keys, {"now": now}),
             (_FOUND, decision.found_keys, {}),
             (_REFUSED, decision.refused_keys, {}),
@@ -238,7 +244,7 @@ class SyncRowStore:
             accounts=[
                 "" if one.accounts is None else accounts_json(one.accounts) for one in stamps
             ],
-            wholes=[one.complete for one in stamps],
+            wholes=[one.states_all for one in stamps],
             unread=unread_fields(),
         )
         return moved

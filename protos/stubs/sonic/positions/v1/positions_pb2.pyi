@@ -648,6 +648,8 @@ class _PositionEventKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Pos
     """Its venue closed it, or with a size after a part of it, against an account that was liquidated,
     confirmed by a trade record.
     """
+    POSITION_EVENT_KIND_DELISTED: _PositionEventKind.ValueType  # 9
+    """Its venue lists its market no more and does not show it: it stays STALE, as it was seen last."""
 
 class PositionEventKind(_PositionEventKind, metaclass=_PositionEventKindEnumTypeWrapper):
     """What happened to a position."""
@@ -672,7 +674,33 @@ POSITION_EVENT_KIND_AUTO_DELEVERAGED: PositionEventKind.ValueType  # 8
 """Its venue closed it, or with a size after a part of it, against an account that was liquidated,
 confirmed by a trade record.
 """
+POSITION_EVENT_KIND_DELISTED: PositionEventKind.ValueType  # 9
+"""Its venue lists its market no more and does not show it: it stays STALE, as it was seen last."""
 Global___PositionEventKind: _TypeAlias = PositionEventKind  # noqa: Y015
+
+class _BetaSource:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _BetaSourceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_BetaSource.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    BETA_SOURCE_UNSPECIFIED: _BetaSource.ValueType  # 0
+    """There are none."""
+    BETA_SOURCE_GIVEN: _BetaSource.ValueType  # 1
+    """Given with the request."""
+    BETA_SOURCE_ESTIMATED: _BetaSource.ValueType  # 2
+    """Covariance of the hourly returns with those of BTC over their variance, of the last three weeks, a week at least."""
+
+class BetaSource(_BetaSource, metaclass=_BetaSourceEnumTypeWrapper):
+    """Where betas are from."""
+
+BETA_SOURCE_UNSPECIFIED: BetaSource.ValueType  # 0
+"""There are none."""
+BETA_SOURCE_GIVEN: BetaSource.ValueType  # 1
+"""Given with the request."""
+BETA_SOURCE_ESTIMATED: BetaSource.ValueType  # 2
+"""Covariance of the hourly returns with those of BTC over their variance, of the last three weeks, a week at least."""
+Global___BetaSource: _TypeAlias = BetaSource  # noqa: Y015
 
 class _StreamState:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -2314,6 +2342,26 @@ class Account(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class BetasEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.float
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.float = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     ID_FIELD_NUMBER: _builtins.int
     WALLET_FIELD_NUMBER: _builtins.int
     VENUE_FIELD_NUMBER: _builtins.int
@@ -2336,6 +2384,8 @@ class Account(_message.Message):
     OBSERVED_TIME_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     UNWATCHED_FIELD_NUMBER: _builtins.int
+    BETAS_FIELD_NUMBER: _builtins.int
+    BETA_SOURCE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Id of the account, without an address; stable while the wallet is there."""
     wallet: _builtins.str
@@ -2365,7 +2415,9 @@ class Account(_message.Message):
     distance_percent: _builtins.float
     """The smaller of the two, percent."""
     beta_down_percent: _builtins.float
-    """As common_down_percent, of the asset whose beta is 1, when the others follow by the betas that were given."""
+    """As common_down_percent, of the asset whose beta is 1 (of BTC where they are estimated), when the others follow by
+    `betas`; absent while one of them is not known, or where no fall liquidates.
+    """
     beta_up_percent: _builtins.float
     """As common_up_percent, the same way."""
     estimated: _builtins.bool
@@ -2374,6 +2426,8 @@ class Account(_message.Message):
     """The venue's last answer is old, or the last fetch failed."""
     reason: _builtins.str
     """Why there are no lines, or, of separate positions, why some have none: an upper-case word; empty = all is there."""
+    beta_source: Global___BetaSource.ValueType
+    """Where they are from; unspecified without any."""
     @_builtins.property
     def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___AccountLine]:
         """One for each asset the account depends on, by name."""
@@ -2385,6 +2439,10 @@ class Account(_message.Message):
     @_builtins.property
     def unwatched(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Parts of the wallet that are not read, in words: they are in no account."""
+
+    @_builtins.property
+    def betas(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
+        """By asset its percent for each percent of the leading one, those that are known; empty for separate positions."""
 
     def __init__(
         self,
@@ -2411,10 +2469,12 @@ class Account(_message.Message):
         observed_time: _timestamp_pb2.Timestamp | None = ...,
         reason: _builtins.str = ...,
         unwatched: _abc.Iterable[_builtins.str] | None = ...,
+        betas: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
+        beta_source: Global___BetaSource.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_beta_down_percent", b"_beta_down_percent", "_beta_up_percent", b"_beta_up_percent", "_common_down_percent", b"_common_down_percent", "_common_up_percent", b"_common_up_percent", "_distance_percent", b"_distance_percent", "_equity_usd", b"_equity_usd", "_exposure_ratio", b"_exposure_ratio", "_maintenance_usd", b"_maintenance_usd", "_margin_ratio", b"_margin_ratio", "_notional_usd", b"_notional_usd", "beta_down_percent", b"beta_down_percent", "beta_up_percent", b"beta_up_percent", "common_down_percent", b"common_down_percent", "common_up_percent", b"common_up_percent", "distance_percent", b"distance_percent", "equity_usd", b"equity_usd", "exposure_ratio", b"exposure_ratio", "maintenance_usd", b"maintenance_usd", "margin_ratio", b"margin_ratio", "notional_usd", b"notional_usd", "observed_time", b"observed_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_beta_down_percent", b"_beta_down_percent", "_beta_up_percent", b"_beta_up_percent", "_common_down_percent", b"_common_down_percent", "_common_up_percent", b"_common_up_percent", "_distance_percent", b"_distance_percent", "_equity_usd", b"_equity_usd", "_exposure_ratio", b"_exposure_ratio", "_maintenance_usd", b"_maintenance_usd", "_margin_ratio", b"_margin_ratio", "_notional_usd", b"_notional_usd", "beta_down_percent", b"beta_down_percent", "beta_up_percent", b"beta_up_percent", "common_down_percent", b"common_down_percent", "common_up_percent", b"common_up_percent", "distance_percent", b"distance_percent", "equity_usd", b"equity_usd", "estimated", b"estimated", "exposure_ratio", b"exposure_ratio", "id", b"id", "kind", b"kind", "lines", b"lines", "maintenance_usd", b"maintenance_usd", "margin_ratio", b"margin_ratio", "mode", b"mode", "name", b"name", "notional_usd", b"notional_usd", "observed_time", b"observed_time", "reason", b"reason", "stale", b"stale", "unwatched", b"unwatched", "venue", b"venue", "wallet", b"wallet"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_beta_down_percent", b"_beta_down_percent", "_beta_up_percent", b"_beta_up_percent", "_common_down_percent", b"_common_down_percent", "_common_up_percent", b"_common_up_percent", "_distance_percent", b"_distance_percent", "_equity_usd", b"_equity_usd", "_exposure_ratio", b"_exposure_ratio", "_maintenance_usd", b"_maintenance_usd", "_margin_ratio", b"_margin_ratio", "_notional_usd", b"_notional_usd", "beta_down_percent", b"beta_down_percent", "beta_source", b"beta_source", "beta_up_percent", b"beta_up_percent", "betas", b"betas", "common_down_percent", b"common_down_percent", "common_up_percent", b"common_up_percent", "distance_percent", b"distance_percent", "equity_usd", b"equity_usd", "estimated", b"estimated", "exposure_ratio", b"exposure_ratio", "id", b"id", "kind", b"kind", "lines", b"lines", "maintenance_usd", b"maintenance_usd", "margin_ratio", b"margin_ratio", "mode", b"mode", "name", b"name", "notional_usd", b"notional_usd", "observed_time", b"observed_time", "reason", b"reason", "stale", b"stale", "unwatched", b"unwatched", "venue", b"venue", "wallet", b"wallet"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__beta_down_percent: _TypeAlias = _typing.Literal["beta_down_percent"]  # noqa: Y015
     _WhichOneofArgType__beta_down_percent: _TypeAlias = _typing.Literal["_beta_down_percent", b"_beta_down_percent"]  # noqa: Y015
@@ -5794,7 +5854,9 @@ class EvaluateTransferRequest(_message.Message):
     """USD paid in; < 0 = taken out; absent or 0 = the account as it is."""
     @_builtins.property
     def betas(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
-        """By asset its percent for each percent of the move; for every asset of the account, or for none."""
+        """By asset its percent for each percent of the move; for every asset of the account, or for none: then by the
+        estimated ones.
+        """
 
     def __init__(
         self,
