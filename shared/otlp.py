@@ -5,7 +5,7 @@ from __future__ import annotations
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_NAMESPACE, Resource
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor, SpanExporter
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.trace import (
     NonRecordingSpan,
@@ -44,7 +44,8 @@ class ExportedSpan:
         flags = context.trace_flags
         self.traceparent = f"00-{context.trace_id:032x}-{context.span_id:016x}-{flags:02x}"
 
-    def end(self, problem: str = "") -> None:
+    def end(self, problem: str = "", **attributes: str | int) -> None:
+        self._made.set_attributes(attributes)
         if problem:
             self._made.set_status(Status(StatusCode.ERROR, problem))
         self._made.end()
@@ -52,16 +53,19 @@ class ExportedSpan:
 
 class Exporting:
     """See shared.tracing.Tracer. Endpoint, headers, certificates, sampling and attributes of the
-    process are read from the standard variables by the library itself.
+    process are read from the standard variables by the library itself. `exporter`: where spans go
+    one by one instead.
     """
 
-    def __init__(self, service: str) -> None:
+    def __init__(self, service: str, exporter: SpanExporter | None = None) -> None:
         self._ids = _Ids()
         resource = Resource.create({SERVICE_NAME: service, SERVICE_NAMESPACE: "sonic"})
         self._provider = TracerProvider(
             resource=resource, id_generator=self._ids, shutdown_on_exit=False
         )
-        self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+        self._provider.add_span_processor(
+            SimpleSpanProcessor(exporter) if exporter else BatchSpanProcessor(OTLPSpanExporter())
+        )
         self._tracer = self._provider.get_tracer("sonic")
 
     def begin(

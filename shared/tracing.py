@@ -11,6 +11,7 @@ import hashlib
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import dataclass
 from typing import Protocol
 
 from shared.log import get_logger
@@ -29,8 +30,8 @@ class Span(Protocol):
 
     traceparent: str
 
-    def end(self, problem: str = "") -> None:
-        """With what went wrong, if anything."""
+    def end(self, problem: str = "", **attributes: str | int) -> None:
+        """With what went wrong, if anything, and what is known of it only now."""
         ...
 
 
@@ -46,6 +47,15 @@ class Tracer(Protocol):
     def stop(self) -> None:
         """Hands over what waits; may take a moment."""
         ...
+
+
+@dataclass(slots=True)
+class Ending:
+    """What came of what is traced, where no exception says so: a word of a bounded number, empty
+    when it is well.
+    """
+
+    problem: str = ""
 
 
 tracer: Tracer | None = None
@@ -99,6 +109,11 @@ def key_trace(key: str) -> str:
     return f"00-{digest[:32]}-{digest[32:48]}-{_SAMPLED}"
 
 
+def trace_id(key: str) -> str:
+    """The id of that trace; empty while nobody traces."""
+    return "" if tracer is None else key_trace(key).split("-")[1]
+
+
 def begin(name: str, kind: str, **attributes: str | int) -> Span | None:
     """A span below the current one; None while nobody traces."""
     return None if tracer is None else tracer.begin(name, kind, call.trace(), attributes)
@@ -112,26 +127,34 @@ def entered(
     parent: str | None = None,
     key: str = "",
     **attributes: str | int,
-) -> Iterator[None]:
+) -> Iterator[Ending]:
     """A span around what is done inside, to which calls made inside belong. Its parent is the
-    current one, if no traceparent is given; with a key it is the root of `key_trace`.
+    current one, if no traceparent is given; with a key it is the root of `key_trace`. Its attribute
+    `outcome` is OK, the ending's problem, or the kind of exception.
     """
+    ending = Ending()
     if tracer is None:
-        yield
+        yield ending
         return
     if key:
         span = tracer.begin(name, kind, "", attributes, key_trace(key))
     else:
         span = tracer.begin(name, kind, call.trace() if parent is None else parent, attributes)
-    problem = ""
     try:
         with call.tracing(span.traceparent):
-            yield
+            yield ending
     except BaseException as error:
-        problem = type(error).__name__
+        ending.problem = ending.problem or type(error).__name__
         raise
     finally:
-        span.end(problem)
+        span.end(ending.problem, outcome=ending.problem or "OK")
+
+
+def asking(provider: str) -> AbstractContextManager[Ending]:
+    """A span around a call of somebody outside, by their name alone: a path may hold an address, a
+    header a key.
+    """
+    return entered(f"ask {provider}", CLIENT, provider=provider)
 
 
 def joined(key: str) -> AbstractContextManager[None]:

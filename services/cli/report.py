@@ -67,6 +67,8 @@ async def fetched(system: System, cycle: str, *, with_page: bool = False) -> pb.
 def report_tables(found: pb.Report) -> Group:
     """The parts one after the other, each with the moment it is of."""
     top = [Text(found.headline, style="bold")]
+    if found.trace_id:
+        top.append(Text(f"Trace {found.trace_id}", style="bright_black"))
     if found.light_line:
         top.append(Text(found.light_line, style="bright_black"))
     return Group(*top, *(_part(part) for part in found.sections))

@@ -60,15 +60,19 @@ class TrustedProxy:
     header: str
     scope: Scope
 
-    def person(self, request: Request) -> str:
-        """Whom it names; empty when it is not the proxy that asks, or names nobody."""
+    def is_at(self, host: str) -> bool:
+        """Whether this address is the proxy's."""
         try:
-            address = ip_address(request.client.host if request.client else "")
+            address = ip_address(host)
         except ValueError:
-            return ""
+            return False
         # What listens on both kinds of addresses sees the old kind written as the new one.
         address = getattr(address, "ipv4_mapped", None) or address
-        if not any(address in network for network in self.networks):
+        return any(address in network for network in self.networks)
+
+    def person(self, request: Request) -> str:
+        """Whom it names; empty when it is not the proxy that asks, or names nobody."""
+        if not self.is_at(request.client.host if request.client else ""):
             return ""
         named = request.headers.getlist(self.header)
         # Of two, one may be what the person wrote and the proxy let pass.

@@ -33,6 +33,7 @@ from services.gateway.reports import wants_html
 from services.gateway.scopes import scope_of
 from services.gateway.surface import Route, routes
 from services.gateway.transcode import request_message
+from shared import tracing
 from shared.clock import Clock
 from shared.errors import Conflict, SonicError
 from shared.json_writer import written
@@ -120,18 +121,36 @@ class Application:
         # As sent: percent signs are read only after the path is taken apart.
         path = bytes(scope["raw_path"]).decode("ascii", errors="replace")
         found = self._find(path)
-        response = await encoded(await self._safely(request, path, found), request)
+        # Labels are of a bounded number, and never hold what a path names.
+        template = found[0][0].template if found else self._label(path)
+        verb = request.method if request.method in _VERBS else _REST
+        response = await self._traced(request, path, found, f"{verb} {template}")
         for name, value in HEADERS.items():
             response.headers.setdefault(name, value)
         response.headers[call.REQUEST_ID] = request_id
         response.headers["Date"] = _date(int(time.time()))
         response.headers.setdefault("Cache-Control", "no-store")
-        # Labels are of a bounded number, and never hold what a path names.
-        template = found[0][0].template if found else self._label(path)
-        verb = request.method if request.method in _VERBS else _REST
         seconds = time.perf_counter() - started
         self._seconds.labels(template, verb, str(response.status_code)).observe(seconds)
         await response(scope, receive, send)
+
+    async def _traced(self, request: Request, path: str, found: Found, name: str) -> Response:
+        """A span until the answer, or a stream, begins; calls of services belong to it."""
+        verb, _, template = name.partition(" ")
+        span = tracing.begin(
+            name, tracing.SERVER, **{"http.request.method": verb, "http.route": template}
+        )
+        if span is None:
+            return await encoded(await self._safely(request, path, found), request)
+        call.traced(span.traceparent)
+        status = 499  # who asked has left
+        try:
+            response = await encoded(await self._safely(request, path, found), request)
+            status = response.status_code
+            return response
+        finally:
+            words = {"http.response.status_code": status}
+            span.end(str(status) if status >= 499 else "", **words)
 
     def _label(self, path: str) -> str:
         """A path of our own, never what it names."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
@@ -14,6 +15,8 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from services.gateway.failures import Refused, failure_json
+from shared.loopback import is_loopback
+from shared.networks import network_of
 
 # From the first byte (or from the connection) to the end of the headers, however it drips.
 HEADER_SECONDS = 10.0
@@ -23,7 +26,9 @@ _SPEAKING = frozenset({h11.IDLE, h11.SEND_RESPONSE})
 
 
 class Room:
-    """The connections of one listener. Beyond `most`, whoever has been idle longest is sent away.
+    """The connections of one listener. Beyond `most`, and beyond `most_of_one` network, whoever has
+    been idle longest is sent away: of that network, or of the one that has most. Hosts that
+    `is_many` says to be many clients, as a proxy is, have no bound of their own.
 
     Busy ones are never: they are as many as calls, streams and bodies may be at once, which is
     less.
@@ -35,24 +40,43 @@ class Room:
         *,
         header_seconds: float = HEADER_SECONDS,
         write_seconds: float = WRITE_SECONDS,
+        most_of_one: int | None = None,
+        is_many: Callable[[str], bool] = is_loopback,
     ) -> None:
         self.header_seconds = header_seconds
         self.write_seconds = write_seconds
         self.count = 0
         self._most = most
+        self._most_of_one = most if most_of_one is None else most_of_one
+        self._is_many = is_many
+        self._of: Counter[str] = Counter()
         # In the order in which they fell idle.
         self._idle: dict[Connection, None] = {}
 
     def enter(self, connection: Connection) -> None:
         self.count += 1
+        whose = connection.network
+        self._of[whose] += 1
         self._idle[connection] = None
-        if self.count > self._most and (oldest := next(iter(self._idle))) is not connection:
-            del self._idle[oldest]
-            oldest.transport.abort()
+        if self._of[whose] > self._most_of_one and not self._is_many(connection.host):
+            self._send_away(whose, connection)
+        elif self.count > self._most:
+            idle = {one.network for one in self._idle}
+            self._send_away(max(idle, key=self._of.__getitem__), connection)
 
     def leave(self, connection: Connection) -> None:
         self.count -= 1
+        self._of[connection.network] -= 1
+        if not self._of[connection.network]:
+            del self._of[connection.network]
         self._idle.pop(connection, None)
+
+    def _send_away(self, whose: str, newest: Connection) -> None:
+        """The longest idle one of a network; who has just come only when there is no other."""
+        oldest = next((one for one in self._idle if one.network == whose), newest)
+        if oldest is not newest:
+            del self._idle[oldest]
+            oldest.transport.abort()
 
     def look(self, connection: Connection, *, is_idle: bool) -> None:
         """Says whether the client has the word; one that goes on being idle keeps its place in the
@@ -70,11 +94,14 @@ class Connection(H11Protocol):
     def __init__(self, *arguments: Any, room: Room, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self._room = room
+        self.host = self.network = ""
         self._speaking: asyncio.TimerHandle | None = None
         self._reading: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn
         super().connection_made(transport)
+        self.host = str((transport.get_extra_info("peername") or ("",))[0])
+        self.network = network_of(self.host)
         self._speaking = self._after(self._room.header_seconds, self._too_slow)
         self._room.enter(self)
 

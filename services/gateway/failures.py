@@ -12,7 +12,7 @@ from google.rpc import code_pb2
 from starlette.responses import JSONResponse
 
 from shared.errors import SonicError
-from shared.rpc import failures
+from shared.rpc import call, failures
 
 DOMAIN = "sonic.gateway"
 
@@ -94,11 +94,13 @@ def failure_response(
 
 
 def _refusal_json(refused: Refused) -> dict[str, Any]:
-    info = {
+    info: dict[str, Any] = {
         "@type": "type.googleapis.com/google.rpc.ErrorInfo",
         "reason": refused.reason,
         "domain": DOMAIN,
     }
+    if trace_id := call.trace_id():
+        info["metadata"] = {"trace_id": trace_id}
     status = _STATUS.get(refused.status, "INVALID_ARGUMENT")
     return {
         "error": {

@@ -9,7 +9,6 @@ from collections import defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from typing import Any
-from urllib.parse import unquote
 
 import grpc
 from google.protobuf.message import Message
@@ -24,7 +23,8 @@ from shared.errors import Unauthenticated
 from shared.log import get_logger
 from shared.rpc import call
 from shared.rpc.access import Callers
-from shared.rpc.limits import Gate, Limits
+from shared.rpc.door import Door, Places
+from shared.rpc.limits import Gate, Limits, host_of
 from shared.rpc.server import GrpcServer
 from shared.tls_files import TlsFiles
 from shared.tokens import Scope
@@ -34,8 +34,10 @@ from shared.tokens import Scope
 LIMITS = Limits(streams=50, streams_per_peer=25, calls=240, calls_per_peer=120)
 # A person's, over all their connections: from this machine each connection is a client of its own.
 _STREAMS_OF_ONE, _CALLS_OF_ONE = 25, 120
-# Open at once; one more is closed before it may ask anything.
-MAX_CONNECTIONS = 500
+# Open at once, and of them from one address; one more is closed before it may say anything.
+MAX_CONNECTIONS, MAX_CONNECTIONS_OF_ONE = 160, 40
+# Each is so many open files: the caller's, and both ends of the way inside.
+FILES_OF_ONE = 3
 # How soon a stream on which nothing comes ends with its token.
 _LOOK_SECONDS = 2.0
 
@@ -45,7 +47,8 @@ def grpc_port(
 ) -> GrpcServer:
     """The server. With `tls` it shows the gateway's certificate and asks nobody for one."""
     offered = {route.full_name: route for route in routes() if not route.method.client_streaming}
-    port = _Port(peers, access, clock)
+    door = Door(Places(MAX_CONNECTIONS, MAX_CONNECTIONS_OF_ONE))
+    port = _Port(peers, access, clock, door)
     by_service: dict[str, dict[str, Route]] = defaultdict(dict)
     for route in offered.values():
         by_service[route.method.containing_service.full_name][route.method.name] = route
@@ -58,7 +61,7 @@ def grpc_port(
         asks_certificates=False,
         ways=[port.scope],
         limits=LIMITS,
-        max_connections=MAX_CONNECTIONS,
+        door=door,
         callers=_table(offered),
     )
 
@@ -75,7 +78,8 @@ def _table(offered: Mapping[str, Route]) -> Callers:
 
 
 class _Port:
-    def __init__(self, peers: Peers, access: Access, clock: Clock) -> None:
+    def __init__(self, peers: Peers, access: Access, clock: Clock, door: Door) -> None:
+        self._door = door
         self._peers = peers
         self._access = access
         self._clock = clock
@@ -136,11 +140,13 @@ class _Port:
         call.asked_by(caller.name)
         if caller.name and not route.reads:
             get_logger().info("asked for", caller=caller.name, method=route.full_name)
-        return caller.name or str(context.peer())
+        return caller.name or self._door.peer(context.peer())
 
     def _caller(self, context: Any) -> Caller:
         try:
-            return self._access.admit_by(_authorization(context), _host(context.peer()))
+            # Guesses are counted by address, as those of HTTP.
+            client = host_of(self._door.peer(context.peer())).strip("[]")
+            return self._access.admit_by(_authorization(context), client)
         except Refused as refused:
             raise Unauthenticated(refused.reason, refused.message) from refused
 
@@ -152,8 +158,3 @@ def _authorization(context: Any) -> str:
     shown = [str(value) for key, value in context.invocation_metadata() if key == "authorization"]
     # Of two, one may be what somebody on the way let pass.
     return shown[0] if len(shown) == 1 else ""
-
-
-def _host(peer: str) -> str:
-    """`ipv4:10.0.0.7:5123` is 10.0.0.7: guesses are counted by address, as those of HTTP."""
-    return unquote(peer.partition(":")[2]).rpartition(":")[0]

@@ -12,6 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 from services.gateway.failures import Refused
 from services.gateway.limits import Limit
 from shared.loopback import is_loopback
+from shared.networks import network_of
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
 _BODY_SECONDS = 30.0
@@ -49,12 +50,12 @@ class Guard:
         self._behind_proxy = behind_proxy
 
     def client(self, request: Request) -> str:
-        """Who asks, to be counted: the address, or the one that our proxy, the last of all, has
-        added.
+        """Who asks, to be counted: whose address it is, or the one that our proxy, the last of
+        all, has added.
         """
         if self._behind_proxy and (passed := request.headers.get("x-forwarded-for")):
-            return passed.rpartition(",")[2].strip()[:64]
-        return request.client.host if request.client is not None else ""
+            return network_of(passed.rpartition(",")[2].strip()[:64])
+        return network_of(request.client.host) if request.client is not None else ""
 
     def check_host(self, request: Request) -> None:
         """Refuses a Host that is neither loopback nor allowed: the browser was led here by another

@@ -18,7 +18,7 @@ from services.gateway.connection import Connection, Room
 _BACKLOG = 512
 _MAX_CONNECTIONS = 1000
 # Files of ours besides: the channels to the services, the log, what the event loop needs.
-_OTHER_FILES = 128
+OTHER_FILES = 128
 _HEADER_BYTES = 32 * 1024
 _KEEP_ALIVE_SECONDS = 30
 
@@ -120,13 +120,13 @@ class HttpServer:
         )
 
 
-def most_connections() -> int:
+def most_connections(other_files: int = OTHER_FILES) -> int:
     """As many as this process may have files open, so that the next one can still be accepted."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return (
         _MAX_CONNECTIONS
         if soft == resource.RLIM_INFINITY
-        else max(64, min(_MAX_CONNECTIONS, soft - _OTHER_FILES))
+        else max(64, min(_MAX_CONNECTIONS, soft - other_files))
     )
 
 

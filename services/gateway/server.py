@@ -12,10 +12,10 @@ from services.gateway.access import Access, TrustedProxy
 from services.gateway.application import Application
 from services.gateway.connection import Room
 from services.gateway.events import Streams
-from services.gateway.grpc_port import grpc_port
+from services.gateway.grpc_port import FILES_OF_ONE, MAX_CONNECTIONS, grpc_port
 from services.gateway.guard import Guard
 from services.gateway.hooks import keys_of
-from services.gateway.listener import HttpServer, most_connections
+from services.gateway.listener import OTHER_FILES, HttpServer, most_connections
 from services.gateway.peers import Peers
 from services.gateway.surface import FILES
 from shared import metrics, tokens
@@ -26,6 +26,9 @@ from shared.loopback import is_loopback
 from shared.rpc.server import GrpcServer
 from shared.server_figures import of_server
 from shared.tokens import Scope, TokenFile
+
+# Of the connections one address has at most a quarter.
+_SHARE = 4
 
 
 class Config(ProcessConfig):
@@ -187,7 +190,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
     file = TokenFile(config.tokens_at, clock) if config.tokens_at is not None else None
     access = Access(file, clock, config.proxy, is_open=config.is_open)
     application = Application(peers, streams, guard, access, metrics.process(), keys, clock)
-    room = Room(most_connections())
+    room = _room(config)
     servers: list[HttpServer | GrpcServer] = [
         HttpServer(
             address,
@@ -207,6 +210,19 @@ def build(config: Config, clock: Clock | None = None) -> App:
     return App(
         "gateway", [*peers.parts, side, *servers], grace_seconds=config.shutdown_grace_seconds
     )
+
+
+def _room(config: Config) -> Room:
+    """For the connections of both HTTP ports."""
+    files = OTHER_FILES + (FILES_OF_ONE * MAX_CONNECTIONS if config.gateway_grpc_address else 0)
+    most = most_connections(files)
+
+    def is_many(host: str) -> bool:
+        proxy = config.proxy
+        is_proxy = config.gateway_behind_proxy or (proxy is not None and proxy.is_at(host))
+        return is_proxy or is_loopback(host)
+
+    return Room(most, most_of_one=most // _SHARE, is_many=is_many)
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 import httpx
 from aiolimiter import AsyncLimiter
 
-from shared import observed
+from shared import observed, tracing
 from shared.clock import Clock
 from shared.http import body, retry_after
 from shared.http.circuit import Circuit
@@ -133,6 +133,14 @@ class ProviderHttp:
         return f"{self._base_url}/{path.lstrip('/')}" if path else self._base_url
 
     async def _ask(self, request: httpx.Request) -> Answer:
+        with tracing.asking(self.name) as ending:
+            try:
+                return await self._let_through(request)
+            except ProviderFailure as failure:
+                ending.problem = failure.kind.value
+                raise
+
+    async def _let_through(self, request: httpx.Request) -> Answer:
         scope = current()
         circuit = self._circuit.part(scope.part)
         if not scope.forced or not circuit.shut_for(scope.subject):

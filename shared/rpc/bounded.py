@@ -2,7 +2,7 @@
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import Any
 
 import grpc
@@ -22,12 +22,20 @@ _MAKE: Mapping[tuple[bool, bool], Any] = {
 class Bounded:
     """Stands in for the server when a generated module registers: only so many streams are open,
     and an answer waits for none. `reads_late`: anybody may ask, so that an answer counts as well,
-    and before its request is read.
+    and before its request is read. `peer`: who stands behind an address.
     """
 
-    def __init__(self, server: grpc.aio.Server, gate: Gate, *, reads_late: bool = False) -> None:
+    def __init__(
+        self,
+        server: grpc.aio.Server,
+        gate: Gate,
+        *,
+        reads_late: bool = False,
+        peer: Callable[[str], str] = str,
+    ) -> None:
         self._server = server
         self._gate = gate
+        self._peer = peer
         self._reads_late = reads_late
 
     def add_generic_rpc_handlers(self, handlers: Iterable[object]) -> None:
@@ -47,7 +55,7 @@ class Bounded:
 
         async def within(request: Any, context: Any) -> Any:
             try:
-                with self._gate.entered(context.peer()):
+                with self._gate.entered(self._peer(context.peer())):
                     replies = behaviour(await _first(request) if is_late else request, context)
                     if inspect.isawaitable(replies):
                         return await replies

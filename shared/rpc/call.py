@@ -90,6 +90,11 @@ def trace() -> str:
     return "" if entered is None else entered.trace
 
 
+def trace_id() -> str:
+    """Its trace, 32 hexadecimal digits; empty for none."""
+    return _trace_id(trace())
+
+
 def traced(trace: str) -> None:
     """What goes on here belongs to this span from now on."""
     entered = _current.get()

@@ -16,6 +16,7 @@ from grpc_status import rpc_status
 from shared import errors
 from shared.errors import SonicError
 from shared.names import new_id
+from shared.rpc import call
 
 INTERNAL_SENTENCE: Final = "Something went wrong on our side; the incident id finds it in the log."
 # Reasons that come from here and not from a service.
@@ -86,7 +87,8 @@ def code_of(error: BaseException) -> int:
 
 
 def to_status(error: BaseException, domain: str, incident_id: str = "") -> Status:
-    """Exactly one ErrorInfo, BadRequest for fields, RetryInfo when another try makes sense.
+    """Exactly one ErrorInfo, BadRequest for fields, RetryInfo when another try makes sense. Of a
+    call that is traced the metadata names the trace.
 
     Whatever is not a SonicError becomes INTERNAL with a neutral sentence: its own words may hold
     secrets.
@@ -94,6 +96,8 @@ def to_status(error: BaseException, domain: str, incident_id: str = "") -> Statu
     code = code_of(error)
     told = error if isinstance(error, SonicError) else _stand_in(code)
     words = dict(told.metadata)
+    if trace_id := call.trace_id():
+        words.setdefault("trace_id", trace_id)
     if code == _INTERNAL:
         words.setdefault("incident_id", incident_id or new_id("inc"))
     details: list[Message] = [

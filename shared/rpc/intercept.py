@@ -39,7 +39,7 @@ _READ_SECONDS = 60.0
 class Interceptor:
     """What all methods of a server share: settings, and the calls in flight with their time
     limits. `reads_late`: of a request nothing is read before its caller is known: what
-    strangers send is not kept for them."""
+    strangers send is not kept for them. `peer`: who stands behind an address."""
 
     def __init__(
         self,
@@ -51,8 +51,10 @@ class Interceptor:
         max_message_bytes: int = MAX_MESSAGE_BYTES,
         large: Mapping[str, int] = MappingProxyType({}),
         reads_late: bool = False,
+        peer: Callable[[str], str] = str,
     ) -> None:
         limits = limits or Limits()
+        self.peer = peer
         self.reads_late = reads_late
         self.metrics = metrics
         self.serving = metrics.gauge(
@@ -98,6 +100,7 @@ class Method:
         self._path = f"/{service}/{name}"
         self._span_name = self._path[1:]
         self._domain = service.rpartition(".")[0] or service
+        self._peer = shared.peer
         self._meter: CallMeter = shared.metrics.call(f"{service}/{name}")
         self._behaviour: Callable[..., Any] = (
             handler.unary_unary
@@ -265,7 +268,7 @@ class Method:
             limit = self._enter(context)
             if (span := tracing.begin(self._span_name, tracing.SERVER)) is not None:
                 call.traced(span.traceparent)
-            with self._gate.entered(context.peer()):
+            with self._gate.entered(self._peer(context.peer())):
                 async with limit:
                     return await self._within(limit, body, request, context)
         except asyncio.CancelledError:

@@ -100,5 +100,10 @@ class _Entered(AbstractContextManager[None]):
 @lru_cache(maxsize=4096)
 def peer_of(address: str) -> str:
     """`ipv4:10.0.0.7:5123` is 10.0.0.7; a connection from this machine is a peer of its own."""
-    host = unquote(address.partition(":")[2]).rpartition(":")[0]
+    host = host_of(address)
     return address if not host or is_loopback(host) else host
+
+
+def host_of(address: str) -> str:
+    """The host of a peer as gRPC writes it; empty where there is none."""
+    return unquote(address.partition(":")[2]).rpartition(":")[0]

@@ -16,10 +16,15 @@ def bind(
             return server.add_secure_port(listen_address, credentials)
         return server.add_insecure_port(listen_address)
     except RuntimeError as error:
-        holder = None if listen_address.startswith("unix:") else holder_of(listen_address)
-        raise OSError(
-            f"cannot listen on {listen_address}: taken by {holder}" if holder else str(error)
-        ) from error
+        raise cannot_listen(listen_address, error) from error
+
+
+def cannot_listen(listen_address: str, problem: Exception) -> OSError:
+    """The same, with who has it, where that is known."""
+    holder = None if listen_address.startswith("unix:") else holder_of(listen_address)
+    return OSError(
+        f"cannot listen on {listen_address}: taken by {holder}" if holder else str(problem)
+    )
 
 
 def dialled(listen_address: str, port: int) -> str:

@@ -18,6 +18,7 @@ from shared.loopback import is_local
 from shared.metrics import Metrics, process
 from shared.rpc.access import Access, Callers, Way, by_certificate, by_token
 from shared.rpc.bounded import Bounded
+from shared.rpc.door import INSIDE, Door
 from shared.rpc.health import LIVENESS, Health
 from shared.rpc.health_port import HealthPort
 from shared.rpc.intercept import Interceptor
@@ -61,8 +62,8 @@ class GrpcServer:
     unless `asks_certificates` is False; with tokens, each call. Where no certificate is asked for,
     a request is read only once its caller is known. Where that or one of `ways` tells who calls,
     only those are served whom `callers` lists for the method, but for health and reflection.
-    `health_address`: a further port, of health alone, without TLS. `max_connections`: one more is
-    closed at once; 0: any number.
+    `health_address`: a further port, of health alone, without TLS. `door`: what listens instead,
+    and counts who comes; whoever says nothing is not kept there.
     """
 
     def __init__(
@@ -79,7 +80,7 @@ class GrpcServer:
         grace_seconds: float = 5.0,
         unary_seconds: float = 60.0,
         limits: Limits | None = None,
-        max_connections: int = 0,
+        door: Door | None = None,
         channelz: bool = False,
         identity: Identity | None = None,
         asks_certificates: bool = True,
@@ -93,7 +94,10 @@ class GrpcServer:
         self._ready = ready
         self._clock = clock or SystemClock()
         most = max(max_message_bytes, *large.values(), 0)
-        self._options = _options(most, max_connections, is_large=bool(large), channelz=channelz)
+        self._door = door
+        peer = door.peer if door is not None else str
+        options = _options(most, is_large=bool(large), channelz=channelz)
+        self._options = _hasty(options) if door is not None else options
         self._grace_seconds = grace_seconds
         self._tls = identity if isinstance(identity, TlsFiles) else None
         self._channelz = channelz
@@ -108,7 +112,9 @@ class GrpcServer:
             max_message_bytes=max_message_bytes,
             large=large,
             reads_late=not self._asks_certificates,
+            peer=peer,
         )
+        self._peer = peer
         limits = limits or Limits()
         self._probes = Gate("PROBES", limits.probes, limits.probes_per_peer)
         self._health = Health()
@@ -127,7 +133,10 @@ class GrpcServer:
         server = grpc.aio.server(options=self._options)
         self._register(server)
         try:
-            port = bind(server, self._listen_address, self._credentials())
+            listened = f"{INSIDE}:0" if self._door is not None else self._listen_address
+            port = bind(server, listened, self._credentials())
+            if self._door is not None:
+                port = await self._door.open(self._listen_address, port)
             self.address = dialled(self._listen_address, port)
             await self._tell(health_pb2.HealthCheckResponse.NOT_SERVING)
             await self._health.set(LIVENESS, health_pb2.HealthCheckResponse.SERVING)
@@ -135,6 +144,7 @@ class GrpcServer:
             await self._health_port.start()
         except BaseException:
             await server.stop(None)
+            await self._shut()
             raise
         if not self._knows_callers and not is_local(self._listen_address):
             get_logger().warning(
@@ -160,7 +170,12 @@ class GrpcServer:
             self._grace_seconds * 0.9, min(_STREAM_DRAIN_SECONDS, self._grace_seconds * 0.5)
         )
         await server.stop(self._grace_seconds)
+        await self._shut()
         await self._health_port.stop()
+
+    async def _shut(self) -> None:
+        if self._door is not None:
+            await self._door.close()
 
     def _credentials(self) -> grpc.ServerCredentials | None:
         if self._tls is None:
@@ -171,7 +186,8 @@ class GrpcServer:
         intercepted = _Intercepted(server, self._interceptor)
         for add, servicer in self._registrations:
             add(servicer, intercepted)
-        probes = Bounded(server, self._probes, reads_late=not self._asks_certificates)
+        is_late = not self._asks_certificates
+        probes = Bounded(server, self._probes, reads_late=is_late, peer=self._peer)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, probes)
         names = [*self._names, health.SERVICE_NAME]
         if self._channelz:
@@ -244,21 +260,16 @@ def _ways(
     return (by_certificate, *also) if identity is not None and asks_certificates else also
 
 
-def _counted(options: list[tuple[str, int]], most: int) -> list[tuple[str, int]]:
-    """Where connections are counted none is kept for whoever says nothing; 0: they are not."""
-    if not most:
-        return options
+def _hasty(options: list[tuple[str, int]]) -> list[tuple[str, int]]:
+    """Where connections are counted none is kept for whoever says nothing."""
     hasty = {
-        "grpc.max_allowed_incoming_connections": most,
         "grpc.max_connection_idle_ms": 60_000,
         "grpc.server_handshake_timeout_ms": 10_000,
     }
     return list((dict(options) | hasty).items())
 
 
-def _options(
-    max_message_bytes: int, max_connections: int, *, is_large: bool, channelz: bool
-) -> list[tuple[str, int]]:
+def _options(max_message_bytes: int, *, is_large: bool, channelz: bool) -> list[tuple[str, int]]:
     options = [
         ("grpc.so_reuseport", 0),  # two servers on one port must be an error, not a lottery
         # Counted after decompression.
@@ -276,4 +287,4 @@ def _options(
     if is_large:
         # A few kilobytes would become the whole of a large request before anybody can look at it.
         options.append(("grpc.compression_enabled_algorithms_bitset", _NO_COMPRESSION))
-    return _counted(options, max_connections)
+    return options

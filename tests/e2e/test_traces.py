@@ -88,3 +88,8 @@ async def test_a_cycle_with_its_deliveries_is_one_trace(
         while above.parent_span_id:
             above = spans[above.parent_span_id]
         assert (above.name, above.span_id.hex()) == ("cycle", key[2])
+    asked = [one for one in spans.values() if one.name.startswith("ask ")]
+    # A price source, and the venue of the wallet.
+    assert len({one.name for one in asked}) > 1
+    for one in asked:
+        assert {each.key for each in one.attributes} == {"provider", "outcome"}

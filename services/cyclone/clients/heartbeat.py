@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 
 import httpx
 from sonic.alerts.v1 import alerts_pb2, alerts_pb2_grpc
 
+from shared import tracing
 from shared.errors import SonicError, Unavailable
 from shared.http import trust
 from shared.rpc.client import Channel
@@ -35,6 +37,10 @@ class Heartbeat:
             "oldest_mark_age_seconds": oldest_mark_age_seconds,
             "ledger_head": await self._ledger_head(),
         }
+        with tracing.joined(cycle_id), tracing.asking("heartbeat"):
+            await self._post(body)
+
+    async def _post(self, body: Mapping[str, object]) -> None:
         try:
             async with asyncio.timeout(_SECONDS):
                 answer = await self._http.post(self._url, json=body)

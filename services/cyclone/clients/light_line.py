@@ -6,6 +6,7 @@ import asyncio
 
 import httpx
 
+from shared import tracing
 from shared.http import trust
 
 _SECONDS = 2.0
@@ -28,8 +29,9 @@ class LightLineClient:
     async def read(self) -> str:
         """One line of at most 200 characters; empty without a good answer in 2 seconds."""
         try:
-            async with asyncio.timeout(_SECONDS):
-                return await self._read()
+            with tracing.asking("light line"):
+                async with asyncio.timeout(_SECONDS):
+                    return await self._read()
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, UnicodeDecodeError):
             return ""
 

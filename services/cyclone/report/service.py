@@ -11,6 +11,7 @@ from services.cyclone.domain.cycle import Cycle, CycleState
 from services.cyclone.report.domain import cycle_sections
 from services.cyclone.report.domain.document import Report, Section, Window, aged, not_read, to_keep
 from services.cyclone.report.store import Neighbours, ReportStore
+from shared import tracing
 from shared.clock import Clock
 from shared.errors import NotFound, SonicError
 
@@ -120,7 +121,8 @@ class ReportService:
         headline = cycle_sections.headline(cycle, parts["alerts"], parts["positions"])
         ordered = tuple(aged(parts[name], cycle.ended_time) for name in _ORDER)
         line = await light if light else ""
-        return Report(cycle.id, cycle.state, cycle.demo, now, headline, ordered, line)
+        trace_id = tracing.trace_id(cycle.id)
+        return Report(cycle.id, cycle.state, cycle.demo, now, headline, ordered, line, trace_id)
 
     async def _read(self, found: Neighbours, names: Collection[str]) -> dict[str, Section]:
         window = found.window

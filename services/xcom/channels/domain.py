@@ -151,9 +151,7 @@ def _look(channel: str, address: str, masked: Masked) -> str:
 
 
 def _brief(shown: str) -> str:
-    """A URL by its host alone: short words of its path may be parts of a secret, and versions are
-    kept for long.
-    """
+    """A URL by its host alone, as it is shown: releases before kept short words of its path."""
     return _URL.sub(r"\1/***", shown)
 
 

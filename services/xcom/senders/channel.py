@@ -16,9 +16,7 @@ from services.xcom.domain.messages import Answer, DeliveryAttempt
 
 _SAID_LENGTH = 200
 _OWN = "own:"
-_MASK = "***"
-# A part of a path this long is a token more often than a word.
-_PATH_WORD_LENGTH = 12
+MASK = "***"
 # Answers of 400 to 499 that may be better next time.
 _PASSING = frozenset({408, 425, 429})
 
@@ -163,25 +161,24 @@ def redacted(text: str, secrets: Iterable[str] = ()) -> str:
     """What a provider said, on one line, short, and without the secrets, plain or as base64."""
     for secret in sorted(filter(None, secrets), key=len, reverse=True):
         for form in (secret, base64.b64encode(secret.encode()).decode()):
-            text = text.replace(form, _MASK)
+            text = text.replace(form, MASK)
     return re.sub(r"[\x00-\x20\x7f]+", " ", text).strip()[:_SAID_LENGTH]
 
 
 def masked_address(address: str) -> str:
     """`jane@example.com` as `j***@example.com`."""
     name, at, domain = address.rpartition("@")
-    return f"{name[:1]}{_MASK}{at}{domain}"
+    return f"{name[:1]}{MASK}{at}{domain}"
 
 
 def masked_number(number: str) -> str:
     """`+491701234567` as `+49***67`."""
-    return f"{number[:3]}{_MASK}{number[-2:]}"
+    return f"{number[:3]}{MASK}{number[-2:]}"
 
 
 def masked_url(url: str) -> str:
-    """Scheme and host in full, short words of the path; user, query and long words hidden."""
+    """Scheme and host in full, the rest hidden: any word of a path may be what opens it."""
     parts = urlsplit(url)
-    user = f"{_MASK}@" if "@" in parts.netloc else ""
-    words = [_MASK if len(word) > _PATH_WORD_LENGTH else word for word in parts.path.split("/")]
-    query = f"?{_MASK}" if parts.query else ""
-    return f"{parts.scheme}://{user}{parts.netloc.rpartition('@')[2]}{'/'.join(words)}{query}"
+    user, at, host = parts.netloc.rpartition("@")
+    rest = f"/{MASK}" if parts.path.strip("/") or parts.query or parts.fragment else ""
+    return f"{parts.scheme}://{MASK if user else ''}{at}{host}{rest}"

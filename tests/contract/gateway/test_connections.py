@@ -8,7 +8,7 @@ import json
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -111,6 +111,46 @@ async def test_idle_connections_make_place_for_whoever_comes(scripted: str) -> N
         # The oldest went first.
         assert [reader.at_eof() for reader in readers[:80]] == [True] * 80
         await held.works()
+
+
+async def test_many_connections_of_one_address_push_out_their_own(scripted: str) -> None:
+    """Of another one they push out none, as long as there is room for all."""
+    room = Room(40, most_of_one=10, is_many=lambda _host: False)
+    async with gate(scripted, room) as held:
+        readers = [(await held.dial())[0] for _ in range(30)]
+        await held.works()
+        assert held.room.count <= 11
+        assert [reader.at_eof() for reader in readers[:19]] == [True] * 19
+
+
+@dataclass
+class Transport:
+    aborted: bool = False
+
+    def abort(self) -> None:
+        self.aborted = True
+
+
+@dataclass(eq=False)
+class Dialled:
+    """A connection as a room sees one."""
+
+    host: str
+    network: str
+    transport: Any = field(default_factory=Transport)
+
+
+def test_who_has_most_connections_loses_one_when_there_is_no_room() -> None:
+    room = Room(5)
+    early: Any = Dialled("10.0.0.1", "10.0.0.1")
+    crowd: list[Any] = [Dialled(f"2001:db8::{n}", "2001:db8::/64") for n in range(4)]
+    late: Any = Dialled("10.0.0.2", "10.0.0.2")
+    for one in (early, *crowd, late):
+        room.enter(one)
+    assert [one.transport.aborted for one in (early, *crowd, late)] == [
+        *(False, True),
+        *[False] * 4,
+    ]
 
 
 async def test_eleven_hundred_idle_connections_close_nobody_out(scripted: str) -> None:

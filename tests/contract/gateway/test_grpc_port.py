@@ -295,6 +295,7 @@ async def test_one_connection_too_many_is_closed_and_room_comes_back(
         assert raised.value.code() is grpc.StatusCode.UNAVAILABLE
     for _, writer in held:
         writer.close()
+        await writer.wait_closed()
     async with person(address, folder, token) as channel:
         asked = rpc.PriceServiceStub(channel).GetPrice(
             pb.GetPriceRequest(asset="BTC"), timeout=30, wait_for_ready=True

@@ -7,6 +7,7 @@ import ssl
 import subprocess
 from datetime import UTC
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from sonic.xcom.v1 import xcom_pb2 as pb
@@ -298,7 +299,7 @@ async def test_channels_are_listed_masked_with_their_counts(
         pb.CHANNEL_HEALTH_OFF,
     )
     assert by_name["email"].destination == "j***@example.com"
-    assert by_name["webhook"].destination == hook.url.replace("http://", "http://***@") + "?***"
+    assert by_name["webhook"].destination == f"http://***@{urlsplit(hook.url).netloc}/***"
     assert by_name["webhook"].last_error_time.ToDatetime(UTC) <= clock.now()
     assert "canary" not in str(listed)
     assert hook.received[0].headers["authorization"].startswith("Basic ")

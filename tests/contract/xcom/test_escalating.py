@@ -7,6 +7,7 @@ import re
 import asyncpg
 import pytest
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.field_mask_pb2 import FieldMask
 from sonic.xcom.v1 import xcom_pb2 as pb
 
 from shared.clock import PushedClock
@@ -198,6 +199,37 @@ async def test_the_chain_is_shown_masked_and_keeps_what_comes_back_masked(
         await set_chain(xcom, contact("a", 60, email=""), contact("a", 60, sms=""))
     with pytest.raises(InvalidArgument, match="DESTINATION_REFUSED"):
         await set_chain(xcom, contact("a", 60, webhook="http://10.0.0.1/"))
+
+
+async def test_two_addresses_that_look_the_same_both_stay_and_none_is_guessed(
+    xcom: Xcom, databases: Databases
+) -> None:
+    await xcom.start()
+    routes = [
+        pb.ContactRoute(channel="sms", address=number)
+        for number in ("+491701234567", "+491609999967")
+    ]
+    jane = pb.Contact(name="jane", wait=Duration(seconds=60), routes=routes)
+    chain = await set_chain(xcom, jane)
+    assert [one.address for one in chain.contacts[0].routes] == ["+49***67", "+49***67"]
+    update = pb.UpdateEscalationChainRequest(escalation_chain=chain)
+    chain = await xcom.escalation.UpdateEscalationChain(update)
+    assert len(chain.contacts[0].routes) == 2
+    connection = await asyncpg.connect(databases.url("xcom"))
+    stored = await connection.fetchval("select value::text from setting where name = 'chain'")
+    await connection.close()
+    assert stored.index("+491701234567") < stored.index("+491609999967")
+    for wrong in (
+        pb.Contact(name="jane", wait=Duration(seconds=60), routes=chain.contacts[0].routes[:1]),
+        # What is shown is no address for anybody else.
+        pb.Contact(name="joe", wait=Duration(seconds=60), routes=chain.contacts[0].routes),
+    ):
+        with pytest.raises(InvalidArgument, match="DESTINATION_REFUSED"):
+            await set_chain(xcom, wrong)
+    hidden = pb.Channel(name="webhook", destination="https://hooks.example.com/***")
+    mask = FieldMask(paths=["destination"])
+    with pytest.raises(InvalidArgument, match="DESTINATION_REFUSED"):
+        await xcom.stub.UpdateChannel(pb.UpdateChannelRequest(channel=hidden, update_mask=mask))
 
 
 async def linked(xcom: Xcom, mail: FakeMailServer, **words: str) -> tuple[pb.Message, str]:

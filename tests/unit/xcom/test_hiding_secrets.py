@@ -16,13 +16,16 @@ COMPLETE = {"XCOM_DATABASE_URL": "postgresql://x:y@localhost/sonic"}
 @pytest.mark.parametrize(
     ("url", "shown"),
     [
-        ("https://example.com/hook", "https://example.com/hook"),
+        ("https://example.com/hook", "https://example.com/***"),
+        ("https://example.com/T0/B1/s3", "https://example.com/***"),
+        ("https://example.com", "https://example.com"),
         (
             "https://jane:pass@example.com:8443/hook?token=1#x",
-            "https://***@example.com:8443/hook?***",
+            "https://***@example.com:8443/***",
         ),
-        ("https://example.com/services/T0/a81bc81bdead4e5d", "https://example.com/services/T0/***"),
-        ("http://[::1]:9/", "http://[::1]:9/"),
+        ("https://example.com/services/T0/a81bc81bdead4e5d", "https://example.com/***"),
+        ("https://example.com/?key", "https://example.com/***"),
+        ("http://[::1]:9/", "http://[::1]:9"),
     ],
 )
 def test_a_url_is_shown_without_what_opens_it(url: str, shown: str) -> None:

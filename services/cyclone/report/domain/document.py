@@ -64,7 +64,9 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """`headline` says in one sentence how it stands, `light_line` is somebody else's word."""
+    """`headline` says in one sentence how it stands, `light_line` is somebody else's word,
+    `trace_id` is empty where nobody traces.
+    """
 
     cycle_id: str
     state: CycleState
@@ -73,6 +75,7 @@ class Report:
     headline: str
     sections: tuple[Section, ...]
     light_line: str = ""
+    trace_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

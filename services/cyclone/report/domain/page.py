@@ -85,6 +85,8 @@ def _top(report: Report, title: str) -> list[Markup]:
     ]
     if report.demo:
         top.insert(0, element("p", "DEMO: prices and positions are simulated", class_="demo"))
+    if report.trace_id:
+        top.append(element("p", f"Trace {report.trace_id}", class_="quiet"))
     if report.light_line:
         top.append(element("p", report.light_line, class_="quiet"))
     return [*top, element("nav", *links)]

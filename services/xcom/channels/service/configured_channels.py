@@ -9,7 +9,7 @@ from functools import cached_property
 from services.xcom.domain.messages import RINGING, everywhere
 from services.xcom.domain.phrases import is_demo
 from services.xcom.domain.settings import ChannelSetting, Route, Settings, SettingSource
-from services.xcom.senders.channel import Channel
+from services.xcom.senders.channel import MASK, Channel
 from shared.errors import InvalidArgument
 
 
@@ -115,6 +115,8 @@ class ConfiguredChannels:
 async def refuse_bad_destination(channel: Channel, address: str, field: str) -> None:
     """InvalidArgument DESTINATION_REFUSED with what is wrong."""
     try:
+        if MASK in address:
+            raise ValueError("this is an address as it is shown; give the whole one")
         await channel.check(address)
     except ValueError as error:
         raise InvalidArgument(

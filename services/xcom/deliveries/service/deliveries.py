@@ -260,8 +260,10 @@ class DeliveryService:
                 channel=attempt.channel,
                 level=attempt.level.name,
                 try_number=attempt.try_number,
-            ):
-                return await send(channel, attempt, missing_settings)
+            ) as ending:
+                answer = await send(channel, attempt, missing_settings)
+                ending.problem = "" if answer.accepted else "NOT_TAKEN"
+                return answer
         finally:
             self._send_seconds[attempt.channel] = time.monotonic() - began
 

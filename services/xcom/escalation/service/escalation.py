@@ -42,6 +42,7 @@ Begin = Callable[[], AbstractAsyncContextManager[EscalationStore]]
 
 _LINK_SNOOZE = timedelta(minutes=15)
 _BY_LINK = "link"
+_ADDRESS = "escalation_chain.contacts.routes.address"
 _PAGE_COUNT, _MOST_COUNT = 50, 500
 
 
@@ -286,24 +287,28 @@ class EscalationService:
         return ShownLink(link, message)
 
     async def _checked(self, contact: Contact, kept: Chain) -> Contact:
-        known = {
-            (one.name, route.channel): route.address
-            for one in kept.contacts
-            for route in one.routes
-        }
+        # Of two that look the same the order says which is which.
+        known = [route for one in kept.contacts if one.name == contact.name for route in one.routes]
         routes = []
-        for route in contact.routes:
+        for place, route in enumerate(contact.routes):
             name = choose(
                 route.channel, self._channels, field="escalation_chain.contacts.routes.channel"
             )
-            before = known.get((contact.name, name), "")
-            if before and route.address == self._channels[name].masked(before):
-                routes.append(Route(name, before))
+            masked = self._channels[name].masked
+            before = [
+                one
+                for one in known
+                if one.channel == name and one.address and masked(one.address) == route.address
+            ]
+            if len(before) > contact.routes[place:].count(route):
+                problem = f"more than one of {contact.name} looks like it: give the whole address"
+                raise InvalidArgument("DESTINATION_REFUSED", problem, fields={_ADDRESS: problem})
+            if before:
+                known.remove(before[0])
+                routes.append(before[0])
                 continue
             if route.address:
-                await refuse_bad_destination(
-                    self._channels[name], route.address, "escalation_chain.contacts.routes.address"
-                )
+                await refuse_bad_destination(self._channels[name], route.address, _ADDRESS)
             routes.append(Route(name, route.address))
         return replace(contact, routes=tuple(dict.fromkeys(routes)))
 

@@ -873,6 +873,7 @@ class Report(_message.Message):
     SECTIONS_FIELD_NUMBER: _builtins.int
     LIGHT_LINE_FIELD_NUMBER: _builtins.int
     HTML_FIELD_NUMBER: _builtins.int
+    TRACE_ID_FIELD_NUMBER: _builtins.int
     cycle_id: _builtins.str
     """Cycle id."""
     state: Global___CycleState.ValueType
@@ -885,6 +886,8 @@ class Report(_message.Message):
     """A line from REPORT_LIGHT_URL; empty unless that is set and answered."""
     html: _builtins.str
     """One self-contained HTML file of all of this; only with format HTML."""
+    trace_id: _builtins.str
+    """Id of the cycle's trace, 32 hexadecimal digits; empty while cyclone hands no traces over."""
     @_builtins.property
     def report_time(self) -> _timestamp_pb2.Timestamp:
         """Made at."""
@@ -904,10 +907,11 @@ class Report(_message.Message):
         sections: _abc.Iterable[Global___ReportSection] | None = ...,
         light_line: _builtins.str = ...,
         html: _builtins.str = ...,
+        trace_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["report_time", b"report_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cycle_id", b"cycle_id", "demo", b"demo", "headline", b"headline", "html", b"html", "light_line", b"light_line", "report_time", b"report_time", "sections", b"sections", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cycle_id", b"cycle_id", "demo", b"demo", "headline", b"headline", "html", b"html", "light_line", b"light_line", "report_time", b"report_time", "sections", b"sections", "state", b"state", "trace_id", b"trace_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
