@@ -32,6 +32,7 @@ from services.cli.room import (
 )
 from services.cli.storage import Storage, megabytes, storage
 from shared.backup_files import backups_in, last_taken
+from shared.backup_place import trouble
 from shared.database import roles
 from shared.database.address import plain
 from shared.errors import SonicError
@@ -164,12 +165,26 @@ def _home(home: Path) -> Iterable[Finding]:
 
 def _backups(plan: Plan) -> Finding:
     now = datetime.now(UTC)
+    if words := trouble(plan.backup_folder, plan.home):
+        problem, _, fix = words.partition(": ")
+        return Finding("backup", "problem", problem, fix)
     taken = last_taken(plan.backup_folder, now)
+    if _is_beside_what_it_saves(plan):
+        found = f"{plan.backup_folder} is on the disk of SONIC_HOME, and breaks with it"
+        return Finding("backup", "warning", found, "mount its disk, or name a folder on another")
     if taken is None:
         return Finding("backup", "warning", "none yet", "sonic backup; sonic up takes one a day")
     found = f"{len(backups_in(plan.backup_folder))}, the last {short(now - taken)} ago"
     old = overdue(plan.backup_folder, plan.sonic_backup_hours, now)
     return Finding("backup", "warning" if old else "ok", found, "sonic backup" if old else "")
+
+
+def _is_beside_what_it_saves(plan: Plan) -> bool:
+    """A folder that was named for being elsewhere, and is not."""
+    folder = plan.backup_folder
+    if folder.is_relative_to(plan.home) or not (folder.is_dir() and plan.home.is_dir()):
+        return False
+    return folder.stat().st_dev == plan.home.stat().st_dev
 
 
 def _settings(environ: Mapping[str, str]) -> Iterable[Finding]:

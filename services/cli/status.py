@@ -34,6 +34,7 @@ from services.cli.output import (
 from services.cli.plan import Plan
 from services.cli.room import LOW_BYTES, MIB, free_bytes, written_folders
 from services.cli.storage import Storage, storage
+from shared.backup_place import trouble
 from shared.codec import from_timestamp
 from shared.errors import SonicError
 from shared.rpc.health import Problem
@@ -116,7 +117,9 @@ def _room(kept: Storage | None) -> list[str]:
     stuck = kept.ledger_problem() if kept else ""
     plan = Plan()
     now, since = datetime.now(UTC), made_time(plan.home)
-    old = overdue(plan.backup_folder, plan.sonic_backup_hours, now, since)
+    gone = trouble(plan.backup_folder, plan.home) if plan.sonic_backup_hours > 0 else ""
+    words = f"No backup is taken: {gone}." if gone else ""
+    old = words or overdue(plan.backup_folder, plan.sonic_backup_hours, now, since)
     return [*_disk(kept), *(words for words in (stuck, old) if words)]
 
 

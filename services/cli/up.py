@@ -16,7 +16,7 @@ from rich.text import Text
 from services.cli import certificates, database, keeper, privacy, system
 from services.cli.alarm import Alarm
 from services.cli.backup.schedule import Backups
-from services.cli.backup.take import take, words_of_missing
+from services.cli.backup.take import take_usual, words_of_missing
 from services.cli.complaints import Complaints
 from services.cli.connection import connected
 from services.cli.notices import gather, next_steps, notices
@@ -176,7 +176,7 @@ def _saving(
         return []
 
     async def taken() -> Path:
-        file, manifest = await take(opened.url, plan.home, plan.backup_folder)
+        file, manifest = await take_usual(opened.url, plan)
         if words := words_of_missing(manifest):
             say(f"backup: {words}")
         return file

@@ -25,6 +25,7 @@ from services.cyclone.clients.levels import LevelClient
 from services.cyclone.clients.light_line import LightLineClient
 from services.cyclone.clients.monthly import MonthClient
 from services.cyclone.clients.report_sections import SectionClient
+from services.cyclone.clients.restores import RestoreClient
 from services.cyclone.clients.results import ResultClient
 from services.cyclone.clients.sleep_facts import SleepClient
 from services.cyclone.clients.steps import StepClient
@@ -44,6 +45,8 @@ from services.cyclone.monthly.domain import Monthly
 from services.cyclone.monthly.service import MonthTeller
 from services.cyclone.report.service import ReportService
 from services.cyclone.report.store import ReportStore
+from services.cyclone.restores.service import RestoreTeller
+from services.cyclone.restores.store import RestoreStore
 from services.cyclone.results.service import ResultService
 from services.cyclone.results.store import ResultStore
 from services.cyclone.service import CycloneService
@@ -263,6 +266,8 @@ def build(config: Config, clock: Clock | None = None) -> App:
     side = _side(config, database)
     loops: list[Part] = [notifier, keeping, listener, telling, side, server, keeper]
     loops += _evening(config, sleep, peers["xcom"], clock) + _monthly(config, peers, clock)
+    restores = RestoreTeller(database.open(RestoreStore), RestoreClient(peers["xcom"]), clock)
+    loops.append(Loop("cyclone restore", restores.turn, clock))
     return App("cyclone", [database, *peers.values(), *outside, *loops])
 
 

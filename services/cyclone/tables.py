@@ -146,6 +146,18 @@ stream = Table(
     CheckConstraint("state between 1 and 3", name="stream_state_known"),
 )
 
+# The database was filled from a backup; `held`: what waited in it and is told to nobody.
+restore = Table(
+    "restore",
+    metadata,
+    Column("id", BigInteger, Identity(always=False), primary_key=True),
+    Column("taken_time", DateTime(timezone=True), nullable=False),
+    Column("restored_time", DateTime(timezone=True), nullable=False),
+    Column("held", JSONB, nullable=False, server_default=text("'[]'")),
+    Column("held_change_count", BigInteger, nullable=False, server_default=text("0")),
+    Column("told_time", DateTime(timezone=True)),
+)
+
 drill = Table(
     "drill",
     metadata,

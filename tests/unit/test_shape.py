@@ -71,7 +71,7 @@ NOUNS: dict[str, set[str]] = {
     "xcom": {"messages", "deliveries", "channels", "escalation", "calls", "replies", "windows"},
     "price": {"prices", "history"},
     "monitor": {"monitors", "badges", "runs"},
-    "cyclone": {"cycles", "schedule", "lease", "drills", "report", "results", "sleep", "monthly"},
+    "cyclone": {"cycles", "drills", "report", "restores", "results", "sleep", "monthly"},
     "withdrawals": {"assets", "supply", "gains", "gate", "prices", "decisions", "series"},
 }
 # A gateway and a command line hold no domain: their rooms are their own.

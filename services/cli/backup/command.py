@@ -12,7 +12,7 @@ import typer
 from services.cli import database
 from services.cli.backup.archive import Manifest
 from services.cli.backup.schedule import forget
-from services.cli.backup.take import take, words_of_missing
+from services.cli.backup.take import take_usual, words_of_missing
 from services.cli.output import command, console, print_json
 from services.cli.plan import Plan
 
@@ -35,7 +35,7 @@ async def backup(
     """
     plan = Plan()
     async with database.joined(plan) as opened:
-        file, manifest = await take(opened.url, plan.home, to or plan.backup_folder)
+        file, manifest = await take_usual(opened.url, plan, to)
     if to is None:
         forget(plan.backup_folder, plan.sonic_backups_kept, datetime.now(UTC))
     size = file.stat().st_size
@@ -83,6 +83,8 @@ async def restore(
             "ledger_verified": not done.ledger_problem,
             "ledger_problem": done.ledger_problem,
             "set_aside": str(done.set_aside or ""),
+            "held_messages": dict(done.past.counts),
+            "held_change_count": done.past.change_count,
         }
         print_json(_as_json(done.manifest) | told)
     else:
@@ -98,6 +100,11 @@ def _show(done: Restored, differing: Mapping[str, str]) -> None:
         console.print(f"The ledger does not fit: {done.ledger_problem}", style="bold red")
     else:
         console.print(f"The ledger fits: {done.ledger_row_count:,} rows up to the backup's head")
+    if words := str(done.past):
+        console.print(
+            f"Of the past, and told to nobody: {words}; what still stands is told anew. The first"
+            " cycle says so to people"
+        )
     if done.set_aside:
         console.print(f"What was here before lies in {done.set_aside}")
     console.print("Start with `sonic up`")

@@ -17,6 +17,7 @@ from sonic.alerts.v1 import alerts_pb2_grpc as rpc
 
 from services.cli import database, privacy, system
 from services.cli.backup.archive import DUMP, HOME, Manifest, unpack
+from services.cli.backup.past import Past, leave_to_the_past
 from services.cli.backup.programs import run
 from services.cli.backup.take import LEDGER_FOLDER, LEDGER_KEY, SCHEMAS, counted, ledger_folder
 from services.cli.backup.working import working_folder
@@ -41,7 +42,7 @@ where c.relkind in ('r', 'p') and n.nspname = any($1::text[]) order by 1 limit 1
 @dataclass(frozen=True, slots=True)
 class Restored:
     """What came of it. `ledger_problem` is empty when every row fits up to the backup's head;
-    `set_aside`: where what was there before lies now.
+    `set_aside`: where what was there before lies now; `past`: what is told to nobody.
     """
 
     manifest: Manifest
@@ -49,6 +50,7 @@ class Restored:
     ledger_problem: str
     ledger_row_count: int
     set_aside: Path | None
+    past: Past
 
 
 async def fill_from(plan: Plan, file: Path, say: Say, *, replace: bool) -> Restored:
@@ -74,6 +76,8 @@ async def fill_from(plan: Plan, file: Path, say: Say, *, replace: bool) -> Resto
                 await _fill(opened.url, folder / DUMP, list(manifest.revisions), say)
                 say("bringing its tables up to date")
                 urls = await database.prepare(opened, made.home if embedded else plan.home)
+                now = datetime.now(UTC)
+                past = await leave_to_the_past(opened.url, manifest.taken_time, now)
                 rows = await _counted(opened.url)
                 say("verifying the ledger")
                 problem, row_count = await _verified(made, urls, manifest)
@@ -84,7 +88,7 @@ async def fill_from(plan: Plan, file: Path, say: Say, *, replace: bool) -> Resto
             if (made.home / "postgres").exists():
                 await asyncio.to_thread(EmbeddedPostgres(made.home / "postgres").destroy)
             raise
-        return Restored(manifest, rows, problem, row_count, set_aside)
+        return Restored(manifest, rows, problem, row_count, set_aside, past)
 
 
 async def _counted(url: str) -> dict[str, int]:

@@ -15,9 +15,10 @@ from services.cli.backup.archive import DUMP, HOME, LedgerHead, Manifest, pack
 from services.cli.backup.programs import run
 from services.cli.backup.working import working_folder
 from services.cli.database import given
-from services.cli.plan import SERVICES
+from services.cli.plan import SERVICES, Plan
 from shared import tokens
 from shared.backup_files import name_of
+from shared.backup_place import remember, trouble
 from shared.database.address import plain
 from shared.errors import FailedPrecondition
 
@@ -63,6 +64,19 @@ async def take(url: str, home: Path, to: Path) -> tuple[Path, Manifest]:
         missing = await asyncio.to_thread(_copy, home, folder / HOME, sealed)
         manifest = manifest.model_copy(update={"missing": missing})
         return file, await asyncio.to_thread(pack, folder, manifest, file)
+
+
+async def take_usual(url: str, plan: Plan, to: Path | None = None) -> tuple[Path, Manifest]:
+    """Into the folder of backups, or where a person says, who may name a new disk by it. Raises as
+    take(), and FailedPrecondition BACKUP_FOLDER_UNMOUNTED.
+    """
+    folder = plan.backup_folder
+    if to is None and (words := await asyncio.to_thread(trouble, folder, plan.home)):
+        raise FailedPrecondition("BACKUP_FOLDER_UNMOUNTED", words)
+    file, manifest = await take(url, plan.home, to or folder)
+    if file.parent == folder:
+        await asyncio.to_thread(remember, folder, plan.home, manifest.taken_time)
+    return file, manifest
 
 
 def words_of_missing(manifest: Manifest) -> str:

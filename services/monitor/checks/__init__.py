@@ -134,13 +134,14 @@ class LedgerReading:
 @dataclass(frozen=True, slots=True)
 class BackupReading:
     """Where backups go and how often; when the last was taken (None: never), and since when there
-    is something to save (None: not known).
+    is something to save (None: not known). `problem`: why none can be taken now.
     """
 
     folder: str
     interval: timedelta
     last_time: datetime | None
     since_time: datetime | None = None
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)

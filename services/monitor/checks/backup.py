@@ -14,10 +14,12 @@ _VERY_LATE_INTERVALS = 7.0
 
 
 class BackupCheck(Check):
-    """MEDIUM when the last backup is older than two intervals, HIGH over seven of them."""
+    """MEDIUM when the last backup is older than two intervals, or its folder is not the one it was;
+    HIGH over seven of them.
+    """
 
     name = "backup"
-    description = "Age of the last backup that sonic up takes"
+    description = "Age of the last backup that sonic up takes, and whether its disk is there"
     interval = timedelta(minutes=10)
     outside = True
 
@@ -34,7 +36,7 @@ class BackupCheck(Check):
             "age_hours": round(age / timedelta(hours=1), 1),
             "interval_hours": reading.interval / timedelta(hours=1),
         }
-        if age <= reading.interval * _LATE_INTERVALS:
+        if age <= reading.interval * _LATE_INTERVALS and not reading.problem:
             return Finding(RunStatus.SUCCESS, metadata, {_BADGE: None})
         members = {"late": (words := _words(reading, age))}
         level = Level.MEDIUM
@@ -46,7 +48,9 @@ class BackupCheck(Check):
             metadata,
             {_BADGE: Badge(_BADGE, words, level)},
             concern=words,
-            advice=f"Try `sonic backup`, which says what is wrong with {reading.folder} or the"
+            advice=""
+            if reading.problem
+            else f"Try `sonic backup`, which says what is wrong with {reading.folder} or the"
             " database; sonic up tries again by itself.",
             level=level,
             members=members,
@@ -54,6 +58,8 @@ class BackupCheck(Check):
 
 
 def _words(reading: BackupReading, age: timedelta) -> str:
+    if reading.problem:
+        return f"no backup can be taken: {reading.problem}"
     days = f"{age / timedelta(days=1):.1f} days"
     if reading.last_time is None:
         return f"there is no backup of what is kept for {days}"

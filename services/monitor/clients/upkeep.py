@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from services.monitor.checks import BackupReading, CertificateReading
 from shared.backup_files import last_taken
+from shared.backup_place import remembered, trouble
 from shared.clock import Clock
 from shared.tls_files import validity
 
@@ -40,6 +41,10 @@ class Upkeep:
         if self._backups is None:
             return None
         folder, interval = self._backups
+        problem = await _bounded(lambda: trouble(folder, self._home))
+        if problem and (place := await _bounded(lambda: remembered(folder, self._home))):
+            # What lies in a folder that is another one says nothing.
+            return BackupReading(str(folder), interval, place.taken_time, self._since(), problem)
         last = await _bounded(lambda: last_taken(folder, self._clock.now()))
         return BackupReading(str(folder), interval, last, self._since())
 

@@ -229,7 +229,7 @@ async def test_two_addresses_that_look_the_same_both_stay_and_none_is_guessed(
     hidden = pb.Channel(name="webhook", destination="https://hooks.example.com/***")
     mask = FieldMask(paths=["destination"])
     with pytest.raises(InvalidArgument, match="DESTINATION_REFUSED"):
-        await xcom.stub.UpdateChannel(pb.UpdateChannelRequest(channel=hidden, update_mask=mask))
+        await xcom.channels.UpdateChannel(pb.UpdateChannelRequest(channel=hidden, update_mask=mask))
 
 
 async def linked(xcom: Xcom, mail: FakeMailServer, **words: str) -> tuple[pb.Message, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from services.monitor.clients.upkeep import Upkeep
 from services.monitor.domain.findings import Level, RunStatus
 from services.monitor.domain.incidents import follow
 from shared.backup_files import name_of
+from shared.backup_place import MARK, remember
 from shared.clock import PushedClock
 from shared.tls_files import validity
 from tests.unit.monitor.test_checks import NOW, Known
@@ -50,6 +52,28 @@ async def test_a_backup_that_fails_is_told_by_its_age(
     assert (found.level if found.concern else None) is level
     badge = found.badges["backup_badge"]
     assert (badge.level if badge else None) is level
+
+
+async def test_a_folder_that_is_another_one_is_told_at_once_and_by_the_last_backup_it_had(
+    tmp_path: Path,
+) -> None:
+    folder, home = tmp_path / "disk", tmp_path / "home"
+    folder.mkdir()
+    home.mkdir()
+    last = NOW - 8 * DAY
+    remember(folder, home, last)
+    upkeep = Upkeep((folder, DAY), home, None, PushedClock(NOW))
+    reading = await upkeep.backup()
+    assert reading is not None and not reading.problem
+    (folder / MARK).unlink()
+    reading = await upkeep.backup()
+    assert reading is not None and reading.last_time == last
+    for age, level in ((timedelta(0), Level.MEDIUM), (8 * DAY, Level.HIGH)):
+        one = replace(reading, last_time=NOW - age)
+        found = await BackupCheck().run(CheckContext(Known(known_backup=one), NOW))
+        assert (found.status, found.level) == (RunStatus.BREACH, level)
+        assert found.concern.startswith(f"no backup can be taken: {folder} is not the folder")
+        assert "mount its disk" in found.concern
 
 
 async def test_where_no_backups_are_to_be_taken_nobody_is_told() -> None:

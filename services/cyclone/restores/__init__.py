@@ -1,0 +1,1 @@
+"""What is to be told after the database was filled from a backup."""
