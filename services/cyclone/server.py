@@ -265,9 +265,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
     listener.on(("", RESULT), telling.wake)
     side = _side(config, database)
     loops: list[Part] = [notifier, keeping, listener, telling, side, server, keeper]
-    loops += _evening(config, sleep, peers["xcom"], clock) + _monthly(config, peers, clock)
-    restores = RestoreTeller(database.open(RestoreStore), RestoreClient(peers["xcom"]), clock)
-    loops.append(Loop("cyclone restore", restores.turn, clock))
+    loops += _telling(config, sleep, database, peers, clock)
     return App("cyclone", [database, *peers.values(), *outside, *loops])
 
 
@@ -324,6 +322,19 @@ def _monthly(config: Config, peers: Mapping[str, Channel], clock: Clock) -> list
     client = MonthClient(peers["alerts"], peers["xcom"], config.scorecard_tell_channels)
     teller = MonthTeller(client, clock, config.monthly)
     return [Loop("cyclone month", teller.turn, clock)]
+
+
+def _telling(
+    config: Config,
+    sleep: SleepService,
+    database: Database,
+    peers: Mapping[str, Channel],
+    clock: Clock,
+) -> list[Part]:
+    """The loops that tell people by themselves: before sleep, each month, after a restore."""
+    restores = RestoreTeller(database.open(RestoreStore), RestoreClient(peers["xcom"]), clock)
+    loops = _evening(config, sleep, peers["xcom"], clock) + _monthly(config, peers, clock)
+    return [*loops, Loop("cyclone restore", restores.turn, clock)]
 
 
 def _side(config: Config, database: Database) -> metrics.SidePort:

@@ -89,18 +89,14 @@ class GrpcServer:
         health_address: str = "",
     ) -> None:
         self.address = self._listen_address = listen_address
-        self.serving = False
-        self._registrations, self._names = tuple(registrations), tuple(service_names)
-        self._ready = ready
+        self.serving, self._names = False, tuple(service_names)
+        self._registrations = tuple(registrations)
+        self._ready, self._door = ready, door
+        self._grace_seconds, self._channelz = grace_seconds, channelz
         self._clock = clock or SystemClock()
-        most = max(max_message_bytes, *large.values(), 0)
-        self._door = door
-        peer = door.peer if door is not None else str
-        options = _options(most, is_large=bool(large), channelz=channelz)
-        self._options = _hasty(options) if door is not None else options
-        self._grace_seconds = grace_seconds
+        kinds = {"is_large": bool(large), "channelz": channelz, "is_hasty": door is not None}
+        self._options = _options(max(max_message_bytes, *large.values(), 0), **kinds)
         self._tls = identity if isinstance(identity, TlsFiles) else None
-        self._channelz = channelz
         self._asks_certificates = asks_certificates and not isinstance(identity, ServiceTokens)
         ways = _ways(identity, ways, asks_certificates=self._asks_certificates)
         self._knows_callers = bool(ways)
@@ -112,11 +108,10 @@ class GrpcServer:
             max_message_bytes=max_message_bytes,
             large=large,
             reads_late=not self._asks_certificates,
-            peer=peer,
+            peer=self._peer,
         )
-        self._peer = peer
-        limits = limits or Limits()
-        self._probes = Gate("PROBES", limits.probes, limits.probes_per_peer)
+        bounds = limits or Limits()
+        self._probes = Gate("PROBES", bounds.probes, bounds.probes_per_peer)
         self._health = Health()
         self._health_port = HealthPort(health_address, self._health)
         self._server: grpc.aio.Server | None = None
@@ -172,6 +167,10 @@ class GrpcServer:
         await server.stop(self._grace_seconds)
         await self._shut()
         await self._health_port.stop()
+
+    def _peer(self, address: str) -> str:
+        """Who stands behind it."""
+        return address if self._door is None else self._door.peer(address)
 
     async def _shut(self) -> None:
         if self._door is not None:
@@ -260,23 +259,16 @@ def _ways(
     return (by_certificate, *also) if identity is not None and asks_certificates else also
 
 
-def _hasty(options: list[tuple[str, int]]) -> list[tuple[str, int]]:
-    """Where connections are counted none is kept for whoever says nothing."""
-    hasty = {
-        "grpc.max_connection_idle_ms": 60_000,
-        "grpc.server_handshake_timeout_ms": 10_000,
-    }
-    return list((dict(options) | hasty).items())
-
-
-def _options(max_message_bytes: int, *, is_large: bool, channelz: bool) -> list[tuple[str, int]]:
+def _options(
+    max_message_bytes: int, *, is_large: bool, channelz: bool, is_hasty: bool
+) -> list[tuple[str, int]]:
     options = [
         ("grpc.so_reuseport", 0),  # two servers on one port must be an error, not a lottery
         # Counted after decompression.
         ("grpc.max_receive_message_length", max_message_bytes),
         ("grpc.max_send_message_length", max_message_bytes),
         ("grpc.max_concurrent_streams", _MAX_STREAMS_PER_CONNECTION),
-        ("grpc.max_connection_idle_ms", _IDLE_MILLISECONDS),
+        ("grpc.max_connection_idle_ms", 60_000 if is_hasty else _IDLE_MILLISECONDS),
         ("grpc.max_connection_age_ms", _AGE_MILLISECONDS),
         ("grpc.keepalive_time_ms", 60_000),  # finds the watcher whose machine is gone
         ("grpc.keepalive_timeout_ms", 20_000),
@@ -287,4 +279,7 @@ def _options(max_message_bytes: int, *, is_large: bool, channelz: bool) -> list[
     if is_large:
         # A few kilobytes would become the whole of a large request before anybody can look at it.
         options.append(("grpc.compression_enabled_algorithms_bitset", _NO_COMPRESSION))
+    if is_hasty:
+        # Where connections are counted none is kept for whoever says nothing.
+        options.append(("grpc.server_handshake_timeout_ms", 10_000))
     return options

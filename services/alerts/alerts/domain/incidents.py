@@ -22,6 +22,7 @@ from services.alerts.domain.kinds import (
     Level,
     type_number,
 )
+from services.alerts.domain.levels import NOT_FALLING
 
 Integers = NDArray[np.int64]
 Levels = NDArray[np.int8]
@@ -63,7 +64,10 @@ def expiry(columns: AlertColumns, now_micros: Moments) -> Truths:
 
 
 def due(columns: AlertColumns, level: Levels, active: Truths, now_micros: Moments) -> Truths:
-    """Rows with something to notify though their level may stay: a hold or cooldown is over."""
+    """Rows with something to notify though their level may stay: a hold or cooldown is over. What
+    the last observation would have let fall may be over: it is told when the next one disagrees.
+    """
+    active = active & (columns.readings.falling_level == NOT_FALLING)
     owed: Truths = active & (level > columns.notified_level) & (level > Level.NORMAL)
     if columns.kept_level.any():
         owed = owed | (active & _stands(columns, level) & ~_quiet(columns, now_micros))
