@@ -197,6 +197,7 @@ class Stream:
             await self._rest(LOOK_SECONDS)
             if await self._wanted() != wanted:
                 return
+            self._stand(State.CONNECTED, self._source.note)
             now_seconds = self._clock.monotonic()
             if now_seconds - self._heard_seconds >= SILENT_SECONDS:
                 raise Broken("SILENT")

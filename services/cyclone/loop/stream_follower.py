@@ -73,8 +73,8 @@ class StreamFollower:
         retry_seconds = _FIRST_RETRY_SECONDS
         while True:
             try:
-                if await self._watch(streams, service, held_lease):
-                    retry_seconds = _FIRST_RETRY_SECONDS
+                await self._watch(streams, service, held_lease)
+                retry_seconds = _FIRST_RETRY_SECONDS
             except Fenced:
                 # Whoever has the lease now follows them; this task is about to be cancelled.
                 pass
@@ -87,16 +87,20 @@ class StreamFollower:
             await asyncio.sleep(retry_seconds)
             retry_seconds = min(retry_seconds * 2, _LONGEST_RETRY_SECONDS)
 
-    async def _watch(self, streams: Streams, service: str, held_lease: HeldLease) -> bool:
-        """Whether anything was heard before it ended."""
+    async def _watch(self, streams: Streams, service: str, held_lease: HeldLease) -> None:
+        """Raises when it ended before anything was heard; later every connection ends some time."""
         heard = False
-        async with aclosing(streams.watch(service)) as watching:
-            async for news in watching:
-                heard = True
-                if news.events:
-                    self._ask(news.events, held_lease)
-                await self._keep(service, news.streams, held_lease)
-        return heard
+        try:
+            async with aclosing(streams.watch(service)) as watching:
+                async for news in watching:
+                    heard = True
+                    if news.events:
+                        self._ask(news.events, held_lease)
+                    await self._keep(service, news.streams, held_lease)
+        except SonicError as error:
+            if not heard:
+                raise
+            get_logger().info("streams ended", service=service, problem=error.message)
 
     def _ask(self, events: Sequence[str], held_lease: HeldLease) -> None:
         if not self._asked:

@@ -36,6 +36,7 @@ class FakeStreams:
         self.watchers: list[asyncio.Queue[Message | None]] = []
         self.watched_count = 0
         self.is_refusing = False
+        self.is_breaking = False
 
     async def positions(self, _request: object, context: Any) -> AsyncIterator[Message]:
         self.watched_count += 1
@@ -47,6 +48,8 @@ class FakeStreams:
             yield news()
             while (message := await queue.get()) is not None:
                 yield message
+            if self.is_breaking:
+                await context.abort(grpc.StatusCode.UNAVAILABLE, "renewed")
         finally:
             self.watchers.remove(queue)
 
@@ -228,6 +231,20 @@ async def test_how_streams_stand_is_shown_and_one_that_is_down_is_no_death(stand
     await stands(pb.STREAM_STATE_CONNECTED, "")
     assert await stand.value("select count(*) from incident where open") == 0
     assert await stand.value("select count(*) from event where severity <> 'INFO'") == 0
+
+
+async def test_connections_that_are_renewed_are_no_trouble(stand: Stand) -> None:
+    stub = await stand.open()
+    await stand.first_slot()
+    stand.streams.is_breaking = True
+    for count in range(2, 5):
+        stand.streams.hang_up()
+        await until(lambda count=count: stand.streams.watched_count == count)  # type: ignore[misc]
+        await until(lambda: bool(stand.streams.watchers))
+    (one,) = (await stub.ListStreams(pb.ListStreamsRequest())).streams
+    assert one.state == pb.STREAM_STATE_CONNECTED
+    lines = await stand.rows("select message from event where source = 'stream'")
+    assert [row["message"] for row in lines] == ["hyperliquid is open"]
 
 
 async def test_a_service_that_is_away_for_two_pulled_cycles_is_not_yet_down(stand: Stand) -> None:

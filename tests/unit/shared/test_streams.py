@@ -45,7 +45,7 @@ class FakeSource:
 
     name = "venue"
     greetings = frozenset({"hello there"})
-    note = ""
+    note: str = ""
 
     def __init__(self) -> None:
         self.wants: tuple[str, ...] = ("a",)
@@ -207,6 +207,15 @@ async def test_other_words_open_it_anew_and_none_close_it() -> None:
         await one.until(State.OFF, "NOTHING_TO_WATCH")
         assert one.source.open_count == 0
         assert one.count("sonic_stream_breaks_total", reason="CLOSED") == 0
+
+
+async def test_what_is_to_be_known_of_an_open_one_is_said_when_it_changes() -> None:
+    async with stand() as one:
+        await one.until(State.CONNECTED, "")
+        one.source.note = "NOT_FOLLOWED 2"
+        await push(one.clock, LOOK_SECONDS)
+        await one.until(State.CONNECTED, "NOT_FOLLOWED 2")
+        assert len(one.source.opened) == 1
 
 
 async def test_while_nobody_can_say_what_is_wanted_it_stays_as_it_is() -> None:
