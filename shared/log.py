@@ -10,6 +10,8 @@ from pathlib import Path
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from shared import tracebacks
+
 # httpx and httpcore write whole URLs at INFO, and a URL may hold what must stay private.
 _TOO_TALKATIVE = (
     "httpx",
@@ -125,13 +127,16 @@ class WholeLines(logging.Handler):
 
 def _formatter(before: list[Processor], json: bool) -> logging.Formatter:
     last: list[Processor] = (
-        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(default=str)]
+        [
+            structlog.processors.ExceptionRenderer(tracebacks.text),
+            structlog.processors.JSONRenderer(default=str),
+        ]
         if json
         # Plain tracebacks: the pretty ones print local variables, and a local may be a secret or an
         # address.
         else [
             structlog.dev.ConsoleRenderer(
-                colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+                colors=sys.stderr.isatty(), exception_formatter=tracebacks.write
             )
         ]
     )

@@ -14,8 +14,9 @@ import hypothesis
 import pytest
 import structlog
 
-from shared import log
+from shared import log, tracebacks
 from shared.postgres import EmbeddedPostgres
+from tests.fakes import known_types
 from tests.fakes.databases import Databases, Template, found, template
 
 pytest_plugins = ["tests.under_way"]
@@ -38,6 +39,7 @@ def pytest_configure() -> None:
     """
     hypothesis.settings.register_profile("unhurried", deadline=None)
     hypothesis.settings.load_profile("unhurried")
+    known_types.remember()
     folder = Path("/dev/shm")
     if os.access(folder, os.W_OK) and shutil.disk_usage(folder).free > _MEMORY_BYTES:
         os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
@@ -66,7 +68,7 @@ def log_of_this_test() -> Iterator[None]:
     structlog.configure(
         processors=[
             structlog.stdlib.add_log_level,
-            structlog.processors.format_exc_info,
+            structlog.processors.ExceptionRenderer(tracebacks.text),
             structlog.processors.KeyValueRenderer(key_order=["level", "event"]),
         ]
     )

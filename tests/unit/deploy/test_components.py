@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -93,9 +94,17 @@ def test_a_token_that_comes_next_is_known_before_it_is_shown(mesh_secrets: Path)
     assert {known.caller(one) for one in (now, "Bearer " + "n" * 48)} == {"cyclone"}
 
 
+@pytest.fixture(scope="module")
+def made_tokens(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tokens") / "secrets"
+    make_tokens(folder)
+    return folder
+
+
 @pytest.fixture
-def mesh_secrets(tmp_path: Path) -> Path:
-    make_tokens(tmp_path / "secrets")
+def mesh_secrets(made_tokens: Path, tmp_path: Path) -> Path:
+    """A copy: tests add to them."""
+    shutil.copytree(made_tokens, tmp_path / "secrets")
     return tmp_path / "secrets" / "identity"
 
 
