@@ -47,8 +47,8 @@ db: $(RUNTIME) ## roles, schemas and migrations in the database of DATABASE_URL
 test: $(TOOLS) ## every test (ARGS="tests/unit -k alert"; JOBS=0 for one process)
 	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile --no-loadscope-reorder -p no:schemathesis $(ARGS)
 
-slow: $(TOOLS) ## kills, repeated seeds, the HTTP document, the page in Chromium; twenty minutes (SLOW=full: more)
-	@$(BIN)/python -m pytest -q -n $(SLOW_JOBS) --dist loadfile -p no:schemathesis -m slow tests $(ARGS)
+slow: $(TOOLS) ## kills, repeated seeds, properties in full, the HTTP document, the page in Chromium; twenty minutes (SLOW=full: more)
+	@$(BIN)/python -m pytest -q -n $(SLOW_JOBS) --dist loadfile -p no:schemathesis -m "slow or hypothesis" --hypothesis-profile=full tests $(ARGS)
 	@if [ "$(SLOW)" = full ]; then $(BIN)/python -m tests.chaos.kills; fi
 
 soak: $(TOOLS) ## thousands of cycles with faults: what grows, some ten minutes (ARGS="--cycles 2000 --positions 1000 --seed 0")

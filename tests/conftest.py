@@ -10,13 +10,12 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
-import hypothesis
 import pytest
 import structlog
 
 from shared import log, tracebacks
 from shared.postgres import EmbeddedPostgres
-from tests.fakes import known_types
+from tests.fakes import examples, known_types
 from tests.fakes.databases import Databases, Template, found, template
 
 pytest_plugins = ["tests.under_way"]
@@ -34,11 +33,8 @@ _FAST = {
 
 
 def pytest_configure() -> None:
-    """Temporary files in memory where there is room: each database is a thousand files. A busy
-    machine is slow and breaks no property.
-    """
-    hypothesis.settings.register_profile("unhurried", deadline=None)
-    hypothesis.settings.load_profile("unhurried")
+    """Temporary files in memory where there is room: each database is a thousand files."""
+    examples.register()
     known_types.remember()
     folder = Path("/dev/shm")
     if os.access(folder, os.W_OK) and shutil.disk_usage(folder).free > _MEMORY_BYTES:

@@ -20,6 +20,7 @@ from services.gateway.connection import Room
 from services.gateway.encoding import accepts_gzip
 from services.gateway.surface import routes
 from tests.contract.gateway.test_connections import Gate, gate
+from tests.fakes.examples import share_of
 
 THRESHOLDS = "/v1/thresholds"
 
@@ -210,7 +211,7 @@ async def reading(scripted: str) -> AsyncIterator[Gate]:
 
 
 @settings(
-    max_examples=150,
+    max_examples=share_of(150),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -26,6 +26,7 @@ from services.alerts.backtest.domain.strip import MOST_ROWS, strip
 from services.alerts.backtest.domain.walk import Changes, looks_of, walk
 from services.alerts.domain.kinds import AlertType, Level
 from shared.errors import InvalidArgument
+from tests.fakes.examples import share_of
 
 DISTANCE, TRAVEL = AlertType.LIQUIDATION_DISTANCE, AlertType.TRAVEL_PERCENT
 HOUR = 3600
@@ -303,7 +304,7 @@ def walks(draw: st.DrawFn) -> tuple[Candles, Paths, AlertType, np.ndarray]:
     return series, paths, kind, np.array(limits, float)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=share_of(60), deadline=None)
 @given(walks())
 def test_looks_that_are_skipped_would_have_changed_nothing(
     made: tuple[Candles, Paths, AlertType, np.ndarray],

@@ -19,6 +19,7 @@ from services.gateway.transcode import request_message
 from services.gateway.values import ALIASES
 from shared.errors import InvalidArgument
 from shared.names import normalise
+from tests.fakes.examples import share_of
 
 ROUTES = {route.method.name: route for route in routes()}
 
@@ -211,7 +212,7 @@ ANY_JSON = st.recursive(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=share_of(400), deadline=None)
 @given(st.sampled_from(sorted(ROUTES)), st.data())
 def test_whatever_is_sent_is_a_request_or_a_refusal_that_can_be_told(
     name: str, data: st.DataObject

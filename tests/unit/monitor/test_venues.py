@@ -22,6 +22,7 @@ from services.monitor.domain.venues import (
     nearest_percent,
 )
 from shared import columns
+from tests.fakes.examples import share_of
 
 NOW = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -143,7 +144,7 @@ looks = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=share_of(200))
 @given(
     st.lists(
         st.tuples(looks, st.sampled_from([None, 100.0, 104.0]), st.integers(1, 9)), max_size=12
