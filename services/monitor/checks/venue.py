@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -26,6 +26,10 @@ _USABLE = ("GOOD", "SINGLE")
 # Looks further apart, or three times as far as they should be, are not one after the other.
 _LONGEST_GAP = timedelta(minutes=5)
 _GAP_INTERVALS = 3
+# Cycles that somebody starts from outside follow one another as far apart as the last two did; a
+# night's sleep is no such habit.
+_LONGEST_HABIT = timedelta(hours=1)
+_HABIT = "seconds_between_looks"
 _LEVELS = {
     VenueState.OK: Level.NORMAL,
     VenueState.UNKNOWN: Level.LOW,
@@ -52,7 +56,8 @@ class VenueCheck(Check):
             prices = await context.readings.prices()
         except SonicError as error:
             # What is remembered of venues outlives a look that failed.
-            kept = {"venues": stored} if isinstance(stored, dict) else {}
+            kept: dict[str, Any] = {"venues": stored} if isinstance(stored, dict) else {}
+            kept |= _habit(context)
             return Finding(RunStatus.ERROR, kept, error=str(error).replace("\0", ""))
         usable = {
             one.asset: one.price_usd
@@ -75,7 +80,8 @@ class VenueCheck(Check):
             )
         if states:
             await _tell_positions(context, frozen_marks(states))
-        return _finding(states)
+        finding = _finding(states)
+        return replace(finding, metadata={**finding.metadata, **_habit(context)})
 
 
 async def _tell_positions(context: CheckContext, frozen: tuple[FrozenMark, ...]) -> None:
@@ -94,9 +100,18 @@ def _is_gap(context: CheckContext) -> bool:
     """Whether nobody looked for so long that the last look says nothing of this one."""
     if context.last is None:
         return False
+    before = context.last.metadata.get(_HABIT)
+    habit = timedelta(seconds=before) if isinstance(before, int | float) else timedelta()
     interval = max(context.interval, context.beat.cycle_interval or timedelta())
-    longest = max(_LONGEST_GAP, _GAP_INTERVALS * interval)
+    longest = max(_LONGEST_GAP, _GAP_INTERVALS * max(interval, min(habit, _LONGEST_HABIT)))
     return context.now - context.last.started_time > longest
+
+
+def _habit(context: CheckContext) -> dict[str, float]:
+    """How far apart this look and the last one are."""
+    if context.last is None:
+        return {}
+    return {_HABIT: max((context.now - context.last.started_time).total_seconds(), 0.0)}
 
 
 def _finding(states: Mapping[str, VenueMemory]) -> Finding:

@@ -164,7 +164,9 @@ def judge(
         None if state is VenueState.DOWN else (before.not_down_since if before else None) or now,
     )
     is_well = _is_well(reading, prices_usd, tracked)
-    return _told(memory, reading, now, is_well=is_well, was_lost=was_lost)
+    # Wallets that cannot be read are told by the monitor of positions, at once and by name.
+    has_more = len(trouble) > bool(reading.failures)
+    return _told(memory, reading, now, is_well=is_well, was_lost=was_lost, has_more=has_more)
 
 
 def frozen_marks(states: Mapping[str, VenueMemory]) -> tuple[FrozenMark, ...]:
@@ -196,7 +198,13 @@ def after_a_gap(memory: VenueMemory, reading: VenueReading) -> VenueMemory:
 
 
 def _told(
-    memory: VenueMemory, reading: VenueReading, now: datetime, *, is_well: bool, was_lost: bool
+    memory: VenueMemory,
+    reading: VenueReading,
+    now: datetime,
+    *,
+    is_well: bool,
+    was_lost: bool,
+    has_more: bool,
 ) -> VenueMemory:
     """Since when it is in trouble, what is told of that, and when it is over."""
     up = memory.not_down_since
@@ -208,7 +216,7 @@ def _told(
         told = memory.told
         if is_down:
             told = VenueState.DOWN
-        elif told is None and (was_lost or now - since >= TELL_DEGRADED_AFTER):
+        elif told is None and has_more and (was_lost or now - since >= TELL_DEGRADED_AFTER):
             told = VenueState.DEGRADED
         return replace(memory, told=told, trouble_since=since, well_since=None)
     if memory.told is None:

@@ -33,6 +33,7 @@ class Venue:
         self.usd = {"BTC": 97412.5, "ETH": 3381.2}
         self.marks = dict(self.usd)
         self.status = "ACTIVE"
+        self.markets: dict[str, Any] = copy.deepcopy(MARKETS)
         self.account: object = ACCOUNT
         self.number = 0
         # What a cycle does between enriching and its monitors.
@@ -82,7 +83,7 @@ class Venue:
             self.number += 1
             self.servers.clock.advance(60)
             self.usd = {name: usd * (1 + moves_percent / 100) for name, usd in self.usd.items()}
-            markets = copy.deepcopy(MARKETS)
+            markets = copy.deepcopy(self.markets)
             for name, row in ((asset, markets["markets"][f"{asset}-USD"]) for asset in self.usd):
                 row |= {"oraclePrice": f"{self.marks[name]:.4f}", "status": self.status}
             self.indexer.answer("GET /v4/perpetualMarkets", json=markets)
@@ -96,6 +97,23 @@ class Venue:
         (run, *_) = await runs_of(monitors[0], "venue")
         found: str = facts(run)["venues"]["dydx"]["state"]
         return found
+
+    def hold(self, *assets: str) -> None:
+        """Shorts like that of ETH in so many more markets."""
+        account = copy.deepcopy(ACCOUNT)
+        held = account["subaccount"]["openPerpetualPositions"]
+        for number, asset in enumerate(assets, 100):
+            ticker = f"{asset}-USD"
+            row = self.markets["markets"]["ETH-USD"] | {"ticker": ticker, "clobPairId": str(number)}
+            self.markets["markets"][ticker] = row
+            held[ticker] = held["ETH-USD"] | {
+                "market": ticker,
+                "size": "-0.001",
+                "unrealizedPnl": "0.0213",
+            }
+            self.usd[asset] = self.usd["ETH"]
+        self.marks = dict(self.usd)
+        self.account = account
 
     async def follow(self, *monitors: Any, times: int) -> str:
         """Looks at which the marks go with the market."""

@@ -5,6 +5,7 @@ the monitors.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from sonic.monitor.v1 import monitor_pb2 as pb
@@ -90,3 +91,25 @@ async def test_positions_that_do_not_answer_end_no_trouble(venue: Venue) -> None
     assert run.status == pb.RUN_STATUS_ERROR
     assert facts(run)["venues"]["dydx"]["told"] == "DOWN", "what is remembered outlives it"
     await venue.told(1)
+
+
+async def evidence(monitor: Any) -> object:
+    (run, *_) = await runs_of(monitor, "venue")
+    return facts(run)["venues"]["dydx"]["evidence"]
+
+
+async def test_a_list_that_shrinks_is_told_once_and_ended_once(venue: Venue) -> None:
+    venue.hold("SOL", "LINK", "DOGE", "AVAX")
+    monitor = await venue.start()
+    assert await venue.follow(monitor, times=2) == "OK", await evidence(monitor)
+    venue.account = ACCOUNT
+    assert await venue.follow(monitor, times=1) == "DEGRADED"
+    assert await venue.follow(monitor, times=7) == "DEGRADED"
+    (begun,) = await venue.told(1)
+    assert begun.level == xcom_pb2.LEVEL_MEDIUM
+    assert "its list of positions shrank from 6 to 2 at one look" in begun.body
+    assert await venue.follow(monitor, times=15) == "OK"
+    _, ended = await venue.told(2)
+    assert "all is well again: dydx" in ended.subject
+    await venue.follow(monitor, times=3)
+    await venue.told(2)

@@ -177,7 +177,7 @@ async def test_a_wallet_that_is_removed_ends_its_trouble_and_without_any_there_i
     watched = Watched()
     await watched.look(HALTED, times=2)
     finding = await watched.look()
-    assert finding.status is RunStatus.SUCCESS and finding.metadata == {"venues": {}}
+    assert finding.status is RunStatus.SUCCESS and finding.metadata["venues"] == {}
     assert [one.ends_incident for one in watched.told] == [False, True]
 
 
@@ -324,3 +324,38 @@ async def test_positions_that_do_not_hear_it_are_told_at_the_next_look() -> None
     watched.deaf = False
     await watched.look(WELL)
     assert len(watched.frozen) == 1
+
+
+FAILING = replace(WELL, failures={"main": "SERVER_ERROR"}, wallet_count=1)
+
+
+async def test_looks_that_are_ten_minutes_apart_by_habit_find_a_venue_down_by_failing() -> None:
+    watched, later = Watched(), timedelta(minutes=10)
+    await watched.look(WELL, times=3, later=later)
+    await watched.look(FAILING, later=later)
+    assert not watched.told
+    await watched.look(FAILING, later=later)
+    (down,) = watched.told
+    assert down.level is Level.HIGH and "1 of 1 wallets cannot be read" in down.subject
+
+
+@pytest.mark.parametrize("between", [timedelta(minutes=1), timedelta(hours=8)])
+async def test_two_nights_of_sleep_are_no_habit(between: timedelta) -> None:
+    watched, night = Watched(), timedelta(hours=8)
+    await watched.look(WELL, times=3, later=between)
+    await watched.look(FAILING, later=night)
+    await watched.look(FAILING, later=night)
+    assert not watched.told
+
+
+async def test_one_wallet_of_two_that_cannot_be_read_is_not_told_by_this_monitor() -> None:
+    watched = Watched()
+    one_of_two = replace(FAILING, wallet_count=2)
+    await watched.look(WELL, times=2)
+    found = await watched.look(one_of_two, times=20)
+    assert not watched.told and found.status is RunStatus.SUCCESS
+    badge = found.badges["venue_badge"]
+    assert badge is not None and "dydx DEGRADED" in badge.value, "it is shown all the same"
+    # More than that is told here.
+    await watched.look(replace(AWAY, failures=one_of_two.failures, wallet_count=2), times=6)
+    assert [one.level for one in watched.told] == [Level.MEDIUM]
