@@ -129,6 +129,9 @@ class Config(ServiceConfig):
     touch_record_days: float = Field(
         180.0, ge=0, description="what the touch probability said stays so long; 0 = ever"
     )
+    touch_history_days: float = Field(
+        30.0, ge=0, description="what it said of each position stays so long; 0 = ever"
+    )
     snapshot_retention_days: float = Field(
         400.0, ge=0, description="snapshots stay so long, but those of an open session; 0 = ever"
     )
@@ -285,6 +288,7 @@ def _kept_days(config: Config) -> dict[str, float]:
         "requests": config.request_retention_days,
         "refused_rows": config.refused_retention_days,
         "touch_statements": config.touch_record_days,
+        "touch_history": config.touch_history_days,
         "events": config.event_retention_days,
         "snapshots": config.snapshot_retention_days,
         "old_snapshots": config.session_retention_days,

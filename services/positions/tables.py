@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import (
     ARRAY,
+    REAL,
     BigInteger,
     Boolean,
     CheckConstraint,
@@ -267,6 +268,20 @@ touch_statement = Table(
     Column("reason", Text, nullable=False, server_default=""),
     Index("touch_statement_time", "stated_time"),
     Index("touch_statement_waiting", "until_time", postgresql_where=text("state = 1")),
+)
+
+# What it said of every position, for people to look back at; see touch_record/domain/history.py.
+touch_history = Table(
+    "touch_history",
+    metadata,
+    Column("market", SmallInteger, primary_key=True, autoincrement=False),
+    Column("asset", Text, primary_key=True),
+    Column("hour", Integer, primary_key=True, autoincrement=False),
+    _time("stated_time"),
+    Column("model", SmallInteger, nullable=False),
+    Column("position_keys", ARRAY(BigInteger), nullable=False),
+    Column("probabilities", ARRAY(REAL), nullable=False),
+    Index("touch_history_time", "stated_time"),
 )
 
 refused_row = Table(

@@ -42,6 +42,7 @@ KEPT_BY = {
     "positions.request": "request_retention_days",
     "positions.session": "session_retention_days",
     "positions.touch_statement": "touch_record_days",
+    "positions.touch_history": "touch_history_days",
     "price.": "price_history_kept_days",
     "hedges.": "hedges_history_days",
     "monitor.": "monitor_runs_kept_days",

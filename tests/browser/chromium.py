@@ -45,6 +45,8 @@ _KEYS = {
     "ArrowDown": ("ArrowDown", 40, ""),
     "ArrowUp": ("ArrowUp", 38, ""),
     "ArrowRight": ("ArrowRight", 39, ""),
+    "+": ("NumpadAdd", 107, "+"),
+    "0": ("Digit0", 48, "0"),
 }
 
 

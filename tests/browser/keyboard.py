@@ -15,7 +15,8 @@ _MOST_TABS = 400
 _CALLED = """(() => {
     const node = document.activeElement;
     const own = node.getAttribute('aria-label') ?? node.labels?.[0]?.innerText;
-    const acts = 'a, button, input, select, textarea, summary, [role=region]';
+    const acts = 'a, button, input, select, textarea, summary, [role=region], [role=group],'
+        + ' [role=button]';
     return node.closest(%s) && node.matches(acts)
         && (own ?? node.innerText ?? '').includes(%s);
 })()"""

@@ -79,6 +79,8 @@ async def test_a_position_is_reached_by_its_link_with_advice_and_what_would_be(
     )
     figures = await board.text("#figures-panel")
     assert "$2,000.00" in figures and "185.00 USD" in figures and "180.00 USD" in figures
+    await board.says("#probability-panel", "now 100.00 %, highest 100.00 % on")
+    await page.until("document.querySelector('#probability-panel canvas') !== null")
     await page.until("document.querySelector('.what-if .facts') !== null")
     await page.run(
         "const slider = document.querySelector('.what-if input'); slider.value = '1000';"

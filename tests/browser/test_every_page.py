@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from services.gateway.pages import PAGES
-from tests.browser.visit import LOADED, NEEDS_BROWSER, PAST, Visit, servers
+from tests.browser.visit import LOADED, NEEDS_BROWSER, Visit, servers
 
 __all__ = ["servers"]
 
@@ -45,15 +45,9 @@ async def _seen(servers: Visit) -> list[Any]:
             return told
 
 
-async def _address(servers: Visit, path: str) -> str:
-    """What stands in braces is of something that is there."""
-    newest = (await servers.get("/v1/cycles"))["cycles"][0]["id"]
-    return path.replace("/positions/{id}", f"/positions/{PAST}").replace("{id}", newest)
-
-
 @pytest.mark.parametrize("path", PAGES)
 async def test_a_page_can_be_used_without_eyes_and_fits_a_phone(servers: Visit, path: str) -> None:
-    page = await servers.show(await _address(servers, path))
+    page = await servers.show(await servers.address(path))
     await page.run(_UNFOLD)
     await page.until(LOADED)
     assert await page.run("document.querySelectorAll('h1').length") == 1
@@ -111,6 +105,38 @@ async def test_a_chart_of_one_point_is_about_that_point(servers: Visit) -> None:
     await page.until("!!window.alone?.scales.x.max")
     ends = await page.run("[window.alone.scales.x.min, window.alone.scales.x.max]")
     assert ends == [1790000000 - 3600, 1790000000 + 3600]
+
+
+async def test_the_chance_of_a_position_is_drawn_by_the_hour_and_over_no_gap(
+    servers: Visit,
+) -> None:
+    page = await servers.show("/logs")
+    said = await servers.get(f"/v1/positions/{PAST}/touchProbabilities")
+    assert set(said) <= {"probabilities", "next_page_token"}
+    await page.run("""(async () => {
+        const { probabilityHistory } = await import('/web/position_probability.js');
+        const [real, Plot] = [window.fetch, window.uPlot];
+        const hour = 1790000000;
+        const said = [[5, 0.25], [4, 0.5], [1, 0.125]].map(([at, probability]) => ({
+            probability, stated_time: new Date(1000 * (hour + 3600 * at)).toISOString() }));
+        window.fetch = async (path, ...rest) => path.includes('touchProbabilities')
+            ? new Response(JSON.stringify({ probabilities: said })) : real(path, ...rest);
+        window.uPlot = function (...given) { return (window.drawn = new Plot(...given)); };
+        Object.assign(window.uPlot, Plot);
+        const enriched_time = new Date(1000 * (hour + 3600 * 5.5)).toISOString();
+        const now = async () => ({ liquidation_probability: 0.75, enriched_time });
+        const part = probabilityHistory('x', now);
+        document.querySelector('main').append(part.node);
+        window.ended = () => (part.stop(), (window.fetch = real), (window.uPlot = Plot));
+    })()""")
+    await page.until("!!window.drawn")
+    hours = "window.drawn.data[0].map(at => (at - 1790000000) / 3600)"
+    assert await page.run(hours) == [1, 2, 4, 5, 5.5]
+    # An hour of which nothing is known is null: the line is broken there.
+    assert await page.run("window.drawn.data[1]") == [12.5, None, 50, 25, 75]
+    words = await servers.text("#probability-panel .head")
+    assert "now 75.00 %, highest 75.00 % on" in words
+    await page.run("window.ended()")
 
 
 async def test_by_what_people_are_told_stands_clear_of_the_pages(servers: Visit) -> None:

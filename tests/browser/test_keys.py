@@ -1,29 +1,43 @@
-"""All that can be done is reached by Tab, and seen when it is; positions are entered by keys alone.
-Needs a Chromium; without one it is skipped, and counted so.
+"""All that a click does is reached by Tab on every page, and seen when it is; positions are entered
+by keys alone. Needs a Chromium; without one it is skipped, and counted so.
 """
 
 from __future__ import annotations
 
 import pytest
 
-from tests.browser.visit import LOADED, MARKUP, NEEDS_BROWSER, PAST, Visit, servers
+from services.gateway.pages import PAGES
+from tests.browser.visit import LOADED, MARKUP, NEEDS_BROWSER, Visit, servers
 from tests.chaos.conftest import home
 
 __all__ = ["home", "servers"]
 
 pytestmark = NEEDS_BROWSER
-PAGES = (
-    "/",
-    "/positions",
-    f"/positions/{PAST}",
-    "/alerts",
-    "/thresholds",
-    "/rules",
-    "/monitors",
-    "/deliveries",
-    "/wallets",
-    "/withdrawals",
-)
+# Before a page's own scripts: who hears of a click.
+_LISTEN = """(() => {
+    window.heard = new Set();
+    const add = EventTarget.prototype.addEventListener;
+    EventTarget.prototype.addEventListener = function (kind, ...rest) {
+        if (/^(dbl)?click$|^(mouse|pointer)(down|up)$/.test(kind)) window.heard.add(this);
+        return add.call(this, kind, ...rest);
+    };
+})()"""
+# What a mouse can press, or looks so, and no key: not within what takes the focus. A chart's canvas
+# is read and zoomed by the keys of the chart; nothing else of a chart is.
+_MOUSE_ALONE = """(() => {
+    const keyed = 'a[href], button, input, select, textarea, summary, label, [tabindex="0"]';
+    const reached = node => {
+        const place = node.closest(keyed);
+        if (place?.matches('.chart')) return node.matches('.u-over, .u-wrap');
+        return place || node.querySelector(':scope > [role=button][tabindex="0"]');
+    };
+    const looks = [...document.querySelectorAll('body *')]
+        .filter(node => getComputedStyle(node).cursor === 'pointer');
+    return [...window.heard, ...looks]
+        .filter(node => node instanceof Element && node !== document.body && node.isConnected)
+        .filter(node => node.checkVisibility() && !reached(node))
+        .map(node => node.outerHTML.slice(0, 160));
+})()"""
 _WATCH = """(() => {
     const words = node => [node.tagName, (node.getAttribute('aria-label') ?? node.innerText ?? '')
         .trim().slice(0, 40), node.name ?? '', node.title.slice(0, 20)].join(' ')
@@ -46,11 +60,34 @@ _ACTS = """[...document.querySelectorAll(
     .filter(node => node.checkVisibility({ visibilityProperty: true }) && !node.disabled)"""
 
 
+@pytest.fixture(scope="module")
+async def heard(servers: Visit) -> Visit:
+    """Every page it opens notes who hears of a click."""
+    await servers.page.show("about:blank")
+    await servers.page.ask("Page.addScriptToEvaluateOnNewDocument", source=_LISTEN)
+    return servers
+
+
+async def test_what_only_a_mouse_could_press_would_be_found(heard: Visit) -> None:
+    page = await heard.show("/rules")
+    assert await page.run(_MOUSE_ALONE) == []
+    await page.run("""document.querySelector('main').append(...['p', 'q'].map(tag => {
+        const made = document.createElement(tag);
+        made.textContent = 'press me';
+        if (tag === 'p') made.addEventListener('click', () => 0);
+        else made.style.cursor = 'pointer';
+        return made;
+    }))""")
+    found = await page.run(_MOUSE_ALONE)
+    assert found == ["<p>press me</p>", '<q style="cursor: pointer;">press me</q>']
+
+
 @pytest.mark.parametrize("path", PAGES)
 async def test_all_that_can_be_done_is_reached_by_tab_and_seen_then(
-    servers: Visit, path: str
+    heard: Visit, path: str
 ) -> None:
-    page = await servers.show(path)
+    page = await heard.show(await heard.address(path))
+    assert await page.run(_MOUSE_ALONE) == []
     await page.run(_WATCH)
     count = int(await page.run(f"{_ACTS}.length"))
     assert count > 10

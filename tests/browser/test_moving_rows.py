@@ -92,6 +92,43 @@ async def test_in_a_part_that_is_shown_again_as_it_was(servers: Visit) -> None:
     assert await page.run(_HAS_FOCUS)
 
 
+async def test_what_was_just_changed_can_be_removed_at_once(servers: Visit) -> None:
+    """Lists come late: no row may be pressed that is older than what was just saved."""
+    rule = {
+        "asset": "BTC",
+        "metric": "RULE_METRIC_MOVE_PERCENT",
+        "direction": "RULE_DIRECTION_BOTH",
+        "enabled": True,
+        "threshold": 5,
+        "window": "3600s",
+        "recurrence": "RULE_RECURRENCE_RESET",
+        "cooldown": "900s",
+    }
+    await servers.post("/v1/rules", rule)
+    page = await servers.show("/rules")
+    page.problems.clear()
+    await servers.says("#rules", "moves 5.00 %")
+    await page.run("""(() => {
+        const real = window.fetch;
+        window.fetch = async (path, settings) => {
+            const answer = await real(path, settings);
+            if (settings?.method === 'GET') await new Promise(done => setTimeout(done, 1500));
+            return answer;
+        };
+    })()""")
+    await servers.click("#rules button", "Edit")
+    await servers.write("threshold", "7")
+    # An answer that was asked for before the change is under way when the list is read again.
+    await page.run("import('/web/api.js').then(({ get }) => (get('/v1/rules?page_size=500'), 0))")
+    await servers.click("dialog button", "Save")
+    await servers.closed()
+    assert "moves 7.00 %" in await servers.text("#rules")
+    await servers.click("#rules button", "Remove")
+    await servers.click("dialog button", "Remove")
+    await servers.says("#rules", "No rule yet")
+    assert page.problems == []
+
+
 async def test_rows_take_any_order_and_the_one_with_the_focus_is_never_moved(
     servers: Visit,
 ) -> None:

@@ -68,6 +68,11 @@ class Visit:
         assert answer.status_code == 200, (path, answer.text)
         return answer.json() if answer.headers["content-type"] == "application/json" else None
 
+    async def address(self, path: str) -> str:
+        """A path of services.gateway.pages of something that is there."""
+        newest = (await self.get("/v1/cycles"))["cycles"][0]["id"]
+        return path.replace("/positions/{id}", f"/positions/{PAST}").replace("{id}", newest)
+
     async def show(self, path: str, width: int = 1400, height: int = 1000) -> Browser:
         await self.page.show(f"{self.web.base_url}".rstrip("/") + path, width, height)
         await self.page.until(LOADED)

@@ -155,6 +155,7 @@ CALLERS: Mapping[str, frozenset[str]] = {
     "/sonic.positions.v1.SessionsService/UpdateStrategy": frozenset({"gateway", "operator"}),
     "/sonic.positions.v1.StreamsService/WatchStreams": frozenset({"cyclone", "operator"}),
     "/sonic.positions.v1.TouchesService/GetTouchRecord": frozenset({"gateway", "operator"}),
+    "/sonic.positions.v1.TouchesService/ListTouchProbabilities": frozenset({"gateway", "operator"}),
     "/sonic.positions.v1.WalletsService/CreateWallet": frozenset({"gateway", "operator"}),
     "/sonic.positions.v1.WalletsService/DeleteWallet": frozenset({"gateway", "operator"}),
     "/sonic.positions.v1.WalletsService/GetWallet": frozenset({"gateway", "hedges", "operator"}),

@@ -24,6 +24,7 @@ MONITORS = Noun(
                 "name",
                 "health",
                 "enabled",
+                "resting_reason",
                 "interval",
                 "last_run.status",
                 "last_run.started_time",

@@ -126,6 +126,15 @@ POSITIONS = Noun(
             help="The same as top-up: size to cut stands beside collateral to add.",
         ),
         Verb(
+            "probability",
+            "positions.TouchesService.ListTouchProbabilities",
+            _ID,
+            help="The chance of touching liquidation within 24 hours, as it was said each hour.",
+            columns=("stated_time", "probability", "model"),
+            empty="Nothing was said of it yet: that is done once an hour.",
+            example="sonic positions probability POSITION",
+        ),
+        Verb(
             "carry",
             "positions.RiskService.GetCarry",
             options=("position_ids",),

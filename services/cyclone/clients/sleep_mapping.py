@@ -88,7 +88,9 @@ def judges(alert: alerts_pb2.Alert) -> bool:
 
 
 def trouble_of(monitor: monitor_pb2.Monitor) -> str:
-    """What is amiss with it, in a word; empty when nothing is."""
+    """What is amiss with it, in a word; empty when nothing is, or it has nothing to check."""
+    if monitor.resting_reason == "NOT_CONFIGURED":
+        return ""
     if monitor.enabled and monitor.health in (
         monitor_pb2.HEALTH_ERROR,
         monitor_pb2.HEALTH_OFFLINE,

@@ -29,16 +29,21 @@ export class Failure extends Error {
 
 const underway = new Map();
 
-/** Whoever asks for the same while it is under way gets the same answer. */
+/** Whoever asks for the same while it is under way gets the same answer, unless something was changed here meanwhile. */
 export function get(path) {
-  if (!underway.has(path)) underway.set(path, ask("GET", path, undefined, LIMIT_MS).finally(() => underway.delete(path)));
+  if (!underway.has(path)) {
+    const answer = ask("GET", path, undefined, LIMIT_MS).finally(() => underway.get(path) === answer && underway.delete(path));
+    underway.set(path, answer);
+  }
   return underway.get(path);
 }
-export const post = (path, body = {}, limitMs = CHANGE_LIMIT_MS) => ask("POST", path, body, limitMs);
+// An answer that was asked for before a change may be older than it.
+const change = (...asked) => ask(...asked).finally(() => underway.clear());
+export const post = (path, body = {}, limitMs = CHANGE_LIMIT_MS) => change("POST", path, body, limitMs);
 /** `body` with its `etag`, where it has one, is refused when somebody else was faster. */
-export const patch = (path, body, mask) => ask("PATCH", mask ? `${path}?update_mask=${encodeURIComponent(mask.join(","))}` : path, body, CHANGE_LIMIT_MS);
-export const put = (path, body) => ask("PUT", path, body, CHANGE_LIMIT_MS);
-export const remove = (path) => ask("DELETE", path, undefined, CHANGE_LIMIT_MS);
+export const patch = (path, body, mask) => change("PATCH", mask ? `${path}?update_mask=${encodeURIComponent(mask.join(","))}` : path, body, CHANGE_LIMIT_MS);
+export const put = (path, body) => change("PUT", path, body, CHANGE_LIMIT_MS);
+export const remove = (path) => change("DELETE", path, undefined, CHANGE_LIMIT_MS);
 
 async function ask(method, path, body, limitMs) {
   const headers = { Accept: "application/json" };

@@ -1,4 +1,5 @@
-// Charts by uPlot: drawn again when the theme or the width changes, read by mouse and by arrow keys.
+// Charts by uPlot: drawn again when the theme or the width changes, read by mouse and by keys: arrows read the points,
+// + and - show less and more, 0 all, and what the legend names is hidden by Enter.
 
 import { empty, h, show } from "/web/dom.js";
 
@@ -6,6 +7,7 @@ const HEIGHT = 240;
 const TALL = 310;
 const PHONE = 560;
 const HOUR_SECONDS = 3600;
+const ZOOMS = { "+": 0.5, "=": 0.5, "-": 2 };
 
 const drawn = new Map();
 const widths = new ResizeObserver((entries) => {
@@ -51,6 +53,26 @@ export function draw(place, picture) {
   drawn.set(place, { plot, picture });
   widths.observe(place);
   place.onkeydown = (event) => read(event, plot);
+  place.setAttribute("aria-keyshortcuts", "ArrowLeft ArrowRight + - 0");
+  nameLines(plot);
+}
+
+/** The library hides a line by a click on its name; by keys too. */
+function nameLines(plot) {
+  plot.root.querySelectorAll(".u-legend .u-series").forEach((row, place) => {
+    const name = row.querySelector(".u-label");
+    if (!place || !name) return;
+    const shown = () => name.setAttribute("aria-pressed", String(plot.series[place].show));
+    for (const [key, value] of [["role", "button"], ["tabindex", "0"], ["title", "shown or hidden"]]) name.setAttribute(key, value);
+    shown();
+    // After the library's own listener, which stands on the cell.
+    row.addEventListener("click", shown);
+    name.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter" && event.key !== " ") return;
+      event.preventDefault();
+      name.click();
+    });
+  });
 }
 
 /** Around a point that is alone the library would span three years: an hour on each side, and the point is drawn. */
@@ -119,6 +141,8 @@ function mark(plot, marks) {
 }
 
 function read(event, plot) {
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.key === "0" || ZOOMS[event.key]) return zoom(event, plot, ZOOMS[event.key]);
   const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
   if (!step) return;
   event.preventDefault();
@@ -126,4 +150,16 @@ function read(event, plot) {
   const from = plot.cursor.idx ?? (step > 0 ? -1 : at.length);
   const next = Math.min(at.length - 1, Math.max(0, from + step * (event.shiftKey ? 20 : 1)));
   plot.setCursor({ left: plot.valToPos(at[next], "x"), top: 10 });
+}
+
+/** Around the point that is read, or the middle; never beyond what there is. Without a share all of it. */
+function zoom(event, plot, share) {
+  event.preventDefault();
+  const at = plot.data[0];
+  const [first, last] = [at[0], at.at(-1)];
+  const { min, max } = plot.scales.x;
+  if (!share) return plot.setScale("x", { min: first, max: last });
+  const middle = at[plot.cursor.idx] ?? (min + max) / 2;
+  const half = ((max - min) * share) / 2;
+  plot.setScale("x", { min: Math.max(first, middle - half), max: Math.min(last, middle + half) });
 }

@@ -3,7 +3,10 @@
 import { h } from "/web/dom.js";
 import { placeOf } from "/web/focus.js";
 
-/** Opens a dialog with this content; {node, close}. `closed` is called when it is gone, whatever closed it. */
+/**
+ * Opens a dialog with this content; {node, close}. `closed` is called when it is gone, whatever closed it. One that changed
+ * something is closed when what stands behind it was read anew: its rows would be refused as older than the change.
+ */
 export function open(title, content, closed = () => {}) {
   const node = h("dialog", { class: "dialog", "aria-label": title }, h("h2", {}, title), content);
   const back = placeOf(document.activeElement);

@@ -56,9 +56,9 @@ export async function addPosition(refresh) {
   ];
   const send = async (values) => {
     const made = await post(`/v1/positions?request_id=${request}`, { ...values, asset: values.asset.toUpperCase() });
-    dialog.close();
     say(`${made.asset} ${word(made.side, "SIDE_")} is added; the next cycle judges it.`);
     await refresh();
+    dialog.close();
   };
   const dialog = ask("Add a position", "One that no venue tells of, entered by hand. Only figures: nothing is traded.", { fields, label: "New position", act: { label: "Add position", send } });
 }

@@ -22,8 +22,8 @@ export async function versions(root, plural, reload) {
     if (!(await confirm({ title: `Back to version ${version.number}?`, text, act: "Restore" }))) return;
     await post(path, { last_number: newest });
     say(`The ${plural} are those of version ${version.number}.`);
+    await reload();
     dialog.close();
-    reload();
   }
 }
 

@@ -25,6 +25,7 @@ class Health(IntEnum):
 # A late monitor is a WARNING up to this many intervals, then OFFLINE.
 OFFLINE_INTERVAL_COUNT = 3
 _LATE_INTERVAL_COUNT = 1.5
+NOT_CONFIGURED = "NOT_CONFIGURED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,9 @@ class StoredMonitor:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """A monitor as it stands; `skipped_reason`: why the newest run was SKIPPED."""
+    """A monitor as it stands; `resting_reason`: DISABLED, SNOOZED, or NOT_CONFIGURED when its
+    newest run found nothing that it could check.
+    """
 
     name: str
     description: str
@@ -64,7 +67,6 @@ class State:
     next_run_time: datetime | None
     snoozed_until_time: datetime | None
     resting_reason: str
-    skipped_reason: str
     incident_open: bool
 
 
@@ -114,10 +116,15 @@ def state(
         health=health(stored.last_run, setting.interval, now),
         next_run_time=max(due, end or due) if due and setting.enabled else None,
         snoozed_until_time=end,
-        resting_reason=resting_reason(setting, stored.last_run, now).partition(":")[0],
-        skipped_reason=stored.last_skipped.partition(":")[0],
+        resting_reason=_resting(setting, stored, now),
         incident_open=stored.incident is not None,
     )
+
+
+def _resting(setting: Setting, stored: StoredMonitor, now: datetime) -> str:
+    chosen = resting_reason(setting, stored.last_run, now).partition(":")[0]
+    skipped = stored.last_skipped.partition(":")[0]
+    return chosen or (skipped if skipped == NOT_CONFIGURED else "")
 
 
 def status(
@@ -126,10 +133,8 @@ def status(
     waiting_count: int,
     call_time: datetime | None,
 ) -> Status:
-    """The worst of those that do not rest; a monitor with nothing configured to check rests too."""
-    at_work = [
-        one for one in states if not (one.resting_reason or one.skipped_reason == "NOT_CONFIGURED")
-    ]
+    """The worst of those that do not rest."""
+    at_work = [one for one in states if not one.resting_reason]
     counts = {kind: sum(one.health is kind for one in at_work) for kind in Health}
     shown = [badge.level for kept in badges if (badge := kept.shown) is not None]
     return Status(

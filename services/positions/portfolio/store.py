@@ -53,6 +53,7 @@ _CLEAR = [
     # Their numbers go on: who has read up to one has missed nothing.
     Statement("delete from position_event"),
     Statement("delete from touch_statement"),
+    Statement("delete from touch_history"),
 ]
 
 

@@ -42,6 +42,10 @@ _FORGET = {
         "delete from touch_statement where (market, asset, hour) in (select market, asset, hour"
         f" from touch_statement where stated_time < :before limit {BITE_ROWS})"
     ),
+    "touch_history": Statement(
+        "delete from touch_history where (market, asset, hour) in (select market, asset, hour"
+        f" from touch_history where stated_time < :before limit {BITE_ROWS})"
+    ),
     "sessions": _older("session", "ended_time < :before and status <> 1"),
 }
 KINDS = tuple(_FORGET)

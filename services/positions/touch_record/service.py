@@ -15,6 +15,7 @@ from services.positions.enrichment.domain.enriched_frame import EnrichedFrame
 from services.positions.enrichment.service import EnrichmentService
 from services.positions.extremes.domain import MinuteColumns
 from services.positions.service.ports import Begin
+from services.positions.touch_record.domain.history import TouchProbability, probabilities
 from services.positions.touch_record.domain.scores import Bin, Scores, bin_of, scores
 from services.positions.touch_record.domain.statements import (
     GIVEN_UP,
@@ -26,7 +27,10 @@ from services.positions.touch_record.domain.statements import (
     stated,
     stretch,
 )
+from shared import paging
 from shared.clock import Clock
+from shared.errors import NotFound
+from shared.paging import Page
 
 _REST_SECONDS: Final = 30.0
 _HOUR_SECONDS: Final = 3600
@@ -134,6 +138,7 @@ class TouchRecordService:
             }
             names, models = frame.asset_names, frame.asset_models
             await store.touches.put(stated(frame.columns, names, models, sigmas, market, moment))
+            await store.touches.keep(probabilities(frame.columns, names, models, market, moment))
 
     async def _score(self, market: int, now: datetime) -> None:
         """All whose horizon is over, in portions."""
@@ -183,6 +188,23 @@ class TouchRecordService:
                 self._known.pop(next(iter(self._known)))
         assets = known[1]
         return TouchRecord(market, since, assets, await self._present(assets[0].scores, asset))
+
+    async def history(
+        self, position_id: str, page_size: int, page_token: str
+    ) -> Page[TouchProbability]:
+        """What was said of a position, by the hour, newest first. Raises POSITION_NOT_FOUND,
+        BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH.
+        """
+        context = paging.context("touch history", position_id)
+        request = paging.parse(page_size, page_token, context=context)
+        async with self._read() as store:
+            found = await store.positions.find(position_id)
+            if found is None:
+                raise NotFound("POSITION_NOT_FOUND", f"no position has id {position_id[:60]!r}")
+            market = self._market.present_market or await store.touches.newest_market() or 0
+            one = found.inputs
+            said = await store.touches.history(market, one.asset, one.position_key, request)
+        return paging.cut(said, request, context, lambda point: (point.hour,))
 
     async def _present(self, known: Scores, asset: str) -> Sequence[PresentStatement]:
         frame = await self._enrichment.frame()

@@ -1,9 +1,10 @@
-"""GetTouchRecord over gRPC; decides nothing."""
+"""The record and the history of touch probabilities over gRPC; decides nothing."""
 
 from sonic.positions.v1 import positions_pb2 as pb
 from sonic.positions.v1 import positions_pb2_grpc as rpc
 
 from services.positions.servicer.mapping import Context
+from services.positions.touch_record.domain.history import TouchProbability
 from services.positions.touch_record.domain.scores import Bin
 from services.positions.touch_record.service import (
     AssetRecord,
@@ -34,6 +35,20 @@ class TouchesServicer(rpc.TouchesServiceServicer):
             scores=map(_scores, found.assets),
             present=map(_present, found.present),
         )
+
+    async def ListTouchProbabilities(
+        self, request: pb.ListTouchProbabilitiesRequest, context: Context
+    ) -> pb.ListTouchProbabilitiesResponse:
+        page = await self._service.history(
+            request.position_id, request.page_size, request.page_token
+        )
+        return pb.ListTouchProbabilitiesResponse(
+            probabilities=map(_probability, page.rows), next_page_token=page.next_page_token
+        )
+
+
+def _probability(one: TouchProbability) -> pb.TouchProbability:
+    return fill(pb.TouchProbability, one)
 
 
 def _scores(record: AssetRecord) -> pb.TouchScores:

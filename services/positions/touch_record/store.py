@@ -6,6 +6,7 @@ from typing import Final
 
 import numpy as np
 
+from services.positions.touch_record.domain.history import AssetProbabilities, TouchProbability
 from services.positions.touch_record.domain.statements import (
     AssetStatements,
     Outcome,
@@ -13,6 +14,7 @@ from services.positions.touch_record.domain.statements import (
 )
 from shared.database.statement import Row, Statement
 from shared.database.transaction import Transaction
+from shared.paging import PageRequest
 from shared.touch import TouchModel
 
 _HOUR_SECONDS: Final = 3600
@@ -51,10 +53,22 @@ _VERSION = Statement(
 )
 _START: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _NEWEST_MARKET = Statement("select market from touch_statement order by stated_time desc limit 1")
+_KEEP = Statement(
+    "insert into touch_history (market, asset, hour, stated_time, model, position_keys,"
+    " probabilities) values (:market, :asset, :hour, :stated_time, :model, :position_keys,"
+    " :probabilities) on conflict do nothing"
+)
+_HISTORY = Statement(
+    "select hour, stated_time, model, probabilities[place] as probability from (select hour,"
+    " stated_time, model, probabilities, array_position(position_keys, cast(:key as bigint)) as"
+    " place from touch_history where market = :market and asset = :asset"
+    " and hour < :before) kept where place is not null order by hour desc limit :most"
+)
+_LAST_HOUR: Final = 2**31 - 1
 
 
 class TouchStatementStore:
-    """Statements in one transaction."""
+    """Statements and the history of positions in one transaction."""
 
     def __init__(self, transaction: Transaction) -> None:
         self._transaction = transaction
@@ -113,6 +127,43 @@ class TouchStatementStore:
         """All of this market since then, of one asset or (empty) of all, the oldest first."""
         found = await self._transaction.fetch(_READ, market=market, since=since, asset=asset)
         return [_statements(row) for row in found]
+
+    async def keep(self, said: Iterable[AssetProbabilities]) -> None:
+        """Keep these for the history; of one asset, market and hour the first stored stays."""
+        for one in said:
+            await self._transaction.execute(
+                _KEEP,
+                market=one.market,
+                asset=one.asset,
+                hour=_hour(one.stated_time),
+                stated_time=one.stated_time,
+                model=one.model.value,
+                position_keys=one.position_keys.tolist(),
+                probabilities=one.probabilities.tolist(),
+            )
+
+    async def history(
+        self, market: int, asset: str, position_key: int, page: PageRequest
+    ) -> list[TouchProbability]:
+        """What was said of one position in this market, newest first; one more than the page."""
+        before = page.after[0] if page.after else _LAST_HOUR
+        found = await self._transaction.fetch(
+            _HISTORY,
+            market=market,
+            asset=asset,
+            key=position_key,
+            before=before,
+            most=page.size + 1,
+        )
+        return [
+            TouchProbability(
+                row["hour"],
+                row["stated_time"].astimezone(UTC),
+                row["probability"],
+                TouchModel(row["model"]),
+            )
+            for row in found
+        ]
 
     async def newest_market(self) -> int | None:
         """The market of the newest statement."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from tests.browser.keyboard import Act, Keyboard
+from tests.browser.visit import PAST
 
 # What a message says that the webhook of these tests refuses until it is given up.
 REFUSED_TWICE = "refused twice"
@@ -52,6 +54,61 @@ async def a_channel_is_tested_and_has_quiet_hours(keys: Keyboard) -> None:
     await keys.write("Quiet until", "07:00")
     await keys.page.key("Enter")
     await keys.stored("/v1/channels", lambda told: "quiet_hours" in webhook(told))
+
+
+async def an_earlier_version_of_the_channels_is_restored(keys: Keyboard) -> None:
+    def quiet(told: dict[str, Any]) -> int:
+        found = next(one for one in told["channels"] if one["name"] == "webhook")
+        return int(found.get("quiet_budget_count", 0))
+
+    for count in (41, 42):
+        body = {"quiet_budget_count": count}
+        path = "/v1/channels/webhook?update_mask=quiet_budget_count"
+        answer = await keys.visit.web.patch(path, json=body)
+        assert answer.status_code == 200, answer.text
+    await keys.open("/deliveries")
+    await keys.press("Versions")
+    await keys.asked("Versions of the channel settings")
+    await keys.press("Compare with now", "dialog li:nth-of-type(2)")
+    await keys.visit.says("dialog li:nth-of-type(2)", "To now: ")
+    await keys.press("Restore", "dialog li:nth-of-type(2)")
+    await keys.asked("Back to version")
+    await keys.press("Restore", "dialog:last-of-type")
+    await keys.stored("/v1/channels", lambda told: quiet(told) == 41)
+
+
+async def the_scorecard_is_of_the_days_chosen(keys: Keyboard) -> None:
+    await keys.open("/scorecard")
+    await keys.choose("of the last", "365 days", "main")
+    await keys.page.until("location.search === '?days=365'")
+    start = (await keys.visit.get("/v1/scorecard?days=365"))["start_time"][:10]
+    day = f"new Date('{start}').toLocaleDateString()"
+    await keys.page.until(
+        f"document.querySelector('#rules [data-count]').innerText.includes({day})"
+    )
+
+
+async def a_chart_is_read_made_larger_and_a_line_of_it_hidden(keys: Keyboard) -> None:
+    shown = "document.querySelector('#price-panel .u-legend .u-series:nth-child(2)')"
+    await keys.open(f"/positions/{PAST}")
+    await keys.page.until(f"!!{shown}")
+    await keys.press("Price over time", "#price-panel", "ArrowRight")
+    point = "document.querySelector('#price-panel .u-series .u-value').innerText"
+    first = await keys.page.run(point)
+    assert first not in ("", "--")
+    await keys.page.key("ArrowRight")
+    await keys.page.until(f"{point} !== {json.dumps(first)}")
+    ticks = "document.querySelector('#price-panel canvas').toDataURL()"
+    whole = await keys.page.run(ticks)
+    await keys.page.key("+")
+    await keys.page.until(f"{ticks} !== {json.dumps(whole)}")
+    await keys.page.key("0")
+    await keys.page.until(f"{ticks} === {json.dumps(whole)}")
+    await keys.press("SOL, USD", "#price-panel")
+    await keys.page.until(f"{shown}.classList.contains('u-off')")
+    assert await keys.page.run("document.activeElement.ariaPressed") == "false"
+    await keys.page.key("Space")
+    await keys.page.until(f"!{shown}.classList.contains('u-off')")
 
 
 async def a_level_takes_another_channel(keys: Keyboard) -> None:
@@ -195,6 +252,7 @@ ACTS: tuple[Act, ...] = (
     # Before there are quiet hours, which hold it.
     a_dead_delivery_is_sent_again,
     a_channel_is_tested_and_has_quiet_hours,
+    an_earlier_version_of_the_channels_is_restored,
     a_level_takes_another_channel,
     who_is_told_next_is_named,
     contacts_are_put_in_another_order,
@@ -202,4 +260,6 @@ ACTS: tuple[Act, ...] = (
     a_badge_is_dismissed_for_all_browsers,
     a_cycle_is_run_and_the_schedule_changed,
     the_answer_before_sleep_is_of_the_hours_chosen,
+    the_scorecard_is_of_the_days_chosen,
+    a_chart_is_read_made_larger_and_a_line_of_it_hidden,
 )

@@ -265,6 +265,24 @@ async def test_no_night_is_green_in_which_somebody_would_not_be_told(
     assert verdicts(answer)[part] == expected, answer
 
 
+async def test_a_monitor_that_has_nothing_to_check_here_is_no_trouble(
+    sleep: Any, servers: Servers
+) -> None:
+    backup = monitor_pb2.Monitor(
+        name="backup",
+        enabled=True,
+        health=monitor_pb2.HEALTH_OFFLINE,
+        resting_reason="NOT_CONFIGURED",
+    )
+    never_ran = changed(backup)
+    never_ran.ClearField("resting_reason")
+    for monitor, expected in ((backup, "GREEN"), (never_ran, "AMBER")):
+        monitors = monitor_pb2.ListMonitorsResponse(monitors=[monitor])
+        servers.peers.told["monitor.ListMonitors"] = answers(monitors)
+        found = verdicts(await sleep.CanISleep(pb.CanISleepRequest()))
+        assert found["MONITORS"] == expected
+
+
 async def test_a_cycle_that_did_not_look_is_no_good_cycle(servers: Servers) -> None:
     cycles = await servers.start(sonic_schedule=True)
     schedule = pb.Schedule(interval=Duration(seconds=3600))

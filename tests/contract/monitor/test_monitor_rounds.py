@@ -86,6 +86,9 @@ async def test_without_a_schedule_no_heartbeat_is_expected(servers: Servers) -> 
 
     (run,) = await servers.push(looked)
     assert run.error.startswith("NOT_CONFIGURED")
+    # That is rest: it is not late, and has not failed to run.
+    monitor = await stub.GetMonitor(pb.GetMonitorRequest(name="heartbeat"))
+    assert (monitor.enabled, monitor.resting_reason) == (True, "NOT_CONFIGURED")
 
 
 async def test_a_service_that_stays_down_is_told_high_and_one_that_blinks_is_not(

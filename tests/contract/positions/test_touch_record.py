@@ -11,6 +11,7 @@ from sonic.positions.v1 import positions_pb2 as pb
 from sonic.price.v1 import price_pb2
 
 from services.positions.touch_record import service
+from shared.errors import InvalidArgument, NotFound
 from tests.fakes.pushing import push
 
 SIGMA = 0.01
@@ -127,6 +128,44 @@ async def test_each_statement_is_scored_when_its_day_is_over_by_what_the_minutes
     only = await path.record(asset="ETH")
     assert [one.asset for one in only.scores] == ["", "ETH"]
     assert only.scores[0].statement_count == over
+
+
+async def history(servers, id: str, **asked) -> pb.ListTouchProbabilitiesResponse:
+    request = pb.ListTouchProbabilitiesRequest(position_id=id, **asked)
+    return await servers.touches.ListTouchProbabilities(request)
+
+
+async def test_each_hour_says_of_each_position_what_it_said_then(servers) -> None:
+    path = await opened(servers)
+    ids = [
+        (one.wallet, one.asset, one.id)
+        for one in (await servers.positions.ListPositions(pb.ListPositionsRequest())).positions
+    ]
+    (near,) = [id for wallet, asset, id in ids if (wallet, asset) == ("a", "BTC")]
+    (far,) = [id for wallet, asset, id in ids if wallet == "b"]
+    assert list((await history(servers, near)).probabilities) == []
+    hours = range(22)
+    for hour in hours:
+        await path.hour(hour)
+    found = (await history(servers, near)).probabilities
+    # 70 is reached at 20 hours: at its level, and past it, the chance is 1.
+    wanted = [said(path.mark(hour), 70) if hour < 20 else 1.0 for hour in hours]
+    assert [one.probability for one in reversed(found)] == pytest.approx(wanted)
+    assert {one.model for one in found} == {pb.PROBABILITY_MODEL_NORMAL}
+    times = [one.stated_time.ToDatetime() for one in found]
+    assert times == sorted(times, reverse=True)
+    whole = (await history(servers, far)).probabilities
+    assert [one.probability for one in reversed(whole)] == pytest.approx(
+        [said(path.mark(hour), 60) for hour in hours]
+    )
+    first = await history(servers, far, page_size=20)
+    rest = await history(servers, far, page_size=20, page_token=first.next_page_token)
+    assert [*first.probabilities, *rest.probabilities] == list(whole)
+    assert (len(rest.probabilities), rest.next_page_token) == (2, "")
+    with pytest.raises(InvalidArgument, match="PAGE_TOKEN_MISMATCH"):
+        await history(servers, near, page_token=first.next_page_token)
+    with pytest.raises(NotFound, match="POSITION_NOT_FOUND"):
+        await history(servers, "nobody")
 
 
 async def test_without_its_minutes_a_statement_is_unscored_and_in_no_score(servers) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -17,6 +18,7 @@ from services.cyclone.report.domain.document import (
     MOST_KEPT_ROWS,
     MOST_ROWS,
     Basis,
+    Report,
     ReportColumn,
     Section,
     aged,
@@ -26,6 +28,7 @@ from services.cyclone.report.domain.document import (
     to_keep,
 )
 from services.cyclone.report.domain.elements import element, text
+from services.cyclone.report.domain.page import page
 
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
 CYCLE = Cycle("cycle-1", CycleState.SUCCEEDED, Cause.SCHEDULE, NOW, started_time=NOW)
@@ -77,6 +80,29 @@ def test_no_losing_position_is_drawn_as_winning(travel: float, colour: str, word
     assert f'class="{other.pop()}"' not in made
     assert words in made
     assert ("past liquidation" in made) is (travel <= -100)
+
+
+@pytest.mark.parametrize(
+    ("unit", "values", "right"),
+    [
+        ("usd", [None], True),
+        ("", [1.0, None, 2], True),
+        ("", [1.0, "HIGH"], False),
+        ("", ["HIGH", None], False),
+        ("", [True], False),
+        ("", [None, ""], False),
+        ("", [], False),
+    ],
+)
+def test_a_head_stands_where_what_is_below_it_does(
+    unit: str, values: list[object], right: bool
+) -> None:
+    rows = [{"a": value, "b": "x"} for value in values]
+    made = section("sums", "Sums", Basis.CYCLE, NOW, columns(f"a: a: {unit}", "b: b"), rows)
+    body = page(Report("c", CycleState.SUCCEEDED, False, NOW, "well", (made,)))
+    shown = re.findall(r"<t[hd](?: [^>]*)?>", body)
+    assert len(shown) == (2 * len(values) + 2 if values else 0)
+    assert [('class="number"' in one) for one in shown] == [right, False] * (len(shown) // 2)
 
 
 @given(st.text(), st.text())

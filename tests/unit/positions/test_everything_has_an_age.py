@@ -20,6 +20,7 @@ AGED = {
     "session": "sessions",
     "snapshot": "snapshots old_snapshots",
     "touch_statement": "touch_statements",
+    "touch_history": "touch_history",
 }
 # By table why it does not grow with time.
 BOUNDED = {

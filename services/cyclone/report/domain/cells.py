@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
+from typing import TypeGuard
 
-from services.cyclone.report.domain.document import ReportColumn, Value
+from services.cyclone.report.domain.document import ReportColumn, Row, Value
 from services.cyclone.report.domain.elements import Markup, element, joined, text
 
 NUMBERS = frozenset({"usd", "percent", "ratio", "seconds", "milliseconds", "count", "number"})
@@ -13,19 +15,33 @@ _TRAVEL = "travel"
 _BAR_WIDTH, _BAR_HEIGHT = 120, 10
 
 
-def cell(column: ReportColumn, value: Value) -> Markup:
+def is_right(column: ReportColumn, rows: Sequence[Row]) -> bool:
+    """Whether a column stands at the right, head and cells: one of figures alone, by its unit or by
+    what is known of it.
+    """
+    known = [value for row in rows if (value := row.get(column.name)) not in (None, "")]
+    return column.unit in NUMBERS or (bool(known) and all(map(_is_figure, known)))
+
+
+def cell(column: ReportColumn, value: Value, *, right: bool = False) -> Markup:
     """What is not known is a dash, never 0."""
+    place = "number" if right else None
     if value is None or value == "":
-        return element("td", element("span", "-", class_="unknown", title="not known"))
+        dash = element("span", "-", class_="unknown", title="not known")
+        return element("td", dash, class_=place)
     if column.unit == _TRAVEL and isinstance(value, float | int):
         return element("td", _travel(float(value)))
-    if isinstance(value, float | int) and not isinstance(value, bool):
-        return element("td", _number(column.unit, float(value)), class_="number")
+    if _is_figure(value):
+        return element("td", _number(column.unit, float(value)), class_=place)
     if column.unit == "time":
         return element("td", _moment(str(value)))
     if column.unit in _MARKED:
         return element("td", element("span", value, class_=f"mark {_word(str(value))}"))
     return element("td", value)
+
+
+def _is_figure(value: Value) -> TypeGuard[float | int]:
+    return isinstance(value, float | int) and not isinstance(value, bool)
 
 
 def _number(unit: str, value: float) -> Markup:

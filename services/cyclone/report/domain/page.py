@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.cyclone.report.domain.cells import NUMBERS, cell
+from services.cyclone.report.domain.cells import cell, is_right
 from services.cyclone.report.domain.document import Basis, Report, Row, Section
 from services.cyclone.report.domain.elements import Markup, element
 
@@ -102,12 +102,14 @@ def _inside(part: Section) -> list[Markup]:
     made = [element("p", *_about(part), class_="quiet")]
     if not part.rows:
         return [*made, element("p", "none")]
+    shown = [(one, is_right(one, part.rows)) for one in part.columns]
     heads = [
-        element("th", one.title, scope="col", class_="number" if one.unit in NUMBERS else None)
-        for one in part.columns
+        element("th", one.title, scope="col", class_="number" if right else None)
+        for one, right in shown
     ]
     lines = [
-        element("tr", *(cell(one, row.get(one.name)) for one in part.columns)) for row in part.rows
+        element("tr", *(cell(one, row.get(one.name), right=right) for one, right in shown))
+        for row in part.rows
     ]
     table = element("table", element("thead", element("tr", *heads)), element("tbody", *lines))
     return [*made, element("div", table, class_="wide"), *_rest(part)]

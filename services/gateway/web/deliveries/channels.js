@@ -95,8 +95,8 @@ function settings(channel, reload) {
         if (values.destination) (body.destination = values.destination), mask.push("destination");
         await patch(path(channel.name), body, mask);
         say(`${channel.name}: saved.`);
+        await reload();
         dialog.close();
-        reload();
       },
     },
     conflict: async () => {

@@ -43,8 +43,8 @@ async function change(map, reload) {
         const routes = map.routes.filter((one) => !same(one) || one.source === "SETTING_SOURCE_STORED").map((one) => ({ level: one.level, channels: same(one) ? one.channels : values[one.level] }));
         await patch("/v1/levels", { routes, etag: map.etag });
         say("Saved: messages from now on go these ways.");
+        await reload();
         dialog.close();
-        reload();
       },
     },
     conflict: async () => {
@@ -55,8 +55,8 @@ async function change(map, reload) {
   const reset = async () => {
     await patch("/v1/levels", { routes: [], etag: map.etag });
     say("The levels take their channels as at first.");
+    await reload();
     dialog.close();
-    reload();
   };
   const back = h("button", { type: "button", class: "link", on: { click: () => busy(back, reset) } }, "All back to the default");
   const words = h("p", {}, "News never rings: of these it takes no SMS, call or sound. A level whose channels are all unset uses every channel that is set, and says so.");

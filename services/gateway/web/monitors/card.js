@@ -77,7 +77,7 @@ export function card(first, known, reload) {
     // Of what the environment decides nothing can be changed here.
     enabled.disabled = "enabled" in (monitor.environment ?? {});
     enabled.title = enabled.disabled ? `set by ${monitor.environment.enabled}` : "";
-    show(outcome, status ? pill(status, `run-${status}`) : pill("NEVER RAN", "soft"), monitor.incident_open ? pill("TOLD", "state-old") : null, monitor.resting_reason ? pill(monitor.resting_reason, "soft") : null);
+    show(outcome, status ? pill(status, `run-${status}`) : idle(monitor) ? null : pill("NEVER RAN", "soft"), monitor.incident_open ? pill("TOLD", "state-old") : null, monitor.resting_reason ? pill(code(monitor.resting_reason, "").replaceAll("_", " "), "soft") : null);
     show(found, last.error ? h("span", { class: status === "ERROR" ? "loss" : "" }, last.error) : summary(last.metadata_json));
     show(facts, times(monitor, last), fixed(monitor.environment));
     if (ledger.open && String(last.id ?? "none") !== String(readRun)) readRuns();
@@ -87,11 +87,14 @@ export function card(first, known, reload) {
   return { node, take };
 }
 
+/** Whether there is nothing that it could check. */
+const idle = (monitor) => monitor.resting_reason === "NOT_CONFIGURED";
+
 function times(monitor, last) {
   const next = !monitor.enabled ? null : monitor.every_cycle ? "every cycle" : monitor.next_run_time ? age(monitor.next_run_time, { before: "next " }) : "due now";
   const until = monitor.snoozed_until_time ? h("span", { class: "moved" }, age(monitor.snoozed_until_time, { before: "wakes " })) : null;
   return [
-    h("span", { class: "subject" }, last.started_time ? ["ran ", age(last.started_time, { after: " ago" }), last.duration ? `, took ${span(milliseconds(last.duration))}` : ""] : "never ran"),
+    h("span", { class: "subject" }, last.started_time ? ["ran ", age(last.started_time, { after: " ago" }), last.duration ? `, took ${span(milliseconds(last.duration))}` : ""] : idle(monitor) ? "nothing to check here; its last runs say why" : "never ran"),
     next ? h("span", { class: "subject" }, next) : null,
     monitor.interval ? h("span", { class: "subject" }, `interval ${spanWords(monitor.interval)}`) : null,
     until,

@@ -21,7 +21,7 @@ const PAGE = 25;
 export function mount(root, { query: asked }) {
   sheet("lists");
   sheet("deliveries");
-  const older = h("button", { type: "button", class: "second", on: { click: (event) => busy(event.target, () => versions("/v1/channelVersions", "channel settings", () => kept.slice(0, 3).forEach((one) => one.refresh()))) } }, "Versions");
+  const older = h("button", { type: "button", class: "second", on: { click: (event) => busy(event.target, () => versions("/v1/channelVersions", "channel settings", () => Promise.all(kept.slice(0, 3).map((one) => one.refresh())))) } }, "Versions");
   const ways = panel("Channels", { wide: true, rows: 6, id: "channels-panel", tools: [older] });
   const told = panel("Messages", { rows: 8, id: "messages" });
   const [by, next] = [panel("Channels of a level", { rows: 4, id: "levels" }), panel("Told next, when nobody acknowledges", { rows: 3, id: "escalation" })];

@@ -11,6 +11,7 @@ import { limitPrices } from "/web/limits.js";
 import { bar, distance, isPast } from "/web/liquidation_bar.js";
 import { figures } from "/web/position_figures.js";
 import { dropPosition, editPosition } from "/web/position_form.js";
+import { probabilityHistory } from "/web/position_probability.js";
 import { identity } from "/web/positions.js";
 import { find, go } from "/web/router.js";
 import { keep, panel } from "/web/states.js";
@@ -39,12 +40,13 @@ export function mount(root, { params: { id } }) {
     told: panel("Told", { rows: 3, id: "told-panel" }),
     refused: panel("Refused rows of its wallet", { rows: 2, id: "refused-panel" }),
   };
+  const position = () => get(`/v1/positions/${coded}`);
+  const past = probabilityHistory(id, position);
   const column = (...panels) => h("div", { class: "column" }, panels.map((one) => one.node));
-  root.append(h("h1", { class: "hidden-title" }, "Position"), parts.head.node, parts.figures.node, column(parts.price, parts.alerts), column(parts.what, parts.advice, parts.hedge, parts.told, parts.refused));
-  const chart = h("div", { class: "chart", role: "group", tabindex: "0", "aria-label": "Price over time; arrow keys read its points" });
+  root.append(h("h1", { class: "hidden-title" }, "Position"), parts.head.node, parts.figures.node, column(parts.price, past, parts.alerts), column(parts.what, parts.advice, parts.hedge, parts.told, parts.refused));
+  const chart = h("div", { class: "chart", role: "group", tabindex: "0", "aria-label": "Price over time; arrow keys read its points, + and - zoom" });
   const slide = whatIf();
   const first = { what: false, alerts: [] };
-  const position = () => get(`/v1/positions/${coded}`);
   const alerts = () => get(`/v1/alerts?page_size=100&position_id=${coded}`);
   const thresholds = () => get("/v1/thresholds?page_size=500");
   const kept = [
@@ -71,6 +73,7 @@ export function mount(root, { params: { id } }) {
   show(parts.advice.body, advice(id));
   return () => {
     slide.stop();
+    past.stop();
     kept.forEach(({ stop }) => stop());
   };
 }

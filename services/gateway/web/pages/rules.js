@@ -84,8 +84,9 @@ function row(rule, known, reload) {
 
 async function armed(rule, reload) {
   const after = await patch(path(rule.id), { id: rule.id, armed: true, etag: rule.etag }, ["armed"]);
+  Object.assign(rule, after);
   say(`${after.asset} is waited for again; the anchor is the next price.`);
-  reload();
+  return reload();
 }
 
 async function drop(rule, reload) {
@@ -132,8 +133,8 @@ function edit(rule, known, reload) {
         const body = { ...values, cooldown: toDuration(parseSpan(values.cooldown) ?? 0) };
         const after = rule ? await patch(path(rule.id), { ...body, id: rule.id, etag: rule.etag }, EDITED) : await post("/v1/rules", body);
         say(`${after.asset} ${sentence(after)}: ${rule ? "changed" : "waited for"}.`);
+        await reload();
         dialog.close();
-        reload();
       },
     },
     // The text that was typed stays on the screen until the newer rule is opened.

@@ -29,7 +29,7 @@ export function mount(root) {
     keep({ node: totals, body: totals, trouble: h("span") }, () => get("/v1/balances"), (answer) => showBalances(totals, answer)),
   ];
   function again() {
-    kept.forEach((one) => one.refresh());
+    return Promise.all(kept.map((one) => one.refresh()));
   }
   return () => kept.forEach((one) => one.stop());
 }

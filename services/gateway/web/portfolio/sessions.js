@@ -40,8 +40,8 @@ function begin(reload) {
   const send = async (values) => {
     const made = await post("/v1/sessions", values);
     say(`Started at ${usd(made.start_value_usd)}.`);
+    await reload();
     dialog.close();
-    reload();
   };
   const made = form({ label: "Session", fields: [{ name: "name", label: "Name", max_length: 64 }, { name: "note", label: "Note", kind: "area", max_length: 2000 }], cancel: () => dialog.close(), act: { label: "Start", send } });
   const dialog = open("Start a session", [h("p", {}, "Money moved in or out counts as performance."), made.node]);
@@ -75,8 +75,8 @@ function edit(known, reload) {
   const send = async (values) => {
     await patch("/v1/strategy", values, ["start_value_usd", "description"]);
     say("The strategy was changed.");
+    await reload();
     dialog.close();
-    reload();
   };
   const fields = [{ name: "start_value_usd", label: "Start value", kind: "number", unit: "$", min: 0, value: known.start_value_usd }, { name: "description", label: "Description", kind: "area", value: known.description, max_length: 2000 }];
   const made = form({ label: "Strategy", fields, cancel: () => dialog.close(), act: { label: "Save", send } });

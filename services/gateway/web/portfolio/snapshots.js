@@ -36,8 +36,8 @@ export function snapshots(part, changed) {
   });
   const kept = keepTable(part, grid);
   function again() {
-    kept.refresh();
     changed();
+    return kept.refresh();
   }
   return kept;
 }
@@ -62,8 +62,8 @@ function add(again) {
   const send = async ({ note, snapshot_time, ...totals }) => {
     await post("/v1/snapshots", { note, ...(snapshot_time ? { snapshot_time } : {}), totals });
     say("The entry was added.");
+    await again();
     dialog.close();
-    again();
   };
   const made = form({ label: "Snapshot", fields, cancel: () => dialog.close(), act: { label: "Add", send } });
   const dialog = open("A snapshot by hand", made.node);

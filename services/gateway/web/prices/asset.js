@@ -36,8 +36,8 @@ export function asset(place, name, changed) {
     keepTable(past, grid),
   ];
   function again() {
-    kept.forEach((one) => one.refresh());
     changed();
+    return Promise.all(kept.map((one) => one.refresh()));
   }
   return { stop: () => kept.forEach((one) => one.stop()) };
 }
@@ -120,8 +120,8 @@ function edit(name, record, again) {
     if (record) await patch(`/v1/price-records/${record.id}`, { id: record.id, ...body }, Object.keys(body));
     else await post(`/v1/prices/${encodeURIComponent(name)}/history`, body);
     say(record ? "Corrected; its source is MANUAL from now on." : "Inserted; it holds until a refresh finds a newer one.");
+    await again();
     dialog.close();
-    again();
   };
   const made = form({ label: "Price", fields, cancel: () => dialog.close(), act: { label: record ? "Correct" : "Insert", send } });
   const dialog = open(record ? `Correct a price of ${code(record.asset, "")}` : `A price of ${name} by hand`, made.node);

@@ -30,8 +30,8 @@ export function add(present, assets, reload) {
         const { type, condition } = base(key);
         const after = await post("/v1/thresholds", { type, condition, asset, ...limits, enabled: true });
         say(`${nameOf(after)} of ${after.asset} has limits of its own.`);
+        await reload();
         dialog.close();
-        reload();
       },
     },
   });

@@ -39,8 +39,8 @@ export function editWallet(wallet, reload) {
     const mask = ["public_address", "type", "tags", ...(values.balance_usd === undefined ? [] : ["balance_usd"])];
     const after = wallet ? await patch(path(wallet.name), body, mask) : await post("/v1/wallets", { ...body, active: true });
     say(`${after.name}: ${wallet ? "changed" : "watched from the next cycle on"}.`);
+    await reload();
     dialog.close();
-    reload();
   };
   const dialog = guarded(wallet ? `Wallet ${wallet.name}` : "Watch a wallet", h("p", {}, "Only the public address: what it holds is read, nothing can be moved with it."), { fields, label: "Wallet", act: { label: wallet ? "Save" : "Watch", send } });
 }
@@ -77,8 +77,8 @@ export function editBroker(broker, reload) {
     const mask = ["total_holding_usd", "web_address"];
     await (broker ? patch(`/v1/brokers/${encodeURIComponent(name)}`, { ...values, name }, mask) : post("/v1/brokers", values));
     say(`${name}: ${broker ? "changed" : "added"}.`);
+    await reload();
     dialog.close();
-    reload();
   };
   const dialog = guarded(broker ? `Broker ${broker.name}` : "Money held elsewhere", h("p", {}, "Counted with the balances; nothing is read from there."), { fields, label: "Broker", act: { label: broker ? "Save" : "Add", send } });
 }

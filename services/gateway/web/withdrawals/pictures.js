@@ -14,7 +14,7 @@ const SOURCE_COLOURS = { liqwid: "accent", minswap: "short", price: "green" };
 /** A panel around a chart, with room for what stands before and after it. */
 export function chartPanel(title, id, { wide = false, tall = false } = {}) {
   const part = panel(title, { wide, rows: tall ? 9 : 7, id: `${id}-panel` });
-  const label = `${title}; arrow keys read its points`;
+  const label = `${title}; arrow keys read its points, + and - zoom`;
   const chart = h("div", { class: tall ? "chart tall" : "chart", id, role: "group", tabindex: "0", "aria-label": label });
   const [before, after] = [h("div"), h("div", { class: "list" })];
   const ready = () => chart.parentNode === part.body || show(part.body, before, chart, after);

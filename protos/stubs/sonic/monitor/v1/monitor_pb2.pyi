@@ -292,7 +292,7 @@ class Monitor(_message.Message):
     notification_level: Global___Level.ValueType
     """How loud its own concerns are told; LEVEL_UNSPECIFIED leaves it to the monitor."""
     resting_reason: _builtins.str
-    """Why it rests now: DISABLED, SNOOZED; empty when it runs."""
+    """Why it rests now: DISABLED, SNOOZED, NOT_CONFIGURED (there is nothing here that it could check); empty when it runs."""
     etag: _builtins.str
     """Version of the settings; an update with another one is refused, with an empty one is not checked."""
     every_cycle: _builtins.bool

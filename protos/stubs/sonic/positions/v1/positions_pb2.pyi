@@ -3267,6 +3267,38 @@ class PresentTouch(_message.Message):
 Global___PresentTouch: _TypeAlias = PresentTouch  # noqa: Y015
 
 @_typing.final
+class TouchProbability(_message.Message):
+    """What the touch probability said of a position in one hour."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATED_TIME_FIELD_NUMBER: _builtins.int
+    PROBABILITY_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
+    probability: _builtins.float
+    """Chance that the price touches the liquidation price within 24 hours from then, 0 to 1; 1 at or past it."""
+    model: Global___ProbabilityModel.ValueType
+    """Model that said it."""
+    @_builtins.property
+    def stated_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was said."""
+
+    def __init__(
+        self,
+        *,
+        stated_time: _timestamp_pb2.Timestamp | None = ...,
+        probability: _builtins.float = ...,
+        model: Global___ProbabilityModel.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["stated_time", b"stated_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "probability", b"probability", "stated_time", b"stated_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TouchProbability: _TypeAlias = TouchProbability  # noqa: Y015
+
+@_typing.final
 class TouchRecord(_message.Message):
     """The record of the touch probability: one statement a position and hour, 100 an asset and hour at most, scored when its
     horizon is over. Statements of neighbouring hours share most of their horizon and are no independent trials.
@@ -4648,6 +4680,64 @@ class GetTouchRecordRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetTouchRecordRequest: _TypeAlias = GetTouchRecordRequest  # noqa: Y015
+
+@_typing.final
+class ListTouchProbabilitiesRequest(_message.Message):
+    """Request of ListTouchProbabilities."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POSITION_ID_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    position_id: _builtins.str
+    """Id of the position."""
+    page_size: _builtins.int
+    """Hours wanted: 0 = 50, more than 500 gives 500."""
+    page_token: _builtins.str
+    """Token of the previous page."""
+    def __init__(
+        self,
+        *,
+        position_id: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "position_id", b"position_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListTouchProbabilitiesRequest: _TypeAlias = ListTouchProbabilitiesRequest  # noqa: Y015
+
+@_typing.final
+class ListTouchProbabilitiesResponse(_message.Message):
+    """Answer of ListTouchProbabilities."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROBABILITIES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty on the last page."""
+    @_builtins.property
+    def probabilities(self) -> _containers.RepeatedCompositeFieldContainer[Global___TouchProbability]:
+        """One page, newest first."""
+
+    def __init__(
+        self,
+        *,
+        probabilities: _abc.Iterable[Global___TouchProbability] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "probabilities", b"probabilities"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListTouchProbabilitiesResponse: _TypeAlias = ListTouchProbabilitiesResponse  # noqa: Y015
 
 @_typing.final
 class GetCarryRequest(_message.Message):

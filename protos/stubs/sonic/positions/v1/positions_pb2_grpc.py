@@ -892,7 +892,7 @@ class AccountsService:
 
 
 class TouchesServiceStub:
-    """How good the touch probability has been.
+    """How good the touch probability has been, and what it said.
     """
 
     def __init__(self, channel):
@@ -906,15 +906,29 @@ class TouchesServiceStub:
                 request_serializer=sonic_dot_positions_dot_v1_dot_positions__pb2.GetTouchRecordRequest.SerializeToString,
                 response_deserializer=sonic_dot_positions_dot_v1_dot_positions__pb2.TouchRecord.FromString,
                 _registered_method=True)
+        self.ListTouchProbabilities = channel.unary_unary(
+                '/sonic.positions.v1.TouchesService/ListTouchProbabilities',
+                request_serializer=sonic_dot_positions_dot_v1_dot_positions__pb2.ListTouchProbabilitiesRequest.SerializeToString,
+                response_deserializer=sonic_dot_positions_dot_v1_dot_positions__pb2.ListTouchProbabilitiesResponse.FromString,
+                _registered_method=True)
 
 
 class TouchesServiceServicer:
-    """How good the touch probability has been.
+    """How good the touch probability has been, and what it said.
     """
 
     def GetTouchRecord(self, request, context):
         """Scores what the touch probability said in the market that is shown now: Brier score with its decomposition, log score,
         reliability, each beside a constant sigma and the climatological rate.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListTouchProbabilities(self, request, context):
+        """What the touch probability said of one position in the market that is shown now, once an hour, newest first. An hour
+        in which nothing was said (no pass, a stale position, no volatility) has no row. Fails with POSITION_NOT_FOUND,
+        BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -928,6 +942,11 @@ def add_TouchesServiceServicer_to_server(servicer, server):
                     request_deserializer=sonic_dot_positions_dot_v1_dot_positions__pb2.GetTouchRecordRequest.FromString,
                     response_serializer=sonic_dot_positions_dot_v1_dot_positions__pb2.TouchRecord.SerializeToString,
             ),
+            'ListTouchProbabilities': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListTouchProbabilities,
+                    request_deserializer=sonic_dot_positions_dot_v1_dot_positions__pb2.ListTouchProbabilitiesRequest.FromString,
+                    response_serializer=sonic_dot_positions_dot_v1_dot_positions__pb2.ListTouchProbabilitiesResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'sonic.positions.v1.TouchesService', rpc_method_handlers)
@@ -937,7 +956,7 @@ def add_TouchesServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class TouchesService:
-    """How good the touch probability has been.
+    """How good the touch probability has been, and what it said.
     """
 
     @staticmethod
@@ -957,6 +976,33 @@ class TouchesService:
             '/sonic.positions.v1.TouchesService/GetTouchRecord',
             sonic_dot_positions_dot_v1_dot_positions__pb2.GetTouchRecordRequest.SerializeToString,
             sonic_dot_positions_dot_v1_dot_positions__pb2.TouchRecord.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListTouchProbabilities(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sonic.positions.v1.TouchesService/ListTouchProbabilities',
+            sonic_dot_positions_dot_v1_dot_positions__pb2.ListTouchProbabilitiesRequest.SerializeToString,
+            sonic_dot_positions_dot_v1_dot_positions__pb2.ListTouchProbabilitiesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -253,16 +253,21 @@ class AccountsServiceServicer(metaclass=_abc_1.ABCMeta):
 def add_AccountsServiceServicer_to_server(servicer: AccountsServiceServicer, server: _aio.Server) -> None: ...
 
 class TouchesServiceStub:
-    """How good the touch probability has been."""
+    """How good the touch probability has been, and what it said."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetTouchRecord: _aio.UnaryUnaryMultiCallable[_positions_pb2.GetTouchRecordRequest, _positions_pb2.TouchRecord]
     """Scores what the touch probability said in the market that is shown now: Brier score with its decomposition, log score,
     reliability, each beside a constant sigma and the climatological rate.
     """
+    ListTouchProbabilities: _aio.UnaryUnaryMultiCallable[_positions_pb2.ListTouchProbabilitiesRequest, _positions_pb2.ListTouchProbabilitiesResponse]
+    """What the touch probability said of one position in the market that is shown now, once an hour, newest first. An hour
+    in which nothing was said (no pass, a stale position, no volatility) has no row. Fails with POSITION_NOT_FOUND,
+    BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH.
+    """
 
 class TouchesServiceServicer(metaclass=_abc_1.ABCMeta):
-    """How good the touch probability has been."""
+    """How good the touch probability has been, and what it said."""
 
     @_abc_1.abstractmethod
     def GetTouchRecord(
@@ -272,6 +277,17 @@ class TouchesServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _abc.Awaitable[_positions_pb2.TouchRecord]:
         """Scores what the touch probability said in the market that is shown now: Brier score with its decomposition, log score,
         reliability, each beside a constant sigma and the climatological rate.
+        """
+
+    @_abc_1.abstractmethod
+    def ListTouchProbabilities(
+        self,
+        request: _positions_pb2.ListTouchProbabilitiesRequest,
+        context: _aio.ServicerContext[_positions_pb2.ListTouchProbabilitiesRequest, _abc.Awaitable[_positions_pb2.ListTouchProbabilitiesResponse]],
+    ) -> _abc.Awaitable[_positions_pb2.ListTouchProbabilitiesResponse]:
+        """What the touch probability said of one position in the market that is shown now, once an hour, newest first. An hour
+        in which nothing was said (no pass, a stale position, no volatility) has no row. Fails with POSITION_NOT_FOUND,
+        BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH.
         """
 
 def add_TouchesServiceServicer_to_server(servicer: TouchesServiceServicer, server: _aio.Server) -> None: ...
