@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +13,7 @@ from sonic.positions.v1 import positions_pb2 as pb
 from sonic.positions.v1 import positions_pb2_grpc as rpc
 
 from services.cli.connection import connected
+from services.cli.nouns.positions import WHAT_IF_COLUMNS
 from services.cli.output import (
     as_json,
     command,
@@ -24,6 +25,7 @@ from services.cli.output import (
     table,
     travel,
 )
+from services.cli.schema.render import show_message, show_rows
 from shared.errors import InvalidArgument
 
 app = typer.Typer(help="What is held, and how near it is to liquidation.", no_args_is_help=True)
@@ -31,6 +33,9 @@ app = typer.Typer(help="What is held, and how near it is to liquidation.", no_ar
 Json = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
 FORMATS = {".csv": pb.FILE_FORMAT_CSV, ".json": pb.FILE_FORMAT_JSON}
 IMPORT_SECONDS = 120.0
+_WANTED_PERCENT = 20.0
+# Of the mark.
+_MOVES_PERCENT = (-10, -5, 5, 10)
 # Less than the first is a narrow screen, less than the second a very narrow one.
 WIDE_COLUMNS = 105
 NARROW_COLUMNS = 72
@@ -72,6 +77,45 @@ async def list_positions(
         _show(found)
         for words in unwatched:
             console.print(Text(words, style="yellow"))
+
+
+@app.command("show")
+@command
+async def show_position(
+    id: Annotated[str, typer.Argument(metavar="ID", help="Id of the position.")],
+    distance: Annotated[
+        float, typer.Option(help="Wanted distance to liquidation of the advice, percent.")
+    ] = _WANTED_PERCENT,
+    json: Json = False,
+) -> None:
+    """Show a position: all its numbers, what it takes to be further away, what would be at other
+    prices.
+
+    As JSON the position alone; `top-up` and `what-if` have theirs.
+
+    Example: sonic positions show POSITION
+    """
+    async with connected() as system:
+        positions = await system.stub("positions", rpc.PositionsServiceStub)
+        found = await positions.GetPosition(pb.GetPositionRequest(id=id))
+        if json:
+            print_json(found)
+            return
+        risk = await system.stub("positions", rpc.RiskServiceStub)
+        advice = await risk.AdviseTopUp(
+            pb.AdviseTopUpRequest(position_id=id, wanted_distance_percent=distance)
+        )
+        mark = found.mark_price_usd
+        prices = [mark * (1 + move / 100) for move in _MOVES_PERCENT] if mark else []
+        evaluations: Sequence[pb.Evaluation] = []
+        if prices:
+            answer = await positions.EvaluateAtPrice(
+                pb.EvaluateAtPriceRequest(position_id=id, prices_usd=prices)
+            )
+            evaluations = answer.evaluations
+    show_message(found, "Position")
+    show_message(advice, "What it takes")
+    show_rows("What if", evaluations, WHAT_IF_COLUMNS)
 
 
 def _show(found: list[pb.Position]) -> None:

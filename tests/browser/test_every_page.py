@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from services.gateway.pages import PAGES
-from tests.browser.visit import LOADED, NEEDS_BROWSER, Visit, servers
+from tests.browser.visit import LOADED, NEEDS_BROWSER, PAST, Visit, servers
 
 __all__ = ["servers"]
 

@@ -12,6 +12,17 @@ _TERMS = (
     "position.liquidation_price_usd",
     "position.note",
 )
+WHAT_IF_COLUMNS = (
+    "price_usd",
+    "value_usd",
+    "pnl_usd",
+    "leverage_ratio",
+    "travel_percent",
+    "liquidation_distance_percent",
+    "heat_index",
+    "liquidation_probability",
+    "probability_model",
+)
 _ID = ("position_id",)
 _FILTERS = ("wallet", "venue", "asset")
 
@@ -19,12 +30,6 @@ POSITIONS = Noun(
     "positions",
     "What is held, and how near it is to liquidation.",
     (
-        Verb(
-            "show",
-            "positions.PositionsService.GetPosition",
-            ("id",),
-            example="sonic positions show POSITION",
-        ),
         Verb(
             "add",
             "positions.PositionsService.CreatePosition",
@@ -95,17 +100,7 @@ POSITIONS = Noun(
             _ID,
             options=("prices_usd",),
             renamed={"prices_usd": "price"},
-            columns=(
-                "price_usd",
-                "value_usd",
-                "pnl_usd",
-                "leverage_ratio",
-                "travel_percent",
-                "liquidation_distance_percent",
-                "heat_index",
-                "liquidation_probability",
-                "probability_model",
-            ),
+            columns=WHAT_IF_COLUMNS,
             example="sonic positions what-if POSITION --price 140,130",
         ),
         Verb(

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
+from functools import partial
 from typing import ClassVar
 
 from google.protobuf.message import Message
 from rich.text import Text
 from sonic.cyclone.v1 import cyclone_pb2, cyclone_pb2_grpc
-from textual.app import App, ComposeResult
+from textual.app import App, ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.css.query import NoMatches
+from textual.screen import Screen
 from textual.widgets import DataTable, Footer, Input, Label, Static, TabbedContent, TabPane
 
 from services.cli.connection import System, connected
@@ -206,6 +208,22 @@ class Console(App[None]):
             except SonicError:
                 await asyncio.sleep(_AGAIN_SECONDS)
 
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """The palette: every pane, what any key does, and what the keys of this pane do."""
+        yield from super().get_system_commands(screen)
+        for name in (OVERVIEW, *(pane.name for pane in PANES)):
+            yield SystemCommand(f"Go to {name}", "A pane", partial(self._open, name))
+        yield SystemCommand("Run a cycle", "r", self.action_cycle)
+        yield SystemCommand("Run steps of a cycle", "s", self.action_steps)
+        yield SystemCommand("Filter the rows", "/", self.action_filter)
+        for one in self.pane.actions if self.pane else ():
+            yield SystemCommand(
+                f"{one.words.capitalize()} this row", one.key, partial(self.action_act, one.key)
+            )
+
+    def _open(self, name: str) -> None:
+        self.query_one("#tabs", TabbedContent).active = name
+
     def action_go(self, step: int) -> None:
         """To the pane beside."""
         tabs = self.query_one("#tabs", TabbedContent)
@@ -216,7 +234,8 @@ class Console(App[None]):
         """What the keys do here."""
         pane = self.pane
         own = [] if pane is None else [f"{one.key}  {one.words}" for one in pane.actions]
-        common = "r  run a cycle|s  run steps|/  filter|enter  show|left, right  panes|q  quit"
+        common = "r  run a cycle|s  run steps|/  filter|enter  show|left, right  panes"
+        common += "|ctrl+p  every command|q  quit"
         self.push_screen(Shown("Keys", Text("\n".join([*own, *common.split("|")]))))
 
     def action_filter(self) -> None:

@@ -59,6 +59,7 @@ _POSITIONS = Verb(
     ),
     rows="positions",
 )
+_POSITION = Verb("show", "positions.PositionsService.GetPosition", ("id",))
 _ALERTS = Verb(
     "list",
     "alerts.AlertsService.ListAlerts",
@@ -80,7 +81,7 @@ PANES = (
             Action("e", "edit", _verb("positions", "edit"), asks=True),
             Action("d", "remove", _verb("positions", "remove")),
         ),
-        _verb("positions", "show"),
+        _POSITION,
     ),
     Pane(
         "Alerts",

@@ -11,8 +11,9 @@ import pytest
 from rich.console import Console as Plain
 from sonic.alerts.v1 import alerts_pb2, alerts_pb2_grpc
 from sonic.cyclone.v1 import cyclone_pb2, cyclone_pb2_grpc
+from textual.command import CommandPalette
 from textual.pilot import Pilot
-from textual.widgets import DataTable, Input, Label, Static, TabbedContent
+from textual.widgets import DataTable, Input, Label, OptionList, Static, TabbedContent
 
 from services.cli import system
 from services.cli.connection import System, connected
@@ -87,6 +88,24 @@ async def test_every_pane_shows_what_its_service_says(found: System) -> None:
                 await until(pilot, lambda name=pane.name: rows(app, name).row_count)
         await pilot.resize_terminal(200, 60)
         assert rows(app, "Logs").row_count
+
+
+async def test_the_palette_leads_to_every_pane_and_does_what_the_keys_do(found: System) -> None:
+    app = Console(found.addresses)
+    async with app.run_test(size=(80, 24)) as pilot:
+        to(app, "Alerts")
+        await until(pilot, lambda: rows(app, "Alerts").row_count)
+        offered = {one.title for one in app.get_system_commands(app.screen)}
+        assert {f"Go to {pane.name}" for pane in PANES} < offered
+        assert {"Acknowledge this row", "Silence this row", "Run a cycle"} < offered
+        await pilot.press("ctrl+p")
+        await until(pilot, lambda: isinstance(app.screen, CommandPalette))
+        await pilot.press(*"go to hedges")
+        choices = app.screen.query_one(OptionList)
+        await until(pilot, lambda: choices.option_count == 1)
+        await pilot.press("enter")
+        active = app.query_one("#tabs", TabbedContent)
+        await until(pilot, lambda: active.active == "Hedges")
 
 
 async def test_an_alert_is_shown_acknowledged_and_silenced_by_keys(found: System) -> None:

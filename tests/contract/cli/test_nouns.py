@@ -84,6 +84,17 @@ async def test_what_is_there_is_listed_shown_and_changed(sonic: Sonic) -> None:
     nothing = await sonic("thresholds", "set", limit)
     assert nothing.exit_code == 1 and "NOTHING_TO_CHANGE" in nothing.output
 
+    held = (await sonic.json("positions", "list"))[0]
+    one = await sonic.json("positions", "show", held["id"])
+    assert one["entry_price_usd"] == held["entry_price_usd"]
+    words = (await sonic("positions", "show", held["id"], "--distance", "35")).output
+    assert "What it takes" in words and "35.00 %" in words
+    assert "What if" in words and f"{held['mark_price_usd'] * 1.05:,.2f}" in words
+    past = await sonic("positions", "probability", held["id"])
+    assert past.exit_code == 0, past.output
+    unknown = await sonic("positions", "show", "nobody")
+    assert unknown.exit_code == 1 and "POSITION_NOT_FOUND" in unknown.output
+
     verified = await sonic("ledger", "verify")
     assert verified.exit_code == 0 and "intact" in verified.output
 

@@ -26,6 +26,7 @@ BY_HAND = {
     "GetReport": "sonic report",
     "CanISleep": "sonic sleep",
     "ListPositions": "sonic positions list",
+    "GetPosition": "sonic positions show",
     "ImportPositions": "sonic positions import",
     "ListAlerts": "sonic alerts list",
     "CreateWallet": "sonic wallets add",
