@@ -28,8 +28,9 @@ _MOUSE_ALONE = """(() => {
     const keyed = 'a[href], button, input, select, textarea, summary, label, [tabindex="0"]';
     const reached = node => {
         const place = node.closest(keyed);
-        if (place?.matches('.chart')) return node.matches('.u-over, .u-wrap');
-        return place || node.querySelector(':scope > [role=button][tabindex="0"]');
+        if (!place?.matches('.chart')) return place;
+        const name = node.closest('.u-series')?.querySelector('[role=button][tabindex="0"]');
+        return node.matches('.u-over, .u-wrap') || name;
     };
     const looks = [...document.querySelectorAll('body *')]
         .filter(node => getComputedStyle(node).cursor === 'pointer');
