@@ -11,7 +11,7 @@ import asyncio
 import json
 import shutil
 import tempfile
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -24,7 +24,9 @@ from shared.tls_files import TlsFiles
 from tests.browser import png
 from tests.browser.chromium import Browser, found, started
 from tests.browser.console import drawn
+from tests.browser.made_past import wave
 from tests.browser.visit import LOADED, Visit, sitting
+from tests.fakes.webhook import FakeWebhook
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 LARGEST_BYTES = 150_000
@@ -40,7 +42,7 @@ RULE = {
 }
 PAST_HOURS = 24
 # No folder of this machine in a picture.
-_SETTINGS = {"SONIC_BACKUP_HOURS": "0"}
+_SETTINGS = {"SONIC_BACKUP_HOURS": "0", "WEBHOOK_SECRET": "a-secret-of-pictures-only"}
 # Cycles before the first picture: enough for a chart, and for the crash of the demo to begin.
 CYCLES = 14
 NEAREST, NEWEST = "a.name", "#cycles tbody a"
@@ -62,7 +64,11 @@ PICTURES = (
     ("pictures/portfolio.png", "/portfolio", 1400, 1250, "dark"),
     ("pictures/logs.png", "/logs", 1400, 900, "dark"),
     ("pictures/withdrawals.png", "/withdrawals", 1400, 1400, "dark"),
+    ("pictures/sleep.png", "/sleep", 1400, 860, "dark"),
+    ("pictures/replay.png", "/replay", 1400, 900, "dark"),
 )
+# Of a past that is made before them, which no other picture shows.
+OF_A_PAST = (("pictures/backtest.png", "/backtest?asset=SOL&distance=12", 1400, 1400, "dark"),)
 REPORT = ("pictures/report.png", "/v1/cycles/latest:report?format=html", 1200, 1150)
 CONSOLE = ("pictures/console.png", "Alerts", 1300, 600)
 SETTLED = (
@@ -71,8 +77,6 @@ SETTLED = (
     " && (location.pathname !== '/withdrawals' || 4 === document.querySelectorAll("
     "':is(#position, #residual, #distribution, #prices) canvas').length)"
 )
-# Hours of minutes are empty when the demo has just begun.
-LONGER = "[...document.querySelectorAll('#chart .seg button')].at(2).click()"
 # A limit as it is typed: its preview is half of what the page is for.
 TYPED = """(() => {
     const input = document.querySelector('[data-id=HEAT_INDEX-POSITION-ABOVE] .limit input');
@@ -81,6 +85,29 @@ TYPED = """(() => {
     input.value = '5.5';
     input.dispatchEvent(new Event('input', {bubbles: true}));
 })()"""
+_ASKED = """(() => {
+    const limits = %s;
+    for (const [name, value] of Object.entries(limits)) {
+        const input = document.querySelector(`[data-field=${name}] input`);
+        input.value = value;
+        input.dispatchEvent(new Event('input', {bubbles: true}));
+    }
+    document.querySelector('#ask form').requestSubmit();
+})()"""
+# By picture: what is done on its page, and what is waited for then.
+ACTS = {
+    # Hours of minutes are empty when the demo has just begun.
+    "prices": ("[...document.querySelectorAll('#chart .seg button')].at(2).click()", "true"),
+    "thresholds": (TYPED, "document.querySelector('.row-words')?.innerText.includes('Would fire')"),
+    "replay": (
+        _ASKED % '{"low": 30, "medium": 20, "high": 12}',
+        "!!document.querySelector('#verdict tbody tr')",
+    ),
+    "backtest": (
+        _ASKED % '{"low": 9, "medium": 7, "high": 5}',
+        "document.querySelectorAll('#strip canvas, #curve canvas').length === 2",
+    ),
+}
 
 
 async def _write(browser: Browser, name: str) -> list[str]:
@@ -100,10 +127,11 @@ async def take_pages(
     address: str,
     wanted: frozenset[str],
     judge: Callable[[], Awaitable[object]],
+    pictures: Sequence[tuple[str, str, int, int, str]] = PICTURES,
 ) -> list[str]:
     """Writes the pictures of the dashboard; those that are too large."""
     too_large = []
-    for name, place, width, height, theme in PICTURES:
+    for name, place, width, height, theme in pictures:
         stem = Path(name).stem
         if wanted and stem not in wanted:
             continue
@@ -118,13 +146,10 @@ async def take_pages(
         await browser.run(f"localStorage.setItem('theme', '{theme}')")
         await browser.show(f"{address}{link}", width, height)
         await browser.until(SETTLED)
-        if stem == "prices":
-            await browser.run(LONGER)
-        if stem == "thresholds":
-            await browser.run(TYPED)
-            await browser.until(
-                "document.querySelector('.row-words')?.innerText.includes('Would fire')"
-            )
+        if stem in ACTS:
+            act, done = ACTS[stem]
+            await browser.run(act)
+            await browser.until(done)
         too_large += await _write(browser, name)
     return too_large
 
@@ -174,7 +199,7 @@ async def _give_a_past(visit: Visit) -> None:
 
 
 async def _as_it_is() -> None:
-    """A system that runs judges when it does."""
+    """A system that runs judges when it does, and has the past it has."""
 
 
 async def main(address: str, wanted: frozenset[str]) -> int:
@@ -192,17 +217,24 @@ async def main(address: str, wanted: frozenset[str]) -> int:
                 addresses: Mapping[str, str] = known_addresses(Plan())
                 tls = Plan().tls
                 judge: Callable[[], Awaitable[object]] = _as_it_is
+                make_past = judge
             else:
-                visit = await stack.enter_async_context(sitting(home, _SETTINGS))
+                webhook = await stack.enter_async_context(FakeWebhook())
+                settings = {**_SETTINGS, "WEBHOOK_URL": webhook.url}
+                visit = await stack.enter_async_context(sitting(home, settings))
                 browser, address = visit.page, str(visit.web.base_url).rstrip("/")
                 addresses, tls = visit.running.addresses, operators(home / "tls")
                 judge = partial(visit.post, "/v1/cycles:run", {})
+                make_past = partial(wave, visit)
                 await visit.post("/v1/rules", RULE)
                 await _give_a_past(visit)
                 for _ in range(CYCLES):
                     await judge()
             too_large = await take_pages(browser, address, wanted, judge)
             too_large += await take_others(browser, address, addresses, tls, wanted)
+            if not wanted or wanted & {Path(name).stem for name, *_ in OF_A_PAST}:
+                await make_past()
+                too_large += await take_pages(browser, address, wanted, judge, OF_A_PAST)
     except httpx.HTTPError as error:
         print(f"the system does not answer: {error!r}")
         return 1

@@ -4,29 +4,16 @@ Needs a Chromium; without one it is skipped, and counted so.
 
 from __future__ import annotations
 
-import math
-from datetime import UTC, datetime, timedelta
-
+from tests.browser.made_past import wave
 from tests.browser.visit import NEEDS_BROWSER, Visit, servers
 
 __all__ = ["servers"]
 
 pytestmark = NEEDS_BROWSER
-_DAYS = 12
-
-
-async def _wave(servers: Visit) -> None:
-    """SOL every three hours of twelve days: it falls by 16 % and comes back, again and again."""
-    now = datetime.now(UTC)
-    for number in range(_DAYS * 8):
-        moment = now - timedelta(days=_DAYS) + timedelta(hours=3 * number)
-        price = 100 - 8 * (1 - math.cos(2 * math.pi * number / 24))
-        body = {"price_usd": round(price, 3), "price_time": moment.isoformat()}
-        await servers.post("/v1/prices/SOL/history", body)
 
 
 async def test_the_past_is_judged_and_shown_with_strip_and_curve(servers: Visit) -> None:
-    await _wave(servers)
+    await wave(servers)
     page = await servers.show("/backtest?asset=SOL&distance=12")
     await servers.write("low", "9")
     await servers.write("medium", "7")
