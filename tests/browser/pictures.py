@@ -24,7 +24,7 @@ from shared.tls_files import TlsFiles
 from tests.browser import png
 from tests.browser.chromium import Browser, found, started
 from tests.browser.console import drawn
-from tests.browser.made_past import wave
+from tests.browser.made_past import wave_before_the_demo
 from tests.browser.visit import LOADED, Visit, sitting
 from tests.fakes.webhook import FakeWebhook
 
@@ -225,7 +225,7 @@ async def main(address: str, wanted: frozenset[str]) -> int:
                 browser, address = visit.page, str(visit.web.base_url).rstrip("/")
                 addresses, tls = visit.running.addresses, operators(home / "tls")
                 judge = partial(visit.post, "/v1/cycles:run", {})
-                make_past = partial(wave, visit)
+                make_past = partial(wave_before_the_demo, visit)
                 await visit.post("/v1/rules", RULE)
                 await _give_a_past(visit)
                 for _ in range(CYCLES):

@@ -53,6 +53,8 @@ export function draw(place, picture) {
   drawn.set(place, { plot, picture });
   widths.observe(place);
   place.onkeydown = (event) => read(event, plot);
+  // What is pressed stands in it: no picture alone.
+  place.setAttribute("role", "group");
   place.setAttribute("aria-keyshortcuts", "ArrowLeft ArrowRight + - 0");
   nameLines(plot);
 }

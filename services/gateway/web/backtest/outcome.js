@@ -50,7 +50,7 @@ function showFigures(part, found) {
 function showStrip(part, found) {
   const end = found.liquidated_time ? `liquidated by ${new Date(found.liquidated_time).toLocaleString()}` : "not liquidated";
   part.setCount(`entry ${price(found.entry_price_usd)}, liquidation ${price(found.liquidation_price_usd)}, ${end}; ${found.alert_count} alerts`);
-  const place = h("div", { class: "chart tall", tabindex: "0", role: "img", "aria-label": "Price with the alerts of the first position" });
+  const place = h("div", { class: "chart tall", tabindex: "0", role: "group", "aria-label": "Price with the alerts of the first position" });
   const at = found.prices.map((one) => Date.parse(one.time) / 1000);
   const rises = (found.alerts ?? []).filter((one) => rank(one.level_after) > rank(one.level_before));
   const told = (name) => {
@@ -92,11 +92,12 @@ function alerts(rows) {
     return h("tr", {}, h("td", {}, h("time", { class: "n", datetime: one.time }, new Date(one.time).toLocaleString())), h("td", { data: { label: "Level" } }, pill(after, `level-${after}`)), h("td", { data: { label: "Told" } }, one.notified ? "told" : "only recorded"), h("td", { class: "n", data: { label: "Price" } }, price(one.price_usd)), h("td", { class: "n", data: { label: "Away" } }, percent(one.distance_percent, 2)));
   });
   const more = rows.length > MOST_ROWS ? h("p", { class: "words" }, `${rows.length - MOST_ROWS} more.`) : null;
-  return h("div", {}, grid("Alerts of the first position", ["When", "Level", "Told", "Price", "Away"], body), more);
+  return h("div", {}, grid("Alerts of the first position", ["When", "Level", "Told", "Price", "Away"], body, 3), more);
 }
 
-function grid(label, names, rows) {
-  const head = names.map((name) => h("th", { scope: "col" }, h("span", { class: "title" }, name)));
+/** From the column `figures` on there are figures. */
+function grid(label, names, rows, figures = 1) {
+  const head = names.map((name, place) => h("th", { scope: "col", class: place >= figures ? "n" : "" }, h("span", { class: "title" }, name)));
   return scroller(label, h("table", { class: "grid", "aria-label": label }, h("thead", {}, h("tr", {}, head)), h("tbody", {}, rows)));
 }
 
@@ -104,7 +105,7 @@ function showCurve(part, found) {
   const points = (found.curve ?? []).map((one, place) => ({ one, isKnee: found.knee === place }));
   if (!points.length) return show(part.body, empty("No other limits were asked for."));
   part.setCount(points.some(({ isKnee }) => isKnee) ? "knee: from there on more alarms buy least further lead" : "no knee: nobody was liquidated, or all are alike");
-  const place = h("div", { class: "chart", tabindex: "0", role: "img", "aria-label": "Alarms a week against median lead in hours" });
+  const place = h("div", { class: "chart", tabindex: "0", role: "group", "aria-label": "Alarms a week against median lead in hours" });
   const rows = points.map(({ one, isKnee }) => {
     const lead = one.leads.at(-1);
     return h("tr", { class: isKnee ? "knee" : "" }, h("td", {}, h("span", { class: "n" }, `HIGH at ${Number(one.limits.high)} %`), isKnee ? pill("KNEE", "level-LOW") : null), h("td", { class: "n", data: { label: "Alarms a week" } }, plain(one.alarms_per_week, 2)), h("td", { class: "n", data: { label: "Nights a week" } }, plain(one.nights_per_week, 2)), h("td", { class: "n", data: { label: "For nothing" } }, share(one.false_alarm_count, one.alarm_count)), h("td", { class: "n", data: { label: "An hour ahead" } }, share(one.told_ahead_count, one.liquidated_count)), h("td", { class: "n", data: { label: "Lead, p10" } }, lasts(lead.p10)), h("td", { class: "n", data: { label: "Lead, median" } }, lasts(lead.median)));

@@ -29,7 +29,7 @@ export function mount(root, { query: asked }) {
   };
   const totals = h("section", { class: "totals", "aria-label": "Totals" });
   const over = panel("Value and collateral", { wide: true, rows: 7, id: "trend", tools: [h("span", { class: "seg", role: "group", "aria-label": "Span" }, buttons)] });
-  const plot = h("div", { class: "chart", tabindex: "0", role: "img", "aria-label": "Value and collateral over time" });
+  const plot = h("div", { class: "chart", tabindex: "0", role: "group", "aria-label": "Value and collateral over time" });
   const crash = panel("If prices moved", { wide: true, rows: 11, id: "shock" });
   const [plan, stretches] = [panel("Strategy", { rows: 2, id: "strategy" }), panel("Sessions", { rows: 2, id: "sessions" })];
   const past = panel("Snapshots", { wide: true, rows: 8, id: "snapshots" });

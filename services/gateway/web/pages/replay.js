@@ -5,6 +5,7 @@ import { get, post } from "/web/api.js";
 import { empty, h, pill, show } from "/web/dom.js";
 import { form } from "/web/form.js";
 import { code, present, word } from "/web/format.js";
+import { grid } from "/web/grid.js";
 import { setQuery, sheet } from "/web/router.js";
 import { keep, panel } from "/web/states.js";
 
@@ -81,8 +82,8 @@ function same(found) {
 }
 
 function told(found) {
-  const rows = found.told.map((one) => h("tr", {}, h("td", {}, pill(code(one.level, "LEVEL_"), `level-${code(one.level, "LEVEL_")}`)), h("td", { class: "n" }, String(one.recorded_count)), h("td", { class: "n" }, String(one.replayed_count))));
-  return h("table", { class: "grid" }, h("caption", {}, "Dangers told"), h("thead", {}, h("tr", {}, ["level", "as it was", "by these limits"].map((name) => h("th", { scope: "col" }, name)))), h("tbody", {}, rows));
+  const rows = found.told.map((one) => [pill(code(one.level, "LEVEL_"), `level-${code(one.level, "LEVEL_")}`), String(one.recorded_count), String(one.replayed_count)]);
+  return grid("Dangers told", ["level", "as it was", "by these limits"], rows);
 }
 
 function row(one, isWhatIf) {

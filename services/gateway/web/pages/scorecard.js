@@ -5,6 +5,7 @@ import { get } from "/web/api.js";
 import { empty, h, pill, show } from "/web/dom.js";
 import { spanWords } from "/web/durations.js";
 import { code, percent, plain, present, word } from "/web/format.js";
+import { grid } from "/web/grid.js";
 import { setQuery, sheet } from "/web/router.js";
 import { keep, panel } from "/web/states.js";
 
@@ -46,9 +47,9 @@ function table(rules) {
   const row = (one) => {
     const name = one.rule_id || word(one.type, "ALERT_TYPE_");
     const figures = [one.high_count, one.useful_count, one.noise_count, one.pending_count, one.unknown_count, share(one.precision), share(one.recall), span(one.median_lead), span(one.median_told_after), span(one.median_acknowledged_after), plain(one.alarms_per_week, 1)];
-    return h("tr", {}, h("td", {}, name, one.only_noise ? [" ", pill("ONLY NOISE", "level-MEDIUM")] : null), figures.map((text) => h("td", { class: "n" }, String(text))));
+    return [[name, one.only_noise ? [" ", pill("ONLY NOISE", "level-MEDIUM")] : null], ...figures.map(String)];
   };
-  return h("table", { class: "grid" }, h("caption", {}, "HIGH incidents of each rule, what followed them, and medians of times"), h("thead", {}, h("tr", {}, TITLES.map((name) => h("th", { scope: "col" }, name)))), h("tbody", {}, rules.map(row)));
+  return grid("HIGH incidents of each rule, what followed them, and medians of times", TITLES, rules.map(row));
 }
 
 const told = (one) => pill(...TOLD[code(one.telling, "TELLING_")]);

@@ -27,7 +27,7 @@ export function asset(place, name, changed) {
   const quotes = panel("Quotes of the last refresh", { wide: true, rows: 3, id: "quotes" });
   const insert = h("button", { type: "button", class: "second", on: { click: () => edit(name, null, again) } }, "Insert by hand");
   const past = panel("History", { wide: true, rows: 8, id: "history", tools: [insert] });
-  const plot = h("div", { class: "chart", tabindex: "0", role: "img", "aria-label": `Price of ${name}` });
+  const plot = h("div", { class: "chart", tabindex: "0", role: "group", "aria-label": `Price of ${name}` });
   show(place, chart.node, quotes.node, past.node);
   const grid = history(path, (record) => edit(name, record, again), again);
   const kept = [

@@ -3,6 +3,7 @@
 import { get } from "/web/api.js";
 import { empty, h, show } from "/web/dom.js";
 import { code, percent, present } from "/web/format.js";
+import { grid } from "/web/grid.js";
 import { keep, panel } from "/web/states.js";
 
 const share = (value) => (present(value) ? percent(100 * value, 1) : "-");
@@ -40,8 +41,3 @@ function sentence(one) {
 }
 
 const edges = (one) => `${percent(100 * one.lowest, 0)} to ${percent(100 * one.highest, 0)}`;
-
-function grid(caption, titles, rows) {
-  const cell = (text, at) => h("td", at ? { class: "n" } : {}, text);
-  return h("table", { class: "grid" }, h("caption", {}, caption), h("thead", {}, h("tr", {}, titles.map((name) => h("th", { scope: "col" }, name)))), h("tbody", {}, rows.map((row) => h("tr", {}, row.map(cell)))));
-}
