@@ -18,7 +18,7 @@ from shared.postgres import EmbeddedPostgres
 from tests.fakes import examples, known_types
 from tests.fakes.databases import Databases, Template, found, template
 
-pytest_plugins = ["tests.under_way"]
+pytest_plugins = ["tests.first_collects", "tests.under_way"]
 
 _REPOSITORY = Path(__file__).parent.parent
 # Tests lose nothing in a crash; what is promised about crashes is tested on servers of its own.
