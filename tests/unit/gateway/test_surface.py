@@ -36,12 +36,13 @@ def test_every_annotated_method_has_exactly_one_route_for_each_of_its_paths() ->
     assert sorted(annotated) == sorted(route.method.full_name for route in ROUTES)
 
 
-def test_only_bulk_columns_have_no_route() -> None:
+def test_only_what_services_alone_ask_has_no_route() -> None:
     shown = {route.method.full_name for route in ROUTES}
     assert {m.name for m in METHODS if m.full_name not in shown} == {
         "ReadColumns",
         "ReadMinutes",
         "ReadMoves",
+        "WatchStreams",
     }
 
 
