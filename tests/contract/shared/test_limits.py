@@ -22,7 +22,8 @@ from tests.contract.shared import echo
 from tests.contract.shared.talk import Servicer, answered_count, served
 
 WAIT = echo.Word(text="wait")
-MEBIBYTE = 1024 * 1024
+KIBIBYTE = 1024
+MEBIBYTE = 1024 * KIBIBYTE
 # The server alone in a process: it prints its address, and at the end of its input the most memory
 # it had.
 SERVER = """
@@ -227,26 +228,23 @@ async def test_a_compressed_request_never_becomes_many_megabytes(options: str) -
 
 
 async def test_only_a_method_for_files_takes_a_large_request() -> None:
+    """Kilobytes: megabytes are hundreds of windows of flow control, a minute on a busy machine."""
     servicer = Servicer()
-    large = {"GetWord": 8 * MEBIBYTE}
-    async with served(
-        servicer, large=large, channel={"max_message_bytes": 64 * MEBIBYTE, "unary_seconds": 60.0}
-    ) as (
-        _,
-        peer,
-    ):
+    options = {"large": {"GetWord": 64 * KIBIBYTE}, "max_message_bytes": 16 * KIBIBYTE}
+    async with served(servicer, **options) as (_, peer):
         stub = peer.stub(echo.stub)
-        text = "x" * 6 * MEBIBYTE
+        text = "x" * 48 * KIBIBYTE
         assert (await stub.GetWord(echo.Word(text=text))).text == text
-        for method, size in ((stub.Empty, 6), (stub.GetWord, 9)):
+        for method, size in ((stub.Empty, 48), (stub.GetWord, 72)):
             with pytest.raises(errors.Exhausted):
-                await method(echo.Word(text="x" * size * MEBIBYTE))
+                await method(echo.Word(text="x" * size * KIBIBYTE))
 
 
 async def test_large_requests_are_read_one_after_another() -> None:
     servicer = Servicer()
     options = {"large": {"GetWord": MEBIBYTE}, "limits": Limits(large_requests=1)}
-    async with served(servicer, **options) as (_, peer):
+    # They wait for each other, on a machine that may stand still for a while.
+    async with served(servicer, channel={"unary_seconds": 60.0}, **options) as (_, peer):
         stub = peer.stub(echo.stub)
         first, second = (asyncio.ensure_future(stub.GetWord(WAIT)) for _ in range(2))
         while not servicer.calls_count:
