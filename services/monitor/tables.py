@@ -99,8 +99,8 @@ incident = Table(
     # Who was found, each with since when it is well again (null: it is not).
     Column("members", JSONB, nullable=False, server_default="{}"),
     Column("notified", Boolean, nullable=False, server_default="true"),
-    # Under which those who joined were told.
-    Column("joined_keys", ARRAY(Text), nullable=False, server_default="{}"),
+    # Of the beginning and of each that joined: its key and whom people were told of.
+    Column("tellings", JSONB, nullable=False, server_default="[]"),
 )
 
 # Notifications to send; a row goes when xcom has it.

@@ -56,6 +56,8 @@ class Circuit:
         self._parts: dict[str, Circuit] = {}
         self._failures = 0
         self.own = _Gate()
+        # Apart from failures, which are a part's own: a shorter limit is still one for all parts.
+        self.limit = _Gate()
         self._subjects: dict[str, _Gate] = {}
         self._half_open = False
         self._probing = False
@@ -75,12 +77,13 @@ class Circuit:
     @property
     def shut(self) -> bool:
         """Whether nobody is let through."""
-        return self._is_shut(self.own) or (self._whole is not None and self._whole.limited)
+        return self._is_shut(self._longest)
 
     @property
-    def limited(self) -> bool:
-        """Whether nobody is let through to any part, by a limit or ban."""
-        return self._is_shut(self.own) and self.own.kind in _LIMITS
+    def _longest(self) -> _Gate:
+        """Which of those that stop everybody is shut the longest."""
+        gates = (self.own, self.limit, *([self._whole.limit] if self._whole else []))
+        return max(gates, key=lambda gate: gate.until_seconds)
 
     def shut_for(self, subject: str) -> bool:
         """Whether this one is not let through now."""
@@ -111,7 +114,8 @@ class Circuit:
             self._subjects.pop(subject, None)
             self.own.refusals = 0
             if forced:
-                gate.until_seconds = self.own.until_seconds = float("-inf")
+                for shut in (gate, self.own, self.limit):
+                    shut.until_seconds = float("-inf")
             self._close()
         finally:
             if probe:
@@ -121,9 +125,7 @@ class Circuit:
 
     def _gate(self, subject: str) -> _Gate:
         """The one that stops this subject: the host's when that is shut."""
-        if self._whole is not None and self._whole.limited:
-            return self._whole.own
-        return self.own if self.shut else self._subjects.get(subject, self.own)
+        return self._longest if self.shut else self._subjects.get(subject, self.own)
 
     def _is_shut(self, gate: _Gate) -> bool:
         return self._clock.monotonic() < gate.until_seconds
@@ -151,7 +153,7 @@ class Circuit:
         if failure.kind in _LIMITS:
             self._close()
             wait = failure.retry_after or timedelta(seconds=OPEN_SECONDS)
-            return self._shut((self._whole or self).own, failure, wait.total_seconds())
+            return self._shut((self._whole or self).limit, failure, wait.total_seconds())
         if failure.kind is FailureKind.REFUSED:
             return self._refused(failure, subject)
         if failure.kind in _OF_THE_HOST:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -11,8 +11,8 @@ from services.monitor.domain.findings import Finding, Level, RunStatus
 # Who was well for less than this and fails again has not joined anew: no flapping.
 REJOINS_AFTER = timedelta(minutes=15)
 _MOST_NAMED = 10
-# That join and are ended by one message; of more the first ones, long told, end by themselves.
-_MOST_JOINED = 900
+# That one message ends; of more those that joined first, long told, end by themselves.
+_MOST_TOLD = 901
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,18 +51,26 @@ class NotificationSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class Telling:
+    """Whom people were told of under one key, which they answer."""
+
+    key: str
+    members: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Incident:
     """An open incident; `members` were found, each with since when it is well again (None: it is
     not).
 
-    `notified`: somebody heard of it, or will, and is to hear of its end. `joined_keys`: under which
-    those who joined were told.
+    `notified`: somebody heard of it, or will, and is to hear of its end. `tellings`: of the
+    beginning and of each that joined, those that are not over.
     """
 
     id: str
     members: Mapping[str, datetime | None] = field(default_factory=dict)
     notified: bool = True
-    joined_keys: tuple[str, ...] = ()
+    tellings: tuple[Telling, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +95,8 @@ def follow(
     now: datetime,
     settings: NotificationSettings | None = None,
 ) -> IncidentChange:
-    """One notification when a concern begins, one for those that join it, one when it is over.
+    """One notification when a concern begins, one for those that join it, one for those that are
+    well again for good while others are not, one when it is over.
 
     An ERROR or SKIPPED changes nothing, nor does a BREACH without a concern. `incident` is the open
     one or None; `fresh_id` names a new one. At NORMAL nobody is notified, but whoever heard of it
@@ -108,11 +117,16 @@ def follow(
         incident_key=fresh_id,
     )
     if incident is None:
-        opened = Incident(fresh_id, dict.fromkeys(finding.members))
+        opened = Incident(
+            fresh_id,
+            dict.fromkeys(finding.members),
+            tellings=(Telling(fresh_id, tuple(finding.members)),),
+        )
         change = IncidentChange("OPENED", opened, opening)
     else:
         own = {} if settings.level else finding.member_levels
-        change = _joined(monitor, incident, finding, opening, fresh_id, now, own)
+        joined = _joined(monitor, incident, finding, opening, fresh_id, now, own)
+        change = _recovered(monitor, joined, now, settings)
     return change if level is not Level.NORMAL else _unnotified(change, incident)
 
 
@@ -125,17 +139,23 @@ def _ended(
         return IncidentChange("CLOSED")
     names = f": {_listed(sorted(incident.members))}" if incident.members else ""
     subject = f"{monitor} monitor: all is well again{names}"
-    end = Notification(
-        f"{incident.id}-end",
+    keys = [one.key for one in incident.tellings] or [incident.id]
+    return IncidentChange("CLOSED", None, _end(f"{incident.id}-end", subject, keys, settings))
+
+
+def _end(
+    id: str, subject: str, keys: Sequence[str], settings: NotificationSettings
+) -> Notification:
+    return Notification(
+        id,
         Level.LOW,
         subject,
         subject,
         settings.channels,
-        incident_key=incident.id,
+        incident_key=keys[0],
         ends_incident=True,
-        ended_incident_keys=incident.joined_keys,
+        ended_incident_keys=tuple(keys[1:]),
     )
-    return IncidentChange("CLOSED", None, end)
 
 
 def _joined(
@@ -147,9 +167,7 @@ def _joined(
     now: datetime,
     own_levels: Mapping[str, Level],
 ) -> IncidentChange:
-    """Who is new is notified, as an incident of its own that nobody has acknowledged yet; who
-    recovered is not, until all have.
-    """
+    """Who is new is notified, as an incident of its own that nobody has acknowledged yet."""
     before = incident.members
     new = [name for name in finding.members if _is_new(name, before, now)]
     after = {
@@ -166,8 +184,34 @@ def _joined(
         subject=subject,
         level=max(own_levels.get(name, opening.level) for name in new),
     )
-    keys = (*incident.joined_keys, notification.incident_key)[-_MOST_JOINED:]
-    return IncidentChange("JOINED", Incident(incident.id, after, joined_keys=keys), notification)
+    tellings = (*incident.tellings, Telling(fresh_id, tuple(new)))
+    if len(tellings) > _MOST_TOLD:
+        # The first one is what the incident is called by.
+        tellings = (tellings[0], *tellings[1 - _MOST_TOLD :])
+    return IncidentChange("JOINED", Incident(incident.id, after, tellings=tellings), notification)
+
+
+def _recovered(
+    monitor: str, change: IncidentChange, now: datetime, settings: NotificationSettings
+) -> IncidentChange:
+    """The end of those that are well for good, lest people are called for what is over."""
+    incident = change.after
+    if change.notification is not None or incident is None or not incident.notified:
+        return change
+    over = [one for one in incident.tellings if _is_over(one, incident.members, now)]
+    if not over:
+        return change
+    names = sorted({name for one in over for name in one.members})
+    subject = f"{monitor} monitor: well again, while others are not: {_listed(names)}"
+    keys = [one.key for one in over]
+    end = _end(f"{keys[-1]}-over", subject, keys, settings)
+    left = tuple(one for one in incident.tellings if one not in over)
+    return IncidentChange("LEFT", replace(incident, tellings=left), end)
+
+
+def _is_over(told: Telling, members: Mapping[str, datetime | None], now: datetime) -> bool:
+    since = [members.get(name) for name in told.members]
+    return bool(since) and all(one is not None and now - one >= REJOINS_AFTER for one in since)
 
 
 def _is_new(name: str, before: Mapping[str, datetime | None], now: datetime) -> bool:
@@ -179,7 +223,9 @@ def _is_new(name: str, before: Mapping[str, datetime | None], now: datetime) -> 
 
 def _unnotified(change: IncidentChange, before: Incident | None) -> IncidentChange:
     notified = before is not None and before.notified
-    return IncidentChange(change.reason, change.after and replace(change.after, notified=notified))
+    after = change.after and replace(change.after, notified=notified)
+    said = change.notification
+    return IncidentChange(change.reason, after, said if said and said.ends_incident else None)
 
 
 def _body(finding: Finding) -> str:

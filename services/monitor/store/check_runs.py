@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 
 from services.monitor.domain.badges import Dismissal, KeptBadge
 from services.monitor.domain.findings import Badge, Run, Runs, RunStatus, counted
-from services.monitor.domain.incidents import Incident
+from services.monitor.domain.incidents import Incident, Telling
 from services.monitor.domain.settings import Chosen
 from services.monitor.domain.states import Heartbeat, StoredMonitor
 from shared import rows
@@ -31,7 +31,7 @@ _STORED = Statement(
     "select names.name, setting.enabled, setting.interval_seconds, setting.threshold_percent,"
     " setting.notification_level, setting.channels, setting.snooze_seconds,"
     " setting.snoozed_until_time, setting.version,"
-    " incident.id as incident_id, incident.members, incident.notified, incident.joined_keys,"
+    " incident.id as incident_id, incident.members, incident.notified, incident.tellings,"
     " last_run.id, last_run.started_time, last_run.duration_seconds, last_run.status,"
     " last_run.metadata, last_run.error, last_run.cycle_id,"
     " newest.started_time as last_time, newest.status as last_status, newest.error as last_error,"
@@ -99,6 +99,7 @@ _DROP_DISMISSALS = Statement("delete from dismissal where badge not in (select n
 _DROP_INCIDENTS = Statement("delete from incident where monitor <> all(cast(:names as text[]))")
 _badges = TypeAdapter(tuple[KeptBadge, ...])
 _members = TypeAdapter(dict[str, datetime | None])
+_tellings = TypeAdapter(tuple[Telling, ...])
 _runs = TypeAdapter(tuple[Run, ...])
 
 
@@ -193,7 +194,13 @@ def _stored_monitor(row: Row) -> StoredMonitor:
 
 def read_incident(row: Row, id: str) -> Incident:
     """An open incident from columns of its table."""
-    return rows.read(Incident, row, id=id, members=_members.validate_json(row["members"]))
+    return rows.read(
+        Incident,
+        row,
+        id=id,
+        members=_members.validate_json(row["members"]),
+        tellings=_tellings.validate_json(row["tellings"]),
+    )
 
 
 def read_badges(text: str) -> tuple[KeptBadge, ...]:

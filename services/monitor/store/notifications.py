@@ -41,7 +41,7 @@ class NotificationRows:
         kept = {
             "members": members,
             "notified": one.notified,
-            "joined_keys": list(one.joined_keys),
+            "tellings": [asdict(told) for told in one.tellings],
         }
         await self._transaction.execute(
             upsert(incident)

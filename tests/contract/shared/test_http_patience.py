@@ -415,6 +415,25 @@ async def test_a_limit_that_one_part_meets_is_the_limit_of_all(
     assert len(provider.requests) == 3
 
 
+async def test_a_limit_of_one_part_is_that_of_all_also_while_failures_shut_the_whole(
+    provider: HttpProvider, http: ProviderHttp, clock: PushedClock
+) -> None:
+    await opened(provider, http, clock)
+    provider.answer("GET /x", status=500, times=1)
+    await failure_of(http)
+    provider.answer("GET /x", status=429, json={}, headers={"Retry-After": "10"}, times=1)
+    with asking(part="one"):
+        await failure_of(http)
+    for part in ("one", "other"):
+        with asking(part=part):
+            assert (await failure_of(http)).kind is FailureKind.RATE_LIMITED
+    assert (await failure_of(http)).kind is FailureKind.CIRCUIT_OPEN
+    clock.advance(10.5)
+    provider.answer("GET /x", json={})
+    with asking(part="other"):
+        await http.get_json("/x")
+
+
 async def test_failures_of_the_whole_stop_no_part(
     provider: HttpProvider, http: ProviderHttp, clock: PushedClock
 ) -> None:

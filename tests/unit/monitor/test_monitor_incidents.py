@@ -60,6 +60,46 @@ def test_of_many_that_join_the_last_are_kept_as_many_as_one_message_ends() -> No
     assert end.ended_incident_keys == tuple(f"i{number}" for number in range(300, 1200))
 
 
+def test_who_joined_and_is_well_for_long_is_over_while_others_are_not() -> None:
+    told, incident = [], None
+    for minutes, names in ((0, "SPX"), (60, "SPX BTC"), (63, "SPX"), (77, "SPX"), (78, "SPX")):
+        moment = NOW + timedelta(minutes=minutes)
+        change = follow("price", incident, of(*names.split()), f"i{minutes}", moment)
+        incident = change.after
+        told += [change.notification] if change.notification else []
+    assert [(one.id, one.keys, one.ends_incident) for one in told] == [
+        ("i0-begin", ("i0",), False),
+        ("i60-joined", ("i60",), False),
+        ("i60-over", ("i60",), True),
+    ]
+    assert told[-1].subject == "price monitor: well again, while others are not: BTC"
+    end = follow("price", incident, of(), "i99", NOW + timedelta(minutes=99)).notification
+    assert end is not None and end.keys == ("i0",)
+
+
+def test_the_first_is_over_too_and_comes_back_under_a_key_of_its_own() -> None:
+    told, incident = [], None
+    for minutes, names in ((0, "SPX"), (1, "SPX BTC"), (2, "BTC"), (20, "BTC"), (30, "BTC SPX")):
+        moment = NOW + timedelta(minutes=minutes)
+        change = follow("price", incident, of(*names.split()), f"i{minutes}", moment)
+        incident = change.after
+        told += [change.notification] if change.notification else []
+    assert [one.id for one in told] == ["i0-begin", "i1-joined", "i0-over", "i30-joined"]
+    end = follow("price", incident, of(), "i99", NOW + timedelta(minutes=99)).notification
+    assert end is not None and end.keys == ("i1", "i30")
+
+
+def test_of_those_that_nobody_heard_of_nobody_hears_the_end() -> None:
+    silent = NotificationSettings(Level.NORMAL)
+    incident, told = None, []
+    for minutes, names in ((0, "SPX"), (1, "SPX BTC"), (2, "SPX"), (20, "SPX"), (40, "")):
+        moment = NOW + timedelta(minutes=minutes)
+        change = follow("price", incident, of(*names.split()), f"i{minutes}", moment, silent)
+        incident = change.after
+        told += [change.notification] if change.notification else []
+    assert told == []
+
+
 def test_who_joins_a_breach_is_told_once_and_the_end_names_who_recovered() -> None:
     told, incident = [], None
     for number, found in enumerate(

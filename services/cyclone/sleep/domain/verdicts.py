@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 from services.cyclone.sleep.domain.facts import (
     Facts,
+    HeldPosition,
     NotifyChannel,
     Part,
     QuietHours,
@@ -119,24 +120,27 @@ def _liquidation(facts: Facts, now: datetime) -> tuple[Verdict, str]:
 
 def _probability(facts: Facts, now: datetime, hours: float) -> tuple[Verdict, str]:
     priced = [one for one in facts.positions if not one.is_without_price]
-    known = [one for one in priced if one.probability is not None]
     if not priced:
         return _nothing_held(facts, now)
-    if len(known) < len(priced):
-        missing = [one.about for one in priced if one.probability is None]
+    found, said = _touch(priced, hours)
+    by_carry, words = _carry(facts, hours)
+    # What turns the answer comes first.
+    both = (words, said) if by_carry > found else (said, words)
+    return max(found, by_carry), ". ".join(filter(None, both))
+
+
+def _touch(priced: Sequence[HeldPosition], hours: float) -> tuple[Verdict, str]:
+    """The likeliest to touch its liquidation price."""
+    if missing := [one.about for one in priced if one.probability is None]:
         return Verdict.AMBER, f"The chance of liquidation is not known of {_named(missing)}"
-    likeliest = max(known, key=lambda one: one.probability or 0.0)
+    likeliest = max(priced, key=lambda one: one.probability or 0.0)
     chance = likeliest.probability or 0.0
     found = Verdict.GREEN
     if chance >= AMBER_PROBABILITY:
         found = Verdict.RED if chance >= RED_PROBABILITY else Verdict.AMBER
     # Over fewer hours it is less: what is said is never too little.
     bound = "" if hours >= 24 else "at most "
-    said = f"{likeliest.about} touches liquidation with {bound}{chance:.1%} within 24 h"
-    by_carry, words = _carry(facts, hours)
-    # What turns the answer comes first.
-    both = (words, said) if by_carry > found else (said, words)
-    return max(found, by_carry), ". ".join(filter(None, both))
+    return found, f"{likeliest.about} touches liquidation with {bound}{chance:.1%} within 24 h"
 
 
 def _carry(facts: Facts, hours: float) -> tuple[Verdict, str]:
