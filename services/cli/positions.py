@@ -155,6 +155,8 @@ def _remarks(position: pb.Position) -> str:
     if position.HasField("estimated_liquidation_distance_percent"):
         far = position.estimated_liquidation_distance_percent
         estimate = [f"{far:.2f} % by market price, ESTIMATED"]
+    elif position.HasField("mark_frozen_since_time"):
+        estimate = ["not known by market price"]
     return " ".join(([] if status == "ACTIVE" else [status]) + flags + index + estimate)
 
 

@@ -11,6 +11,7 @@ from sonic.price.v1 import price_pb2 as pb
 from sonic.price.v1 import price_pb2_grpc as rpc
 
 from services.positions.accounts.domain.betas import HOURS, HourlyCloses
+from services.positions.enrichment.domain.confirmed_prices import SeenPrice, seen
 from services.positions.enrichment.domain.enrichment import MarketPrice
 from services.positions.extremes.domain import MinuteColumns
 from shared import columns
@@ -31,6 +32,8 @@ _SOON_SECONDS, _LATER_SECONDS = 30.0, 600.0
 _PAGE_SIZE = 500
 # Others are kept for show: the last known price, or the last close of an index.
 _USABLE = (pb.QUALITY_GOOD, pb.QUALITY_SINGLE, pb.QUALITY_DISAGREE)
+# Sources that disagree confirm no price.
+_AGREED = (pb.QUALITY_GOOD, pb.QUALITY_SINGLE)
 
 
 def price_channel(address: str, identity: Identity | None = None) -> Channel:
@@ -56,6 +59,7 @@ class PriceClient:
         )
         self._reachable = True
         self._moves: Mapping[str, _Moves] = {}
+        self._seen: dict[str, SeenPrice] = {}
         self._market: pb.Market.ValueType = pb.MARKET_UNSPECIFIED
         self._tracked: frozenset[str] = frozenset()
 
@@ -76,11 +80,36 @@ class PriceClient:
             self._tracked = frozenset(price.asset for price in answer.prices)
         return self.with_moves(
             {
-                price.asset: _market_price(price)
+                price.asset: self._market_price(price)
                 for price in answer.prices
                 if price.HasField("price_usd") and isfinite(price.price_usd)
             }
         )
+
+    def _market_price(self, price: pb.Price) -> MarketPrice:
+        known = price.HasField("hourly_volatility_ratio") and isfinite(
+            price.hourly_volatility_ratio
+        )
+        price_time = price.price_time.ToDatetime(UTC)
+        return MarketPrice(
+            price.price_usd,
+            price_time,
+            price.quality in _USABLE,
+            price.hourly_volatility_ratio if known else None,
+            confirmed=self._is_confirmed(price, price_time),
+        )
+
+    def _is_confirmed(self, price: pb.Price, price_time: datetime) -> bool:
+        if price.quality not in _AGREED or price.price_usd <= 0:
+            return False
+        now = seen(
+            price.price_usd,
+            price_time,
+            self._seen.get(price.asset),
+            is_lone=price.quality == pb.QUALITY_SINGLE,
+        )
+        self._seen[price.asset] = now
+        return now.confirmed
 
     def with_moves(self, prices: Mapping[str, MarketPrice]) -> Mapping[str, MarketPrice]:
         """See services.positions.service.ports.Market."""
@@ -157,16 +186,6 @@ class PriceClient:
 
 def _no_minutes(failure: str) -> MinuteColumns:
     return MinuteColumns("", failure, np.empty(0, np.int64), *np.empty((2, 0)))
-
-
-def _market_price(price: pb.Price) -> MarketPrice:
-    known = price.HasField("hourly_volatility_ratio") and isfinite(price.hourly_volatility_ratio)
-    return MarketPrice(
-        price.price_usd,
-        price.price_time.ToDatetime(UTC),
-        price.quality in _USABLE,
-        price.hourly_volatility_ratio if known else None,
-    )
 
 
 def _history(found: Mapping[str, columns.Array]) -> History:

@@ -99,6 +99,7 @@ PURE = {
     "shared.secret_shapes",
     "shared.base58",
     "shared.texts",
+    "shared.marks",
     "shared.touch",
     "shared.versions.domain",
 }

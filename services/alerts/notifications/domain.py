@@ -229,7 +229,7 @@ def _position(payload: Mapping[str, str]) -> list[str]:
 
 
 def _estimated(payload: Mapping[str, str]) -> str:
-    """While the venue's mark stands still: how far it is by the market price."""
+    """While the venue's mark stands still or is old: how far it is by the market price."""
     since = payload.get("mark_frozen_since_time")
     if not since:
         return ""
@@ -240,7 +240,7 @@ def _estimated(payload: Mapping[str, str]) -> str:
         said = f"AT OR PAST LIQUIDATION by market price ({_of(far, '%')}), ESTIMATED"
     else:
         said = f"Distance by market price: {_of(far, '%')}, ESTIMATED"
-    return f"{said}; the venue's mark stands still since {since[11:16]} UTC"
+    return f"{said}; the venue's mark is that of {since[:16].replace('T', ' ')} UTC"
 
 
 def _account(payload: Mapping[str, str]) -> list[str]:
@@ -293,7 +293,7 @@ def _why(payload: Mapping[str, str], noun: str, unit: str) -> str:
         estimated = _figure(payload, "estimated_value", unit)
         return (
             f"Why: {noun} {estimated} by market price, ESTIMATED, as the venue's mark stands still"
-            f" (by that {_figure(payload, 'value', unit)}); {sign} limit "
+            f" or is old (by that {_figure(payload, 'value', unit)}); {sign} limit "
             f"{_figure(payload, 'limit', unit)}{flip}"
         )
     return (

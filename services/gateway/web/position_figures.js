@@ -10,7 +10,7 @@ const priceOf = (field) => (position) => (present(position[field]) ? `${price(po
 const toned = (field) => (position) => (present(position[field]) ? h("span", { class: position[field] < 0 ? "loss" : "gain" }, usd(position[field], { sign: true })) : null);
 const when = (field) => (position) => (position[field] ? age(position[field], { after: " ago" }) : null);
 
-/** Shown only while the venue's mark stands still. */
+/** Shown only while the venue's mark stands still or is old. */
 const estimated = (one) => {
   if (!one.mark_frozen_since_time) return hidden;
   const far = one.estimated_liquidation_distance_percent;
@@ -21,7 +21,7 @@ const hidden = Symbol("hidden");
 const GROUPS = [
   ["Risk", [
     ["Distance", distance],
-    ["Distance by market price, ESTIMATED: the mark stands still", estimated],
+    ["Distance by market price, ESTIMATED: the mark is old", estimated],
     ["Distance in USD", usdOf("liquidation_distance_usd", { sign: true })],
     ["Travel", (one) => (present(one.travel_percent) ? h("span", { class: travelClass(one.travel_percent) }, travelText(one.travel_percent)) : null)],
     ["Heat, of 100", heat],

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,6 +14,7 @@ from services.monitor.domain.venues import (
     FrozenMark,
     StillMark,
     VenueMemory,
+    VenueReading,
     VenueState,
     after_a_gap,
     frozen_marks,
@@ -30,6 +32,8 @@ _GAP_INTERVALS = 3
 # night's sleep is no such habit.
 _LONGEST_HABIT = timedelta(hours=1)
 _HABIT = "seconds_between_looks"
+# What is found is told whether positions hear it or not.
+_TELL_SECONDS = 1.5
 _LEVELS = {
     VenueState.OK: Level.NORMAL,
     VenueState.UNKNOWN: Level.LOW,
@@ -66,6 +70,7 @@ class VenueCheck(Check):
         }
         # Without any the list itself is not known, and everything may be tracked.
         tracked = {one.asset for one in prices} or None
+        believed = await _believed(context, readings, known)
         states: dict[str, VenueMemory] = {}
         for one in sorted(readings, key=lambda one: one.venue):
             before = remembered(known.get(one.venue))
@@ -76,12 +81,40 @@ class VenueCheck(Check):
             if before is not None and _is_gap(context):
                 before = after_a_gap(before, one)
             states[one.venue] = judge(
-                one, usable, before, context.now, tracked=tracked, was_lost=was_lost
+                one,
+                usable,
+                before,
+                context.now,
+                tracked=tracked,
+                was_lost=was_lost,
+                believed=believed.get(one.venue, {}),
             )
+        finding = _finding(states)
         if states:
             await _tell_positions(context, frozen_marks(states))
-        finding = _finding(states)
         return replace(finding, metadata={**finding.metadata, **_habit(context)})
+
+
+async def _believed(
+    context: CheckContext, readings: Sequence[VenueReading], known: Mapping[str, Any]
+) -> dict[str, dict[str, StillMark]]:
+    """By venue of which nothing is remembered: marks that positions holds as standing still, so
+    that a memory that was lost lets none of them lower a level.
+    """
+    lost = {one.venue for one in readings if remembered(known.get(one.venue)) is None}
+    found: dict[str, dict[str, StillMark]] = {}
+    if not lost:
+        return found
+    try:
+        marks = await context.readings.frozen_marks()
+    except SonicError as error:
+        get_logger().warning("what stands still by positions is not known", error=str(error))
+        return found
+    for one in marks:
+        if one.venue in lost:
+            still = StillMark(one.mark_price_usd, one.since, None, frozen=True)
+            found.setdefault(one.venue, {})[one.asset] = still
+    return found
 
 
 async def _tell_positions(context: CheckContext, frozen: tuple[FrozenMark, ...]) -> None:
@@ -89,9 +122,10 @@ async def _tell_positions(context: CheckContext, frozen: tuple[FrozenMark, ...])
     yet.
     """
     try:
-        if frozen != await context.readings.frozen_marks():
-            await context.readings.set_frozen_marks(frozen)
-    except SonicError as error:
+        async with asyncio.timeout(_TELL_SECONDS):
+            if frozen != await context.readings.frozen_marks():
+                await context.readings.set_frozen_marks(frozen)
+    except (SonicError, TimeoutError) as error:
         # The next run tells them.
         get_logger().warning("positions were not told of marks that stand still", error=str(error))
 

@@ -10,11 +10,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from types import MappingProxyType
 
-# A mark stands still when it is the same this much later, and the market moved by this meanwhile.
+from shared.marks import AWAY_PERCENT, FROZEN_MOVE_PERCENT, away_percent, is_same, still_lags
+
+# A mark stands still when it is the same this much later, and the market moved meanwhile.
 FROZEN_AFTER = timedelta(minutes=2)
-FROZEN_MOVE_PERCENT = 0.3
-AWAY_PERCENT = 1.0
 LATE_AFTER = timedelta(minutes=3)
 # So many positions, and half of all, gone between two looks are more than somebody closing one.
 SHRUNK_COUNT = 3
@@ -75,7 +76,7 @@ class VenueReading:
 @dataclass(frozen=True, slots=True)
 class StillMark:
     """A mark since it is what it is, with the market price of then; `frozen`: found to stand still,
-    until it moves.
+    until it follows the market.
     """
 
     mark_price_usd: float
@@ -127,15 +128,17 @@ def judge(
     *,
     tracked: Collection[str] | None = None,
     was_lost: bool = False,
+    believed: Mapping[str, StillMark] = MappingProxyType({}),
 ) -> VenueMemory:
     """What a look makes of a venue. `prices_usd`: usable prices of the market; `tracked`: assets
     whose price is looked for at all, None: every one. What can never be compared keeps a venue
     UNKNOWN, and its trouble from ending it does not.
 
     `was_lost`: what was remembered is gone, as after a run that failed; trouble found then counts
-    as told, so that it is neither ended wrongly nor forgotten.
+    as told, so that it is neither ended wrongly nor forgotten. `believed`: marks by asset that
+    others still hold as standing still, for where nothing is remembered.
     """
-    marks = _marks(reading, prices_usd, before, now)
+    marks = _marks(reading, prices_usd, before.marks if before else believed, now)
     failing_since = _failing_since(reading, before, now)
     listed = _listed(reading)
     shrunk_from, shrunk_time = _shrunk(reading, listed, before, now)
@@ -247,29 +250,39 @@ def _is_well(
 def _marks(
     reading: VenueReading,
     prices_usd: Mapping[str, float],
-    before: VenueMemory | None,
+    before: Mapping[str, StillMark],
     now: datetime,
 ) -> dict[str, StillMark]:
-    """A mark counts as still only when it was looked at again, or when looking fails."""
+    """Still is a mark only that was looked at again, or where nothing can be read or is newer."""
     found: dict[str, StillMark] = {}
     for market in reading.markets:
         mark, asked = market.mark_price_usd, market.mark_time
         if mark is None or asked is None:
             continue
         price = prices_usd.get(market.asset)
-        known = before.marks.get(market.asset) if before else None
-        if known is None or known.mark_price_usd != mark:
-            found[market.asset] = StillMark(mark, min(asked, now), price)
+        known = before.get(market.asset)
+        if known is None or not is_same(mark, known.mark_price_usd):
+            moved_mark = StillMark(mark, min(asked, now), price)
+            found[market.asset] = _lagging(known, mark, price) or moved_mark
             continue
         if known.market_price_usd is None:
             # The market was not known then: it is compared from now on.
             found[market.asset] = replace(known, market_price_usd=price)
             continue
-        last = now if reading.failures else min(asked, now)
-        moved = 0.0 if price is None else abs(price / known.market_price_usd - 1) * 100
+        is_unanswered = bool(reading.failures) or now - asked > LATE_AFTER
+        last = now if is_unanswered else min(asked, now)
+        moved = 0.0 if price is None else abs(away_percent(price, known.market_price_usd))
         is_still = last - known.since >= FROZEN_AFTER and moved >= FROZEN_MOVE_PERCENT
         found[market.asset] = replace(known, frozen=known.frozen or is_still)
     return found
+
+
+def _lagging(known: StillMark | None, mark_usd: float, price_usd: float | None) -> StillMark | None:
+    """What a mark that stood still is after a small step; None: another mark."""
+    if known is None or not known.frozen or price_usd is None:
+        return None
+    lags = still_lags(known.mark_price_usd, mark_usd, price_usd)
+    return replace(known, mark_price_usd=mark_usd) if lags else None
 
 
 def _failing_since(
@@ -324,14 +337,15 @@ def _trouble(
         if still is not None and still.frozen:
             moved = ""
             if price is not None and still.market_price_usd is not None:
-                percent = (price / still.market_price_usd - 1) * 100
+                percent = away_percent(price, still.market_price_usd)
                 moved = f" while the market moved {percent:+.2f} %"
             found.append(
                 f"the mark of {market.asset} stands still since {still.since:%H:%M} UTC{moved}"
             )
-        elif mark is not None and price is not None and abs(mark / price - 1) * 100 > AWAY_PERCENT:
-            away = (mark / price - 1) * 100
-            found.append(f"the mark of {market.asset} is {away:+.2f} % from the market")
+        elif mark is not None and price is not None:
+            away = away_percent(mark, price)
+            if abs(away) > AWAY_PERCENT:
+                found.append(f"the mark of {market.asset} is {away:+.2f} % from the market")
     asked = [one.mark_time for one in reading.markets if one.mark_time is not None]
     if not reading.failures and asked and now - max(asked) > LATE_AFTER:
         found.append(f"its last answer is of {max(asked):%H:%M} UTC")

@@ -25,8 +25,10 @@ from services.positions.accounts.domain.betas import LEADING, HourlyCloses, beta
 from services.positions.accounts.domain.liquidation_lines import missing_betas
 from services.positions.accounts.domain.stated_account import StatedAccount, unread
 from services.positions.accounts.store import FeedAccounts, stated_accounts
+from services.positions.domain.venue_answer import Flag
 from services.positions.enrichment.domain.enriched_frame import EnrichedFrame
 from services.positions.enrichment.domain.enrichment import Feed
+from services.positions.enrichment.domain.metrics import bit
 from services.positions.enrichment.service import EnrichmentService
 from services.positions.service.ports import Begin
 from shared import paging
@@ -225,7 +227,8 @@ def _frozen_wallets(frame: EnrichedFrame) -> frozenset[tuple[str, str]]:
     """Wallet and venue of positions by a mark that stands still."""
     if frame.frozen is None:
         return frozenset()
-    rows = np.flatnonzero(frame.frozen.since_micros)
+    # Of rows that are only old their feed says so.
+    rows = np.flatnonzero(frame.columns["flag_bits"] & bit(Flag.MARK_FROZEN))
     pairs = zip(
         frame.columns["wallet_index"][rows].tolist(),
         frame.columns["venue_index"][rows].tolist(),

@@ -18,9 +18,11 @@ from services.positions.enrichment.domain.enrichment import (
     Feed,
     MarketPrice,
     enrich,
+    held_marks,
     merged,
     places_of,
 )
+from services.positions.enrichment.domain.frozen_marks import NO_MARKS
 from services.positions.enrichment.domain.heat import HeatModifiers
 from services.positions.enrichment.domain.totals import Totals, aged
 from services.positions.service.ports import Begin, Market
@@ -118,6 +120,10 @@ class EnrichmentService:
         now = self._clock.now()
         market = {name: market[name] for name in assets.values() if name in market}
         context = self._context(state, feeds, assets, market, now)
+        if state.frozen and len(held := held_marks(inputs, context)) < len(state.frozen):
+            # A mark that no position is by any more is nobody's: who looks for them may be off.
+            await store.enrichment.set_frozen(held)
+            context = replace(context, frozen=held or NO_MARKS)
         number = max(state.pass_number, self._newest_number) + 1
         state = replace(state, pass_number=number, inputs_version=version, enriched_time=now)
         enriched, frame = await _judged(inputs, context, state)

@@ -229,13 +229,19 @@ def _changes(row: Row) -> InputChanges:
 
 def _priced(price: MarketPrice) -> tuple[object, ...]:
     sigma = price.hourly_volatility_ratio
-    return price.price_usd, micros(price.price_time), price.usable, sigma
+    return price.price_usd, micros(price.price_time), price.usable, sigma, price.confirmed
 
 
 def _market_price(
-    price_usd: float, price_micros: int, usable: bool, sigma: float | None
+    price_usd: float,
+    price_micros: int,
+    usable: bool,
+    sigma: float | None,
+    # An older release kept none.
+    confirmed: bool = False,
 ) -> MarketPrice:
-    return MarketPrice(price_usd, _START + timedelta(microseconds=price_micros), usable, sigma)
+    price_time = _START + timedelta(microseconds=price_micros)
+    return MarketPrice(price_usd, price_time, usable, sigma, confirmed=confirmed)
 
 
 def _service_state(row: Row) -> ServiceState:

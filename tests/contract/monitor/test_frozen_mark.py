@@ -124,10 +124,10 @@ async def test_the_market_price_raises_a_level_that_a_frozen_mark_and_a_thaw_do_
     assert alert.evaluated_value == pytest.approx(position.liquidation_distance_percent)
     assert alert.estimated_value == pytest.approx(estimated)
     assert alert.mark_frozen_since_time == position.mark_frozen_since_time
-    assert "by market price, ESTIMATED; the venue's mark stands still since" in alert.why
+    assert "by market price, ESTIMATED; the venue's mark is that of 2" in alert.why
     (told,) = await judged.messages(1)
     assert "ESTIMATED by market price" in told.subject
-    assert "the venue's mark stands still since" in told.body
+    assert "the venue's mark is that of 2" in told.body
     # The market comes back, the mark still stands: what was raised stays.
     await venue.look(monitor, times=4, moves_percent=+1.5)
     assert (await judged.alert()).level == alerts_pb2.LEVEL_HIGH

@@ -170,9 +170,9 @@ def test_what_raised_it_is_told_once_marked_estimated_with_since_when() -> None:
     assert payload["estimated_distance_percent"] == payload["estimated_value"]
     assert payload["market_price_usd"] == "84"
     text = compose(payload)
-    since = f"{datetime.fromtimestamp(SINCE / 1e6, UTC):%H:%M} UTC"
+    since = f"{datetime.fromtimestamp(SINCE / 1e6, UTC):%Y-%m-%d %H:%M} UTC"
     assert "liquidation distance 4.7619 %, ESTIMATED by market price" in text.subject
-    assert f"the venue's mark stands still since {since}" in text.body
+    assert f"the venue's mark is that of {since}" in text.body
     assert "4.7619 % by market price, ESTIMATED" in text.body
     assert "by that 27.2727 %" in text.body
 
@@ -190,7 +190,7 @@ def test_the_estimate_is_shown_beside_the_kept_level_and_gone_when_the_mark_move
     frozen = judge(judge(alerts(), 0, NEAR).columns, 1, NEAR, 100.0)
     (distance, since, why), (travel, *_) = shown(frozen)
     assert (distance, travel, since) == (20.0, 100 * (100 - ENTRY) / 30, SINCE)
-    assert "20 % by market price, ESTIMATED; the venue's mark stands still since" in why
+    assert "20 % by market price, ESTIMATED; the venue's mark is that of 2" in why
     assert "MEDIUM until" in why and "the level is held" in why
     thawed = judge(frozen.columns, 2, 91.0)
     assert [row[:2] for row in shown(thawed)] == [(None, 0), (None, 0)]

@@ -38,6 +38,7 @@ class Watched:
     frozen: tuple[FrozenMark, ...] = ()
     frozen_count: int = 0
     deaf: bool = False
+    is_hanging: bool = False
 
     async def venues(self) -> tuple[VenueReading, ...]:
         if self.fails:
@@ -55,6 +56,8 @@ class Watched:
         self.frozen_count += 1
         if self.deaf:
             raise Unavailable("TIMEOUT", "positions does not answer")
+        if self.is_hanging:
+            await asyncio.Event().wait()
         self.frozen = tuple(marks)
 
     async def look(
@@ -359,3 +362,35 @@ async def test_one_wallet_of_two_that_cannot_be_read_is_not_told_by_this_monitor
     # More than that is told here.
     await watched.look(replace(AWAY, failures=one_of_two.failures, wallet_count=2), times=6)
     assert [one.level for one in watched.told] == [Level.MEDIUM]
+
+
+@pytest.mark.parametrize("metadata", [None, {}, {"venues": {"dydx": {"state": "BAD"}}}])
+async def test_a_memory_that_is_lost_thaws_no_mark_that_still_stands(
+    metadata: dict[str, object] | None,
+) -> None:
+    watched = Watched()
+    await watched.look(WELL)
+    watched.prices_usd["SOL"] *= 1.02
+    await watched.look(WELL, times=4)
+    frozen = watched.frozen
+    assert watched.last is not None and len(frozen) == 1
+    watched.last = None if metadata is None else replace(watched.last, metadata=metadata)
+    await watched.look(WELL, times=8)
+    assert watched.frozen == frozen
+    assert watched.incident is not None
+    # Another mark is another matter.
+    watched.last = None
+    await watched.look(of(mark_price_usd=102.0), times=2)
+    assert watched.frozen == ()
+
+
+async def test_what_is_down_is_told_though_positions_hang() -> None:
+    watched = Watched(is_hanging=True)
+    await watched.look(WELL)
+    watched.prices_usd["SOL"] *= 1.01
+    await watched.look(WELL, times=2)
+    context = CheckContext(watched, watched.now + MINUTE, last=watched.last)  # type: ignore[arg-type]
+    watched.readings = (HALTED,)
+    run, finding = await run_check("venue", VenueCheck(), context, 30.0)
+    assert watched.frozen_count > 0 and finding.level is Level.HIGH
+    assert "you cannot act on dydx" in finding.concern and run.metadata["venues"]

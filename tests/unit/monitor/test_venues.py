@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -14,10 +15,12 @@ from sonic.positions.v1 import positions_pb2 as pb
 from services.monitor.checks.venue import remembered, stored
 from services.monitor.clients.venues import readings
 from services.monitor.domain.venues import (
+    FrozenMark,
     VenueMarket,
     VenueMemory,
     VenueReading,
     VenueState,
+    frozen_marks,
     judge,
     nearest_percent,
 )
@@ -87,6 +90,47 @@ def test_a_mark_that_stood_still_is_so_until_it_moves_wherever_the_market_goes()
     assert memory.state is VenueState.DEGRADED
     moved = of(mark_time=NOW + 4 * MINUTE, mark_price_usd=100.2)
     assert judge(moved, PRICES, memory, NOW + 4 * MINUTE).state is VenueState.OK
+
+
+def test_a_mark_whose_last_bits_differ_by_the_wallet_is_the_same_mark() -> None:
+    other = math.nextafter(100.0, 101.0)
+    memory = judge(WELL, PRICES, None, NOW)
+    for minute in range(1, 5):
+        now = NOW + minute * MINUTE
+        mark = other if minute % 2 else 100.0
+        look = of(mark_price_usd=mark, mark_time=now)
+        memory = judge(look, {"SOL": 100.0 - minute}, memory, now)
+        assert memory.marks["SOL"].frozen is (minute >= 2)
+    assert memory.marks["SOL"].since == NOW
+
+
+def test_an_answer_that_stays_what_it_was_and_says_so_stands_still_too() -> None:
+    memory = judge(WELL, PRICES, None, NOW)
+    states = []
+    for minute in range(1, 6):
+        memory = judge(WELL, {"SOL": 100.0 - minute}, memory, NOW + minute * MINUTE)
+        states.append(memory.marks["SOL"].frozen)
+    assert states == [False, False, False, True, True], "once it is late"
+
+
+def test_a_small_step_of_a_mark_that_lags_is_no_thaw_and_one_towards_the_market_is() -> None:
+    first = judge(WELL, PRICES, None, NOW)
+    now = NOW + 2 * MINUTE
+    frozen = judge(of(mark_time=now), {"SOL": 96.0}, first, now)
+    assert frozen.marks["SOL"].frozen
+
+    def step(mark: float, price: float | None, memory: VenueMemory = frozen) -> VenueMemory:
+        at = now + MINUTE
+        prices = {} if price is None else {"SOL": price}
+        return judge(of(mark_price_usd=mark, mark_time=at), prices, memory, at)
+
+    ticked = step(100.01, 96.0)
+    assert frozen_marks({"dydx": ticked}) == (FrozenMark("dydx", "SOL", 100.01, NOW),)
+    assert "stands still since 03:00 UTC" in ticked.evidence[0]
+    assert not step(100.01, 99.9).marks["SOL"].frozen, "near the market"
+    assert not step(96.2, 96.0).marks["SOL"].frozen, "it followed"
+    assert not step(99.0, 96.0).marks["SOL"].frozen, "it moves, if late"
+    assert not step(100.01, 96.0, first).marks["SOL"].frozen, "it never stood still"
 
 
 def test_a_list_that_shrinks_at_once_is_held_against_the_venue_until_it_is_long_again() -> None:

@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from services.positions.domain.venue_answer import Flag, Side, Status
+from services.positions.enrichment.domain.confirmed_prices import SeenPrice, seen
+from services.positions.enrichment.domain.enrichment import (
+    EnrichContext,
+    Feed,
+    MarketPrice,
+    enrich,
+    held_marks,
+)
 from services.positions.enrichment.domain.frozen_marks import (
     FrozenMark,
     FrozenTable,
     estimated_distance_percent,
 )
+from services.positions.enrichment.domain.metrics import bit
+from services.positions.venues.hyperliquid_parser import Row
 
 VENUES = {1: "dydx", 2: "jupiter", 3: "dydx"}
 ASSETS = {1: "BTC", 2: "ETH"}
@@ -17,9 +36,9 @@ SINCE = 1_770_000_000_000_000
 FROZEN = FrozenMark("dydx", "BTC", 97_412.5, SINCE)
 
 
-def since(feed: int, asset: int, mark: float, *marks: FrozenMark) -> int:
+def since(feed: int, asset: int, mark: float, *marks: FrozenMark, market: float = np.nan) -> int:
     table = FrozenTable(marks or (FROZEN,), VENUES, ASSETS)
-    found = table.since_micros(np.array([feed]), np.array([asset]), np.array([mark]))
+    found = table.since_micros(*(np.array([one]) for one in (feed, asset, mark, market)))
     return int(found[0])
 
 
@@ -56,3 +75,146 @@ def test_the_estimate_is_the_distance_by_the_market_price_of_either_side() -> No
     )
     assert found[:3].tolist() == [20.0, 10.0, pytest.approx(-100 * 5 / 75)]
     assert np.isnan(found[4]) and found[3] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("mark", "market", "is_held"),
+    [
+        (97_412.5 * (1 + 1e-12), np.nan, True),
+        (97_412.5 * (1 + 1e-8), np.nan, False),
+        # A small step of a mark that is as far from the market as before is no thaw.
+        (97_420.0, 95_000.0, True),
+        (97_420.0, 97_000.0, False),
+        (97_000.0, 95_000.0, False),
+    ],
+)
+def test_a_mark_is_that_one_in_all_but_the_last_bits_or_after_a_step_away_from_the_market(
+    mark: float, market: float, is_held: bool
+) -> None:
+    assert bool(since(1, 1, mark, market=market)) is is_held
+
+
+NOW = datetime(2026, 11, 30, 3, 0, tzinfo=UTC)
+GOOD = MarketPrice(90.0, NOW, True, None, confirmed=True)
+OLD = NOW - timedelta(minutes=10)
+FEEDS = {
+    1: Feed(1, "main", "hyperliquid", NOW, False),
+    2: Feed(2, "second", "hyperliquid", OLD, True),
+    3: Feed(3, "typed", "manual", OLD, False),
+    4: Feed(4, "resting", "hyperliquid", OLD, False, active=False),
+    5: Feed(5, "just", "hyperliquid", NOW, True),
+}
+
+
+def context(
+    market: MarketPrice = GOOD, frozen: Sequence[FrozenMark] = (), **changes: Any
+) -> EnrichContext:
+    known = EnrichContext(FEEDS, {1: "BTC"}, {"BTC": market}, NOW, 120.0, frozen=frozen)
+    return replace(known, **changes)
+
+
+def held(feeds: Sequence[int], mark: float = 100.0) -> dict[str, np.ndarray]:
+    """A long of each of these feeds."""
+    ones = np.ones(len(feeds))
+    numbers = {
+        "entry_price_usd": 100.0,
+        "mark_price_usd": mark,
+        "liquidation_price_usd": 80.0,
+        "own_liquidation_price_usd": 80.0,
+        "size_usd": 1000.0,
+        "collateral_usd": 200.0,
+        "pnl_after_fees_usd": np.nan,
+    }
+    return {
+        "position_key": np.arange(len(feeds)),
+        "feed_key": np.array(feeds),
+        "asset_key": ones.astype(np.int64),
+        "side": np.full(len(feeds), Side.LONG),
+        "status": np.full(len(feeds), Status.ACTIVE),
+        "in_last_answer": np.ones(len(feeds), np.bool_),
+        "flag_bits": np.zeros(len(feeds), np.int64),
+        "mark_time": np.zeros(len(feeds), np.int64),
+        **{name: ones * number for name, number in numbers.items()},
+    }
+
+
+def test_a_row_that_nobody_can_read_is_estimated_since_its_mark_and_no_other_row_is() -> None:
+    found = enrich(held([1, 2, 3, 4, 5]), context()).results
+    old = round(OLD.timestamp() * 1e6)
+    assert found["mark_frozen_since_micros"].tolist() == [0, old, 0, 0, 0]
+    assert found["estimate_price_usd"][1] == 90.0
+    assert np.isnan(np.delete(found["estimate_price_usd"], 1)).all()
+    stale, frozen = (
+        found["flag_bits"] & bit(one) != 0 for one in (Flag.MARK_STALE, Flag.MARK_FROZEN)
+    )
+    assert stale.tolist() == [False, True, True, True, True] and not frozen.any()
+    assert "estimate_price_usd" not in enrich(held([1, 3, 4, 5]), context()).results
+
+
+def test_rows_of_blocks_without_an_old_mark_have_no_estimate() -> None:
+    for feeds in ([1] * 9000 + [2], [2] + [1] * 9000):
+        found = enrich(held(feeds), context()).results
+        is_old = np.array(feeds) == 2
+        assert ((found["mark_frozen_since_micros"] > 0) == is_old).all()
+        assert (np.isnan(found["estimate_price_usd"]) == ~is_old).all()
+
+
+def test_only_a_confirmed_price_estimates_and_without_one_it_is_not_known() -> None:
+    frozen = [FrozenMark("hyperliquid", "BTC", 100.0, SINCE)]
+    for price in (
+        replace(GOOD, confirmed=False),
+        replace(GOOD, usable=False),
+        replace(GOOD, price_time=OLD),
+    ):
+        found = enrich(held([1, 2]), context(price, frozen)).results
+        assert found["mark_frozen_since_micros"].tolist() == [SINCE, SINCE]
+        assert np.isnan(found["estimate_price_usd"]).all()
+
+
+def test_a_mark_that_no_position_is_by_any_more_is_dropped() -> None:
+    marks = [
+        FrozenMark("hyperliquid", "BTC", 100.0, SINCE),
+        FrozenMark("dydx", "BTC", 100.0, SINCE),
+    ]
+    assert held_marks(held([1]), context(frozen=marks)) == marks[:1]
+    assert held_marks(held([1], 101.0), context(frozen=marks)) == []
+    assert held_marks(held([1], 100.2), context(frozen=marks)) == marks[:1]
+
+
+def test_a_lone_price_is_confirmed_by_another_moment_that_says_about_the_same() -> None:
+    def walk(*steps: tuple[float, int, bool]) -> list[bool]:
+        before: SeenPrice | None = None
+        found = []
+        for price, minute, is_lone in steps:
+            before = seen(price, NOW + timedelta(minutes=minute), before, is_lone=is_lone)
+            found.append(before.confirmed)
+        return found
+
+    assert walk((100.0, 0, False)) == [True]
+    assert walk((100.0, 0, True), (100.0, 0, True), (100.5, 1, True)) == [False, False, True]
+    assert walk((100.0, 0, False), (100.5, 1, True)) == [True, True], "near what several said"
+    assert walk((100.0, 0, False), (50.0, 1, True), (50.0, 1, True)) == [True, False, False]
+    assert walk((50.0, 0, True), (100.0, 1, True), (100.1, 2, True)) == [False, False, True]
+
+
+@settings(deadline=None)
+@given(
+    st.integers(500_000, 1_200_000),
+    st.lists(st.integers(1, 500_000), min_size=2, max_size=4),
+)
+def test_hyperliquid_wallets_of_any_sizes_are_by_one_mark_that_a_reduction_does_not_thaw(
+    price_tenths: int, sizes: list[int]
+) -> None:
+    price = Decimal(price_tenths) / 10
+
+    def mark(size: int) -> float:
+        base = Decimal(size) / 100_000
+        return Row(
+            "BTC", float(base), 1.0, float(base * price), 1.0, 0.0, None, 40.0, True
+        ).mark_price_usd
+
+    frozen = FrozenMark("hyperliquid", "BTC", mark(sizes[0]), SINCE)
+    assert frozen.mark_price_usd == float(price)
+    rows = held([1] * len(sizes)) | {"mark_price_usd": np.array([mark(one) for one in sizes])}
+    found = enrich(rows, context(frozen=[frozen])).results
+    assert (found["mark_frozen_since_micros"] == SINCE).all()

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from services.alerts.alerts.domain.at_price import OF_PRICE
 from services.alerts.domain.kinds import METRICS, AlertType, Condition, Level
 from services.alerts.domain.levels import next_limit
 from services.alerts.notifications.domain import short
@@ -24,7 +25,7 @@ class Standing:
     active: bool
     known: bool
     stale: bool
-    # By the market price; and since when the venue's mark stands still, 0: it moves.
+    # By the market price; and since when the venue's mark is what it is, 0: it moves.
     estimated_value: float = math.nan
     mark_frozen_since_micros: int = 0
 
@@ -82,7 +83,9 @@ def _held(standing: Standing, noun: str, unit: str) -> str:
 
 def _frozen_mark(standing: Standing, unit: str) -> str:
     moment = datetime.fromtimestamp(standing.mark_frozen_since_micros / 1_000_000, UTC)
-    still = f"the venue's mark stands still since {moment:%H:%M} UTC"
-    if math.isnan(standing.estimated_value):
+    still = f"the venue's mark is that of {moment:%Y-%m-%d %H:%M} UTC"
+    if standing.type not in OF_PRICE:
         return still
+    if math.isnan(standing.estimated_value):
+        return f"not known by market price; {still}"
     return f"{short(standing.estimated_value, unit)} by market price, ESTIMATED; {still}"

@@ -51,13 +51,15 @@ _COMPUTED_FLAGS = (
     Flag.MARK_FROZEN,
 )
 _KEPT_FLAGS = np.int64(~sum(1 << flag for flag in _COMPUTED_FLAGS))
+_ABSENT: Final = {"mark_frozen_since_micros": 0, "estimate_price_usd": np.nan}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class MarketPrice:
     """Consensus price of an asset; `usable` when its quality is (its age is judged here). `moves`:
-    what the asset did in the last year, empty where that is not known.
+    what the asset did in the last year, empty where that is not known. `confirmed`: more than one
+    source or one look says it, so that it may raise a level by itself.
     """
 
     price_usd: float
@@ -65,6 +67,7 @@ class MarketPrice:
     usable: bool
     hourly_volatility_ratio: float | None
     moves: History = NO_HISTORY
+    confirmed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,12 +148,34 @@ def enrich(inputs: Mapping[str, Column], context: EnrichContext) -> Enriched:
         block = _block({name: column[part] for name, column in inputs.items()}, tables, context)
         lacking.append(_lacking(block) + start)
         for name, column in block.items():
-            results.setdefault(name, np.empty(rows, column.dtype))[part] = column
+            if name not in results:
+                results[name] = _unfilled(name, rows, column.dtype)
+            results[name][part] = column
     left = np.concatenate(lacking)
     causes = _causes(left, inputs, results)
     reasons = {name: len(found) for name, found in causes.items()}
     named = _named_absent(inputs, causes, context)
     return Enriched(results, rows - len(left), len(left), reasons, named)
+
+
+def _unfilled(name: str, rows: int, dtype: np.dtype[Any]) -> Column:
+    # Blocks in which every mark is fresh and moves have no estimates.
+    absent = _ABSENT.get(name)
+    return np.empty(rows, dtype) if absent is None else np.full(rows, absent, dtype)
+
+
+def held_marks(inputs: Mapping[str, Column], context: EnrichContext) -> Sequence[FrozenMark]:
+    """Those marks that stand still by which a position still is."""
+    tables = _Tables(context)
+    market = _Market(inputs["asset_key"], tables)
+    keys = inputs["feed_key"], inputs["asset_key"]
+    return [
+        one
+        for one in context.frozen
+        if FrozenTable((one,), tables.venues, context.assets)
+        .since_micros(*keys, inputs["mark_price_usd"], market.usable_price_usd)
+        .any()
+    ]
 
 
 def _lacking(results: Columns) -> NDArray[np.int64]:
@@ -194,11 +219,11 @@ def _block(inputs: Mapping[str, Column], tables: "_Tables", context: EnrichConte
         (Flag.MARK_MISSING, np.isnan(marks.price_usd)),
     ):
         flags = flags | np.where(where, bit(flag), np.int64(0))
-    if frozen := _frozen(inputs, market, tables):
-        is_frozen = frozen["mark_frozen_since_micros"] > 0
-        flags = flags | np.where(is_frozen, bit(Flag.MARK_FROZEN), np.int64(0))
+    frozen_since = _frozen_since_micros(inputs, market, tables)
+    if frozen_since is not None:
+        flags = flags | np.where(frozen_since > 0, bit(Flag.MARK_FROZEN), np.int64(0))
     return {
-        **frozen,
+        **_estimated(frozen_since, market, marks),
         "position_key": inputs["position_key"],
         "flag_bits": flags.astype(np.int32),
         "mark_time": marks.time_micros,
@@ -209,13 +234,27 @@ def _block(inputs: Mapping[str, Column], tables: "_Tables", context: EnrichConte
     }
 
 
-def _frozen(inputs: Mapping[str, Column], market: "_Market", tables: "_Tables") -> Columns:
-    """Nothing while every mark moves."""
+def _frozen_since_micros(
+    inputs: Mapping[str, Column], market: "_Market", tables: "_Tables"
+) -> Column | None:
+    """None while every mark moves."""
     if not tables.frozen:
-        return {}
+        return None
     keys = inputs["feed_key"], inputs["asset_key"]
-    since = tables.frozen.since_micros(*keys, inputs["mark_price_usd"])
-    price = np.where((since > 0) & market.usable, market.price_usd, np.nan)
+    return tables.frozen.since_micros(*keys, inputs["mark_price_usd"], market.usable_price_usd)
+
+
+def _estimated(frozen_since: Column | None, market: "_Market", marks: "_Marks") -> Columns:
+    """Since when the mark of a row is what it is and the price it is judged by beside it, of rows
+    by a mark that stands still, or that nobody could read for long; nothing where there are none.
+    """
+    old = marks.unread
+    if frozen_since is None and not old.any():
+        return {}
+    since = np.where(old, marks.time_micros, np.int64(0))
+    if frozen_since is not None:
+        since = np.where(frozen_since > 0, frozen_since, since)
+    price = np.where((since > 0) & market.confirmed, market.price_usd, np.nan)
     return {"mark_frozen_since_micros": since, "estimate_price_usd": price}
 
 
@@ -245,7 +284,7 @@ class _Tables:
         self.moves: dict[int, History] = {}
         self.price_usd, self.volatility_ratio = np.full((2, length), np.nan)
         self.price_micros = np.zeros(length, np.int64)
-        self.usable, self.unknown_asset = np.zeros((2, length), np.bool_)
+        self.usable, self.confirmed, self.unknown_asset = np.zeros((3, length), np.bool_)
         for key, name in context.assets.items():
             self.unknown_asset[key] = name == UNKNOWN_ASSET
             known = context.market.get(name)
@@ -254,18 +293,20 @@ class _Tables:
             self.price_usd[key] = known.price_usd
             self.price_micros[key] = micros(known.price_time)
             self.usable[key] = known.usable and self.price_micros[key] >= self.limit_micros
+            self.confirmed[key] = self.usable[key] and known.confirmed
             if known.moves.is_enough:
                 self.moves[key] = known.moves
             if known.hourly_volatility_ratio is not None:
                 self.volatility_ratio[key] = known.hourly_volatility_ratio
         length = max(context.feeds, default=0) + 1
         self.observed_micros = np.zeros(length, np.int64)
-        self.failed, self.by_hand = np.zeros((2, length), np.bool_)
+        self.failed, self.by_hand, self.is_read = np.zeros((3, length), np.bool_)
         for key, feed in context.feeds.items():
             self.observed_micros[key] = micros(feed.observed_time)
             self.failed[key], self.by_hand[key] = feed.failed, feed.venue in BY_HAND_VENUES
-        venues = {key: feed.venue for key, feed in context.feeds.items()}
-        self.frozen = FrozenTable(context.frozen, venues, context.assets)
+            self.is_read[key] = feed.active and not self.by_hand[key]
+        self.venues = {key: feed.venue for key, feed in context.feeds.items()}
+        self.frozen = FrozenTable(context.frozen, self.venues, context.assets)
 
 
 class _Market:
@@ -276,11 +317,19 @@ class _Market:
         self.time_micros = tables.price_micros[asset_key]
         self.volatility_ratio = tables.volatility_ratio[asset_key]
         self.usable = tables.usable[asset_key]
+        self.confirmed = tables.confirmed[asset_key]
         self.unknown_asset = tables.unknown_asset[asset_key]
+
+    @property
+    def usable_price_usd(self) -> Column:
+        """NaN = none."""
+        return np.where(self.usable, self.price_usd, np.nan)
 
 
 class _Marks:
-    """The mark that drives each row's risk, when it was observed, and whether it is stale."""
+    """The mark that drives each row's risk, when it was observed, and whether it is stale;
+    `unread`: of a venue that is asked, and too old.
+    """
 
     def __init__(self, inputs: Mapping[str, Column], market: _Market, tables: _Tables) -> None:
         feed_key, stated = inputs["feed_key"], inputs["mark_price_usd"]
@@ -292,6 +341,7 @@ class _Marks:
         self.price_usd = np.where(from_market, market.price_usd, stated)
         self.time_micros = np.where(from_market, market.time_micros, seen)
         late = self.time_micros < tables.limit_micros
+        self.unread = late & tables.is_read[feed_key] & (self.time_micros > 0)
         self.stale = late | tables.failed[feed_key] | (from_market & ~market.usable)
 
 

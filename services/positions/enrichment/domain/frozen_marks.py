@@ -9,6 +9,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.marks import is_same, still_lags
+
 Column = NDArray[Any]
 
 
@@ -47,13 +49,20 @@ class FrozenTable:
     def __bool__(self) -> bool:
         return bool(self._marks)
 
-    def since_micros(self, feed_key: Column, asset_key: Column, mark_usd: Column) -> Column:
-        """Since when the mark of each row stands still; 0 where it does not. A row by another mark
-        is not meant: it moved on, or is older.
+    def since_micros(
+        self, feed_key: Column, asset_key: Column, mark_usd: Column, market_usd: Column
+    ) -> Column:
+        """Since when the mark of each row stands still; 0 where it does not. `market_usd`: usable
+        prices, NaN = none. A row by another mark is not meant: it moved on, or is older; but one
+        that moved a little, as far from the market as before.
         """
         since = np.zeros(len(feed_key), np.int64)
         for feeds, asset, one in self._marks:
-            here = (asset_key == asset) & (mark_usd == one.mark_price_usd)
+            with np.errstate(all="ignore"):
+                is_by_it = is_same(mark_usd, one.mark_price_usd) | still_lags(
+                    one.mark_price_usd, mark_usd, market_usd
+                )
+            here = (asset_key == asset) & is_by_it
             since[here & np.isin(feed_key, feeds)] = one.since_micros
         return since
 

@@ -808,7 +808,7 @@ class Alert(_message.Message):
     account: _builtins.str
     """Venue and name of the account, as people know it: hyperliquid cross; or empty."""
     estimated_value: _builtins.float
-    """While the venue's mark stands still, of a distance or a travel: what it is by the market price, in the unit of
+    """While the venue's mark stands still or is too old, of a distance or a travel: what it is by the market price, in the unit of
     evaluated_value. An ESTIMATE: it raised the level if that is what it asks for, and lowers none.
     """
     @_builtins.property
@@ -845,7 +845,7 @@ class Alert(_message.Message):
 
     @_builtins.property
     def mark_frozen_since_time(self) -> _timestamp_pb2.Timestamp:
-        """Since when the mark of its position stands still; absent while it moves. Its level holds."""
+        """Since when the mark of its position stands still, or of when it is where it is too old; absent while it moves. Its level holds."""
 
     def __init__(
         self,

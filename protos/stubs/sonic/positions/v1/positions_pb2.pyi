@@ -837,9 +837,10 @@ class Position(_message.Message):
     Hyperliquid alone; absent when it does not win or the account's value is not above 0.
     """
     estimated_liquidation_distance_percent: _builtins.float
-    """While the venue's mark stands still (FLAG_MARK_FROZEN): liquidation_distance_percent by the market price. An
-    ESTIMATE, since liquidation goes by the mark: it may raise a level, and lowers none. Absent without a usable market
-    price or a liquidation price.
+    """While the venue's mark stands still (FLAG_MARK_FROZEN) or is too old (FLAG_MARK_STALE):
+    liquidation_distance_percent by the market price. An ESTIMATE, since liquidation goes by the mark: it may raise a
+    level, and lowers none. Absent without a liquidation price or a market price that is GOOD, or of a lone source and
+    about the same twice.
     """
     @_builtins.property
     def first_seen_time(self) -> _timestamp_pb2.Timestamp:
@@ -867,7 +868,7 @@ class Position(_message.Message):
 
     @_builtins.property
     def mark_frozen_since_time(self) -> _timestamp_pb2.Timestamp:
-        """Since when the venue's mark stands still; absent while it moves."""
+        """Since when the venue's mark stands still, or of when it is where it is too old; absent while it moves."""
 
     def __init__(
         self,
@@ -2805,14 +2806,15 @@ class PositionColumns(_message.Message):
 
     @_builtins.property
     def estimate_price_usd(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
-        """While a venue's mark stands still: the usable market price of its positions, USD per unit; absent in rows of others.
+        """While a venue's mark stands still or is too old: the market price its positions are estimated by, USD per unit;
+        absent in rows of others.
         Sent unasked, and only then.
         """
 
     @_builtins.property
     def mark_frozen_since_micros(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """Since when the mark of the row stands still, microseconds since 1970 UTC; 0 = it moves. Sent with
-        estimate_price_usd.
+        """Since when the mark of the row stands still, or of when it is where it is too old, microseconds since 1970 UTC;
+        0 = it moves. Sent with estimate_price_usd.
         """
 
     @_builtins.property
