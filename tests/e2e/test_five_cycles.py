@@ -146,7 +146,7 @@ async def changes_are_in_the_ledger(servers: System, judge: Judge) -> None:
     assert verified.intact, verified.problem
 
 
-async def until(true: Callable[[], bool], seconds: float = 10.0) -> None:
+async def until(true: Callable[[], bool], seconds: float = 30.0) -> None:
     """Poll until something holds; the assertion of the last try is the failure."""
     for _ in range(int(seconds / 0.05)):
         if true():

@@ -44,7 +44,7 @@ QUIET = {f"{name}_mon_enabled": False for name in ("market", "operations", "hear
 START = datetime(2026, 11, 21, 3, 0, tzinfo=UTC)
 
 
-async def until(holds: Callable[[], Awaitable[Any] | Any], seconds: float = 8.0) -> Any:
+async def until(holds: Callable[[], Awaitable[Any] | Any], seconds: float = 30.0) -> Any:
     """Waits until `holds` gives something true, and gives it back."""
     end = time.monotonic() + seconds
     while True:
