@@ -52,6 +52,17 @@ class Caller:
             )
 
 
+def is_in(networks: Sequence[IPv4Network | IPv6Network], host: str) -> bool:
+    """Whether this address is in one of them; what is no address is in none."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return False
+    # What listens on both kinds of addresses sees the old kind written as the new one.
+    address = getattr(address, "ipv4_mapped", None) or address
+    return any(address in network for network in networks)
+
+
 @dataclass(frozen=True, slots=True)
 class TrustedProxy:
     """A proxy that signs people in and names them in a header; believed from these networks."""
@@ -62,13 +73,7 @@ class TrustedProxy:
 
     def is_at(self, host: str) -> bool:
         """Whether this address is the proxy's."""
-        try:
-            address = ip_address(host)
-        except ValueError:
-            return False
-        # What listens on both kinds of addresses sees the old kind written as the new one.
-        address = getattr(address, "ipv4_mapped", None) or address
-        return any(address in network for network in self.networks)
+        return is_in(self.networks, host)
 
     def person(self, request: Request) -> str:
         """Whom it names; empty when it is not the proxy that asks, or names nobody."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing
 from typing import Any
 
@@ -34,7 +34,7 @@ from shared.tokens import Scope
 LIMITS = Limits(streams=50, streams_per_peer=25, calls=240, calls_per_peer=120)
 # A person's, over all their connections: from this machine each connection is a client of its own.
 _STREAMS_OF_ONE, _CALLS_OF_ONE = 25, 120
-# Open at once, and of them from one address; one more is closed before it may say anything.
+# Open at once, and of them from one address; beyond it those go on which nobody was admitted.
 MAX_CONNECTIONS, MAX_CONNECTIONS_OF_ONE = 160, 40
 # Each is so many open files: the caller's, and both ends of the way inside.
 FILES_OF_ONE = 3
@@ -43,11 +43,18 @@ _LOOK_SECONDS = 2.0
 
 
 def grpc_port(
-    listen_address: str, tls: TlsFiles | None, peers: Peers, access: Access, clock: Clock
+    listen_address: str,
+    tls: TlsFiles | None,
+    peers: Peers,
+    access: Access,
+    is_many: Callable[[str], bool],
+    clock: Clock,
 ) -> GrpcServer:
-    """The server. With `tls` it shows the gateway's certificate and asks nobody for one."""
+    """The server. With `tls` it shows the gateway's certificate and asks nobody for one. `is_many`:
+    hosts that stand for many clients.
+    """
     offered = {route.full_name: route for route in routes() if not route.method.client_streaming}
-    door = Door(Places(MAX_CONNECTIONS, MAX_CONNECTIONS_OF_ONE))
+    door = Door(Places(MAX_CONNECTIONS, MAX_CONNECTIONS_OF_ONE, is_many))
     port = _Port(peers, access, clock, door)
     by_service: dict[str, dict[str, Route]] = defaultdict(dict)
     for route in offered.values():
@@ -146,9 +153,11 @@ class _Port:
         try:
             # Guesses are counted by address, as those of HTTP.
             client = host_of(self._door.peer(context.peer())).strip("[]")
-            return self._access.admit_by(_authorization(context), client)
+            caller = self._access.admit_by(_authorization(context), client)
         except Refused as refused:
             raise Unauthenticated(refused.reason, refused.message) from refused
+        self._door.admit(context.peer())
+        return caller
 
     def _refuse_when_over(self, context: Any) -> None:
         self._access.refuse_when_ended(_authorization(context))

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
-from services.gateway.access import Access, TrustedProxy
+from services.gateway.access import Access, TrustedProxy, is_in
 from services.gateway.application import Application
 from services.gateway.connection import Room
 from services.gateway.events import Streams
@@ -174,6 +174,13 @@ class Config(ProcessConfig):
         scope = Scope[self.gateway_user_scope.upper()]
         return TrustedProxy(self.gateway_trusted_proxies, self.gateway_user_header, scope)
 
+    def is_many(self, host: str) -> bool:
+        """Whether this host stands for many clients: what this machine runs, and proxies, also
+        those that name nobody.
+        """
+        is_proxy = self.gateway_behind_proxy or is_in(self.gateway_trusted_proxies, host)
+        return is_proxy or is_loopback(host)
+
 
 def _is_here(listen: str) -> bool:
     return is_loopback(listen.rpartition(":")[0])
@@ -205,7 +212,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
     if at := config.gateway_grpc_address:
         # A proxy in front of HTTP lets nobody in here.
         asked = Access(file, clock, None, is_open=_is_here(at))
-        servers.append(grpc_port(at, config.tls, peers, asked, clock))
+        servers.append(grpc_port(at, config.tls, peers, asked, config.is_many, clock))
     side = metrics.serve(config.metrics_address, of_server("gateway", config.tls))
     return App(
         "gateway", [*peers.parts, side, *servers], grace_seconds=config.shutdown_grace_seconds
@@ -216,13 +223,7 @@ def _room(config: Config) -> Room:
     """For the connections of both HTTP ports."""
     files = OTHER_FILES + (FILES_OF_ONE * MAX_CONNECTIONS if config.gateway_grpc_address else 0)
     most = most_connections(files)
-
-    def is_many(host: str) -> bool:
-        proxy = config.proxy
-        is_proxy = config.gateway_behind_proxy or (proxy is not None and proxy.is_at(host))
-        return is_proxy or is_loopback(host)
-
-    return Room(most, most_of_one=most // _SHARE, is_many=is_many)
+    return Room(most, most_of_one=most // _SHARE, is_many=config.is_many)
 
 
 def main() -> None:

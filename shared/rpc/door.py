@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 
 from shared.log import get_logger
 from shared.loopback import is_loopback
@@ -20,9 +21,20 @@ _CLOSE_SECONDS = 5.0
 _BACKLOG = 128
 
 
+@dataclass(slots=True, eq=False)
+class Place:
+    """Of one connection; `send_away` ends it."""
+
+    network: str
+    send_away: Callable[[], None]
+
+
 class Places:
     """Connections that are open: at most so many in all, and of one network. Of hosts that
     `is_many` says to be many clients only all together are counted.
+
+    Beyond a bound the oldest goes that was not admitted: of that network, or of the one that has
+    most. Only when all were admitted nobody else comes in.
     """
 
     def __init__(
@@ -31,31 +43,61 @@ class Places:
         self._most = most
         self._most_of_one = most_of_one
         self._is_many = is_many
-        self._count = 0
+        self._held: set[Place] = set()
         self._of: Counter[str] = Counter()
+        # Not admitted, in the order in which they came.
+        self._strangers: dict[Place, None] = {}
 
-    def enter(self, host: str) -> bool:
-        """Takes a place; False when there is none for this host."""
+    def enter(self, host: str, send_away: Callable[[], None]) -> Place | None:
+        """Takes a place; None when there is none for this host."""
         whose = network_of(host)
-        if self._count >= self._most:
-            return False
         if self._of[whose] >= self._most_of_one and not self._is_many(host):
-            return False
-        self._count += 1
+            if not self._make_place(whose):
+                return None
+        elif len(self._held) >= self._most:
+            strangers = {one.network for one in self._strangers}
+            if not strangers or not self._make_place(max(strangers, key=self._of.__getitem__)):
+                return None
+        place = Place(whose, send_away)
+        self._held.add(place)
+        self._strangers[place] = None
         self._of[whose] += 1
+        return place
+
+    def admit(self, place: Place) -> None:
+        """Who is known is not sent away for others."""
+        self._strangers.pop(place, None)
+
+    def leave(self, place: Place) -> None:
+        """Also of who was sent away before."""
+        if place not in self._held:
+            return
+        self._held.remove(place)
+        self._strangers.pop(place, None)
+        self._of[place.network] -= 1
+        if not self._of[place.network]:
+            del self._of[place.network]
+
+    def _make_place(self, whose: str) -> bool:
+        oldest = next((one for one in self._strangers if one.network == whose), None)
+        if oldest is None:
+            return False
+        self.leave(oldest)
+        oldest.send_away()
         return True
 
-    def leave(self, host: str) -> None:
-        whose = network_of(host)
-        self._count -= 1
-        self._of[whose] -= 1
-        if not self._of[whose]:
-            del self._of[whose]
+
+@dataclass(frozen=True, slots=True)
+class _Guest:
+    """Who stands behind a connection as the server inside sees it; `peer` as gRPC writes it."""
+
+    peer: str
+    place: Place
 
 
 class Door:
-    """Listens instead of a server of this process, which listens on loopback. One connection too
-    many is closed at once.
+    """Listens instead of a server of this process, which listens on loopback. Of connections too
+    many those go first on which nobody was admitted.
     """
 
     def __init__(self, places: Places) -> None:
@@ -63,8 +105,7 @@ class Door:
         self._inside_port = 0
         self._server: asyncio.Server | None = None
         self._passing: set[asyncio.Task[None]] = set()
-        # Who stands behind a connection as the server inside sees it.
-        self._peers: dict[str, str] = {}
+        self._guests: dict[str, _Guest] = {}
 
     async def open(self, listen_address: str, inside_port: int) -> int:
         """The real port. Raises OSError that names who has it."""
@@ -92,27 +133,36 @@ class Door:
 
     def peer(self, inside: str) -> str:
         """Whose address `inside` stands for, both as gRPC writes them."""
-        return self._peers.get(inside, inside)
+        guest = self._guests.get(inside)
+        return inside if guest is None else guest.peer
+
+    def admit(self, inside: str) -> None:
+        """On this connection somebody was let in: it makes place for no other."""
+        if (guest := self._guests.get(inside)) is not None:
+            self._places.admit(guest.place)
 
     def _come(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         # None when whoever came has left already.
         host, port = (writer.get_extra_info("peername") or ("", 0))[:2]
-        if not host or not self._places.enter(host):
+        place = self._places.enter(host, writer.transport.abort) if host else None
+        if place is None:
             writer.transport.abort()
             return
-        task = asyncio.create_task(self._let_through(host, port, reader, writer), name="door")
+        whose = network_of(host)
+        peer = f"ipv6:[{whose}]:{port}" if ":" in whose else f"ipv4:{whose}:{port}"
+        work = self._let_through(_Guest(peer, place), reader, writer)
+        task = asyncio.create_task(work, name="door")
         self._passing.add(task)
         task.add_done_callback(self._passing.discard)
 
     async def _let_through(
-        self, host: str, port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self, guest: _Guest, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         name = ""
         try:
             inner_reader, inner_writer = await asyncio.open_connection(INSIDE, self._inside_port)
             name = f"ipv4:{INSIDE}:{inner_writer.get_extra_info('sockname')[1]}"
-            whose = network_of(host)
-            self._peers[name] = f"ipv6:[{whose}]:{port}" if ":" in whose else f"ipv4:{whose}:{port}"
+            self._guests[name] = guest
             try:
                 await _both(_pass_on(reader, inner_writer), _pass_on(inner_reader, writer))
             finally:
@@ -120,11 +170,11 @@ class Door:
         except OSError as problem:
             get_logger().debug("connection ended", kind=type(problem).__name__)
         finally:
-            self._peers.pop(name, None)
+            self._guests.pop(name, None)
             try:
                 await _close(writer)
             finally:
-                self._places.leave(host)
+                self._places.leave(guest.place)
 
 
 async def _both(*ways: Coroutine[object, object, None]) -> None:

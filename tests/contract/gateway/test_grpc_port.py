@@ -101,7 +101,10 @@ FILES = {"cert": "gateway.crt", "key": "gateway.key", "ca": "ca.crt"}
 def person(address: str, folder: Path, token: str = "") -> grpc.aio.Channel:
     """A client as a stranger writes one: the authority alone, and a token with each call."""
     trusted = grpc.ssl_channel_credentials((folder / "ca.crt").read_bytes())
-    options = [("grpc.ssl_target_name_override", "localhost")]
+    options = [
+        ("grpc.ssl_target_name_override", "localhost"),
+        ("grpc.use_local_subchannel_pool", 1),
+    ]
     if token:
         calls = grpc.access_token_call_credentials(token)
         trusted = grpc.composite_channel_credentials(trusted, calls)
@@ -282,25 +285,40 @@ def few_connections(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("services.gateway.grpc_port.MAX_CONNECTIONS", MOST)
 
 
-async def test_one_connection_too_many_is_closed_and_room_comes_back(
+async def test_whoever_shows_nothing_makes_place_for_whoever_shows_a_token(
     few_connections: None, address: str, folder: Path, made: Callable[..., str]
 ) -> None:
-    token = made("ann", Scope.READ)
+    token, asked = made("ann", Scope.READ), pb.GetPriceRequest(asset="BTC")
     host, port = address.rsplit(":", 1)
-    held = [await asyncio.open_connection(host, int(port)) for _ in range(MOST)]
+    first = [await asyncio.open_connection(host, int(port)) for _ in range(MOST)]
     async with person(address, folder, token) as channel:
-        asked = rpc.PriceServiceStub(channel).GetPrice(pb.GetPriceRequest(asset="BTC"), timeout=20)
-        with pytest.raises(grpc.aio.AioRpcError) as raised:
-            await asked
-        assert raised.value.code() is grpc.StatusCode.UNAVAILABLE
-    for _, writer in held:
+        stub = rpc.PriceServiceStub(channel)
+        assert (await stub.GetPrice(asked, timeout=60)).asset == "BTC"
+        # Others come and come, and none of them in the place of a known one.
+        more = [await asyncio.open_connection(host, int(port)) for _ in range(2 * MOST)]
+        async with asyncio.timeout(60):
+            for reader, _ in (*first, *more[: 1 - MOST]):
+                with contextlib.suppress(ConnectionError):
+                    assert await reader.read() == b""
+        assert (await stub.GetPrice(asked, timeout=60, wait_for_ready=False)).asset == "BTC"
+    for _, writer in (*first, *more):
         writer.close()
-        await writer.wait_closed()
+
+
+async def test_who_was_admitted_makes_place_for_nobody_and_leaves_it_at_the_end(
+    few_connections: None, address: str, folder: Path, made: Callable[..., str]
+) -> None:
+    token, asked = made("ann", Scope.READ), pb.GetPriceRequest(asset="BTC")
+    async with contextlib.AsyncExitStack() as stack:
+        for _ in range(MOST):
+            channel = await stack.enter_async_context(person(address, folder, token))
+            await rpc.PriceServiceStub(channel).GetPrice(asked, timeout=60)
+        async with person(address, folder, token) as channel:
+            code, _ = await refused(rpc.PriceServiceStub(channel).GetPrice(asked, timeout=60))
+            assert code is grpc.StatusCode.UNAVAILABLE
     async with person(address, folder, token) as channel:
-        asked = rpc.PriceServiceStub(channel).GetPrice(
-            pb.GetPriceRequest(asset="BTC"), timeout=30, wait_for_ready=True
-        )
-        await asked
+        stub = rpc.PriceServiceStub(channel)
+        assert (await stub.GetPrice(asked, timeout=60, wait_for_ready=True)).asset == "BTC"
 
 
 async def test_streams_from_here_leave_room_for_those_of_pages(

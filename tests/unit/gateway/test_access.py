@@ -170,6 +170,23 @@ def test_where_others_can_reach_it_everybody_is_asked(
     assert Config.model_validate(PLACES | settings).is_open is is_open
 
 
+@pytest.mark.parametrize(
+    ("settings", "host", "is_many"),
+    [
+        ({}, "127.0.0.1", True),
+        ({}, "10.1.2.3", False),
+        ({"gateway_trusted_proxies": ["10.0.0.0/8"]}, "10.1.2.3", True),
+        ({"gateway_trusted_proxies": ["10.0.0.0/8"]}, "::ffff:10.1.2.3", True),
+        ({"gateway_trusted_proxies": ["10.0.0.0/8"]}, "11.1.2.3", False),
+        ({"gateway_behind_proxy": True}, "11.1.2.3", True),
+    ],
+)
+def test_a_network_that_hides_addresses_is_many_clients_also_when_it_names_nobody(
+    settings: dict[str, object], host: str, is_many: bool
+) -> None:
+    assert Config.model_validate(PLACES | settings).is_many(host) is is_many
+
+
 def test_a_header_that_anybody_could_write_is_refused() -> None:
     with pytest.raises(ValueError, match="anybody could write"):
         Config.model_validate(PLACES | {"gateway_user_header": "X-Forwarded-User"})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from shared.networks import network_of
-from shared.rpc.door import Places
+from shared.rpc.door import Place, Places
 
 
 @pytest.mark.parametrize(
@@ -29,14 +29,48 @@ def test_of_ipv6_a_network_is_one_client(host: str, network: str) -> None:
 
 def test_one_network_has_some_of_the_places_and_leaves_the_rest() -> None:
     places = Places(6, 3)
-    crowd = [f"2001:db8::{n}" for n in range(5)]
-    assert [places.enter(host) for host in crowd] == [True] * 3 + [False] * 2
-    assert places.enter("10.0.0.7")
-    places.leave(crowd[0])
-    assert places.enter(crowd[4]) and not places.enter(crowd[0])
+    gone: list[str] = []
+
+    def come(host: str) -> Place | None:
+        place = places.enter(host, lambda: gone.append(host))
+        if place is not None:
+            places.admit(place)
+        return place
+
+    crowd = [come(f"2001:db8::{n}") for n in range(5)]
+    assert [place is not None for place in crowd] == [True] * 3 + [False] * 2
+    assert (other := come("10.0.0.7"))
+    leave(places, crowd[0])
+    assert (again := come("2001:db8::4")) and not come("2001:db8::0")
     # What runs on this machine shares an address, and has what is left.
-    assert [places.enter("127.0.0.1") for _ in range(3)] == [True, True, False]
-    assert not places.enter("10.0.0.8")
-    for host in (*crowd[1:3], crowd[4], "10.0.0.7", "127.0.0.1", "127.0.0.1"):
-        places.leave(host)
-    assert places.enter("10.0.0.8")
+    here = [come("127.0.0.1") for _ in range(3)]
+    assert [place is not None for place in here] == [True, True, False]
+    assert not come("10.0.0.8") and not gone, "nobody makes place who was admitted"
+    for place in (*crowd[1:3], again, other, *here[:2]):
+        leave(places, place)
+    assert come("10.0.0.8")
+
+
+def leave(places: Places, place: Place | None) -> None:
+    assert place is not None
+    places.leave(place)
+
+
+def test_the_oldest_that_was_not_admitted_makes_place() -> None:
+    places = Places(4, 3, lambda host: host == "10.0.0.9")
+    gone: list[str] = []
+
+    def come(name: str, host: str) -> Place | None:
+        return places.enter(host, lambda: gone.append(name))
+
+    owner = come("owner", "10.0.0.7")
+    assert owner is not None
+    places.admit(owner)
+    strangers = [come(f"stranger {n}", "10.0.0.7") for n in range(3)]
+    assert all(strangers) and gone == ["stranger 0"], "of one network"
+    # It ends later, and its place was given away already.
+    leave(places, strangers[0])
+    assert come("other", "10.0.0.8") and gone == ["stranger 0"]
+    assert come("another", "10.0.0.8") and gone[1:] == ["stranger 1"], "of the one that has most"
+    proxied = [come(f"proxied {n}", "10.0.0.9") for n in range(8)]
+    assert all(proxied) and "owner" not in gone and len(gone) == 10
