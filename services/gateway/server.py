@@ -78,7 +78,7 @@ class Config(ProcessConfig):
     gateway_trusted_proxies: list[IPv4Network | IPv6Network] = Field(
         default_factory=list,
         validate_default=True,
-        description="networks from which that header is believed",
+        description="networks from which that header is believed; each is many clients",
         examples=["10.0.0.0/8"],
     )
     gateway_user_scope: Literal["read", "operate", "admin"] = Field(

@@ -244,6 +244,7 @@ position_event = Table(
     Column("position_count", Integer, nullable=False),
     Column("cycle_id", Text, nullable=False),
     Index("position_event_time", "event_time"),
+    Index("position_event_delisted", "position_id", postgresql_where=text("kind = 9")),
 )
 
 # What the touch probability said of an asset in one hour, a position an element; see

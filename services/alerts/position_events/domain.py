@@ -63,6 +63,8 @@ TOLD_HERE = (*_QUIET, *FORCED)
 # All of them, and quietly: a position that its owner did not touch is how a stolen key or a bot
 # that ran away shows first, and news rings nobody.
 SWITCHABLE = (*_QUIET, EventKind.CLOSED)
+# News of what may still be lost: at MEDIUM.
+SERIOUS = (EventKind.DELISTED,)
 _VERBS = {
     EventKind.FIRST_LOOK: "seen for the first time",
     EventKind.OPENED: "opened",
@@ -100,11 +102,14 @@ class PositionEvent:
 
 @dataclass(frozen=True, slots=True)
 class EventEntries:
-    """Rows of the ledger, and the places of those that people hear of; `urgent_places`: at HIGH."""
+    """Rows of the ledger, and the places of those that people hear of; `urgent_places`: at HIGH,
+    `serious_places`: of the told ones those at MEDIUM.
+    """
 
     entries: Sequence[Entry] = ()
     told_places: Sequence[int] = ()
     urgent_places: Sequence[int] = ()
+    serious_places: Sequence[int] = ()
 
 
 def entries_of_events(
@@ -140,11 +145,13 @@ def entries_of_events(
         ended = [here[place] for place in urgent]
         entries.append(_entry(ended[-1], _many_ended(ended, ends, context), now, context))
         urgent = [len(entries) - 1]
+    serious = [place for place in wanted if here[place].kind in SERIOUS]
     if len(wanted) > most:
         payload = _summary_payload([here[place] for place in wanted], context)
         entries.append(_entry(here[wanted[-1]], payload, now, context))
         wanted = [len(entries) - 1]
-    return EventEntries(entries, wanted, urgent)
+        serious = wanted if serious else []
+    return EventEntries(entries, wanted, urgent, serious)
 
 
 def _is_urgent(event: PositionEvent, ends: Mapping[int, str]) -> bool:
@@ -171,7 +178,8 @@ def _entry(event: PositionEvent, payload: Payload, now: datetime, context: Chang
 def _payload(event: PositionEvent, context: ChangeContext, ended: str) -> Payload:
     kind = EventKind(event.kind)
     word = ended or kind.name
-    payload = _told(word, f"event-{event.sequence}", _matter(event, ended), event, context)
+    level = Level.MEDIUM if kind in SERIOUS else Level.LOW
+    payload = _told(word, f"event-{event.sequence}", _matter(event, ended), event, context, level)
     payload |= {"wallet": event.wallet, "venue": event.venue}
     if kind is not EventKind.FIRST_LOOK:
         payload |= {"asset": event.asset, "side": event.side, "position_id": event.position_id}
@@ -189,7 +197,8 @@ def _summary_payload(events: Sequence[PositionEvent], context: ChangeContext) ->
     named = "; ".join(f"{_matter(event)} ({event.wallet})" for event in largest)
     summary = f"{len(events)} events of positions: {ways}. The largest: {named}"
     name = f"events-{events[0].sequence}-{events[-1].sequence}"
-    return _told(_MANY, name, summary, events[-1], context)
+    level = Level.MEDIUM if any(event.kind in SERIOUS for event in events) else Level.LOW
+    return _told(_MANY, name, summary, events[-1], context, level)
 
 
 def _many_ended(
@@ -218,10 +227,15 @@ _ACTIONS: Mapping[str, Payload] = {
 
 
 def _told(
-    word: str, id: str, summary: str, event: PositionEvent, context: ChangeContext
+    word: str,
+    id: str,
+    summary: str,
+    event: PositionEvent,
+    context: ChangeContext,
+    level: Level = Level.LOW,
 ) -> Payload:
     is_urgent = word in ALARMS
-    level = Level.HIGH if is_urgent else Level.LOW
+    level = Level.HIGH if is_urgent else level
     payload = level_payload(POSITION_EVENT_KIND, "", Level.NORMAL, level, context)
     return {
         **payload,

@@ -32,6 +32,13 @@ _UNREAD_FEEDS = Statement(
     " where feed_key = any(:feed_keys) and (observed_time is null or last_sync_time is null"
     " and not exists (select from position p where p.feed_key = f.feed_key))"
 )
+# Once since it was seen last, and once in a while: it may be shown and lost again and again.
+_UNTOLD_DELISTINGS = Statement(
+    "select p.position_key, p.id from position p where p.position_key = any(:keys)"
+    " and not exists (select from position_event e where e.kind = 9 and e.position_id = p.id"
+    " and e.event_time >"
+    " case when p.in_last_answer then :since else least(p.last_seen_time, :since) end)"
+)
 
 
 class EventStore:
@@ -70,6 +77,17 @@ class EventStore:
         """
         found = await self._transaction.fetch(_UNREAD_FEEDS, feed_keys=feed_keys)
         return {row["feed_key"] for row in found}
+
+    async def untold_delistings(
+        self, position_keys: Sequence[int], since: datetime
+    ) -> dict[int, str]:
+        """Text ids of those of these positions of which it was told neither since they were seen
+        last nor after `since` that they are listed no more.
+        """
+        found = await self._transaction.fetch(
+            _UNTOLD_DELISTINGS, keys=position_keys, since=since
+        )
+        return {row["position_key"]: row["id"] for row in found}
 
     async def page(self, page: PageRequest, after_sequence: int | None) -> list[PositionEvent]:
         """Newest first; after a sequence the oldest first. One more than the page holds."""

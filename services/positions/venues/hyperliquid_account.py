@@ -31,6 +31,8 @@ _DEX = re.compile(r"[A-Za-z0-9_-]{1,16}")
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 _NAME_LENGTH = 40
 _SMALL_USD = 1.0  # less is dust, and no part that somebody misses
+# A list that names no dex that was known looks as one of an outage, until it is so old.
+DELISTED_SECONDS = 86_400.0
 MOST_DEXES = 12  # are read of one address with every sync, those with most in them
 ANY_DEX = "*"
 _LIST = ("perpDexs", "", "")
@@ -52,7 +54,7 @@ class AccountMode(StrEnum):
 class Account:
     """The mode of an address, the dexes beside the first that hold something of it, and what of it
     is not read. `unread_dexes`: of which nothing is known; ANY_DEX: not even which there are.
-    `unlisted_dexes`: of stored positions, those that two lists in a row did not name.
+    `unlisted_dexes`: of stored positions, those that are delisted if they cannot be read.
     """
 
     mode: AccountMode
@@ -72,8 +74,12 @@ class Accounts:
         self._http = http
         self._clock = clock
         self._known: dict[tuple[str, ...], tuple[float, object]] = {}
-        # By dex of stored positions, when the first list was read that does not name it.
+        # By dex of stored positions, when the first list was read that does not name it; by dex,
+        # when it answered itself.
         self._lacked: dict[str, float] = {}
+        self._answered: dict[str, float] = {}
+        # All that were ever named, by lists before the last one.
+        self._named: frozenset[str] = frozenset()
 
     async def look(
         self, address: str, prices: Mapping[str, float], stored: Sequence[str], *, empty: bool
@@ -125,6 +131,7 @@ class Accounts:
         """A state of a dex that was read meanwhile. One that holds nothing is not believed at once:
         the dex is read on until it is looked at anew.
         """
+        self._answered[dex] = self._clock.monotonic()
         value, count = read_worth(state)
         if count or value >= _SMALL_USD:
             key = ("clearinghouseState", address, dex)
@@ -137,7 +144,10 @@ class Accounts:
             with suppress(ProviderFailure, NotThat):
                 await self._ask("clearinghouseState", address, read_worth, dex=name)
 
+        _, before = self._known.get(_LIST, (-math.inf, None))
         names = await self._ask("perpDexs", "", read_dexes)
+        if isinstance(before, list) and before is not names:
+            self._named |= set(before) - {UNNAMED_DEX}
         await asyncio.gather(*(look_at(name) for name in names if name != UNNAMED_DEX))
         return []
 
@@ -165,17 +175,25 @@ class Accounts:
         return (*stored, *used[:MOST_DEXES]), unread, too_many
 
     def _unlisted(self, stored: Sequence[str]) -> tuple[str, ...]:
-        """One list may come back short: it takes a second one. Where one has a name that cannot be
-        read, nothing is said of any.
+        """One list may come back short: it takes a second one, which names a dex that was known
+        before (else the venue may have lost all of them for a while) or comes a day after, and no
+        answer of the dex itself meanwhile. Where one has a name that cannot be read, nothing is
+        said of any.
         """
         read_seconds, names = self._known.get(_LIST, (math.inf, None))
         listed = names if isinstance(names, list) else [UNNAMED_DEX]
         for name in stored:
             if name in listed or UNNAMED_DEX in listed:
                 self._lacked.pop(name, None)
-            else:
+                continue
+            answered_seconds = self._answered.get(name, -math.inf)
+            if self._lacked.get(name, math.inf) <= answered_seconds:
+                del self._lacked[name]
+            if read_seconds > answered_seconds:
                 self._lacked.setdefault(name, read_seconds)
-        return tuple(one for one in stored if self._lacked.get(one, math.inf) < read_seconds)
+        needed_seconds = 0.0 if self._named.intersection(listed) else DELISTED_SECONDS
+        apart = {name: read_seconds - self._lacked.get(name, math.inf) for name in stored}
+        return tuple(one for one in stored if apart[one] > 0 and apart[one] >= needed_seconds)
 
     def _recall(self, key: tuple[str, ...]) -> object:
         """What is known and not too old; None when nothing is."""

@@ -319,3 +319,52 @@ async def test_a_dex_that_is_listed_no_more_is_told_once_and_its_positions_are_s
             await servers.positions.DeletePosition(pb.DeletePositionRequest(id=one.id))
     outcome = await sync(servers)
     assert (outcome.state, list(outcome.unwatched)) == (COMPLETE, [])
+
+
+async def delistings(servers) -> list[str]:
+    request = pb.ListPositionEventsRequest(after_sequence=1)
+    told = (await servers.positions.ListPositionEvents(request)).events
+    return sorted(one.asset for one in told if one.kind == pb.POSITION_EVENT_KIND_DELISTED)
+
+
+async def test_while_no_other_dex_is_listed_either_an_outage_is_no_delisting(
+    servers, venue
+) -> None:
+    await sync(servers)
+    venue.answer("POST /info/perpDexs", json=[None])
+    venue.answer(OF_XYZ, status=500, json={})
+    for _ in range(3):
+        servers.clock.advance(300)
+        outcome = await sync(servers)
+        assert (outcome.state, outcome.reason) == (PARTIAL, "DEX_UNREAD")
+    assert {one.status for one in (await held(servers)).values()} == {pb.STATUS_ACTIVE}
+    assert not await delistings(servers)
+
+
+async def test_what_was_stale_before_is_told_as_delisted_too_and_in_a_day_once(
+    servers, venue
+) -> None:
+    async def lose() -> None:
+        venue.answer(OF_XYZ, status=500, json={})
+        for state in (PARTIAL, COMPLETE, COMPLETE):
+            servers.clock.advance(300)
+            outcome = await sync(servers)
+            assert (outcome.state, outcome.closed_count) == (state, 0)
+
+    await sync(servers)
+    venue.answer(OF_XYZ, json=NOTHING)
+    assert (await sync(servers)).stale_count == 2
+    venue.answer("POST /info/perpDexs", json=[None, {"name": "abc"}])
+    await lose()
+    lost = ["xyz:GOLD", "xyz:TSLA"]
+    assert await delistings(servers) == lost
+    venue.answer(OF_XYZ, json={**XYZ, "time": None})
+    await sync(servers)
+    assert {one.status for one in (await held(servers)).values()} == {pb.STATUS_ACTIVE}
+    await lose()
+    assert (await held(servers))["xyz:GOLD"].status == pb.STATUS_STALE
+    assert await delistings(servers) == lost, "told less than a day ago"
+    servers.clock.advance(86_400)
+    await sync(servers)
+    await sync(servers)
+    assert await delistings(servers) == sorted(2 * lost)

@@ -114,7 +114,9 @@ def test_every_other_kind_is_news_without_an_incident_and_names_its_wallet() -> 
 
 def test_what_is_listed_no_more_is_news_that_says_what_to_do() -> None:
     lost = replace(_event(1, EventKind.DELISTED), size_before_usd=9.0, size_after_usd=None)
-    (entry,) = entries_of_events([lost], SWITCHABLE, 20, CONTEXT, NOW).entries
+    made = entries_of_events([lost], SWITCHABLE, 20, CONTEXT, NOW)
+    assert (made.told_places, made.serious_places, made.urgent_places) == ([0], [0], [])
+    (entry,) = made.entries
     payload = json.loads(entry.inputs_json)
     text = compose(payload)
     assert is_news(payload) and payload["incident_id"] == ""
@@ -123,6 +125,13 @@ def test_what_is_listed_no_more_is_news_that_says_what_to_do() -> None:
         "USD, on jupiter (main)"
     )
     assert "sonic positions remove" in text.body
+    assert payload["level"] == "MEDIUM", "the position may live on with nobody looking"
+    opened = [_event(number, EventKind.OPENED) for number in (2, 3)]
+    made = entries_of_events([*opened, lost], SWITCHABLE, 2, CONTEXT, NOW)
+    assert (made.told_places, made.serious_places) == ([3], [3]), "among many that are told as one"
+    assert json.loads(made.entries[3].inputs_json)["level"] == "MEDIUM"
+    made = entries_of_events(opened, SWITCHABLE, 20, CONTEXT, NOW)
+    assert (made.told_places, made.serious_places) == ([0, 1], [])
 
 
 def test_kinds_that_are_not_wanted_are_kept_and_not_told() -> None:

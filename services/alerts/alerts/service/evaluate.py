@@ -326,7 +326,10 @@ def _noticed_entries(
         if event.notified
     ]
     first = count + len(rules.seen)
-    events += [(first + place, int(Level.LOW)) for place in news.told_places]
+    events += [
+        (first + place, int(Level.MEDIUM if place in news.serious_places else Level.LOW))
+        for place in news.told_places
+    ]
     events += [(first + place, int(Level.HIGH)) for place in news.urgent_places]
     places, levels = (
         (np.array(column, np.int64) for column in zip(*events, strict=True))

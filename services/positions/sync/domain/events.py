@@ -20,6 +20,8 @@ from services.positions.sync.domain.sync_rows import Decision, Reason, Stored
 SAME_SIZE_RATIO: Final = 0.001
 # Of the units of a position: what its trades took is exact, its size is rounded by prices.
 _WHOLE_RATIO: Final = 1e-6
+# What is listed no more, is shown and is listed no more again, is told once in so long.
+DELISTED_APART: Final = timedelta(days=1)
 # A venue's clock and ours.
 APART: Final = timedelta(seconds=5)
 
@@ -113,10 +115,11 @@ def of_gone(
     told: NDArray[np.bool_],
 ) -> list[Happening]:
     """The positions that are over by these answers, or listed no more. `ids`, `assets`: names by
-    key.
+    key; of what is listed no more those alone of which it was not told.
     """
     columns: Mapping[str, NDArray[Any]] = stored.columns
-    delisted = decision.stored == Reason.DELISTED
+    delisted = listed_no_more(decision)
+    delisted &= np.isin(columns["position_key"], list(ids))
     over = (decision.stored == Reason.MISSING_TWICE) | (decision.stored == Reason.TURNED)
     return [
         Happening(
@@ -130,6 +133,11 @@ def of_gone(
         for row in np.flatnonzero(over | delisted).tolist()
         if told[columns["place"][row]]
     ]
+
+
+def listed_no_more(decision: Decision) -> NDArray[np.bool_]:
+    """By stored row, whether it is of a part that its venue lists no more, since now or before."""
+    return np.isin(decision.stored, (Reason.DELISTED, Reason.STILL_DELISTED))
 
 
 def in_part(shrunk: Sequence[Happening], trades: Sequence[ForcedTrade]) -> list[Happening]:

@@ -52,6 +52,7 @@ class Reason(IntEnum):
     IMPLAUSIBLE = 14  # its row leapt away from the last good version, which stays
     TURNED = 15  # its venue holds one position a market, and holds one on the other side now
     DELISTED = 16  # of a part that its venue lists no more: STALE from now on
+    STILL_DELISTED = 17  # the same, and was STALE before
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,6 +304,7 @@ def _gone(
         [
             refused,
             delisted & (status == Status.ACTIVE),
+            delisted & (status == Status.STALE),
             unread | ~np.array(answers.complete)[place],
             status == Status.INACTIVE,
             ~absent,
@@ -312,6 +314,7 @@ def _gone(
         [
             Reason.REFUSED,
             Reason.DELISTED,
+            Reason.STILL_DELISTED,
             Reason.ANSWER_INCOMPLETE,
             Reason.SET_ASIDE,
             Reason.MISSING_ONCE,

@@ -31,7 +31,6 @@ from services.positions.sync.domain.answer_columns import (
     joined,
     overlap,
 )
-from services.positions.sync.domain.events import EventKind, Happening, of_gone, of_held, summed
 from services.positions.sync.domain.holding_columns import TERMS
 from services.positions.sync.domain.sync_rows import (
     Decision,
@@ -41,6 +40,7 @@ from services.positions.sync.domain.sync_rows import (
     under_side_names,
 )
 from services.positions.sync.service.forced_ends import Shrunk
+from services.positions.sync.service.happenings import happened, shrank
 from services.positions.sync.service.plausibility import ImplausibleRow, check_plausibility
 from services.positions.sync.service.sync_result import SyncResult, WalletSync
 from services.positions.sync.store.id_cache import IdCache
@@ -59,8 +59,6 @@ _GONE: Final = (
 # More changed rows are merged by COPY, and arithmetic on so many leaves the event loop.
 _BULK_ROWS: Final = 2000
 _MOST_TOLD: Final = 8
-# The simulation's comings and goings are nobody's news.
-_DEMO_VENUE: Final = "demo"
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,8 +195,8 @@ class AnswerWriter:
             decision = await asyncio.to_thread(decide, *judged)
         else:
             decision = decide(*judged)
-        events = await _events(store, decision, known, rows, at, assets, pairs, feed_keys)
-        shrunk = await _shrunk(store, events, pairs, now)
+        events = await happened(store, decision, known, rows, at, assets, pairs, feed_keys, now)
+        shrunk = await shrank(store, events, pairs, now)
         await store.sync_rows.apply(decision, self._cycle_id, now)
         await _write(store, decision, rows, np.array(feed_keys, np.int32), asset_keys, now)
         await _keep_terms(store, feed_keys, decision, rows)
@@ -208,48 +206,6 @@ class AnswerWriter:
         if events:
             await store.events.append(events, pairs, self._step.cycle_id, now)
         return decision, checked.records, shrunk
-
-
-async def _events(
-    store: Store,
-    decision: Decision,
-    known: Stored,
-    rows: AnswerColumns,
-    at: NDArray[np.int64],
-    assets: Mapping[str, int],
-    pairs: Sequence[tuple[str, str]],
-    feed_keys: Sequence[int],
-) -> list[Happening]:
-    """What these answers say has happened, before any of it is written; nothing of the simulation
-    is news.
-    """
-    told = np.array([venue != _DEMO_VENUE for _, venue in pairs], np.bool_)
-    found = of_held(decision, known, rows, at, told)
-    if any(one.kind is EventKind.OPENED for one in found):
-        unread = await store.events.unread_feeds(feed_keys)
-        first = frozenset(place for place, key in enumerate(feed_keys) if key in unread)
-        found = summed(found, first)
-    gone_keys = [*decision.closed_keys.tolist(), *decision.delisted_keys.tolist()]
-    if gone_keys:
-        ids = await store.enrichment.position_ids(gone_keys)
-        names = {key: name for name, key in assets.items()}
-        found += of_gone(decision, known, ids, names, told)
-    return found
-
-
-async def _shrunk(
-    store: Store, events: Sequence[Happening], pairs: Sequence[tuple[str, str]], now: datetime
-) -> dict[tuple[str, str], Sequence[Shrunk]]:
-    """What became smaller, and when it was seen last, before these answers are stored."""
-    smaller = [one for one in events if one.kind is EventKind.SHRANK]
-    if not smaller:
-        return {}
-    times = await store.forced.seen_times([one.position_id for one in smaller])
-    found: dict[tuple[str, str], list[Shrunk]] = {}
-    for one in smaller:
-        if (since := times.get(one.position_id)) is not None:
-            found.setdefault(pairs[one.place], []).append(Shrunk(one, since, now))
-    return dict(found)
 
 
 async def _write(
