@@ -174,7 +174,7 @@ class PriceClient:
         return {asset: found.get(asset) or _no_minutes(failure) for asset in assets}
 
     async def closes(self, asset: str) -> HourlyCloses:
-        """See services.positions.accounts.service.MarketCloses; of hours that have ended."""
+        """See MarketCloses of accounts; of hours that have ended."""
         request = pb.ListCandlesRequest(asset=asset, interval=pb.INTERVAL_HOUR, page_size=HOURS + 1)
         found = await self._stub.ListCandles(request, timeout=_CANDLES_SECONDS)
         ended = [one for one in found.candles if one.complete and one.close_usd > 0]

@@ -8,7 +8,8 @@ from pydantic import Field, SecretStr
 from sonic.callers import CALLERS
 from sonic.positions.v1 import positions_pb2_grpc as rpc
 
-from services.positions.accounts.service import AccountsService, BetaEstimates
+from services.positions.accounts.service.accounts import AccountsService
+from services.positions.accounts.service.beta_estimates import BetaEstimates
 from services.positions.accounts.servicer import AccountsServicer
 from services.positions.clients import PriceClient, price_channel
 from services.positions.domain.venue_answer import Chain
@@ -190,7 +191,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
         Loop("positions moves", market.refresh_moves, clock),
         Loop("positions touch record", touches.keep, clock),
     ]
-    parts: list[Part] = [database, price, *asked, watch, streams, side, server, *loops]
+    parts: list[Part] = [database, price, betas, *asked, watch, streams, side, server, *loops]
     return App("positions", parts, grace_seconds=config.shutdown_grace_seconds)
 
 

@@ -5,7 +5,7 @@ from sonic.positions.v1 import positions_pb2_grpc as rpc
 
 from services.positions.accounts.domain.account import AccountRisk
 from services.positions.accounts.domain.liquidation_lines import AssetLine
-from services.positions.accounts.service import AccountsService
+from services.positions.accounts.service.accounts import AccountsService
 from services.positions.servicer.mapping import Context
 from shared.codec import check_mask, fill, masked, number
 

@@ -84,9 +84,7 @@ class EventStore:
         """Text ids of those of these positions of which it was told neither since they were seen
         last nor after `since` that they are listed no more.
         """
-        found = await self._transaction.fetch(
-            _UNTOLD_DELISTINGS, keys=position_keys, since=since
-        )
+        found = await self._transaction.fetch(_UNTOLD_DELISTINGS, keys=position_keys, since=since)
         return {row["position_key"]: row["id"] for row in found}
 
     async def page(self, page: PageRequest, after_sequence: int | None) -> list[PositionEvent]:

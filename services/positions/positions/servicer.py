@@ -7,7 +7,7 @@ from typing import Any
 from sonic.positions.v1 import positions_pb2 as pb
 from sonic.positions.v1 import positions_pb2_grpc as rpc
 
-from services.positions.accounts.service import AccountsService
+from services.positions.accounts.service.accounts import AccountsService
 from services.positions.domain.position import Draft
 from services.positions.domain.venue_answer import Flag, Side, Status
 from services.positions.enrichment.domain.enrichment import places_of

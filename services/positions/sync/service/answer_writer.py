@@ -35,7 +35,6 @@ from services.positions.sync.domain.holding_columns import TERMS
 from services.positions.sync.domain.sync_rows import (
     Decision,
     Reason,
-    Stored,
     decide,
     under_side_names,
 )

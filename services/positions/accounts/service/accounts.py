@@ -1,16 +1,14 @@
 """Accounts as they were last stated, what liquidates them, and what a transfer would change."""
 
-import asyncio
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from math import inf, isfinite, isnan
-from typing import Final, Protocol
+from math import isfinite, isnan
+from typing import Final
 
 import numpy as np
 
 from services.positions.accounts.domain.account import (
-    NO_BETAS,
     AccountReading,
     AccountRisk,
     Betas,
@@ -21,9 +19,9 @@ from services.positions.accounts.domain.account import (
     reading,
     separate,
 )
-from services.positions.accounts.domain.betas import LEADING, HourlyCloses, beta
 from services.positions.accounts.domain.liquidation_lines import missing_betas
 from services.positions.accounts.domain.stated_account import StatedAccount, unread
+from services.positions.accounts.service.beta_estimates import BetaEstimates
 from services.positions.accounts.store import FeedAccounts, stated_accounts
 from services.positions.domain.venue_answer import Flag
 from services.positions.enrichment.domain.enriched_frame import EnrichedFrame
@@ -33,15 +31,11 @@ from services.positions.enrichment.service import EnrichmentService
 from services.positions.service.ports import Begin
 from shared import paging
 from shared.clock import Clock
-from shared.errors import FailedPrecondition, InvalidArgument, NotFound, SonicError, invalid
+from shared.errors import FailedPrecondition, InvalidArgument, NotFound, invalid
 from shared.paging import Page
 
 # Where positions share a margin. At any other venue each has a collateral of its own.
 _POOLING: Final = frozenset({"dydx", "hyperliquid"})
-_KEPT_SECONDS: Final = 3600.0
-_AGAIN_SECONDS: Final = 60.0
-_MOST_ASSETS: Final = 100
-_AT_ONCE: Final = 4
 _READ = ("asset_index", "side_sign", "size_usd", "entry_price_usd", "mark_price_usd")
 _FIGURES = ("risk_liquidation_price_usd", "value_usd")
 
@@ -53,54 +47,6 @@ class Transfer:
     amount_usd: float
     before: AccountRisk
     after: AccountRisk
-
-
-class MarketCloses(Protocol):
-    """Where hourly closes come from."""
-
-    async def closes(self, asset: str) -> HourlyCloses:
-        """The last three weeks of an asset. Raises SonicError."""
-        ...
-
-
-class BetaEstimates:
-    """By hourly closes, each kept for an hour; what cannot be read is asked again after a minute,
-    and is not known until then.
-    """
-
-    def __init__(self, market: MarketCloses, clock: Clock) -> None:
-        self._market = market
-        self._clock = clock
-        self._asking = asyncio.Lock()
-        self._known: dict[str, tuple[float, HourlyCloses]] = {}
-
-    async def of(self, assets: Collection[str]) -> Betas:
-        """Those of these assets that are known, of the first hundred."""
-        wanted = sorted(assets)[:_MOST_ASSETS]
-        if not wanted:
-            return NO_BETAS
-        async with self._asking:
-            places = asyncio.Semaphore(_AT_ONCE)
-            names = dict.fromkeys([LEADING, *wanted])
-            closes = await asyncio.gather(*(self._closes(name, places) for name in names))
-        leading, *_ = closes
-        found = {name: beta(one, leading) for name, one in zip(names, closes, strict=True)}
-        known = {name: found[name] for name in wanted}
-        return Betas(
-            {name: one for name, one in known.items() if one is not None}, BetaSource.ESTIMATED
-        )
-
-    async def _closes(self, asset: str, places: asyncio.Semaphore) -> HourlyCloses:
-        until_seconds, known = self._known.get(asset, (-inf, HourlyCloses()))
-        if self._clock.monotonic() < until_seconds:
-            return known
-        try:
-            async with places:
-                found, kept_seconds = await self._market.closes(asset), _KEPT_SECONDS
-        except SonicError:
-            found, kept_seconds = known, _AGAIN_SECONDS
-        self._known[asset] = (self._clock.monotonic() + kept_seconds, found)
-        return found
 
 
 class AccountsService:
