@@ -45,7 +45,7 @@ async def happened(
         unread = await store.events.unread_feeds(feed_keys)
         first = frozenset(place for place, key in enumerate(feed_keys) if key in unread)
         found = summed(found, first)
-    ids = {}
+    ids: dict[int, str] = {}
     if len(decision.closed_keys):
         ids = await store.enrichment.position_ids(decision.closed_keys.tolist())
     lost = listed_no_more(decision)
