@@ -3,7 +3,7 @@
 By differences of what is held alone: a fill in parts and one in whole look alike.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import IntEnum
@@ -113,13 +113,15 @@ def of_gone(
     ids: Mapping[int, str],
     assets: Mapping[int, str],
     told: NDArray[np.bool_],
+    untold: Collection[int] = (),
 ) -> list[Happening]:
     """The positions that are over by these answers, or listed no more. `ids`, `assets`: names by
-    key; of what is listed no more those alone of which it was not told.
+    key; `untold`: keys of what is listed no more and was not told.
     """
     columns: Mapping[str, NDArray[Any]] = stored.columns
     delisted = listed_no_more(decision)
-    delisted &= np.isin(columns["position_key"], list(ids))
+    if delisted.any():
+        delisted &= np.isin(columns["position_key"], list(untold))
     over = (decision.stored == Reason.MISSING_TWICE) | (decision.stored == Reason.TURNED)
     return [
         Happening(
@@ -137,7 +139,9 @@ def of_gone(
 
 def listed_no_more(decision: Decision) -> NDArray[np.bool_]:
     """By stored row, whether it is of a part that its venue lists no more, since now or before."""
-    return np.isin(decision.stored, (Reason.DELISTED, Reason.STILL_DELISTED))
+    now = decision.stored == Reason.DELISTED
+    before: NDArray[np.bool_] = decision.stored == Reason.STILL_DELISTED
+    return now | before
 
 
 def in_part(shrunk: Sequence[Happening], trades: Sequence[ForcedTrade]) -> list[Happening]:

@@ -46,15 +46,16 @@ async def happened(
         first = frozenset(place for place, key in enumerate(feed_keys) if key in unread)
         found = summed(found, first)
     ids: dict[int, str] = {}
+    untold: dict[int, str] = {}
     if len(decision.closed_keys):
         ids = await store.enrichment.position_ids(decision.closed_keys.tolist())
     lost = listed_no_more(decision)
     if lost.any():
         keys = known.columns["position_key"][lost].tolist()
-        ids |= await store.events.untold_delistings(keys, now - DELISTED_APART)
-    if ids:
+        untold = await store.events.untold_delistings(keys, now - DELISTED_APART)
+    if ids or untold:
         names = {key: name for name, key in assets.items()}
-        found += of_gone(decision, known, ids, names, told)
+        found += of_gone(decision, known, ids | untold, names, told, untold)
     return found
 
 
