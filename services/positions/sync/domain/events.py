@@ -139,9 +139,9 @@ def of_gone(
 
 def listed_no_more(decision: Decision) -> NDArray[np.bool_]:
     """By stored row, whether it is of a part that its venue lists no more, since now or before."""
-    now = decision.stored == Reason.DELISTED
-    before: NDArray[np.bool_] = decision.stored == Reason.STILL_DELISTED
-    return now | before
+    stored = decision.stored
+    lost: NDArray[np.bool_] = (stored == Reason.DELISTED) | (stored == Reason.STILL_DELISTED)
+    return lost
 
 
 def in_part(shrunk: Sequence[Happening], trades: Sequence[ForcedTrade]) -> list[Happening]:
