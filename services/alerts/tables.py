@@ -60,6 +60,9 @@ service_state = Table(
     Column("rule_version", BigInteger, nullable=False, server_default="0"),
     # The last event of positions that was told.
     Column("event_sequence", BigInteger, nullable=False, server_default="0"),
+    # Until when, after a restore, what it left untold waits for a fresh reading; 0: it does not;
+    # -1: nothing was judged since.
+    Column("fresh_only_until_micros", BigInteger, nullable=False, server_default="0"),
     # Assets whose prices the last cycle brought.
     Column("tracked_assets", ARRAY(Text), nullable=False, server_default="{}"),
     CheckConstraint("id = 1", name="one_row"),

@@ -28,6 +28,7 @@ class ServiceState:
     next_rule_key: int
     acknowledged_sequence: int
     event_sequence: int
+    fresh_only_until_micros: int
     tracked_assets: list[str]
 
 

@@ -17,7 +17,7 @@ from shared.database.address import plain
 # From then on what waited is of the past: to ring for it would tell of what is long over.
 OLD = timedelta(hours=1)
 # Messages are counted before cyclone writes down how many.
-_ORDER = ("xcom", "alerts", "monitor", "cyclone")
+_ORDER = ("xcom", "alerts", "monitor", "withdrawals", "cyclone")
 _LEVELS = {1: "LOW", 2: "MEDIUM", 3: "HIGH", 4: "ACTION"}
 
 

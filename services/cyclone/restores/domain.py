@@ -27,7 +27,7 @@ class HeldMessage:
 @dataclass(frozen=True, slots=True)
 class Restore:
     """`held`: the loudest first; `held_change_count`: changes of levels that no message was made of
-    yet. The cycle is the first that ended since.
+    yet. The cycle is the first of all steps that ended since.
     """
 
     id: int

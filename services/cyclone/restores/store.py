@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import datetime
 
+from services.cyclone.domain import steps
 from services.cyclone.domain.cycle import CycleState, Event
 from services.cyclone.restores.domain import HeldMessage, Restore
 from services.cyclone.store.rows import INSERT_EVENTS, events_json
@@ -16,6 +17,7 @@ _WAITING = Statement("""
         first.id as cycle_id, first.state as cycle_state
     from restore left join lateral (
         select id, state from cycle where state > 2 and started_time >= restored_time
+            and (select count(*) from step where cycle_id = cycle.id) = :step_count
         order by created_time limit 1) as first on true
     where told_time is null order by restore.id desc limit 1
 """)
@@ -34,8 +36,10 @@ class RestoreStore:
         self._transaction = transaction
 
     async def waiting(self) -> Restore | None:
-        """The newest untold one, with the first cycle that ended since."""
-        row = await self._transaction.first(_WAITING)
+        """The newest untold one, with the first whole cycle that ended since: one of some steps
+        alone does not show that everything was read.
+        """
+        row = await self._transaction.first(_WAITING, step_count=len(steps.NAMES))
         if row is None:
             return None
         held = [HeldMessage(**one) for one in json.loads(row["held"])]

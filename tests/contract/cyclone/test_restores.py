@@ -13,7 +13,9 @@ from sonic.xcom.v1 import xcom_pb2
 
 from services.cyclone.domain.cycle import CycleState
 from services.cyclone.restores.domain import HeldMessage, Restore, restore_message
+from services.cyclone.restores.store import RestoreStore
 from shared.clock import PushedClock
+from shared.database.pool import Database
 from tests.contract.cyclone.conftest import Servers, until
 from tests.fakes.databases import Databases
 from tests.fakes.peers import aborts
@@ -62,6 +64,28 @@ async def test_it_is_told_once_after_the_first_cycle(
     lines = await connection.fetch("select message from event where source = 'restore'")
     assert [row["message"] for row in lines] == [request.body]
     await connection.close()
+
+
+async def test_a_cycle_of_some_steps_does_not_show_that_everything_was_read(
+    servers: Servers, databases: Databases, database: Database
+) -> None:
+    servers.peers.told["xcom.Send"] = aborts(grpc.StatusCode.UNAVAILABLE)
+    stub = await servers.start()
+    connection = await asyncpg.connect(databases.url("cyclone"))
+    await connection.execute(
+        "insert into restore (taken_time, restored_time) values ($1, now() - interval '1 minute')",
+        TAKEN,
+    )
+    await connection.close()
+    begin = database.open(RestoreStore)
+    await servers.run(stub, "UPDATE_PRICES")
+    async with begin() as store:
+        restore = await store.waiting()
+    assert restore is not None and restore.cycle_state is None
+    whole = await servers.run(stub)
+    async with begin() as store:
+        restore = await store.waiting()
+    assert restore is not None and restore.cycle_id == whole.id
 
 
 @pytest.mark.parametrize(

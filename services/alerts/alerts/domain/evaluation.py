@@ -144,19 +144,13 @@ def evaluate(
     past = order.older & (level <= columns.level)
     readings = kept(columns, aligned, falling, past)
     after = _seen(columns, readings, inputs)
-    waiting = due(after, level, compiled_limits.active & notifying, inputs.guarded_micros)
+    active, moment = compiled_limits.active, inputs.guarded_micros
+    waiting = due(after, level, active & notifying, moment, fresh_only=inputs.fresh_only)
     rows = np.flatnonzero((level != columns.level) | waiting)
     is_part = most is not None and len(rows) > most
     if is_part:
         rows = np.sort(rows[np.argsort(-level[rows], kind="stable")[:most]])
-    applied = apply_levels(
-        after,
-        rows,
-        level[rows],
-        compiled_limits.active[rows],
-        inputs.guarded_micros,
-        notifying=notifying,
-    )
+    applied = apply_levels(after, rows, level[rows], active[rows], moment, notifying=notifying)
     counts = _counts(columns, compiled_limits, places, aligned, inputs)
     outcome = _outcome(applied, compiled_limits.tables, inputs.positions, counts)
     return replace(

@@ -20,6 +20,8 @@ from services.alerts.domain.kinds import (
     AlertStatus,
     AlertType,
     Level,
+    ReadingState,
+    is_reported,
     type_number,
 )
 from services.alerts.domain.levels import NOT_FALLING
@@ -32,6 +34,8 @@ Truths = NDArray[np.bool_]
 Moments = int | Integers
 
 _MICROS = 1_000_000
+# Whoever is gone since the backup is found so by two answers of a venue, half a minute apart.
+FRESH_ONLY_SECONDS = 600
 
 IS_OPPORTUNITY = np.zeros(KIND_COUNT, bool)
 for _kind in range(KIND_COUNT):
@@ -63,14 +67,34 @@ def expiry(columns: AlertColumns, now_micros: Moments) -> Truths:
     return over
 
 
-def due(columns: AlertColumns, level: Levels, active: Truths, now_micros: Moments) -> Truths:
+def fresh_only_until(until_micros: int, now_micros: int) -> int:
+    """Until when what a restore left untold waits for a fresh reading, 0 when it does not; -1:
+    nothing was judged since the restore, so the wait begins now.
+    """
+    if until_micros < 0:
+        return now_micros + FRESH_ONLY_SECONDS * _MICROS
+    left = until_micros - now_micros
+    return until_micros if 0 < left <= FRESH_ONLY_SECONDS * _MICROS else 0
+
+
+def due(
+    columns: AlertColumns,
+    level: Levels,
+    active: Truths,
+    now_micros: Moments,
+    *,
+    fresh_only: bool = False,
+) -> Truths:
     """Rows with something to notify though their level may stay: a hold or cooldown is over. What
     the last observation would have let fall may be over: it is told when the next one disagrees.
+    `fresh_only`: what was not read anew may be of a position long gone; it waits.
     """
     active = active & (columns.readings.falling_level == NOT_FALLING)
     owed: Truths = active & (level > columns.notified_level) & (level > Level.NORMAL)
     if columns.kept_level.any():
         owed = owed | (active & _stands(columns, level) & ~_quiet(columns, now_micros))
+    if fresh_only:
+        owed &= (columns.readings.state == ReadingState.FRESH) | is_reported(columns.kind)
     held: Truths = columns.held_status > 0
     if not held.any():
         return owed

@@ -148,6 +148,8 @@ class Inputs:
     guarded_micros: int
     # Positions could not be read: that nothing is held is then not known.
     unread: bool = False
+    # Soon after a restore: see `due`.
+    fresh_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from services.alerts.alerts.domain.change_payload import ChangeContext
 from services.alerts.alerts.domain.digests import Gathered
 from services.alerts.alerts.domain.evaluation import Outcome, enrich, evaluate
 from services.alerts.alerts.domain.extremes import Extremes
+from services.alerts.alerts.domain.incidents import fresh_only_until
 from services.alerts.alerts.domain.readings import NOTHING_HELD, Inputs, Positions, Reading
 from services.alerts.alerts.domain.subjects import Subject
 from services.alerts.alerts.service.evaluated import Evaluated, evaluated
@@ -80,10 +81,18 @@ class _Request:
     unread: bool = False
     untold: UntoldEvents = NO_EVENTS
 
-    def inputs(self, now_micros: int, guarded_micros: int) -> Inputs:
-        """With the moment they are judged at."""
+    def inputs(self, now_micros: int, guarded_micros: int, state: ServiceState) -> Inputs:
+        """With the moment they are judged at, and what a restore left to be waited for."""
         return Inputs(
-            self.positions, self.totals, self.prices, now_micros, guarded_micros, self.unread
+            self.positions,
+            self.totals,
+            self.prices,
+            now_micros,
+            guarded_micros,
+            self.unread,
+            # The evaluation that ends the wait tells nothing of it: where cycles are rare it is the
+            # second, and a position closed by then has its alerts until they are cleared.
+            state.fresh_only_until_micros != 0,
         )
 
 
@@ -180,10 +189,10 @@ class EvaluateAlerts:
     ) -> Decision[Evaluated]:
         now, columns = self._cache.clock.now(), snapshot.columns
         guarded_micros = self._cache.clock_guard.micros()
-        inputs = request.inputs(micros_of(now), guarded_micros)
+        inputs = request.inputs(micros_of(now), guarded_micros, snapshot.service_state)
         work, most = request.work, self._part.rows
         outcome = await offload(len(columns), _outcome, work, self._cache, snapshot, inputs, most)
-        after = _state_after(snapshot.service_state, request, outcome)
+        after = _state_after(snapshot.service_state, request, outcome, guarded_micros)
         context = ChangeContext(request.step.cycle_id, after.demo, inputs.now_micros)
         is_part = outcome.is_part  # The levels alone: readings and price rules come with the last.
         is_told = work is Work.EVALUATE and not is_part
@@ -273,13 +282,18 @@ def _unread(after: AlertColumns, before: AlertColumns) -> AlertColumns:
     )
 
 
-def _state_after(before: ServiceState, request: _Request, outcome: Outcome) -> ServiceState:
+def _state_after(
+    before: ServiceState, request: _Request, outcome: Outcome, guarded_micros: int
+) -> ServiceState:
     demo = before.demo if request.positions.is_demo is None else request.positions.is_demo
     if outcome.is_part:
         return replace(before, alert_version=new_version(), demo=demo)
     after = replace(before, evaluation_version=new_version(), demo=demo)
     if len(outcome.changed) or outcome.started:
         after = replace(after, alert_version=new_version())
+    if request.work is Work.EVALUATE and before.fresh_only_until_micros:
+        until_micros = fresh_only_until(before.fresh_only_until_micros, guarded_micros)
+        after = replace(after, fresh_only_until_micros=until_micros)
     names = sorted(request.prices)
     # What a cycle brings prices of is what can be asked for.
     return replace(after, tracked_assets=names) if request.step.cycle_id and names else after

@@ -46,6 +46,7 @@ def header_of(recording: Recording) -> Header:
         "now_micros": inputs.now_micros,
         "guarded_micros": inputs.guarded_micros,
         "unread": inputs.unread,
+        "fresh_only": inputs.fresh_only,
         "subjects": [list(one) for one in judgement.subjects.values()],
         "rules": [[asdict(rule), asdict(seen)] for rule, seen in judgement.rules],
         "place": [telling.place.most, telling.place.first_place, telling.place.head_sequence],
@@ -64,6 +65,8 @@ def judgement_of(header: Header, columns: AlertColumns, positions: Positions) ->
         header["now_micros"],
         header["guarded_micros"],
         header["unread"],
+        # Absent in those of earlier releases.
+        header.get("fresh_only", False),
     )
     own = {id: tuple(names) for id, names in header["own_channels"].items()}
     return Judgement(
