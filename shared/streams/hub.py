@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from shared.clock import Clock
 from shared.metrics import Metrics
 from shared.streams.counts import StreamCounts
-from shared.streams.stream import Source, Stream, StreamState
+from shared.streams.stream import OPEN_SECONDS, Source, Stream, StreamState
 
 # A watcher that comes back so soon, as after its connection was renewed, finds them open.
 LINGER_SECONDS = 30.0
@@ -28,7 +28,13 @@ class News:
 class StreamHub:
     """A Part. However many events come, one number is kept for each word."""
 
-    def __init__(self, sources: Sequence[Source], clock: Clock, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        clock: Clock,
+        metrics: Metrics,
+        open_seconds: float = OPEN_SECONDS,
+    ) -> None:
         self._clock, counts = clock, StreamCounts(metrics)
         self._streams = [
             Stream(
@@ -38,6 +44,7 @@ class StreamHub:
                 is_watched=self._is_watched,
                 changed=self._wake_watchers,
                 happened=self._happened,
+                open_seconds=open_seconds,
             )
             for source in sources
         ]

@@ -4,8 +4,8 @@ when it breaks. A message leaves nothing behind but the word for what it told.
 
 import asyncio
 import random
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
@@ -15,12 +15,14 @@ from shared.clock import Clock
 from shared.errors import SonicError
 from shared.http import strict_json
 from shared.log import get_logger
-from shared.streams.connection import Broken, Connection, Unreadable
+from shared.streams.connection import CONNECT_SECONDS, Broken, Connection, Unreadable
 from shared.streams.counts import StreamCounts
 
 # How often it looks whether something else is wanted, and whether anybody is there.
 LOOK_SECONDS = 5.0
 _IDLE_SECONDS = 3600.0
+# Real time, to connect, to be answered and to ask: it is owed to whoever does not answer.
+OPEN_SECONDS = 2 * CONNECT_SECONDS
 _ASK_SECONDS = 20.0
 SILENT_SECONDS = 60.0
 _FIRST_BACKOFF_SECONDS = 1.0
@@ -90,8 +92,10 @@ class Stream:
         is_watched: Callable[[], bool],
         changed: Callable[[], None],
         happened: Callable[[str], None],
+        open_seconds: float = OPEN_SECONDS,
     ) -> None:
         self._source = source
+        self._open_seconds = open_seconds
         self._clock = clock
         self._counts = counts
         self._is_watched = is_watched
@@ -110,27 +114,21 @@ class Stream:
 
     async def run(self) -> None:
         while True:
-            wanted = await self._wanted()
-            if not wanted:
-                watched = self._is_watched()
-                self._stand(State.OFF, "NOTHING_TO_WATCH" if watched else "NOBODY_ASKS")
-                self._failures = 0
-                await self._rest(LOOK_SECONDS if watched else _IDLE_SECONDS)
-                continue
-            opened_seconds = self._clock.monotonic()
-            reason = await self._broken(wanted)
+            begun_seconds = self._clock.monotonic()
+            reason = await self._broken()
             if reason:
-                if self._clock.monotonic() - opened_seconds >= _STEADY_SECONDS:
+                if self._clock.monotonic() - begun_seconds >= _STEADY_SECONDS:
                     self._failures = 0
                 self._failures += 1
                 self._counts.broke(self._source.name, reason)
                 self._stand(State.RECONNECTING, reason)
                 await self._back_off()
 
-    async def _broken(self, wanted: tuple[str, ...]) -> str:
+    async def _broken(self) -> str:
         """Why it ended; empty when something else is wanted."""
         try:
-            await self._keep(wanted)
+            wanted = await self._wanted()
+            await (self._keep(wanted) if wanted else self._stay_off())
         except Broken as problem:
             return problem.reason
         except Exception as error:  # noqa: BLE001  # a stream outlives what it meets
@@ -139,9 +137,19 @@ class Stream:
             return "INTERNAL"
         return ""
 
+    async def _stay_off(self) -> None:
+        watched = self._is_watched()
+        self._stand(State.OFF, "NOTHING_TO_WATCH" if watched else "NOBODY_ASKS")
+        self._failures = 0
+        await self._rest(LOOK_SECONDS if watched else _IDLE_SECONDS)
+
     async def _keep(self, wanted: tuple[str, ...]) -> None:
         """Raises Broken; returns when something else is wanted."""
-        async with self._source.connect(wanted) as connection:
+        if self.state.state is not State.RECONNECTING:
+            self._stand(State.RECONNECTING, "OPENING")
+        async with AsyncExitStack() as stack:
+            async with self._bounded():
+                connection = await stack.enter_async_context(self._source.connect(wanted))
             self._heard()
             self._stand(State.CONNECTED, self._source.note)
             reading = asyncio.create_task(self._read(connection), name="stream reading")
@@ -156,6 +164,15 @@ class Stream:
                 reading.cancel()
                 tending.cancel()
                 await asyncio.gather(reading, tending, return_exceptions=True)
+
+    @asynccontextmanager
+    async def _bounded(self) -> AsyncIterator[None]:
+        """Raises Broken when the other side takes too long."""
+        try:
+            async with asyncio.timeout(self._open_seconds):
+                yield
+        except TimeoutError as problem:
+            raise Broken("TIMEOUT") from problem
 
     async def _read(self, connection: Connection) -> None:
         async for message in connection:
@@ -203,7 +220,8 @@ class Stream:
                 raise Broken("SILENT")
             if now_seconds - asked_seconds >= _ASK_SECONDS:
                 asked_seconds = now_seconds
-                await connection.ask(self._heard)
+                async with self._bounded():
+                    await connection.ask(self._heard)
 
     async def _wanted(self) -> tuple[str, ...]:
         """Who cannot be asked now wants what it wanted before."""

@@ -135,6 +135,22 @@ async def websocket_server(
 
 
 @asynccontextmanager
+async def mute_server() -> AsyncIterator[int]:
+    """The port of one that accepts and reads, and never answers."""
+
+    async def serve_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(serve_nothing, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+
+
+@asynccontextmanager
 async def event_server() -> AsyncIterator[FakeEventSource]:
     made = FakeEventSource()
     await made.start()

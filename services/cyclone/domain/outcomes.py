@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from services.cyclone.domain.cycle import NOT_CONFIGURED, StepState
+from services.cyclone.domain.cycle import NOT_CONFIGURED, Cycle, CycleState, StepState
 
 _SUCCEEDED, _PARTIAL, _FAILED = StepState.SUCCEEDED, StepState.PARTIAL, StepState.FAILED
 # A step that is PARTIAL for this alone works: no such price was stated or entered.
@@ -258,3 +258,12 @@ def _listed(names: Sequence[str], most: int = 8) -> str:
         return ""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return f": {', '.join(names[:most])}{more}"
+
+
+def works(cycle: Cycle) -> bool:
+    """Whether every step worked: what nobody asked for and a missing liquidation price would keep
+    pings back for ever.
+    """
+    return cycle.state in (CycleState.SUCCEEDED, CycleState.PARTIAL) and all(
+        step.is_well or step.reason == NO_LIQUIDATION_PRICE for step in cycle.steps
+    )

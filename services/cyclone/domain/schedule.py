@@ -41,16 +41,18 @@ class Due:
     next_time: datetime
 
 
-def due(setting: Setting, now: datetime, *, anew: bool = False) -> Due:
+def due(setting: Setting, now: datetime, *, anew: bool = False, held_up: bool = False) -> Due:
     """Slots in the past are counted, never run. `anew`: whoever begins to own the schedule after it
-    stood still does not wait for the grid, but runs a slot of this moment.
+    stood still does not wait for the grid, but runs a slot of this moment. `held_up`: a cycle of
+    no slot ran over it, so that the last one is run however late.
     """
     late = now - setting.next_time
     if late < timedelta(0):
         return Due(None, 0, setting.next_time)
     passed = late // setting.interval
     last = setting.next_time + passed * setting.interval
-    if now - last <= setting.interval * _LATENESS_RATIO and not (anew and passed):
+    in_time = held_up or now - last <= setting.interval * _LATENESS_RATIO
+    if in_time and not (anew and passed):
         return Due(last, passed, last + setting.interval)
     if anew:
         return Due(now, passed + 1, now + setting.interval)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 from typing import Protocol
 
-from services.cyclone.domain import incidents, steps
-from services.cyclone.domain.cycle import Cycle, CycleState, Event, Severity, StepState
+from services.cyclone.domain import bounds, incidents, steps
+from services.cyclone.domain.cycle import Cause, Cycle, Event, Severity
 from services.cyclone.domain.incidents import Attempt, Incident, NotifiedBy
-from services.cyclone.domain.outcomes import NO_LIQUIDATION_PRICE, TotalsReading
+from services.cyclone.domain.outcomes import TotalsReading, works
 from services.cyclone.store.progress import Fenced, ProgressStore
 from shared.clock import Clock
 from shared.errors import SonicError
@@ -68,6 +69,7 @@ class IncidentNotifier:
         self._drills = drills
         self._clock = clock
         self._pinging: set[asyncio.Task[None]] = set()
+        self._pinged_at = float("-inf")
         self.incidents: dict[str, Incident] = {}
         # As last known: who is down may be the one who knows.
         self.demo = False
@@ -92,22 +94,27 @@ class IncidentNotifier:
         epoch: int,
         changed: Sequence[Incident],
         totals: TotalsReading | None,
-        notify_seconds: float,
+        interval: timedelta,
     ) -> None:
-        """`changed` is stored already, with the end of the cycle; `notify_seconds` bounds a try."""
+        """`changed` is stored already, with the end of the cycle; `interval`: of the schedule."""
         self.incidents |= {incident.name: incident for incident in changed}
-        await self._notify(cycle.id, epoch, notify_seconds)
+        await self._notify(cycle.id, epoch, bounds.notify_seconds(interval))
         # Only the whole cycle shows that everything works, not a good part of it.
         whole = tuple(step.name for step in cycle.steps) == steps.NAMES
         if (
             self._pinger is not None
             and whole
-            and _works(cycle)
+            and works(cycle)
             and not _judged_nothing(cycle, totals)
+            and not (cycle.cause is Cause.STREAM and self._pinged_within(interval / 2))
         ):
+            self._pinged_at = self._clock.monotonic()
             task = asyncio.create_task(self._ping(self._pinger, cycle, epoch, totals), name="ping")
             self._pinging.add(task)
             task.add_done_callback(self._pinging.discard)
+
+    def _pinged_within(self, time: timedelta) -> bool:
+        return self._clock.monotonic() - self._pinged_at < time.total_seconds()
 
     async def _notify(self, cycle_id: str, epoch: int, seconds: float) -> None:
         notified, events = [], []
@@ -185,11 +192,3 @@ def _judged_nothing(cycle: Cycle, totals: TotalsReading | None) -> bool:
         0,
     )
     return totals is not None and totals.position_count > 0 and evaluated == 0
-
-
-def _works(cycle: Cycle) -> bool:
-    """Whether every step worked; a missing liquidation price keeps no ping back for ever."""
-    return cycle.state in (CycleState.SUCCEEDED, CycleState.PARTIAL) and all(
-        step.state is StepState.SUCCEEDED or step.reason == NO_LIQUIDATION_PRICE
-        for step in cycle.steps
-    )

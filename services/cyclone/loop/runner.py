@@ -99,15 +99,15 @@ class Runner:
         held_lease: HeldLease,
         mode: asyncio.Task[str],
         interval: timedelta | None = None,
-    ) -> None:
-        """Raises Fenced when the lease is lost on the way; the next owner resumes.
+    ) -> Cycle:
+        """As it ended. Raises Fenced when the lease is lost on the way; the next owner resumes.
 
         `interval`: of the schedule, when known; it bounds the steps and is said to monitor.
         """
         log.bind(cycle_id=cycle.id)
         try:
             with tracing.entered("cycle", key=cycle.id, cycle_id=cycle.id, cause=cycle.cause.name):
-                await Run(cycle, held_lease, self, interval).run(mode)
+                return await Run(cycle, held_lease, self, interval).run(mode)
         finally:
             log.rebind({})
 
@@ -137,7 +137,7 @@ class Run:
         self._down: dict[str, str] = {}
         self._asked_again: set[str] = set()
 
-    async def run(self, mode: asyncio.Task[str]) -> None:
+    async def run(self, mode: asyncio.Task[str]) -> Cycle:
         stopping = asyncio.create_task(self._asked_to_stop(), name="cancel")
         writing = asyncio.create_task(self._keep_writing(), name="progress")
         try:
@@ -146,7 +146,7 @@ class Run:
             await self._learn_mode(mode, stopping)
             while not stopping.done() and await self._go_on(stopping, writing):
                 pass
-            await self._end(writing, asked_to_stop=stopping.done())
+            return await self._end(writing, asked_to_stop=stopping.done())
         finally:
             stopping.cancel()
             writing.cancel()
@@ -323,7 +323,7 @@ class Run:
         self._has_news.clear()
         return changed, events
 
-    async def _end(self, writing: asyncio.Task[None], *, asked_to_stop: bool) -> None:
+    async def _end(self, writing: asyncio.Task[None], *, asked_to_stop: bool) -> Cycle:
         left = steps.cancelled(self._listed())
         cancelled = asked_to_stop and bool(left)
         if cancelled:
@@ -351,11 +351,11 @@ class Run:
                 writing.result()
             await self._runner.store.end(self._held_lease.epoch, ended, *self._news(), changed)
         self._runner.counts.cycle(ended)
-        seconds = bounds.notify_seconds(self._interval)
         await self._runner.notifier.after(
-            ended, self._held_lease.epoch, changed, self._call.totals, seconds
+            ended, self._held_lease.epoch, changed, self._call.totals, self._interval
         )
         self._runner.reports.after(ended)
+        return ended
 
     async def _drop_calls(self) -> None:
         calls, self._calls = list(self._calls), {}

@@ -6,7 +6,8 @@ import asyncio
 from datetime import datetime, timedelta
 
 from services.cyclone.domain import bounds, pulls, schedule, steps
-from services.cyclone.domain.cycle import Event, Severity, begun
+from services.cyclone.domain.cycle import Cycle, Event, Severity, begun
+from services.cyclone.domain.outcomes import works
 from services.cyclone.domain.schedule import Setting
 from services.cyclone.loop.lease_keeper import Begin as BeginLease
 from services.cyclone.loop.lease_keeper import HeldLease
@@ -47,6 +48,9 @@ class Scheduler:
         self._read_at: tuple[datetime, float] | None = None
         self._forgot_at = float("-inf")
         self._begun_at = float("-inf")
+        self._cycle_seconds = 0.0
+        self._bad_count = 0
+        self._held_up = False
         # As last read.
         self._interval = bounds.USUAL_INTERVAL
 
@@ -56,6 +60,7 @@ class Scheduler:
         await self._runner.begin(held_lease, setting.interval)
         # When the owner before began its last cycle is not known.
         self._begun_at = self._clock.monotonic()
+        self._cycle_seconds, self._bad_count, self._held_up = 0.0, 0, False
         async with self._streams.following(held_lease):
             await self._work(held_lease)
 
@@ -89,9 +94,11 @@ class Scheduler:
         setting, now = await self._setting(held_lease.epoch)
         if not (self._scheduled and setting.enabled):
             self._streams.take()
+            self._held_up = False
             return _OFF_SECONDS
-        due = schedule.due(setting, now, anew=anew)
+        due = schedule.due(setting, now, anew=anew, held_up=self._held_up)
         if due.slot_time is None and not due.missed_count:
+            self._held_up = False
             return (setting.next_time - now).total_seconds()
         cycle_id = new_id("cycle")
         async with self._runner.asking_mode(setting.interval) as mode:
@@ -107,7 +114,8 @@ class Scheduler:
                 self._streams.take()
                 self._begun_at = self._clock.monotonic()
                 cycle = begun(cycle_id, due.slot_time, steps.NAMES, held_lease.epoch, now)
-                await self._runner.run(cycle, held_lease, mode, setting.interval)
+                ended = await self._runner.run(cycle, held_lease, mode, setting.interval)
+                self._note(ended, is_pulled=False)
         return 0.0
 
     async def _run_pulled(self, held_lease: HeldLease, slot_seconds: float) -> float:
@@ -115,7 +123,10 @@ class Scheduler:
         if not self._streams.asks:
             return slot_seconds
         begun_seconds_ago = self._clock.monotonic() - self._begun_at
-        wait = pulls.wait_seconds(begun_seconds_ago, slot_seconds)
+        rest_seconds = pulls.rest_seconds(self._bad_count)
+        wait = pulls.wait_seconds(
+            begun_seconds_ago, slot_seconds, self._cycle_seconds, rest_seconds
+        )
         if wait != 0:
             return slot_seconds if wait is None else wait
         self._begun_at = self._clock.monotonic()
@@ -124,8 +135,18 @@ class Scheduler:
             line = Event(now, Severity.INFO, "stream", f"pulled forward by {told}", id)
             await self._store.open_pulled(held_lease.epoch, id, steps.NAMES, now, [line])
             cycle = begun(id, None, steps.NAMES, held_lease.epoch, now)
-            await self._runner.run(cycle, held_lease, mode, self._interval)
+            ended = await self._runner.run(cycle, held_lease, mode, self._interval)
+        self._note(ended, is_pulled=True)
+        # Until the schedule is on time again: what was late because of it makes the next one late.
+        self._held_up = True
         return 0.0
+
+    def _note(self, ended: Cycle, *, is_pulled: bool) -> None:
+        self._cycle_seconds = self._clock.monotonic() - self._begun_at
+        if works(ended):
+            self._bad_count = 0
+        elif is_pulled:
+            self._bad_count += 1
 
     async def _setting(self, epoch: int) -> tuple[Setting, datetime]:
         """The setting, its next slot moved along when the wall clock was set meanwhile."""

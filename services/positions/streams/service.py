@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from services.positions.domain.venue_answer import Chain
 from services.positions.enrichment.service import EnrichmentService
 from services.positions.service.ports import Begin
-from services.positions.streams.domain import WatchedMark, last_looks
+from services.positions.streams.domain import NO_LOOKS, Looks, last_looks
 from services.positions.venues.streaming import VenueStream
 from shared.clock import Clock
 from shared.streams import Connection, Moves, Reference
@@ -24,7 +24,7 @@ class Followed:
     """Addresses of active wallets by chain, marks by venue and asset; `version`: of the marks."""
 
     addresses: Mapping[Chain, Sequence[str]] = field(default_factory=dict)
-    looks: Mapping[str, Mapping[str, WatchedMark]] = field(default_factory=dict)
+    looks: Looks = NO_LOOKS
     version: int = 0
 
 
@@ -55,7 +55,7 @@ class FollowedAccounts:
         known = self._followed
         marks = known.looks
         if frame.pass_number != known.version:
-            marks = last_looks(frame, self._move_percent)
+            marks = last_looks(frame, self._move_percent, known.looks)
         self._followed = Followed(addresses, marks, frame.pass_number)
         self._read_seconds = self._clock.monotonic()
         return self._followed
@@ -78,9 +78,7 @@ class VenueSource:
         followed = await self._accounts.look()
         addresses = followed.addresses.get(self._stream.chain, ())
         marks = followed.looks.get(self.name, {})
-        self._moves.renew(
-            followed.version, {asset: Reference(*look) for asset, look in marks.items()}
-        )
+        self._moves.renew({asset: Reference(*look) for asset, look in marks.items()})
         left_count = len(addresses) - self._stream.most_addresses
         self.note = f"NOT_FOLLOWED {left_count}" if left_count > 0 else ""
         if not addresses:

@@ -49,12 +49,11 @@ class PythStream:
             return self._wanted
         page = await self._prices.page(_MOST_PRICES, "")
         known = {
-            price.asset: Reference(price.price_usd, self._move_percent)
+            price.asset: Reference(price.price_usd, self._move_percent, price.price_time)
             for price in page.rows
             if price.market is Market.LIVE and price.asset in FEEDS and price.price_usd
         }
-        looks = tuple((price.asset, price.market, price.refresh_time) for price in page.rows)
-        self._moves.renew(looks, known)
+        self._moves.renew(known)
         self._wanted = tuple(FEEDS[asset] for asset in sorted(known))
         self._read_seconds = self._clock.monotonic()
         return self._wanted

@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from sonic.alerts.v1 import alerts_pb2
 from sonic.cyclone.v1 import cyclone_pb2 as pb
 from sonic.positions.v1 import positions_pb2
+from sonic.withdrawals.v1 import withdrawals_pb2
 from sonic.xcom.v1 import xcom_pb2, xcom_pb2_grpc
 
 from services.xcom import server as xcom_server
@@ -262,6 +263,10 @@ async def test_after_a_good_cycle_the_outside_hears_its_id_the_oldest_mark_and_t
     totals = positions_pb2.Totals(oldest_mark_time=to_timestamp(START - timedelta(seconds=42)))
     servers.peers.told["positions.EnrichPositions"] = answers(
         positions_pb2.EnrichPositionsResponse(totals=totals)
+    )
+    # What nobody asked for keeps nothing back.
+    servers.peers.told["withdrawals.Evaluate"] = answers(
+        withdrawals_pb2.EvaluateResponse(not_configured=True)
     )
     cycle = await servers.run(await servers.start(clock, heartbeat_url=_url(outside)))
     await until(lambda: len(outside.requests) == 1)

@@ -5,9 +5,10 @@ stays as it is.
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
@@ -15,6 +16,7 @@ import grpc
 import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
+from pydantic import SecretStr
 from sonic.cyclone.v1 import cyclone_pb2 as pb
 from sonic.positions.v1 import positions_pb2
 from sonic.price.v1 import price_pb2
@@ -23,6 +25,7 @@ from shared.clock import PushedClock
 from shared.codec import to_timestamp
 from tests.contract.cyclone.conftest import START, Servers, until
 from tests.fakes.databases import Databases
+from tests.fakes.http_provider import HttpProvider
 from tests.fakes.peers import FakePeers, Gate, aborts
 from tests.fakes.pushing import push
 
@@ -251,11 +254,59 @@ async def test_a_service_that_is_away_for_two_pulled_cycles_is_not_yet_down(stan
     await stand.open()
     await stand.first_slot()
     stand.peers.told["monitor.RunMonitors"] = aborts(grpc.StatusCode.UNAVAILABLE)
-    for count in (1, 2, 3):
+    for count, rest_seconds in ((1, 10.0), (2, 20.0), (3, 6.0)):
         stand.streams.tell("hyperliquid fill")
         await stand.ended_count(count)
-        await stand.pass_on(6.0)
+        await stand.pass_on(rest_seconds)
     assert await stand.value("select count(*) from incident where open") == 0
+
+
+async def test_after_a_pulled_cycle_that_did_not_work_the_next_waits_longer(stand: Stand) -> None:
+    await stand.open()
+    await stand.first_slot()
+    stand.peers.told["monitor.RunMonitors"] = aborts(grpc.StatusCode.UNAVAILABLE)
+    stand.streams.tell("hyperliquid fill")
+    await stand.ended_count(1)
+    stand.streams.tell("hyperliquid mark")
+    await stand.pass_on(6.0)
+    await asyncio.sleep(0.3)
+    assert await stand.value("select count(*) from cycle where cause = 3") == 1
+    await stand.pass_on(4.0)
+    await stand.ended_count(2)
+
+
+async def test_a_slot_that_a_pulled_cycle_ran_over_is_run_at_once(stand: Stand) -> None:
+    stub = await stand.open()
+    await stand.first_slot()
+    gate = Gate(price_pb2.RefreshPricesResponse())
+    stand.peers.told["price.RefreshPrices"] = gate
+    stand.streams.tell("hyperliquid fill")
+    await until(gate.reached.is_set)
+    await push(stand.clock, 90.0)
+    gate.opened.set()
+    await stand.ended_count(2, cause=1)
+    known = await stub.GetSchedule(pb.GetScheduleRequest())
+    assert known.missed_count == 0
+    assert known.next_time.ToDatetime(UTC) == START + timedelta(minutes=2)
+
+
+async def test_the_outside_hears_of_a_pulled_cycle_when_it_has_not_for_half_an_interval(
+    stand: Stand,
+) -> None:
+    async with HttpProvider() as outside:
+        outside.answer("POST /ping", json={})
+        await stand.open(heartbeat_url=SecretStr(f"{outside.url}/ping"))
+        await stand.first_slot()
+        await until(lambda: len(outside.requests) == 1)
+        stand.streams.tell("hyperliquid fill")
+        await stand.ended_count(1)
+        await stand.pass_on(30.0)
+        stand.streams.tell("hyperliquid fill")
+        await stand.ended_count(2)
+        await until(lambda: len(outside.requests) >= 2)
+        heard = [json.loads(request.body)["cycle_id"] for request in outside.requests]
+        ids = [row["id"] for row in await stand.rows("select id from cycle order by started_time")]
+        assert heard == [ids[0], ids[2]]
 
 
 async def test_without_the_setting_nobody_is_followed(stand: Stand) -> None:

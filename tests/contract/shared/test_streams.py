@@ -16,14 +16,21 @@ from shared.metrics import Metrics
 from shared.streams import Connection, News, State, StreamHub, Unreadable
 from shared.streams.connection import MAX_MESSAGE_BYTES
 from shared.streams.event_source import event_source
-from shared.streams.stream import LONGEST_BACKOFF_SECONDS, LOOK_SECONDS
+from shared.streams.stream import LONGEST_BACKOFF_SECONDS, LOOK_SECONDS, OPEN_SECONDS
 from shared.streams.websocket import websocket
 from tests.fakes.pushing import push
-from tests.fakes.streaming import FakeEventSource, FakeWebsocket, event_server, websocket_server
+from tests.fakes.streaming import (
+    FakeEventSource,
+    FakeWebsocket,
+    event_server,
+    mute_server,
+    websocket_server,
+)
 
 START = datetime(2026, 11, 30, 3, 0, tzinfo=UTC)
 FLOOD = 10_000
 FILL = '{"fill": 1}'
+Connect = Callable[[], AbstractAsyncContextManager[Connection]]
 
 
 class Source:
@@ -33,7 +40,7 @@ class Source:
     greetings = frozenset[str]()
     note = ""
 
-    def __init__(self, connect: Callable[[], AbstractAsyncContextManager[Connection]]) -> None:
+    def __init__(self, connect: Connect) -> None:
         self._connect = connect
 
     async def wanted(self) -> tuple[str, ...]:
@@ -51,10 +58,10 @@ class Source:
 class Watched:
     """A hub of one source that is watched, and how often it was told what."""
 
-    def __init__(self, connect: Callable[[], AbstractAsyncContextManager[Connection]]) -> None:
+    def __init__(self, connect: Connect, open_seconds: float) -> None:
         self.clock = PushedClock(START)
         self.metrics = Metrics()
-        self.hub = StreamHub([Source(connect)], self.clock, self.metrics)
+        self.hub = StreamHub([Source(connect)], self.clock, self.metrics, open_seconds)
         self.news: list[News] = []
 
     def count(self, name: str, **labels: str) -> float:
@@ -75,10 +82,8 @@ class Watched:
 
 
 @asynccontextmanager
-async def watched(
-    connect: Callable[[], AbstractAsyncContextManager[Connection]],
-) -> AsyncIterator[Watched]:
-    made = Watched(connect)
+async def watched(connect: Connect, open_seconds: float = OPEN_SECONDS) -> AsyncIterator[Watched]:
+    made = Watched(connect, open_seconds)
     await made.hub.start()
     watching = asyncio.create_task(made.watch())
     try:
@@ -107,7 +112,7 @@ async def source() -> AsyncIterator[FakeEventSource]:
         yield made
 
 
-def over(venue: FakeWebsocket) -> Callable[[], AbstractAsyncContextManager[Connection]]:
+def over(venue: FakeWebsocket) -> Connect:
     return lambda: websocket(venue.url, ['{"subscribe": "fills"}'])
 
 
@@ -217,3 +222,26 @@ async def test_an_event_without_end_is_not_held(source: FakeEventSource, text: s
         await until(lambda: one.count("sonic_stream_breaks_total", reason="OVERSIZED") == 1)
         sending.cancel()
         await asyncio.gather(sending, return_exceptions=True)
+
+
+@pytest.mark.parametrize(
+    "opened",
+    [
+        lambda port: event_source(f"http://127.0.0.1:{port}/stream"),
+        lambda port: websocket(f"ws://127.0.0.1:{port}/ws", []),
+    ],
+    ids=["events", "websocket"],
+)
+async def test_a_server_that_accepts_and_never_answers_is_left(
+    opened: Callable[[int], AbstractAsyncContextManager[Connection]],
+) -> None:
+    async with (
+        mute_server() as port,
+        watched(lambda: opened(port), open_seconds=0.5) as one,
+    ):
+        await until(lambda: one.count("sonic_stream_breaks_total", reason="TIMEOUT") == 1)
+        await until(lambda: one.news[-1].streams[0].reason == "TIMEOUT")
+        assert one.news[-1].streams[0].state is State.RECONNECTING
+        await until(lambda: bool(one.clock.sleeping_count))
+        await push(one.clock, LONGEST_BACKOFF_SECONDS)
+        await until(lambda: one.count("sonic_stream_breaks_total", reason="TIMEOUT") == 2)

@@ -22,7 +22,9 @@ from services.cyclone.domain.cycle import (
     CycleState,
     Step,
     StepState,
+    begun,
 )
+from services.cyclone.domain.outcomes import NO_LIQUIDATION_PRICE, works
 from shared.errors import FailedPrecondition
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -135,6 +137,29 @@ def test_a_step_that_nobody_asked_for_leaves_the_cycle_whole() -> None:
     assert cycles.sentence(listed) == ""
     failed = replace(listed[1], reason="NEED_FAILED")
     assert cycles.outcome([listed[0], failed], steps.EVALUATE_ALERTS) is CycleState.PARTIAL
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "expected"),
+    [
+        (StepState.SUCCEEDED, "", True),
+        (StepState.SKIPPED, cycles.NOT_CONFIGURED, True),
+        (StepState.PARTIAL, NO_LIQUIDATION_PRICE, True),
+        (StepState.PARTIAL, "MARK_MISSING", False),
+        (StepState.SKIPPED, "NEED_FAILED", False),
+        (StepState.FAILED, "PEER_UNAVAILABLE", False),
+    ],
+)
+def test_a_cycle_works_without_what_nobody_asked_for(
+    state: StepState, reason: str, expected: bool
+) -> None:
+    cycle = begun("cycle", None, (), 1, datetime(2026, 3, 1, tzinfo=UTC))
+    ended = replace(
+        cycle,
+        state=CycleState.SUCCEEDED,
+        steps=(Step("EVALUATE_ALERTS", StepState.SUCCEEDED), Step("OTHER", state, reason=reason)),
+    )
+    assert works(ended) is expected
 
 
 def test_a_skipped_step_says_which_need_failed() -> None:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import chain, cycle, islice, pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.cyclone.domain.pulls import REST_SECONDS, wait_seconds
+from services.cyclone.domain import schedule
+from services.cyclone.domain.pulls import REST_SECONDS, rest_seconds, wait_seconds
+from services.cyclone.domain.schedule import Setting
+
+START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
@@ -28,6 +35,79 @@ def test_when_a_stream_may_pull(
     begun_seconds_ago: float, slot_seconds: float, wait: float | None
 ) -> None:
     assert wait_seconds(begun_seconds_ago, slot_seconds) == wait
+
+
+@pytest.mark.parametrize(
+    ("last_cycle_seconds", "begun_seconds_ago", "slot_seconds", "wait"),
+    [
+        (1.0, 54.0, 6.0, 0.0),
+        (20.0, 40.0, 20.0, 0.0),
+        (20.0, 41.0, 19.0, None),
+        (20.0, 2.0, 22.0, None),
+        (45.0, 45.0, 15.0, None),
+        (56.0, 56.0, 4.0, None),
+        (59.0, 59.0, 1.0, None),
+        (59.0, 59.0, 61.0, 0.0),
+    ],
+)
+def test_a_pulled_cycle_is_to_end_before_the_slot(
+    last_cycle_seconds: float, begun_seconds_ago: float, slot_seconds: float, wait: float | None
+) -> None:
+    assert wait_seconds(begun_seconds_ago, slot_seconds, last_cycle_seconds) == wait
+
+
+def test_after_pulled_cycles_that_did_not_work_the_rest_is_longer_up_to_a_minute() -> None:
+    assert [rest_seconds(count) for count in (0, 1, 2, 3, 4, 5, 5000)] == [
+        5,
+        10,
+        20,
+        40,
+        60,
+        60,
+        60,
+    ]
+    assert wait_seconds(6.0, 54.0, 1.0, rest_seconds(2)) == 14.0
+    assert wait_seconds(6.0, 54.0, 1.0, rest_seconds(4)) is None
+
+
+def missed_and_pulled(lengths: Sequence[float]) -> tuple[int, int]:
+    """Of 30 cycles of these lengths under a flood, one a minute by schedule: the slots missed, and
+    the cycles pulled.
+    """
+    now, setting = START, Setting(timedelta(minutes=1), True, START, 0, 1)
+    begun, length, held_up, pulled_count, left = START, 0.0, False, 0, iter(lengths)
+    while True:
+        due = schedule.due(setting, now, held_up=held_up)
+        setting = replace(
+            setting, next_time=due.next_time, missed_count=setting.missed_count + due.missed_count
+        )
+        if due.slot_time is None:
+            slot_seconds = (setting.next_time - now).total_seconds()
+            ago = (now - begun).total_seconds()
+            wait = wait_seconds(ago, slot_seconds, length)
+            if wait != 0.0:
+                now += timedelta(seconds=slot_seconds if wait is None else wait)
+                held_up = False
+                continue
+            held_up, pulled_count = True, pulled_count + 1
+        if (next_length := next(left, None)) is None:
+            return setting.missed_count, pulled_count
+        begun, length = now, next_length
+        now += timedelta(seconds=length)
+
+
+@pytest.mark.parametrize("first_seconds", [1.0, 20.0])
+@pytest.mark.parametrize("length_seconds", [1.0, 20.0, 45.0, 56.0, 59.0])
+def test_no_slot_is_lost_under_a_flood(first_seconds: float, length_seconds: float) -> None:
+    """Also where a service begins to hang in a cycle that was pulled."""
+    lengths = [first_seconds] * 3 + [length_seconds] * 27
+    missed_count, pulled_count = missed_and_pulled(lengths)
+    assert missed_count == 0 and pulled_count >= 2
+
+
+@given(st.lists(st.floats(0.1, 59.9), min_size=1, max_size=8))
+def test_no_slot_is_lost_however_the_length_of_cycles_changes(lengths: list[float]) -> None:
+    assert missed_and_pulled(list(islice(chain(lengths, cycle(lengths)), 30)))[0] == 0
 
 
 @given(

@@ -52,6 +52,22 @@ def test_a_new_owner_does_not_wait_for_the_grid_after_a_standstill(
     assert schedule.due(_setting(), SLOT + timedelta(seconds=late_seconds), anew=True) == expected
 
 
+@pytest.mark.parametrize(
+    ("late_seconds", "expected"),
+    [
+        (-1, Due(None, 0, SLOT)),
+        (31, Due(SLOT, 0, SLOT + MINUTE)),
+        (59, Due(SLOT, 0, SLOT + MINUTE)),
+        (119, Due(SLOT + MINUTE, 1, SLOT + 2 * MINUTE)),
+    ],
+)
+def test_a_slot_that_another_cycle_held_up_is_run_however_late(
+    late_seconds: float, expected: Due
+) -> None:
+    now = SLOT + timedelta(seconds=late_seconds)
+    assert schedule.due(_setting(), now, held_up=True) == expected
+
+
 @given(
     late=st.timedeltas(min_value=timedelta(0), max_value=timedelta(days=3)),
     interval=st.timedeltas(min_value=schedule.SHORTEST, max_value=schedule.LONGEST),

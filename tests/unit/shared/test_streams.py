@@ -14,7 +14,12 @@ from shared.errors import Unavailable
 from shared.metrics import Metrics
 from shared.streams import Broken, Connection, News, State, StreamHub, Unreadable
 from shared.streams.hub import LINGER_SECONDS
-from shared.streams.stream import LONGEST_BACKOFF_SECONDS, LOOK_SECONDS, SILENT_SECONDS
+from shared.streams.stream import (
+    LONGEST_BACKOFF_SECONDS,
+    LOOK_SECONDS,
+    OPEN_SECONDS,
+    SILENT_SECONDS,
+)
 from tests.fakes.pushing import push
 
 START = datetime(2026, 11, 30, 3, 0, tzinfo=UTC)
@@ -54,6 +59,8 @@ class FakeSource:
         self.opened: list[tuple[str, ...]] = []
         self.connections: list[FakeConnection] = []
         self.open_count = 0
+        self.answering = asyncio.Event()
+        self.answering.set()
 
     async def wanted(self) -> tuple[str, ...]:
         if self.unreadable:
@@ -65,6 +72,7 @@ class FakeSource:
         self.opened.append(wanted)
         if self.refusal:
             raise self.refusal
+        await self.answering.wait()
         connection = FakeConnection()
         self.connections.append(connection)
         self.open_count += 1
@@ -84,11 +92,11 @@ class FakeSource:
 class Stand:
     """A hub with one source, and a watcher whose news a test reads one by one."""
 
-    def __init__(self) -> None:
+    def __init__(self, open_seconds: float) -> None:
         self.clock = PushedClock(START)
         self.source = FakeSource()
         self.metrics = Metrics()
-        self.hub = StreamHub([self.source], self.clock, self.metrics)
+        self.hub = StreamHub([self.source], self.clock, self.metrics, open_seconds)
         self.watching = self.hub.watch()
 
     async def until(self, state: State, reason: str | None = None) -> News:
@@ -110,8 +118,8 @@ class Stand:
 
 
 @asynccontextmanager
-async def stand() -> AsyncIterator[Stand]:
-    made = Stand()
+async def stand(open_seconds: float = OPEN_SECONDS) -> AsyncIterator[Stand]:
+    made = Stand(open_seconds)
     await made.hub.start()
     try:
         async with aclosing(made.watching):
@@ -248,3 +256,37 @@ async def test_a_fault_of_ours_is_a_break_like_any_other() -> None:
         await one.until(State.RECONNECTING, "INTERNAL")
         await push(one.clock, LONGEST_BACKOFF_SECONDS)
         await one.until(State.CONNECTED)
+
+
+async def test_while_it_opens_it_is_not_connected_also_when_something_else_is_wanted() -> None:
+    async with stand() as one:
+        await one.until(State.CONNECTED)
+        one.source.answering.clear()
+        one.source.wants = ("a", "b")
+        await push(one.clock, LOOK_SECONDS)
+        await one.until(State.RECONNECTING, "OPENING")
+        assert one.count("sonic_stream_connected") == 0
+        one.source.answering.set()
+        await one.until(State.CONNECTED)
+        assert one.source.opened == [("a",), ("a", "b")]
+
+
+async def test_one_that_is_never_answered_is_given_up_and_tried_again() -> None:
+    async with stand(open_seconds=0.05) as one:
+        one.source.answering.clear()
+        await one.until(State.RECONNECTING, "TIMEOUT")
+        one.source.answering.set()
+        await push(one.clock, LONGEST_BACKOFF_SECONDS)
+        await one.until(State.CONNECTED)
+
+
+async def test_a_fault_in_what_is_wanted_ends_no_stream() -> None:
+    async with stand() as one:
+        one.source.unreadable = RuntimeError("wrong")
+        await one.until(State.RECONNECTING, "INTERNAL")
+        one.source.unreadable = None
+        await push(one.clock, LONGEST_BACKOFF_SECONDS)
+        await one.until(State.CONNECTED)
+        one.source.unreadable = RuntimeError("wrong")
+        await push(one.clock, LOOK_SECONDS)
+        await one.until(State.RECONNECTING, "INTERNAL")
