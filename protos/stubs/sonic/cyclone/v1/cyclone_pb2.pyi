@@ -935,7 +935,7 @@ class Stream(_message.Message):
     state: Global___StreamState.ValueType
     """How it stands."""
     reason: _builtins.str
-    """Why it is not CONNECTED: NOTHING_TO_WATCH, SERVICE_UNAVAILABLE, CONNECT, TIMEOUT, HANDSHAKE, HTTP_nnn, CLOSED, SILENT,
+    """Why it is not CONNECTED: NOTHING_TO_WATCH, SERVICE_UNAVAILABLE, OPENING, CONNECT, TIMEOUT, HANDSHAKE, HTTP_nnn, CLOSED, SILENT,
     OVERSIZED or INTERNAL; while it is, what is to be known; may be empty.
     """
     @_builtins.property

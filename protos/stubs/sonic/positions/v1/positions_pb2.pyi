@@ -6016,7 +6016,7 @@ class Stream(_message.Message):
     state: Global___StreamState.ValueType
     """How it stands."""
     reason: _builtins.str
-    """Why it is not CONNECTED: NOTHING_TO_WATCH, NOBODY_ASKS, CONNECT, TIMEOUT, HANDSHAKE, HTTP_nnn, CLOSED, SILENT,
+    """Why it is not CONNECTED: NOTHING_TO_WATCH, NOBODY_ASKS, OPENING, CONNECT, TIMEOUT, HANDSHAKE, HTTP_nnn, CLOSED, SILENT,
     OVERSIZED or INTERNAL; while it is, what is to be known; may be empty.
     """
     @_builtins.property
