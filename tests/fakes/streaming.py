@@ -77,6 +77,7 @@ class FakeEventSource:
         self.status = 200
         self.requests: list[str] = []
         self._writers: set[asyncio.StreamWriter] = set()
+        self._served: list[asyncio.StreamWriter] = []
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
@@ -88,6 +89,7 @@ class FakeEventSource:
         if self._server is not None:
             self._server.close()
             self._server = None
+        await _closed(self._served)
 
     async def hang_up(self) -> None:
         for writer in tuple(self._writers):
@@ -105,6 +107,7 @@ class FakeEventSource:
         return len(self._writers)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._served.append(writer)
         head = await reader.readuntil(b"\r\n\r\n")
         self.requests.append(head.split(b"\r\n", 1)[0].decode())
         words = "OK" if self.status == 200 else "Refused"
@@ -120,6 +123,14 @@ class FakeEventSource:
         with suppress(ConnectionError):
             await reader.read()
         self._writers.discard(writer)
+
+
+async def _closed(writers: Sequence[asyncio.StreamWriter]) -> None:
+    """Nothing of them is left for whoever runs next."""
+    for writer in writers:
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
 
 
 @asynccontextmanager
@@ -138,16 +149,19 @@ async def websocket_server(
 async def mute_server() -> AsyncIterator[int]:
     """The port of one that accepts and reads, and never answers."""
 
+    served: list[asyncio.StreamWriter] = []
+
     async def serve_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        served.append(writer)
         with suppress(ConnectionError):
             await reader.read()
-        writer.close()
 
     server = await asyncio.start_server(serve_nothing, "127.0.0.1", 0)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
+        await _closed(served)
 
 
 @asynccontextmanager
