@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from services.positions.domain.venue_answer import Chain
 from services.positions.enrichment.service import EnrichmentService
 from services.positions.service.ports import Begin
-from services.positions.streams.domain import NO_LOOKS, Looks, last_looks
+from services.positions.streams.domain import Looks, last_looks
 from services.positions.venues.streaming import VenueStream
 from shared.clock import Clock
 from shared.streams import Connection, Moves, Reference
@@ -24,7 +24,7 @@ class Followed:
     """Addresses of active wallets by chain, marks by venue and asset; `version`: of the marks."""
 
     addresses: Mapping[Chain, Sequence[str]] = field(default_factory=dict)
-    looks: Looks = NO_LOOKS
+    looks: Looks = field(default_factory=dict)
     version: int = 0
 
 
