@@ -4,16 +4,32 @@ from __future__ import annotations
 
 from typing import Final
 
+from services.cyclone.domain.cycle import Cycle, StepState
+from services.cyclone.domain.steps import SYNC_POSITIONS, UPDATE_PRICES
+
 # Between two cycles, begin to begin, when a stream asked for one of them.
 REST_SECONDS: Final = 5.0
 LONGEST_REST_SECONDS: Final = 60.0
+# Of the interval: however often asking is in vain, streams still pull.
+_LONGEST_REST_SHARE: Final = 0.25
 
 
-def rest_seconds(bad_count: int) -> float:
-    """The rest after so many pulled cycles in a row that did not work: who is asked too often is
+def is_in_vain(cycle: Cycle) -> bool:
+    """Whether those outside who were asked gave nothing: what else is wrong is not made worse by
+    asking them sooner.
+    """
+    return any(
+        step.name in (UPDATE_PRICES, SYNC_POSITIONS) and step.state is StepState.FAILED
+        for step in cycle.steps
+    )
+
+
+def rest_seconds(vain_count: int, interval_seconds: float) -> float:
+    """The rest after so many pulled cycles in a row that asked in vain: who is asked too often is
     asked less.
     """
-    return min(REST_SECONDS * 2.0 ** min(bad_count, 10), LONGEST_REST_SECONDS)
+    longest = max(min(LONGEST_REST_SECONDS, interval_seconds * _LONGEST_REST_SHARE), REST_SECONDS)
+    return min(REST_SECONDS * 2.0 ** min(vain_count, 10), longest)
 
 
 def wait_seconds(

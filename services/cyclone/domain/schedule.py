@@ -59,6 +59,14 @@ def due(setting: Setting, now: datetime, *, anew: bool = False, held_up: bool = 
     return Due(None, passed + 1, last + setting.interval)
 
 
+def is_held_up(interval: timedelta, cycle_seconds: float, *, by_pull: bool, before: bool) -> bool:
+    """Whether the slot after a cycle of this length is late because of one that was pulled. A
+    cycle of a slot that takes the whole interval makes the next late by itself, and is to be
+    followed by a pause as ever.
+    """
+    return by_pull or (before and cycle_seconds < interval.total_seconds())
+
+
 def checked_interval(interval: timedelta) -> timedelta:
     """Raises InvalidArgument INVALID_FIELD outside 5 s to 1 day."""
     if not SHORTEST <= interval <= LONGEST:

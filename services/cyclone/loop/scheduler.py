@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 
 from services.cyclone.domain import bounds, pulls, schedule, steps
 from services.cyclone.domain.cycle import Cycle, Event, Severity, begun
-from services.cyclone.domain.outcomes import works
 from services.cyclone.domain.schedule import Setting
 from services.cyclone.loop.lease_keeper import Begin as BeginLease
 from services.cyclone.loop.lease_keeper import HeldLease
@@ -49,7 +48,7 @@ class Scheduler:
         self._forgot_at = float("-inf")
         self._begun_at = float("-inf")
         self._cycle_seconds = 0.0
-        self._bad_count = 0
+        self._vain_count = 0
         self._held_up = False
         # As last read.
         self._interval = bounds.USUAL_INTERVAL
@@ -60,7 +59,7 @@ class Scheduler:
         await self._runner.begin(held_lease, setting.interval)
         # When the owner before began its last cycle is not known.
         self._begun_at = self._clock.monotonic()
-        self._cycle_seconds, self._bad_count, self._held_up = 0.0, 0, False
+        self._cycle_seconds, self._vain_count, self._held_up = 0.0, 0, False
         async with self._streams.following(held_lease):
             await self._work(held_lease)
 
@@ -116,6 +115,7 @@ class Scheduler:
                 cycle = begun(cycle_id, due.slot_time, steps.NAMES, held_lease.epoch, now)
                 ended = await self._runner.run(cycle, held_lease, mode, setting.interval)
                 self._note(ended, is_pulled=False)
+                await self._forget(held_lease.epoch)
         return 0.0
 
     async def _run_pulled(self, held_lease: HeldLease, slot_seconds: float) -> float:
@@ -123,7 +123,7 @@ class Scheduler:
         if not self._streams.asks:
             return slot_seconds
         begun_seconds_ago = self._clock.monotonic() - self._begun_at
-        rest_seconds = pulls.rest_seconds(self._bad_count)
+        rest_seconds = pulls.rest_seconds(self._vain_count, self._interval.total_seconds())
         wait = pulls.wait_seconds(
             begun_seconds_ago, slot_seconds, self._cycle_seconds, rest_seconds
         )
@@ -137,16 +137,18 @@ class Scheduler:
             cycle = begun(id, None, steps.NAMES, held_lease.epoch, now)
             ended = await self._runner.run(cycle, held_lease, mode, self._interval)
         self._note(ended, is_pulled=True)
-        # Until the schedule is on time again: what was late because of it makes the next one late.
-        self._held_up = True
         return 0.0
 
     def _note(self, ended: Cycle, *, is_pulled: bool) -> None:
         self._cycle_seconds = self._clock.monotonic() - self._begun_at
-        if works(ended):
-            self._bad_count = 0
+        if not pulls.is_in_vain(ended):
+            self._vain_count = 0
         elif is_pulled:
-            self._bad_count += 1
+            self._vain_count += 1
+        # Until the schedule is on time again: what was late because of it makes the next one late.
+        self._held_up = schedule.is_held_up(
+            self._interval, self._cycle_seconds, by_pull=is_pulled, before=self._held_up
+        )
 
     async def _setting(self, epoch: int) -> tuple[Setting, datetime]:
         """The setting, its next slot moved along when the wall clock was set meanwhile."""

@@ -261,10 +261,10 @@ async def test_a_service_that_is_away_for_two_pulled_cycles_is_not_yet_down(stan
     assert await stand.value("select count(*) from incident where open") == 0
 
 
-async def test_after_a_pulled_cycle_that_did_not_work_the_next_waits_longer(stand: Stand) -> None:
+async def test_after_a_pulled_cycle_in_vain_the_next_waits_longer(stand: Stand) -> None:
     await stand.open()
     await stand.first_slot()
-    stand.peers.told["monitor.RunMonitors"] = aborts(grpc.StatusCode.UNAVAILABLE)
+    stand.peers.told["positions.SyncPositions"] = aborts(grpc.StatusCode.UNAVAILABLE)
     stand.streams.tell("hyperliquid fill")
     await stand.ended_count(1)
     stand.streams.tell("hyperliquid mark")

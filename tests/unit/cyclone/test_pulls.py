@@ -12,7 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.cyclone.domain import schedule
-from services.cyclone.domain.pulls import REST_SECONDS, rest_seconds, wait_seconds
+from services.cyclone.domain.cycle import Step, StepState, begun
+from services.cyclone.domain.pulls import (
+    REST_SECONDS,
+    is_in_vain,
+    rest_seconds,
+    wait_seconds,
+)
 from services.cyclone.domain.schedule import Setting
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -56,26 +62,55 @@ def test_a_pulled_cycle_is_to_end_before_the_slot(
     assert wait_seconds(begun_seconds_ago, slot_seconds, last_cycle_seconds) == wait
 
 
-def test_after_pulled_cycles_that_did_not_work_the_rest_is_longer_up_to_a_minute() -> None:
-    assert [rest_seconds(count) for count in (0, 1, 2, 3, 4, 5, 5000)] == [
-        5,
-        10,
-        20,
-        40,
-        60,
-        60,
-        60,
-    ]
-    assert wait_seconds(6.0, 54.0, 1.0, rest_seconds(2)) == 14.0
-    assert wait_seconds(6.0, 54.0, 1.0, rest_seconds(4)) is None
+@pytest.mark.parametrize(
+    ("interval_seconds", "expected"),
+    [
+        (600, [5, 10, 20, 40, 60, 60, 60]),
+        (60, [5, 10, 15, 15, 15, 15, 15]),
+        (10, [5, 5, 5, 5, 5, 5, 5]),
+    ],
+)
+def test_after_pulled_cycles_in_vain_the_rest_is_longer_up_to_a_quarter_of_the_interval(
+    interval_seconds: float, expected: list[float]
+) -> None:
+    counts = (0, 1, 2, 3, 4, 5, 5000)
+    assert [rest_seconds(count, interval_seconds) for count in counts] == expected
+
+
+def test_however_often_it_was_in_vain_a_stream_still_pulls() -> None:
+    assert wait_seconds(6.0, 54.0, 1.0, rest_seconds(5000, 60.0)) == 9.0
+
+
+@pytest.mark.parametrize(
+    ("name", "state", "expected"),
+    [
+        ("SYNC_POSITIONS", StepState.FAILED, True),
+        ("UPDATE_PRICES", StepState.FAILED, True),
+        ("SYNC_POSITIONS", StepState.PARTIAL, False),
+        ("RUN_MONITORS", StepState.FAILED, False),
+        ("NOTIFY", StepState.PARTIAL, False),
+    ],
+)
+def test_only_those_outside_who_give_nothing_are_asked_less(
+    name: str, state: StepState, expected: bool
+) -> None:
+    cycle = begun("cycle", None, (), 1, START)
+    assert is_in_vain(replace(cycle, steps=(Step(name, state),))) is expected
 
 
 def missed_and_pulled(lengths: Sequence[float]) -> tuple[int, int]:
-    """Of 30 cycles of these lengths under a flood, one a minute by schedule: the slots missed, and
+    """Of cycles of these lengths under a flood, one a minute by schedule: the slots missed, and
     the cycles pulled.
     """
+    missed_count, pulled_count, _ = flooded(lengths)
+    return missed_count, pulled_count
+
+
+def flooded(lengths: Sequence[float]) -> tuple[int, int, float]:
+    """The same, and the seconds in which no cycle ran."""
     now, setting = START, Setting(timedelta(minutes=1), True, START, 0, 1)
     begun, length, held_up, pulled_count, left = START, 0.0, False, 0, iter(lengths)
+    idle_seconds, is_pulled = 0.0, False
     while True:
         due = schedule.due(setting, now, held_up=held_up)
         setting = replace(
@@ -86,14 +121,23 @@ def missed_and_pulled(lengths: Sequence[float]) -> tuple[int, int]:
             ago = (now - begun).total_seconds()
             wait = wait_seconds(ago, slot_seconds, length)
             if wait != 0.0:
-                now += timedelta(seconds=slot_seconds if wait is None else wait)
+                pause = slot_seconds if wait is None else wait
+                now, idle_seconds = now + timedelta(seconds=pause), idle_seconds + pause
                 held_up = False
                 continue
-            held_up, pulled_count = True, pulled_count + 1
+            pulled_count += 1
+            is_pulled = True
         if (next_length := next(left, None)) is None:
-            return setting.missed_count, pulled_count
+            return setting.missed_count, pulled_count, idle_seconds
         begun, length = now, next_length
         now += timedelta(seconds=length)
+        held_up = schedule.is_held_up(setting.interval, length, by_pull=is_pulled, before=held_up)
+        is_pulled = False
+
+
+def test_cycles_longer_than_the_interval_have_pauses_also_after_one_that_was_pulled() -> None:
+    _, pulled_count, idle_seconds = flooded([1.0, 95.0] + [95.0] * 40)
+    assert pulled_count == 1 and idle_seconds >= 20 * 20
 
 
 @pytest.mark.parametrize("first_seconds", [1.0, 20.0])
