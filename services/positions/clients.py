@@ -32,8 +32,6 @@ _SOON_SECONDS, _LATER_SECONDS = 30.0, 600.0
 _PAGE_SIZE = 500
 # Others are kept for show: the last known price, or the last close of an index.
 _USABLE = (pb.QUALITY_GOOD, pb.QUALITY_SINGLE, pb.QUALITY_DISAGREE)
-# Sources that disagree confirm no price.
-_AGREED = (pb.QUALITY_GOOD, pb.QUALITY_SINGLE)
 
 
 def price_channel(address: str, identity: Identity | None = None) -> Channel:
@@ -96,20 +94,21 @@ class PriceClient:
             price_time,
             price.quality in _USABLE,
             price.hourly_volatility_ratio if known else None,
-            confirmed=self._is_confirmed(price, price_time),
+            estimate_usd=self._estimate_usd(price, price_time),
         )
 
-    def _is_confirmed(self, price: pb.Price, price_time: datetime) -> bool:
-        if price.quality not in _AGREED or price.price_usd <= 0:
-            return False
+    def _estimate_usd(self, price: pb.Price, price_time: datetime) -> float | None:
+        if price.quality not in _USABLE or price.price_usd <= 0:
+            return None
         now = seen(
             price.price_usd,
             price_time,
             self._seen.get(price.asset),
-            is_lone=price.quality == pb.QUALITY_SINGLE,
+            # Sources that disagree confirm no price: the one kept is as that of a lone one.
+            is_lone=price.quality != pb.QUALITY_GOOD,
         )
         self._seen[price.asset] = now
-        return now.confirmed
+        return now.estimate_usd
 
     def with_moves(self, prices: Mapping[str, MarketPrice]) -> Mapping[str, MarketPrice]:
         """See services.positions.service.ports.Market."""

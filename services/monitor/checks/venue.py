@@ -252,7 +252,14 @@ def venues_of(run: Run) -> dict[str, VenueMemory]:
 
 def _still(kept: Mapping[str, Any]) -> StillMark:
     since = datetime.fromisoformat(kept["since"])
-    return StillMark(kept["mark_price_usd"], since, kept["market_price_usd"], kept["frozen"])
+    return StillMark(
+        kept["mark_price_usd"],
+        since,
+        kept["market_price_usd"],
+        kept["frozen"],
+        # A later release added it.
+        kept.get("anchor_usd"),
+    )
 
 
 def _moment(text: str | None) -> datetime | None:

@@ -76,13 +76,14 @@ class VenueReading:
 @dataclass(frozen=True, slots=True)
 class StillMark:
     """A mark since it is what it is, with the market price of then; `frozen`: found to stand still,
-    until it follows the market.
+    until it follows the market; `anchor_usd`: where, None: it took no step since.
     """
 
     mark_price_usd: float
     since: datetime
     market_price_usd: float | None
     frozen: bool = False
+    anchor_usd: float | None = None
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -269,8 +270,7 @@ def _marks(
             # The market was not known then: it is compared from now on.
             found[market.asset] = replace(known, market_price_usd=price)
             continue
-        is_unanswered = bool(reading.failures) or now - asked > LATE_AFTER
-        last = now if is_unanswered else min(asked, now)
+        last = now if reading.failures or now - asked > LATE_AFTER else min(asked, now)
         moved = 0.0 if price is None else abs(away_percent(price, known.market_price_usd))
         is_still = last - known.since >= FROZEN_AFTER and moved >= FROZEN_MOVE_PERCENT
         found[market.asset] = replace(known, frozen=known.frozen or is_still)
@@ -281,8 +281,9 @@ def _lagging(known: StillMark | None, mark_usd: float, price_usd: float | None) 
     """What a mark that stood still is after a small step; None: another mark."""
     if known is None or not known.frozen or price_usd is None:
         return None
-    lags = still_lags(known.mark_price_usd, mark_usd, price_usd)
-    return replace(known, mark_price_usd=mark_usd) if lags else None
+    anchor = known.anchor_usd or known.mark_price_usd
+    lags = still_lags(anchor, mark_usd, price_usd)
+    return replace(known, mark_price_usd=mark_usd, anchor_usd=anchor) if lags else None
 
 
 def _failing_since(

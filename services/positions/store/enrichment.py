@@ -229,7 +229,7 @@ def _changes(row: Row) -> InputChanges:
 
 def _priced(price: MarketPrice) -> tuple[object, ...]:
     sigma = price.hourly_volatility_ratio
-    return price.price_usd, micros(price.price_time), price.usable, sigma, price.confirmed
+    return price.price_usd, micros(price.price_time), price.usable, sigma, price.estimate_usd
 
 
 def _market_price(
@@ -237,11 +237,12 @@ def _market_price(
     price_micros: int,
     usable: bool,
     sigma: float | None,
-    # An older release kept none.
-    confirmed: bool = False,
+    # An older release kept none, or whether it is the price itself.
+    estimate: float | bool | None = None,
 ) -> MarketPrice:
     price_time = _START + timedelta(microseconds=price_micros)
-    return MarketPrice(price_usd, price_time, usable, sigma, confirmed=confirmed)
+    estimate_usd = price_usd if estimate is True else estimate or None
+    return MarketPrice(price_usd, price_time, usable, sigma, estimate_usd=estimate_usd)
 
 
 def _service_state(row: Row) -> ServiceState:

@@ -133,6 +133,17 @@ def test_a_small_step_of_a_mark_that_lags_is_no_thaw_and_one_towards_the_market_
     assert not step(100.01, 96.0, first).marks["SOL"].frozen, "it never stood still"
 
 
+def test_small_steps_thaw_a_mark_once_they_are_a_move_together_over_restarts_too() -> None:
+    memory: VenueMemory | None = judge(WELL, PRICES, None, NOW)
+    found = []
+    for minute, mark in enumerate((100.0, 100.2, 100.2, 100.29, 100.1, 100.31, 100.51), 2):
+        at = NOW + minute * MINUTE
+        memory = judge(of(mark_price_usd=mark, mark_time=at), {"SOL": 96.0}, memory, at)
+        found.append(memory.marks["SOL"].frozen)
+        memory = remembered(json.loads(json.dumps(stored(memory))))
+    assert found == [True, True, True, True, True, False, False]
+
+
 def test_a_list_that_shrinks_at_once_is_held_against_the_venue_until_it_is_long_again() -> None:
     six = of(position_count=6)
     memory = judge(six, PRICES, None, NOW)

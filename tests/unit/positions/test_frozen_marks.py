@@ -95,7 +95,7 @@ def test_a_mark_is_that_one_in_all_but_the_last_bits_or_after_a_step_away_from_t
 
 
 NOW = datetime(2026, 11, 30, 3, 0, tzinfo=UTC)
-GOOD = MarketPrice(90.0, NOW, True, None, confirmed=True)
+GOOD = MarketPrice(90.0, NOW, True, None, estimate_usd=90.0)
 OLD = NOW - timedelta(minutes=10)
 FEEDS = {
     1: Feed(1, "main", "hyperliquid", NOW, False),
@@ -162,7 +162,7 @@ def test_rows_of_blocks_without_an_old_mark_have_no_estimate() -> None:
 def test_only_a_confirmed_price_estimates_and_without_one_it_is_not_known() -> None:
     frozen = [FrozenMark("hyperliquid", "BTC", 100.0, SINCE)]
     for price in (
-        replace(GOOD, confirmed=False),
+        replace(GOOD, estimate_usd=None),
         replace(GOOD, usable=False),
         replace(GOOD, price_time=OLD),
     ):
@@ -181,20 +181,81 @@ def test_a_mark_that_no_position_is_by_any_more_is_dropped() -> None:
     assert held_marks(held([1], 100.2), context(frozen=marks)) == marks[:1]
 
 
-def test_a_lone_price_is_confirmed_by_another_moment_that_says_about_the_same() -> None:
-    def walk(*steps: tuple[float, int, bool]) -> list[bool]:
-        before: SeenPrice | None = None
-        found = []
-        for price, minute, is_lone in steps:
-            before = seen(price, NOW + timedelta(minutes=minute), before, is_lone=is_lone)
-            found.append(before.confirmed)
-        return found
+def test_what_a_fresh_answer_lacks_has_no_estimate_and_what_nobody_could_read_has_one() -> None:
+    lacked = {
+        "status": np.array([Status.STALE, Status.ACTIVE, Status.STALE]),
+        "in_last_answer": np.array([False, False, False]),
+        "mark_time": np.full(3, round(OLD.timestamp() * 1e6)),
+    }
+    # Missing once; in a part that nobody read; missing once before its wallet failed.
+    rows = held([1, 1, 2]) | lacked
+    found = enrich(rows, context()).results
+    assert (found["mark_frozen_since_micros"] > 0).tolist() == [False, True, True]
+    assert np.isnan(found["estimate_price_usd"]).tolist() == [True, False, False]
+    assert (found["flag_bits"] & bit(Flag.MARK_STALE) != 0).all()
+    # By a mark that stands still it holds all the same, and is not known.
+    found = enrich(rows, context(frozen=[FrozenMark("hyperliquid", "BTC", 100.0, SINCE)])).results
+    assert (found["mark_frozen_since_micros"] == SINCE).all()
+    assert np.isnan(found["estimate_price_usd"]).tolist() == [True, False, False]
 
-    assert walk((100.0, 0, False)) == [True]
-    assert walk((100.0, 0, True), (100.0, 0, True), (100.5, 1, True)) == [False, False, True]
-    assert walk((100.0, 0, False), (100.5, 1, True)) == [True, True], "near what several said"
-    assert walk((100.0, 0, False), (50.0, 1, True), (50.0, 1, True)) == [True, False, False]
-    assert walk((50.0, 0, True), (100.0, 1, True), (100.1, 2, True)) == [False, False, True]
+
+GOOD_LOOK, LONE = False, True
+FALL = [100.0, 98.5, 97.0, 95.5, 94.0, 92.5, 91.0]
+
+
+@pytest.mark.parametrize(
+    ("steps", "estimates"),
+    [
+        ([(100.0, 0, GOOD_LOOK)], [100.0]),
+        # The same moment says nothing new, another one does.
+        ([(100.0, 0, LONE), (100.0, 0, LONE), (100.5, 1, LONE)], [None, None, 100.5]),
+        # Near what several said.
+        ([(100.0, 0, GOOD_LOOK), (100.5, 1, LONE)], [100.0, 100.5]),
+        # A fall is told one look late, and at once where sources agree.
+        (
+            [(FALL[0], 0, GOOD_LOOK), *((one, n, LONE) for n, one in enumerate(FALL[1:], 1))],
+            [100.0, *FALL[:-1]],
+        ),
+        ([(one, n, GOOD_LOOK) for n, one in enumerate(FALL)], FALL),
+        # Also where the first look is amid a fall.
+        (
+            [(one, n, LONE) for n, one in enumerate(FALL)],
+            [None, None, *FALL[1:-1]],
+        ),
+        # Where it ends it is known at once.
+        ([(100.0, 0, GOOD_LOOK), (90.0, 1, LONE), (90.1, 2, LONE)], [100.0, 100.0, 90.1]),
+        # Nothing of a wild quote, however often it is read.
+        (
+            [
+                (100.0, 0, GOOD_LOOK),
+                (50.0, 1, LONE),
+                (50.0, 1, LONE),
+                (100.0, 2, LONE),
+                (150.0, 3, LONE),
+                (99.5, 4, LONE),
+                (99.6, 5, LONE),
+            ],
+            [100.0, 100.0, 100.0, 100.0, 100.0, 100.0, 99.6],
+        ),
+        # Of one against a fall neither.
+        (
+            [(100.0, 0, GOOD_LOOK), (80.0, 1, LONE), (78.0, 2, LONE), (95.0, 3, LONE)],
+            [100.0, 100.0, 80.0, 80.0],
+        ),
+        # The first was wild.
+        ([(50.0, 0, LONE), (100.0, 1, LONE), (100.1, 2, LONE)], [None, None, 100.1]),
+        ([(50.0, 0, LONE), (100.0, 1, LONE), (98.5, 2, LONE)], [None, None, 98.5]),
+    ],
+)
+def test_a_lone_price_estimates_where_another_moment_says_as_much(
+    steps: list[tuple[float, int, bool]], estimates: list[float | None]
+) -> None:
+    before: SeenPrice | None = None
+    found = []
+    for price, minute, is_lone in steps:
+        before = seen(price, NOW + timedelta(minutes=minute), before, is_lone=is_lone)
+        found.append(before.estimate_usd)
+    assert found == estimates
 
 
 @settings(deadline=None)

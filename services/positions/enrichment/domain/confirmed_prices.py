@@ -12,23 +12,38 @@ _SAME_PERCENT: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class SeenPrice:
-    """The last price of an asset that its sources did not disagree on, USD per unit."""
+    """The last price of an asset, and the one to estimate by, both USD per unit; None: not known.
+
+    `anchor_usd`: where the asset was before a price that nothing confirms.
+    """
 
     price_usd: float
     price_time: datetime
-    confirmed: bool
+    estimate_usd: float | None
+    anchor_usd: float | None
 
 
 def seen(
     price_usd: float, price_time: datetime, before: SeenPrice | None, *, is_lone: bool
 ) -> SeenPrice:
-    """A price that several sources agree on is confirmed; one of a lone source when the one before,
-    of another moment, was about the same. The same price again confirms nothing.
+    """A price that several sources agree on is the estimate; one of a lone source when the one
+    before, of another moment, was about the same. The same moment again says nothing new.
+
+    In a fall no look is near the last: the estimate is then the one of the two that is nearer to
+    where the asset was, so a fall is told one look late and a single wild quote is never used.
     """
     if not is_lone:
-        return SeenPrice(price_usd, price_time, confirmed=True)
-    is_near = before is not None and (
-        abs(away_percent(price_usd, before.price_usd)) <= _SAME_PERCENT
-    )
-    is_again = before is not None and price_time == before.price_time and not before.confirmed
-    return SeenPrice(price_usd, price_time, confirmed=is_near and not is_again)
+        return SeenPrice(price_usd, price_time, price_usd, price_usd)
+    if before is None:
+        return SeenPrice(price_usd, price_time, None, None)
+    if price_time == before.price_time:
+        return before
+    if abs(away_percent(price_usd, before.price_usd)) <= _SAME_PERCENT:
+        return SeenPrice(price_usd, price_time, price_usd, price_usd)
+    anchor = before.anchor_usd
+    if anchor is None:
+        # The first two contradict each other; either may be the wild one.
+        return SeenPrice(price_usd, price_time, None, before.price_usd)
+    # On two sides of the anchor neither is nearer to the truth than that.
+    middle = sorted((anchor, before.price_usd, price_usd))[1]
+    return SeenPrice(price_usd, price_time, middle, middle)

@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from services.positions.domain.venue_answer import UNKNOWN_ASSET, Flag, Side
+from services.positions.domain.venue_answer import UNKNOWN_ASSET, Flag, Side, Status
 from services.positions.enrichment.domain.frozen_marks import NO_MARKS, FrozenMark, FrozenTable
 from services.positions.enrichment.domain.heat import DEFAULT_HEAT, HeatModifiers
 from services.positions.enrichment.domain.metrics import (
@@ -58,8 +58,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 @dataclass(frozen=True, slots=True)
 class MarketPrice:
     """Consensus price of an asset; `usable` when its quality is (its age is judged here). `moves`:
-    what the asset did in the last year, empty where that is not known. `confirmed`: more than one
-    source or one look says it, so that it may raise a level by itself.
+    what the asset did in the last year, empty where that is not known. `estimate_usd`: what more
+    than one source or one look says, so that it may raise a level by itself; None: nothing does.
     """
 
     price_usd: float
@@ -67,7 +67,7 @@ class MarketPrice:
     usable: bool
     hourly_volatility_ratio: float | None
     moves: History = NO_HISTORY
-    confirmed: bool = False
+    estimate_usd: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +247,7 @@ def _frozen_since_micros(
 def _estimated(frozen_since: Column | None, market: "_Market", marks: "_Marks") -> Columns:
     """Since when the mark of a row is what it is and the price it is judged by beside it, of rows
     by a mark that stands still, or that nobody could read for long; nothing where there are none.
+    What a fresh answer lacks may be closed: it has no estimate.
     """
     old = marks.unread
     if frozen_since is None and not old.any():
@@ -254,7 +255,7 @@ def _estimated(frozen_since: Column | None, market: "_Market", marks: "_Marks") 
     since = np.where(old, marks.time_micros, np.int64(0))
     if frozen_since is not None:
         since = np.where(frozen_since > 0, frozen_since, since)
-    price = np.where((since > 0) & market.confirmed, market.price_usd, np.nan)
+    price = np.where((since > 0) & ~marks.gone, market.estimate_usd, np.nan)
     return {"mark_frozen_since_micros": since, "estimate_price_usd": price}
 
 
@@ -282,9 +283,9 @@ class _Tables:
         self.limit_micros = micros(context.now) - int(context.mark_max_age_seconds * 1e6)
         length = max(context.assets, default=0) + 1
         self.moves: dict[int, History] = {}
-        self.price_usd, self.volatility_ratio = np.full((2, length), np.nan)
+        self.price_usd, self.volatility_ratio, self.estimate_usd = np.full((3, length), np.nan)
         self.price_micros = np.zeros(length, np.int64)
-        self.usable, self.confirmed, self.unknown_asset = np.zeros((3, length), np.bool_)
+        self.usable, self.unknown_asset = np.zeros((2, length), np.bool_)
         for key, name in context.assets.items():
             self.unknown_asset[key] = name == UNKNOWN_ASSET
             known = context.market.get(name)
@@ -293,7 +294,8 @@ class _Tables:
             self.price_usd[key] = known.price_usd
             self.price_micros[key] = micros(known.price_time)
             self.usable[key] = known.usable and self.price_micros[key] >= self.limit_micros
-            self.confirmed[key] = self.usable[key] and known.confirmed
+            if self.usable[key] and known.estimate_usd is not None:
+                self.estimate_usd[key] = known.estimate_usd
             if known.moves.is_enough:
                 self.moves[key] = known.moves
             if known.hourly_volatility_ratio is not None:
@@ -317,7 +319,7 @@ class _Market:
         self.time_micros = tables.price_micros[asset_key]
         self.volatility_ratio = tables.volatility_ratio[asset_key]
         self.usable = tables.usable[asset_key]
-        self.confirmed = tables.confirmed[asset_key]
+        self.estimate_usd = tables.estimate_usd[asset_key]
         self.unknown_asset = tables.unknown_asset[asset_key]
 
     @property
@@ -328,7 +330,7 @@ class _Market:
 
 class _Marks:
     """The mark that drives each row's risk, when it was observed, and whether it is stale;
-    `unread`: of a venue that is asked, and too old.
+    `gone`: a fresh answer lacks the row; `unread`: of a venue that is asked, too old, and not gone.
     """
 
     def __init__(self, inputs: Mapping[str, Column], market: _Market, tables: _Tables) -> None:
@@ -341,7 +343,9 @@ class _Marks:
         self.price_usd = np.where(from_market, market.price_usd, stated)
         self.time_micros = np.where(from_market, market.time_micros, seen)
         late = self.time_micros < tables.limit_micros
-        self.unread = late & tables.is_read[feed_key] & (self.time_micros > 0)
+        is_fresh = tables.observed_micros[feed_key] >= tables.limit_micros
+        self.gone = (inputs["status"] == Status.STALE) & is_fresh
+        self.unread = late & tables.is_read[feed_key] & (self.time_micros > 0) & ~self.gone
         self.stale = late | tables.failed[feed_key] | (from_market & ~market.usable)
 
 
