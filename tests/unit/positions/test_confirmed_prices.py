@@ -60,7 +60,7 @@ async def test_a_price_is_confirmed_at_once_alone_or_disputed_at_the_second_look
 async def test_a_crash_is_told_one_look_late_where_sources_disagree_and_at_once_where_not() -> None:
     fall = [100.0, 98.5, 97.0, 95.5, 94.0, 92.5, 91.0]
     read = await read_looks(
-        {asset: (fall[0], pb.QUALITY_GOOD) for asset in ("BTC", "SOL", "ETH")},
+        dict.fromkeys(("BTC", "SOL", "ETH"), (fall[0], pb.QUALITY_GOOD)),
         *(
             {
                 "BTC": (price, pb.QUALITY_GOOD),
