@@ -74,7 +74,9 @@ def _one(field: Any, chance: random.Random) -> object:
 
 def _value(field: Any, chance: random.Random) -> object:
     if _is_map(field):
-        return {"b": "2", "a": ""} if chance.random() < 0.5 else {}
+        is_number = field.message_type.fields_by_name["value"].cpp_type == Field.CPPTYPE_DOUBLE
+        rows: dict[str, object] = {"b": 2.5, "a": 0.0} if is_number else {"b": "2", "a": ""}
+        return rows if chance.random() < 0.5 else {}
     if field.is_repeated:
         found = (_one(field, chance) for _ in range(chance.randint(0, 3)))
         return [
