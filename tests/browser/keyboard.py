@@ -18,7 +18,8 @@ _CALLED = """(() => {
     const acts = 'a, button, input, select, textarea, summary, [role=region], [role=group],'
         + ' [role=button]';
     return node.closest(%s) && node.matches(acts)
-        && (own ?? node.innerText ?? '').includes(%s);
+        // A group is called by its name alone: its words are those of what is in it.
+        && (own ?? (node.matches('[role=group]') ? '' : node.innerText) ?? '').includes(%s);
 })()"""
 _SAID = "...document.querySelectorAll('dialog, #toasts')].map(one => one.innerText ?? one)"
 _LIMIT_SECONDS = 60.0
