@@ -17,10 +17,11 @@ import asyncpg
 import typer
 from pydantic import ValidationError
 from rich.text import Text
+from sonic.cyclone.v1 import cyclone_pb2, cyclone_pb2_grpc
 
 from services.cli import certificates, database, privacy, system
 from services.cli.backup.schedule import overdue
-from services.cli.connection import connected
+from services.cli.connection import System, connected
 from services.cli.output import command, console, print_json, short, table
 from services.cli.plan import Plan, running_file, taken_addresses
 from services.cli.room import (
@@ -57,6 +58,7 @@ TOGETHER = (
     ("SMTP_USERNAME", ("SMTP_PASSWORD",)),
     ("WEBHOOK_URL", ("WEBHOOK_SECRET",)),
 )
+_STREAM_STATES = cyclone_pb2.StreamState
 STYLES = {"ok": "green", "warning": "yellow", "problem": "bold red"}
 
 
@@ -93,6 +95,7 @@ async def doctor(
             *_certificates(plan),
             *await _ports(plan),
             *await _storage(plan),
+            *await _streams(plan),
         ]
     if json:
         told = [asdict(finding) for finding in findings]
@@ -261,6 +264,36 @@ async def _storage(plan: Plan) -> list[Finding]:
     fix = "make room, or keep less: the settings named ..._DAYS" if kept.grows_over(free) else ""
     verdict = "warning" if fix else "ok"
     return [Finding("storage", verdict, kept.sentence(), fix, kept.as_dict()), *_ledger(kept)]
+
+
+async def _streams(plan: Plan) -> list[Finding]:
+    """How they stand; without a running system nobody knows."""
+    if not await system.runs(plan, "cyclone"):
+        return []
+    try:
+        async with connected() as found:
+            return [await streams(found)]
+    except SonicError as error:
+        return [Finding("streams", "warning", f"{error.reason}: {error.message}")]
+
+
+async def streams(found: System) -> Finding:
+    """Whether those that are followed are open. One that is not makes nothing less safe."""
+    stub = await found.stub("cyclone", cyclone_pb2_grpc.CycloneServiceStub)
+    answer = await stub.ListStreams(cyclone_pb2.ListStreamsRequest())
+    if not answer.enabled:
+        return Finding("streams", "ok", "off: looks are those of the schedule (SONIC_STREAMS=1)")
+    told = [
+        f"{one.name} {_STREAM_STATES.Name(one.state).removeprefix('STREAM_STATE_')} {one.reason}"
+        for one in answer.streams
+    ]
+    is_lost = any(one.state == _STREAM_STATES.STREAM_STATE_RECONNECTING for one in answer.streams)
+    return Finding(
+        "streams",
+        "warning" if is_lost else "ok",
+        ", ".join(map(str.strip, told)) or "nothing was heard of them yet",
+        "cycles go on by schedule; docs/streams.md says what each reason means" if is_lost else "",
+    )
 
 
 def _ledger(kept: Storage) -> Iterable[Finding]:

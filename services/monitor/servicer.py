@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Callable, Collection
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import grpc
 from sonic.monitor.v1 import monitor_pb2 as pb
 from sonic.monitor.v1 import monitor_pb2_grpc as rpc
 
-from services.monitor.checks import CycleReadings, HoldingsReading, PriceReading, WalletReading
+from services.monitor.checks import (
+    CycleReadings,
+    HoldingsReading,
+    PriceReading,
+    StreamReading,
+    WalletReading,
+)
 from services.monitor.checks.venue import venues_of
 from services.monitor.domain.badges import KeptBadge, parts_of
 from services.monitor.domain.findings import Level, Run
@@ -22,7 +28,7 @@ from services.monitor.service.check_runs import NOTHING, CheckRuns
 from services.monitor.service.queries import MonitorQueries, News
 from services.monitor.store.runs import RunFilter
 from shared.clock import Clock
-from shared.codec import apply_mask, fill, from_duration, number, read
+from shared.codec import apply_mask, fill, from_duration, from_timestamp, number, read
 from shared.database.fence import Step
 from shared.rpc.call import remaining_seconds
 
@@ -136,7 +142,16 @@ def _cycle_readings(request: pb.RunMonitorsRequest) -> CycleReadings:
         prices=tuple(map(_price, request.prices.prices)) if request.HasField("prices") else None,
         holdings=_holdings(request.holdings) if request.HasField("holdings") else None,
         demo=request.demo if request.HasField("demo") else None,
+        streams=tuple(map(_stream, request.streams.streams))
+        if request.HasField("streams")
+        else None,
     )
+
+
+def _stream(stream: pb.StreamReading) -> StreamReading:
+    # One without a time has been like this for as long as anybody knows.
+    since = from_timestamp(stream, "since_time") or datetime.fromtimestamp(0, UTC)
+    return StreamReading(stream.name, stream.state, since, stream.reason)
 
 
 def _price(price: pb.PriceReading) -> PriceReading:

@@ -159,3 +159,30 @@ def test_what_is_kept_of_others_is_as_it_came() -> None:
     assert len(listed) == 2
     for name, digest in listed:
         assert hashlib.sha256((VENDOR / name).read_bytes()).hexdigest() == digest
+
+
+async def test_streams_are_shown_as_they_stand_with_the_reason(servers: Visit) -> None:
+    page = await servers.show("/cycles")
+    await servers.says("#streams", "SONIC_STREAMS=1")
+    await page.run("""(async () => {
+        const { streams } = await import('/web/cycles/streams.js');
+        const { panel } = await import('/web/states.js');
+        const real = window.fetch;
+        const since_time = new Date(Date.now() - 3 * 3600 * 1000).toISOString();
+        const said = { enabled: true, streams: [
+            { name: 'pyth', service: 'price', state: 'STREAM_STATE_CONNECTED', since_time },
+            { name: 'dydx', service: 'positions', state: 'STREAM_STATE_RECONNECTING', since_time,
+              reason: 'HTTP_503' }] };
+        window.fetch = async (path, ...rest) => path.includes('/v1/streams')
+            ? new Response(JSON.stringify(said)) : real(path, ...rest);
+        const part = panel('Streams', { id: 'made-streams' });
+        document.querySelector('main').append(part.node);
+        const kept = streams(part);
+        window.ended = () => (kept.stop(), part.node.remove(), (window.fetch = real));
+    })()""")
+    await page.until("!!document.querySelector('[data-stream=dydx]')")
+    assert "CONNECTED 3 h" in " ".join((await servers.text("[data-stream=pyth]")).split())
+    dydx = await servers.text("[data-stream=dydx]")
+    assert "RECONNECTING" in dydx and "HTTP_503" in dydx
+    await page.run("window.ended()")
+    assert page.problems == []

@@ -232,6 +232,7 @@ async def test_hedges_and_cycles_are_shown_as_the_server_has_them(visit: Visit) 
 
     await visit.post("/v1/cycles:run", {"steps": ["UPDATE_PRICES", "NOTIFY"]})
     page = await visit.show("/cycles")
+    await visit.says("#streams", "SONIC_STREAMS=1")
     boxes = "#cycles input[type=checkbox]"
     await page.until(f"document.querySelectorAll('{boxes}').length >= 2")
     await page.run(f"[...document.querySelectorAll('{boxes}')].slice(0, 2).forEach(b => b.click())")

@@ -12,6 +12,7 @@ from sonic.cyclone.v1 import cyclone_pb2_grpc as cyclone_rpc
 from sonic.positions.v1 import positions_pb2
 from sonic.positions.v1 import positions_pb2_grpc as positions_rpc
 
+from services.cli import doctor
 from services.cli.connection import System
 from tests.contract.cyclone.conftest import until
 from tests.e2e.conftest import OpenSystem
@@ -66,6 +67,8 @@ async def test_a_fill_is_followed_by_a_cycle_of_its_own(
         return states.get("hyperliquid") == cyclone_pb2.STREAM_STATE_CONNECTED
 
     await until(is_open)
+    seen = await doctor.streams(servers)
+    assert seen.verdict == "ok" and "hyperliquid CONNECTED" in seen.found
     await venue.send(*[FILL] * 100)
 
     async def pulled() -> list[cyclone_pb2.Cycle]:
@@ -76,3 +79,21 @@ async def test_a_fill_is_followed_by_a_cycle_of_its_own(
     request = cyclone_pb2.ListEventsRequest(cycle_id=one.id, source="stream")
     (line,) = (await cycles.ListEvents(request)).events
     assert line.message == "pulled forward by hyperliquid fill"
+
+
+async def test_a_stream_that_is_lost_is_said_by_doctor(
+    servers: System, venue: FakeWebsocket
+) -> None:
+    await venue.stop()
+    wallets = await servers.stub("positions", positions_rpc.WalletsServiceStub)
+    wallet = positions_pb2.Wallet(
+        name="main", chain=positions_pb2.CHAIN_ETHEREUM, public_address="0x" + "cd" * 20
+    )
+    await wallets.CreateWallet(positions_pb2.CreateWalletRequest(wallet=wallet))
+
+    async def is_lost() -> bool:
+        return (await doctor.streams(servers)).verdict == "warning"
+
+    await until(is_lost)
+    seen = await doctor.streams(servers)
+    assert "hyperliquid RECONNECTING" in seen.found and "docs/streams.md" in seen.fix

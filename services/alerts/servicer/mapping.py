@@ -200,7 +200,7 @@ def preview_message(found: Previewed) -> pb.ThresholdPreview:
     return fill(
         pb.ThresholdPreview,
         found.preview,
-        raised=[_previewed(row, found) for row in found.preview.raised],
+        worst=[_previewed(row, found) for row in found.preview.worst],
         evaluated_time=moment_of(found.evaluated_micros),
     )
 

@@ -10,6 +10,7 @@ from sonic.positions.v1 import positions_pb2
 from sonic.price.v1 import price_pb2
 
 from services.cyclone.domain.outcomes import Call, PriceReading, WalletReading
+from services.cyclone.domain.streams import Stream
 from shared.codec import fill, read
 
 _STATES = positions_pb2.WalletSyncState
@@ -51,6 +52,22 @@ def monitor_prices(call: Call) -> monitor_pb2.PricesReading | None:
         return None
     prices = [fill(monitor_pb2.PriceReading, price) for price in call.prices]
     return monitor_pb2.PricesReading(prices=prices)
+
+
+def monitor_streams(streams: Iterable[Stream] | None) -> monitor_pb2.StreamsReading | None:
+    """None where none are followed."""
+    if streams is None:
+        return None
+    told = [
+        fill(
+            monitor_pb2.StreamReading,
+            one,
+            state=one.state.name,
+            reason=one.reason[:_MOST_SIGNS],
+        )
+        for one in streams
+    ]
+    return monitor_pb2.StreamsReading(streams=told)
 
 
 def monitor_holdings(call: Call) -> monitor_pb2.HoldingsReading | None:

@@ -42,7 +42,7 @@ _DOUBTFUL = frozenset(
 _UNSURE = frozenset({"log", "sound"})
 # Their concerns are those of ALERTS, or only kept: that they rest or warn is told there or not.
 _QUIET_MONITORS = frozenset(
-    {"profit", "risk", "liquidation", "market", "latency", "twilio", "withdrawals"}
+    {"profit", "risk", "liquidation", "market", "latency", "twilio", "stream", "withdrawals"}
 )
 
 

@@ -27,6 +27,7 @@ from services.cyclone.domain.outcomes import (
     SyncAnswer,
     TotalsReading,
 )
+from services.cyclone.domain.streams import Stream
 from shared.codec import read, to_duration
 from shared.rpc.client import Channel
 
@@ -52,9 +53,14 @@ async def _parts(call: Callable[[], Awaitable[PartT]]) -> Sequence[PartT]:
 
 
 class StepClient:
-    """Calls the services behind the steps; `channels` by service name."""
+    """Calls the services behind the steps; `channels` by service name, `streams` as they stand,
+    None where none are followed.
+    """
 
-    def __init__(self, channels: Mapping[str, Channel]) -> None:
+    def __init__(
+        self, channels: Mapping[str, Channel], streams: Callable[[], Sequence[Stream] | None]
+    ) -> None:
+        self._streams = streams
         self._price = channels["price"].stub(price_pb2_grpc.PriceServiceStub)
         self._positions = channels["positions"].stub(positions_pb2_grpc.PositionsServiceStub)
         self._portfolio = channels["positions"].stub(positions_pb2_grpc.PortfolioServiceStub)
@@ -212,6 +218,7 @@ class StepClient:
             prices=readings.monitor_prices(call),
             holdings=readings.monitor_holdings(call),
             demo=call.market == "DEMO" if call.market else None,
+            streams=readings.monitor_streams(self._streams()),
         )
         answer = await self._monitor.RunMonitors(request, timeout=seconds)
         errors = tuple(

@@ -45,6 +45,12 @@ class StreamFollower:
     def asks(self) -> bool:
         return bool(self._asked)
 
+    def standing(self) -> tuple[Stream, ...] | None:
+        """How they stand, by service; None where none are followed."""
+        if self._streams is None:
+            return None
+        return tuple(one for _, kept in sorted(self._kept.items()) for one in kept)
+
     def take(self) -> list[str]:
         """What was told; from now on only what is told later."""
         asked, self._asked = sorted(self._asked), set()

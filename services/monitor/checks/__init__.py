@@ -155,12 +155,25 @@ class CertificateReading:
 
 
 @dataclass(frozen=True, slots=True)
+class StreamReading:
+    """A stream: OFF, CONNECTED or RECONNECTING since when, and why it is not CONNECTED."""
+
+    name: str
+    state: str
+    since_time: datetime
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class CycleReadings:
-    """What a cycle read already; None = to be asked for. `demo`: all is simulated."""
+    """What a cycle read already; None = to be asked for, of streams: none are followed. `demo`:
+    all is simulated.
+    """
 
     prices: tuple[PriceReading, ...] | None = None
     holdings: HoldingsReading | None = None
     demo: bool | None = None
+    streams: tuple[StreamReading, ...] | None = None
 
 
 class Readings(Protocol):
@@ -200,6 +213,9 @@ class Readings(Protocol):
 
     async def ping(self, channel: str) -> str:
         """A LOW test message through one channel: empty when accepted, else what went wrong."""
+
+    async def streams(self) -> tuple[StreamReading, ...] | None:
+        """As the cycle hears them; None outside a cycle, or where none are followed."""
 
     async def disk(self) -> DiskReading | None:
         """The disk of the state's folder, None where there is none."""

@@ -26,6 +26,7 @@ from services.monitor.checks.price import PriceCheck
 from services.monitor.checks.profit import ProfitCheck
 from services.monitor.checks.risk import RiskCheck
 from services.monitor.checks.storage import StorageCheck
+from services.monitor.checks.stream import StreamCheck
 from services.monitor.checks.twilio import TwilioCheck
 from services.monitor.checks.venue import VenueCheck
 from services.monitor.checks.withdrawals import WithdrawalsCheck
@@ -40,7 +41,7 @@ _BUILT_IN = (
     *(PriceCheck, PositionCheck, ProfitCheck, RiskCheck, LiquidationCheck, MarketCheck),
     VenueCheck,
     *(OperationsCheck, DiskCheck, StorageCheck, LatencyCheck, XComCheck, TwilioCheck),
-    *(BackupCheck, CertificatesCheck),
+    *(BackupCheck, CertificatesCheck, StreamCheck),
     *(WithdrawalsCheck, HeartbeatCheck),
 )
 NAMES = tuple(check.name for check in _BUILT_IN)

@@ -26,6 +26,7 @@ from services.monitor.checks import (
     LedgerReading,
     PastPrice,
     PriceReading,
+    StreamReading,
     SubjectReading,
     WalletReading,
 )
@@ -89,6 +90,7 @@ class PeerReadings:
     def __init__(self, peers: Peers, refresh: bool, cycle_readings: CycleReadings) -> None:
         self._peers = peers
         self._refresh = refresh
+        self._streams = cycle_readings.streams
         self._asked: dict[str, asyncio.Future[Any]] = {}
         for name in ("prices", "holdings"):
             if (known := getattr(cycle_readings, name)) is not None:
@@ -153,6 +155,10 @@ class PeerReadings:
     async def ping(self, channel: str) -> str:
         """One test message now."""
         return await self._peers.xcom.ping(channel)
+
+    async def streams(self) -> tuple[StreamReading, ...] | None:
+        """As the cycle said."""
+        return self._streams
 
     async def disk(self) -> DiskReading | None:
         """The disk of the state's folder."""

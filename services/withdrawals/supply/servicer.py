@@ -44,13 +44,13 @@ class SupplyServicer(rpc.SupplyServiceServicer):
         self, request: pb.ImportFlowsRequest, context: Context
     ) -> pb.ImportFlowsResponse:
         taken = await self._imports.flows(request.content, request.request_id)
-        return fill(pb.ImportFlowsResponse, taken)
+        return fill(pb.ImportFlowsResponse, taken, refusals=taken.refused)
 
     async def ImportSamples(
         self, request: pb.ImportSamplesRequest, context: Context
     ) -> pb.ImportSamplesResponse:
         taken = await self._imports.samples(request.content, request.request_id)
-        return fill(pb.ImportSamplesResponse, taken)
+        return fill(pb.ImportSamplesResponse, taken, refusals=taken.refused)
 
     async def ListFlows(
         self, request: pb.ListFlowsRequest, context: Context

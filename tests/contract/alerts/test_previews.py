@@ -39,7 +39,7 @@ async def test_a_preview_says_who_would_be_raised_and_changes_nothing(
 
     assert (seen.alert_count, seen.unknown_count, seen.raised_count) == (2, 0, 2)
     assert dict(seen.level_count) == {"NORMAL": 0, "LOW": 1, "MEDIUM": 1, "HIGH": 0}
-    worst, other = seen.raised
+    worst, other = seen.worst
     assert (worst.subject, worst.asset, worst.side) == (near, "SOL", "LONG")
     assert (worst.level, worst.present_level) == (pb.LEVEL_MEDIUM, pb.LEVEL_HIGH)
     assert worst.value == pytest.approx(100 * 5 / 85)

@@ -232,6 +232,13 @@ async def test_how_streams_stand_is_shown_and_one_that_is_down_is_no_death(stand
     await stands(pb.STREAM_STATE_RECONNECTING, "SERVICE_UNAVAILABLE")
     stand.streams.is_refusing = False
     await stands(pb.STREAM_STATE_CONNECTED, "")
+    stand.streams.tell("hyperliquid fill")
+    await stand.ended_count(1)
+    first, *_, last = stand.peers.requests("monitor.RunMonitors")
+    assert first.HasField("streams")
+    (handed,) = last.streams.streams
+    assert (handed.name, handed.state, handed.reason) == ("hyperliquid", "CONNECTED", "")
+    assert handed.HasField("since_time")
     assert await stand.value("select count(*) from incident where open") == 0
     assert await stand.value("select count(*) from event where severity <> 'INFO'") == 0
 
@@ -315,3 +322,5 @@ async def test_without_the_setting_nobody_is_followed(stand: Stand) -> None:
     assert not stand.streams.watched_count
     answer = await stub.ListStreams(pb.ListStreamsRequest())
     assert not answer.enabled and not answer.streams
+    (asked,) = stand.peers.requests("monitor.RunMonitors")
+    assert not asked.HasField("streams")

@@ -63,6 +63,7 @@ async def test_runs_are_found_by_monitor_outcome_cycle_and_time_in_pages(servers
         "disk",
         "backup",
         "certificates",
+        "stream",
         "twilio",
         "withdrawals",
     }

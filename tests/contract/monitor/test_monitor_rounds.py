@@ -265,3 +265,37 @@ async def test_a_cycle_takes_over_what_the_background_left_undone(servers: Serve
     assert {"operations", "latency", "xcom", "twilio", "heartbeat"} <= {
         run.monitor for run in answer.runs
     }
+
+
+async def test_a_stream_that_stays_lost_has_a_low_badge_and_rings_nobody(servers: Servers) -> None:
+    await servers.peers()
+    stub = await servers.monitor(**QUIET)
+    begun = pb.RunMonitorsRequest().streams.streams.add(name="pyth", state="RECONNECTING")
+    begun.reason = "HTTP_503"
+    begun.since_time.FromDatetime(servers.clock.now())
+    calm = pb.StreamReading(name="dydx", state="OFF", reason="NOTHING_TO_WATCH")
+
+    async def looked(number: int, *streams: pb.StreamReading) -> pb.Run:
+        handed = pb.StreamsReading(streams=streams)
+        answer = await cycle(stub, number, names=["stream"], streams=handed)
+        (run,) = answer.runs
+        return run
+
+    run = await looked(1, begun, calm)
+    assert run.status == pb.RUN_STATUS_SUCCESS
+    assert facts(run) == {
+        "streams": {"dydx": "OFF NOTHING_TO_WATCH", "pyth": "RECONNECTING HTTP_503"}
+    }
+    servers.clock.advance(601)
+    assert (await looked(2, begun, calm)).status == pb.RUN_STATUS_BREACH
+    badge = (await badges_of(stub))["stream_badge"]
+    assert (badge.value, badge.level) == ("stream pyth: HTTP_503", "LOW")
+    begun.state = "CONNECTED"
+    assert (await looked(3, begun, calm)).status == pb.RUN_STATUS_SUCCESS
+    assert "stream_badge" not in await badges_of(stub)
+    assert await told(servers, "stream") == []
+    none = (await cycle(stub, 4, names=["stream"])).runs[0]
+    assert (none.status, none.error.partition(":")[0]) == (
+        pb.RUN_STATUS_SKIPPED,
+        "NOT_CONFIGURED",
+    )

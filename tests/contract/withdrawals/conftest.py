@@ -153,7 +153,7 @@ class Bench:
             lines.append(f"djed,{wallet},DJED,{moment},{units + uneven},0.999")
             units += Decimal(a_sample)
         answer = await self.supply.ImportSamples(pb.ImportSamplesRequest(content="\n".join(lines)))
-        assert not answer.refused
+        assert not answer.refusals
         return units
 
     async def refer(self, hours: float, wallet: str = "") -> pb.Reference:

@@ -144,7 +144,7 @@ async def test_without_wallets_there_is_nothing_to_synchronise(bench: Bench) -> 
 async def test_a_bad_row_is_named_and_the_others_are_kept(bench: Bench) -> None:
     answer = await bench.supply.ImportFlows(pb.ImportFlowsRequest(content=FLOWS, request_id="one"))
     assert (answer.new_count, answer.known_count, answer.refused_count) == (2, 0, 3)
-    assert list(answer.refused) == [
+    assert list(answer.refusals) == [
         "row 3: units: a decimal number",
         "row 5: time: needs its zone, Z for UTC",
         "row 6: kind: DEPOSIT or WITHDRAWAL",
@@ -179,7 +179,7 @@ async def test_amounts_beyond_any_number_are_refused_with_their_row(
     named = '"asset": "djed", "wallet": "main", "time": "2026-11-20T00:00:00Z"'
     content = f'[{{{named}, {amounts}}}, {{{named}, "units": "0e999999"}}]'
     answer = await bench.supply.ImportSamples(pb.ImportSamplesRequest(content=content))
-    assert (answer.new_count, list(answer.refused)) == (1, [problem])
+    assert (answer.new_count, list(answer.refusals)) == (1, [problem])
 
 
 async def test_samples_come_as_json_too(bench: Bench) -> None:

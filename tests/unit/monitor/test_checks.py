@@ -19,6 +19,7 @@ from services.monitor.checks import (
     LedgerReading,
     PastPrice,
     PriceReading,
+    StreamReading,
     WalletReading,
 )
 from services.monitor.checks.disk import DiskCheck
@@ -77,6 +78,9 @@ class Known:
 
     async def ping(self, channel: str) -> str:
         return ""
+
+    async def streams(self) -> tuple[StreamReading, ...] | None:
+        return None
 
     async def disk(self) -> DiskReading | None:
         return self.known_disk

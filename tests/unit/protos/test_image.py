@@ -4,15 +4,21 @@ release.
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from collections.abc import Iterable, Iterator
 from importlib import util
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 from google.protobuf import descriptor_pb2
-from google.protobuf.descriptor_pb2 import FileDescriptorSet
+from google.protobuf.descriptor_pb2 import (
+    DescriptorProto,
+    FieldDescriptorProto,
+    FileDescriptorSet,
+)
 
 PROTOS = Path(__file__).parents[3] / "protos"
 SERVICES = sorted(path.name for path in (PROTOS / "sonic").iterdir())
@@ -64,6 +70,64 @@ def test_every_schema_says_its_package_in_go_and_java() -> None:
         assert file.options.java_package == file.package
         assert file.options.java_multiple_files
     assert {file.package for file in ours} == {f"sonic.{name}.v1" for name in SERVICES}
+
+
+# What 0.2.0 gave out: a name that is out stays, and Java's generator puts numbers behind both.
+_RELEASED_COLLISIONS = {
+    "sonic.alerts.v1.MetricSummary: raised_count",
+    "sonic.positions.v1.EnrichPositionsResponse: absent_count",
+}
+
+
+def test_no_new_field_is_called_as_java_calls_the_accessors_of_another() -> None:
+    found = {
+        f"{name}: {other}"
+        for file in image("sonic.binpb").file
+        if file.package.startswith("sonic.")
+        for name, message in messages(file.message_type, f"{file.package}.")
+        for other in java_collisions(message)
+    }
+    assert found == _RELEASED_COLLISIONS
+
+
+def messages(
+    kinds: Iterable[DescriptorProto], before: str
+) -> Iterator[tuple[str, DescriptorProto]]:
+    for kind in kinds:
+        yield before + kind.name, kind
+        yield from messages(kind.nested_type, f"{before}{kind.name}.")
+
+
+def java_collisions(message: DescriptorProto) -> set[str]:
+    """Fields whose getter is one that Java makes of another field as well. Of `raised` it makes
+    getRaised and, if it is repeated, getRaisedList, getRaisedCount and so on.
+    """
+    endings = {
+        FieldDescriptorProto.LABEL_REPEATED: (
+            *("List", "Count", "Map", "Builder", "OrBuilder", "BuilderList", "OrBuilderList"),
+            *("Value", "ValueList", "Bytes", "OrDefault", "OrThrow"),
+        )
+    }
+    made = {
+        java_name(field.name) + ending
+        for field in message.field
+        for ending in endings.get(field.label, ("Builder", "OrBuilder", "Bytes", "Value", "Case"))
+    }
+    return {field.name for field in message.field if java_name(field.name) in made}
+
+
+def java_name(field: str) -> str:
+    """As it stands behind `get`: raised_count becomes RaisedCount, p99_ms P99Ms."""
+    return "".join(part[:1].upper() + part[1:] for part in re.split(r"_|(?<=[0-9])", field))
+
+
+def test_a_count_beside_its_list_is_found_as_a_collision() -> None:
+    repeated = FieldDescriptorProto.LABEL_REPEATED
+    message = DescriptorProto(name="Odd")
+    message.field.add(name="late_row", label=repeated)
+    message.field.add(name="late_row_count")
+    message.field.add(name="row_count")
+    assert java_collisions(message) == {"late_row_count"}
 
 
 def test_every_rpc_is_released_or_named_as_not_released_yet() -> None:

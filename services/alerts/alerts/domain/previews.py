@@ -39,7 +39,7 @@ class Preview:
     level_count: Mapping[str, int]
     raised_count: int
     changed_count: int
-    raised: Sequence[PreviewedRow]
+    worst: Sequence[PreviewedRow]
 
 
 def preview(
@@ -67,7 +67,7 @@ def preview(
         level_count={each.name: counts[each] for each in Level},
         raised_count=len(raised),
         changed_count=int((known & (level != columns.level[rows])).sum()),
-        raised=[
+        worst=[
             _row(columns, int(rows[place]), int(level[place]))
             for place in ranked[:_MOST_RAISED].tolist()
         ],

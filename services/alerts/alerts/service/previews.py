@@ -43,6 +43,6 @@ class Previews:
             others = snapshot.thresholds.assets_of(kind_of(scope.type, scope.condition))
             numbers = [math.nan if limit is None else limit for limit in limits]
             found = await offload(len(columns), preview, columns, scope, numbers, frozenset(others))
-            keys = np.array([row.subject_key for row in found.raised], np.int64)
+            keys = np.array([row.subject_key for row in found.worst], np.int64)
             subjects = await store.subjects.read(keys)
         return Previewed(scope, found, subjects, columns.evaluated_micros)

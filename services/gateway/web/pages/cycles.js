@@ -5,6 +5,7 @@ import { get, post } from "/web/api.js";
 import { comparison } from "/web/cycles/compare.js";
 import { schedule } from "/web/cycles/schedule.js";
 import { strip } from "/web/cycles/steps.js";
+import { streams } from "/web/cycles/streams.js";
 import { h, pill, show } from "/web/dom.js";
 import { code, milliseconds, span, word } from "/web/format.js";
 import { setQuery, sheet } from "/web/router.js";
@@ -22,11 +23,12 @@ export function mount(root, { query: asked }) {
   sheet("cycles");
   const chosen = (asked.get("compare") ?? "").split(",").filter(Boolean).slice(0, 2);
   const when = panel("Schedule", { wide: true, rows: 2, id: "schedule" });
+  const listened = panel("Streams", { wide: true, rows: 1, id: "streams" });
   const beside = panel("Two side by side", { wide: true, rows: 2, id: "compare" });
   beside.node.hidden = true;
   show(beside.body);
   const part = panel(title, { wide: true, rows: 10, id: "cycles" });
-  root.append(h("h1", { class: "hidden-title" }, title), when.node, beside.node, part.node);
+  root.append(h("h1", { class: "hidden-title" }, title), when.node, listened.node, beside.node, part.node);
 
   const grid = table({
     name: "passes",
@@ -70,10 +72,12 @@ export function mount(root, { query: asked }) {
 
   const kept = keepTable(part, grid, { every: 5000 });
   const planned = schedule(when);
+  const heard = streams(listened);
   compare();
   return () => {
     kept.stop();
     planned.stop();
+    heard.stop();
   };
 }
 

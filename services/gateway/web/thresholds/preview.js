@@ -37,7 +37,7 @@ function words(threshold, found) {
   if (!all) return [h("b", {}, "Would judge nothing now"), ": no position or total of this kind is held."];
   const unknown = unread ? h("span", { class: "absent" }, `${unread} without a reading: not known`) : null;
   if (!raised) return [h("b", {}, "Would fire on nothing now"), ` (${all} judged)`, unknown];
-  const named = (found.raised ?? []).slice(0, NAMED).map((one) => subject(threshold, one));
+  const named = (found.worst ?? []).slice(0, NAMED).map((one) => subject(threshold, one));
   const rest = raised - named.length;
   return [h("b", {}, `Would fire now on ${raised} of ${all}`), named, rest > 0 ? h("span", { class: "subject" }, `and ${rest} more`) : null, unknown];
 }
