@@ -21,7 +21,7 @@ from services.cli.plan import BAD_SETTINGS, SERVICES, SERVICES_FOLDER, Plan
 from shared.config import word
 from shared.database import roles
 from shared.database.address import as_role, plain
-from shared.database.migrations import upgrade_all
+from shared.database.migrations import Before, upgrade_all
 from shared.database.roles import initialise
 from shared.errors import FailedPrecondition, InvalidArgument, Unavailable
 from shared.postgres import EmbeddedPostgres
@@ -97,9 +97,12 @@ async def prepare(
     *,
     replace_given: bool = False,
     names: Mapping[str, str] | None = None,
+    before: Before | None = None,
+    leaves_newer: bool = False,
 ) -> dict[str, str]:
     """Bring roles, schemas and migrations up to date; answers each service's own URL. `names`: the
-    roles of some services; of all as configured without it.
+    roles of some services; of all as configured without it. `before`, `leaves_newer`: see
+    migrations.upgrade_all.
 
     A role that has a password keeps it: another system may be using it now. Only a database of this
     home alone gets the home's passwords, and with `replace_given` a role the one of its
@@ -120,7 +123,7 @@ async def prepare(
         if refused:
             raise InvalidArgument(BAD_SETTINGS, _missing(refused, given_services, home))
         folders = {role: migrations_folder(service) for service, role in names.items()}
-        await upgrade_all(opened.url, folders)
+        await upgrade_all(opened.url, folders, before=before, leaves_newer=leaves_newer)
     return {service: as_role(opened.url, role, passwords[role]) for service, role in names.items()}
 
 

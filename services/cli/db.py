@@ -35,7 +35,12 @@ async def init(
     """
     plan = Plan()
     async with database.opened(plan) as opened:
-        urls = await database.prepare(opened, plan.home, replace_given=True)
+        urls = await database.prepare(
+            opened,
+            plan.home,
+            replace_given=True,
+            leaves_newer=plan.sonic_allow_newer_schema,
+        )
     heads = {service: head(database.migrations_folder(service)) for service in urls}
     if json:
         print_json({"migrated": heads} | ({"urls": urls} if show_urls else {}))

@@ -96,6 +96,11 @@ class Plan(BaseSettings):
         examples=["/mnt/other-disk/sonic"],
     )
 
+    sonic_allow_newer_schema: bool = Field(
+        False,
+        description="1: tables that a later version made stay as they are, to go back one release",
+    )
+
     @property
     def backup_folder(self) -> Path:
         """Where backups lie, absolute."""

@@ -16,6 +16,7 @@ from rich.text import Text
 from services.cli import certificates, database, keeper, privacy, system
 from services.cli.alarm import Alarm
 from services.cli.backup.schedule import Backups
+from services.cli.backup.upgrade import before_upgrade
 from services.cli.backup.take import take_usual, words_of_missing
 from services.cli.complaints import Complaints
 from services.cli.connection import connected
@@ -126,7 +127,12 @@ async def _serving(
             await asyncio.wait({making})
         making.result()
         await stack.enter_async_context(kept(plan, opened, say))
-        urls = await database.prepare(opened, plan.home)
+        urls = await database.prepare(
+            opened,
+            plan.home,
+            before=before_upgrade(plan, opened, say),
+            leaves_newer=plan.sonic_allow_newer_schema,
+        )
         where = "DATABASE_URL" if opened.owned is None else "embedded"
         say(entry("postgres", f"{where}, schemas up to date"))
         if forks is None:

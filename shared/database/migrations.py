@@ -11,7 +11,7 @@ import asyncio
 import io
 import re
 import threading
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from shared.database.pool import Database
 
 VERSION_TABLE = "alembic_version"
+Before = Callable[[Sequence[str]], Awaitable[None]]
 # Beside `versions`: the history that led to its first revision, for homes that are somewhere in it.
 _BEFORE = "before"
 _LOCK_CLASS = 0x4D_49_47
@@ -47,15 +48,38 @@ async def upgrade(url: str, service: str, script_location: Path) -> None:
     await upgrade_all(url, {service: script_location})
 
 
-async def upgrade_all(url: str, script_locations: Mapping[str, Path]) -> None:
+async def upgrade_all(
+    url: str,
+    script_locations: Mapping[str, Path],
+    *,
+    before: Before | None = None,
+    leaves_newer: bool = False,
+) -> None:
     """upgrade() for several services by one administrator's URL, with one look at what there is to
     do.
+
+    `before` hears whose tables are about to change, of those that have any. `leaves_newer`: a
+    schema that a later version made stays as it is, in place of FailedPrecondition
+    MIGRATION_REFUSED.
     """
     heads = {service: head(location) for service, location in script_locations.items()}
     present = await _present(plain(url), heads)
-    for service, location in script_locations.items():
-        if heads[service] != present.get(service):
-            await _with_alembic(url, service, location, _upgrade)
+    changing = {
+        service: location
+        for service, location in script_locations.items()
+        if heads[service] != present.get(service)
+        and not (leaves_newer and _is_newer(present.get(service), location))
+    }
+    if before is not None and (kept := [service for service in changing if service in present]):
+        await before(kept)
+    for service, location in changing.items():
+        await _with_alembic(url, service, location, _upgrade)
+
+
+def _is_newer(revision: str | None, script_location: Path) -> bool:
+    """Whether a later version made it: it is none of this one's."""
+    known = {*_revisions(script_location)[0], *_before(script_location)}
+    return revision is not None and revision not in known
 
 
 async def check(url: str, service: str, script_location: Path) -> None:
@@ -238,7 +262,11 @@ def _upgrade(connection: Connection, config: Config) -> None:
         command.upgrade(config, "head")
     except CommandError as problem:
         # Most often a database that a later version of the program has migrated already.
-        raise FailedPrecondition("MIGRATION_REFUSED", f"{service}: {problem}") from problem
+        raise FailedPrecondition(
+            "MIGRATION_REFUSED",
+            f"{service}: {problem}; if a later version made these tables start that one, or go back"
+            " as docs/upgrading.md says",
+        ) from problem
     # The running role reads its version and never changes it.
     connection.exec_driver_sql(f"revoke insert, update, delete on {VERSION_TABLE} from {service}")
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import sys
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -137,6 +138,46 @@ async def test_a_database_of_a_later_version_is_refused(
     await connection.close()
     with pytest.raises(FailedPrecondition, match="0099"):
         await migrations.upgrade(samples.admin_url, "alpha", histories["alpha"])
+
+
+async def test_who_goes_back_a_release_may_leave_a_later_schema_as_it_is(
+    samples: Databases, histories: dict[str, Path]
+) -> None:
+    connection = await asyncpg.connect(samples.owner_url("alpha"))
+    await connection.execute("update alembic_version set version_num = '0099'")
+    asked: list[list[str]] = []
+
+    async def before(changing: Sequence[str]) -> None:
+        asked.append([*changing])
+
+    locations = {"alpha": histories["alpha"]}
+    await migrations.upgrade_all(
+        samples.admin_url, locations, before=before, leaves_newer=True
+    )
+    assert await connection.fetchval("select version_num from alembic_version") == "0099"
+    assert asked == [], "nothing is changed, so nothing is to be saved before"
+    await connection.close()
+
+
+async def test_whoever_saves_hears_whose_tables_are_about_to_change_and_of_no_new_ones(
+    empty_url: str, histories: dict[str, Path], tmp_path: Path
+) -> None:
+    shutil.copytree(histories["alpha"], tmp_path / "alpha")
+    asked: list[list[str]] = []
+
+    async def before(changing: Sequence[str]) -> None:
+        asked.append([*changing])
+
+    locations = {"alpha": tmp_path / "alpha"}
+    await roles.initialise(empty_url, ["alpha"], {})
+    await migrations.upgrade_all(empty_url, locations, before=before)
+    await migrations.upgrade_all(empty_url, locations, before=before)
+    assert asked == []
+    (tmp_path / "alpha" / "versions" / "0002_more.py").write_text(
+        'revision = "0002"\ndown_revision = "0001"\ndef upgrade():\n    pass\n'
+    )
+    await migrations.upgrade_all(empty_url, locations, before=before)
+    assert asked == [["alpha"]]
 
 
 async def test_a_history_with_two_ends_is_refused(tmp_path: Path) -> None:
