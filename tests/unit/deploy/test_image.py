@@ -4,10 +4,63 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import subprocess
+import sys
 import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
 
 from shared.rpc import probe
 from tests.unit.deploy.test_deploy import DEPLOY, DEPLOYED, ROOT, compose
+
+
+@pytest.mark.timeout(300)
+def test_what_reaches_the_builder_becomes_a_package_with_every_file_of_ours(
+    tmp_path: Path,
+) -> None:
+    """The image's own step, on nothing but the files that the Dockerfile copies."""
+    text = (DEPLOY / "Dockerfile").read_text()
+    source, wheels = tmp_path / "source", tmp_path / "wheels"
+    for name in copied(text):
+        place = source / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, place, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copyfile(ROOT / name, place)
+    wheels.mkdir()
+    build = (
+        "import sys; from setuptools.build_meta import build_wheel; print(build_wheel(sys.argv[1]))"
+    )
+    subprocess.run(
+        [sys.executable, "-c", build, str(wheels)], cwd=source, check=True, capture_output=True
+    )
+    [wheel] = wheels.iterdir()
+    packed = set(zipfile.ZipFile(wheel).namelist())
+    listed = subprocess.run(
+        ["git", "ls-files", "services", "shared", "protos/stubs"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    ours = {name.removeprefix("protos/stubs/") for name in listed.stdout.splitlines()}
+    assert len(ours) > 1000
+    assert ours - packed == set(), "in the repository, and not in the image"
+    strangers = {name for name in packed - ours if not name.startswith("sonic-")}
+    assert strangers == set()
+
+
+def copied(dockerfile: str) -> set[str]:
+    """What the Dockerfile takes of the repository."""
+    return {
+        name
+        for line in re.findall(r"^COPY (?!--from)(.+) \S+$", dockerfile, re.MULTILINE)
+        for name in line.split()
+    }
 
 
 def test_the_image_ends_as_a_numbered_user_and_installs_by_hash() -> None:
@@ -15,16 +68,11 @@ def test_the_image_ends_as_a_numbered_user_and_installs_by_hash() -> None:
     assert re.findall(r"^USER (.+)$", text, re.MULTILINE) == ["10001:10001"]
     assert "--require-hashes -r requirements.lock" in text
     assert "--no-deps --no-build-isolation" in text
-    copied = {
-        name
-        for line in re.findall(r"^COPY (?!--from)(.+) \S+$", text, re.MULTILINE)
-        for name in line.split()
-    }
     passed = set(
         re.findall(r"^!(.+)$", (DEPLOY / "Dockerfile.dockerignore").read_text(), re.MULTILINE)
     )
-    assert copied == passed
-    assert all((ROOT / name).exists() for name in copied)
+    assert copied(text) == passed
+    assert all((ROOT / name).exists() for name in passed)
 
 
 def test_the_image_says_what_it_is_and_whether_its_server_is_ready() -> None:
