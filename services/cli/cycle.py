@@ -77,9 +77,7 @@ async def _some_system(*, quiet: bool) -> AsyncIterator[System]:
     log.configure("sonic", "WARNING", json=False)
     async with AsyncExitStack() as stack:
         opened = await stack.enter_async_context(database.opened(plan))
-        urls = await database.prepare(
-            opened, plan.home, leaves_newer=plan.sonic_allow_newer_schema
-        )
+        urls = await database.prepare(opened, plan.home, leaves_newer=plan.sonic_allow_newer_schema)
         # No schedule: this system runs what it was started for and nothing else.
         system.certify(plan)
         addresses = await stack.enter_async_context(

@@ -16,8 +16,8 @@ from rich.text import Text
 from services.cli import certificates, database, keeper, privacy, system
 from services.cli.alarm import Alarm
 from services.cli.backup.schedule import Backups
-from services.cli.backup.upgrade import before_upgrade
 from services.cli.backup.take import take_usual, words_of_missing
+from services.cli.backup.upgrade import before_upgrade
 from services.cli.complaints import Complaints
 from services.cli.connection import connected
 from services.cli.notices import gather, next_steps, notices

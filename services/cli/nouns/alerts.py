@@ -176,7 +176,7 @@ THRESHOLDS = Noun(
             options=_LIMITS,
             columns=("asset", "side", "wallet", "value", "level", "present_level", "stale"),
             empty="These limits would raise nothing now.",
-            rows="raised",
+            rows="worst",
             help="What limits would raise by the last readings; nothing is changed.",
             example="sonic thresholds preview HEAT_INDEX-POSITION-ABOVE --low 20 --high 60",
         ),

@@ -151,9 +151,7 @@ async def test_who_goes_back_a_release_may_leave_a_later_schema_as_it_is(
         asked.append([*changing])
 
     locations = {"alpha": histories["alpha"]}
-    await migrations.upgrade_all(
-        samples.admin_url, locations, before=before, leaves_newer=True
-    )
+    await migrations.upgrade_all(samples.admin_url, locations, before=before, leaves_newer=True)
     assert await connection.fetchval("select version_num from alembic_version") == "0099"
     assert asked == [], "nothing is changed, so nothing is to be saved before"
     await connection.close()

@@ -1255,7 +1255,7 @@ class ThresholdPreview(_message.Message):
     LEVEL_COUNT_FIELD_NUMBER: _builtins.int
     RAISED_COUNT_FIELD_NUMBER: _builtins.int
     CHANGED_COUNT_FIELD_NUMBER: _builtins.int
-    RAISED_FIELD_NUMBER: _builtins.int
+    WORST_FIELD_NUMBER: _builtins.int
     EVALUATED_TIME_FIELD_NUMBER: _builtins.int
     alert_count: _builtins.int
     """Alerts that this threshold judges, >= 0: those of an asset with limits of its own are judged by those."""
@@ -1270,8 +1270,8 @@ class ThresholdPreview(_message.Message):
         """Alerts with a reading by the name of the level it would have."""
 
     @_builtins.property
-    def raised(self) -> _containers.RepeatedCompositeFieldContainer[Global___PreviewedSubject]:
-        """The first 20 of the raised ones, highest level first, then worst reading."""
+    def worst(self) -> _containers.RepeatedCompositeFieldContainer[Global___PreviewedSubject]:
+        """The worst 20 of the raised ones, highest level first, then worst reading."""
 
     @_builtins.property
     def evaluated_time(self) -> _timestamp_pb2.Timestamp:
@@ -1285,12 +1285,12 @@ class ThresholdPreview(_message.Message):
         level_count: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
         raised_count: _builtins.int = ...,
         changed_count: _builtins.int = ...,
-        raised: _abc.Iterable[Global___PreviewedSubject] | None = ...,
+        worst: _abc.Iterable[Global___PreviewedSubject] | None = ...,
         evaluated_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["evaluated_time", b"evaluated_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alert_count", b"alert_count", "changed_count", b"changed_count", "evaluated_time", b"evaluated_time", "level_count", b"level_count", "raised", b"raised", "raised_count", b"raised_count", "unknown_count", b"unknown_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alert_count", b"alert_count", "changed_count", b"changed_count", "evaluated_time", b"evaluated_time", "level_count", b"level_count", "raised_count", b"raised_count", "unknown_count", b"unknown_count", "worst", b"worst"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -842,6 +842,7 @@ class RunMonitorsRequest(_message.Message):
     PRICES_FIELD_NUMBER: _builtins.int
     HOLDINGS_FIELD_NUMBER: _builtins.int
     DEMO_FIELD_NUMBER: _builtins.int
+    STREAMS_FIELD_NUMBER: _builtins.int
     cycle_id: _builtins.str
     """Cycle this belongs to; empty when run by hand. In a cycle monitors read its results and refresh nothing."""
     epoch: _builtins.int
@@ -866,6 +867,10 @@ class RunMonitorsRequest(_message.Message):
     def holdings(self) -> Global___HoldingsReading:
         """What is held, as this cycle read it; absent = asked from positions."""
 
+    @_builtins.property
+    def streams(self) -> Global___StreamsReading:
+        """How streams stand, as cyclone hears them; absent = none are followed."""
+
     def __init__(
         self,
         *,
@@ -876,16 +881,77 @@ class RunMonitorsRequest(_message.Message):
         prices: Global___PricesReading | None = ...,
         holdings: Global___HoldingsReading | None = ...,
         demo: _builtins.bool | None = ...,
+        streams: Global___StreamsReading | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_demo", b"_demo", "cycle_interval", b"cycle_interval", "demo", b"demo", "holdings", b"holdings", "prices", b"prices"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_demo", b"_demo", "cycle_interval", b"cycle_interval", "demo", b"demo", "holdings", b"holdings", "prices", b"prices", "streams", b"streams"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_demo", b"_demo", "cycle_id", b"cycle_id", "cycle_interval", b"cycle_interval", "demo", b"demo", "epoch", b"epoch", "holdings", b"holdings", "names", b"names", "prices", b"prices"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_demo", b"_demo", "cycle_id", b"cycle_id", "cycle_interval", b"cycle_interval", "demo", b"demo", "epoch", b"epoch", "holdings", b"holdings", "names", b"names", "prices", b"prices", "streams", b"streams"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__demo: _TypeAlias = _typing.Literal["demo"]  # noqa: Y015
     _WhichOneofArgType__demo: _TypeAlias = _typing.Literal["_demo", b"_demo"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__demo) -> _WhichOneofReturnType__demo | None: ...
 
 Global___RunMonitorsRequest: _TypeAlias = RunMonitorsRequest  # noqa: Y015
+
+@_typing.final
+class StreamsReading(_message.Message):
+    """Streams as they stand."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STREAMS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def streams(self) -> _containers.RepeatedCompositeFieldContainer[Global___StreamReading]:
+        """One per stream."""
+
+    def __init__(
+        self,
+        *,
+        streams: _abc.Iterable[Global___StreamReading] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["streams", b"streams"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StreamsReading: _TypeAlias = StreamsReading  # noqa: Y015
+
+@_typing.final
+class StreamReading(_message.Message):
+    """One stream as it stands."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    SINCE_TIME_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """hyperliquid, dydx or pyth."""
+    state: _builtins.str
+    """Word of cyclone's StreamState, e.g. CONNECTED."""
+    reason: _builtins.str
+    """Why it is not CONNECTED; while it is, what is to be known; may be empty."""
+    @_builtins.property
+    def since_time(self) -> _timestamp_pb2.Timestamp:
+        """In this state since."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        state: _builtins.str = ...,
+        since_time: _timestamp_pb2.Timestamp | None = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["since_time", b"since_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "reason", b"reason", "since_time", b"since_time", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StreamReading: _TypeAlias = StreamReading  # noqa: Y015
 
 @_typing.final
 class PricesReading(_message.Message):

@@ -2797,7 +2797,7 @@ class ImportFlowsResponse(_message.Message):
 
     NEW_COUNT_FIELD_NUMBER: _builtins.int
     KNOWN_COUNT_FIELD_NUMBER: _builtins.int
-    REFUSED_FIELD_NUMBER: _builtins.int
+    REFUSALS_FIELD_NUMBER: _builtins.int
     REFUSED_COUNT_FIELD_NUMBER: _builtins.int
     new_count: _builtins.int
     """Rows that are new, >= 0."""
@@ -2806,7 +2806,7 @@ class ImportFlowsResponse(_message.Message):
     refused_count: _builtins.int
     """Rows refused in all, >= 0."""
     @_builtins.property
-    def refused(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+    def refusals(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Rows refused, one line each with its number and reason, at most 100."""
 
     def __init__(
@@ -2814,12 +2814,12 @@ class ImportFlowsResponse(_message.Message):
         *,
         new_count: _builtins.int = ...,
         known_count: _builtins.int = ...,
-        refused: _abc.Iterable[_builtins.str] | None = ...,
+        refusals: _abc.Iterable[_builtins.str] | None = ...,
         refused_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["known_count", b"known_count", "new_count", b"new_count", "refused", b"refused", "refused_count", b"refused_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["known_count", b"known_count", "new_count", b"new_count", "refusals", b"refusals", "refused_count", b"refused_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2859,7 +2859,7 @@ class ImportSamplesResponse(_message.Message):
 
     NEW_COUNT_FIELD_NUMBER: _builtins.int
     KNOWN_COUNT_FIELD_NUMBER: _builtins.int
-    REFUSED_FIELD_NUMBER: _builtins.int
+    REFUSALS_FIELD_NUMBER: _builtins.int
     REFUSED_COUNT_FIELD_NUMBER: _builtins.int
     new_count: _builtins.int
     """Rows that are new, >= 0."""
@@ -2868,7 +2868,7 @@ class ImportSamplesResponse(_message.Message):
     refused_count: _builtins.int
     """Rows refused in all, >= 0."""
     @_builtins.property
-    def refused(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+    def refusals(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Rows refused, one line each with its number and reason, at most 100."""
 
     def __init__(
@@ -2876,12 +2876,12 @@ class ImportSamplesResponse(_message.Message):
         *,
         new_count: _builtins.int = ...,
         known_count: _builtins.int = ...,
-        refused: _abc.Iterable[_builtins.str] | None = ...,
+        refusals: _abc.Iterable[_builtins.str] | None = ...,
         refused_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["known_count", b"known_count", "new_count", b"new_count", "refused", b"refused", "refused_count", b"refused_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["known_count", b"known_count", "new_count", b"new_count", "refusals", b"refusals", "refused_count", b"refused_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
