@@ -283,7 +283,8 @@ async def test_a_stream_that_stays_lost_has_a_low_badge_and_rings_nobody(servers
 
     run = await looked(1, begun, calm)
     assert run.status == pb.RUN_STATUS_SUCCESS
-    assert facts(run) == {
+    (listed,) = await runs_of(stub, "stream")
+    assert facts(listed) == {
         "streams": {"dydx": "OFF NOTHING_TO_WATCH", "pyth": "RECONNECTING HTTP_503"}
     }
     servers.clock.advance(601)
