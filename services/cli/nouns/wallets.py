@@ -63,6 +63,7 @@ ACCOUNTS = Noun(
                 "common_up_percent",
                 "beta_down_percent",
                 "beta_up_percent",
+                "estimated",
                 "reason",
             ),
         ),

@@ -94,13 +94,15 @@ class WalletRef:
     """What an adapter needs to ask for a wallet; the address never shows in a repr or a log.
 
     `parts`: those of the venue in which positions are stored that are not over; whatever is
-    believed of these they are asked, for nothing is gone from where nobody looked.
+    believed of these they are asked, for nothing is gone from where nobody looked. `wallets`:
+    addresses of all active wallets, lower case: a part that is one of them is read there.
     """
 
     name: str
     chain: Chain
     public_address: str = field(repr=False)
     parts: tuple[str, ...] = ()
+    wallets: frozenset[str] = field(default=frozenset(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)

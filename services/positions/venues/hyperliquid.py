@@ -26,11 +26,26 @@ from services.positions.venues.hyperliquid_account import (
     AccountMode,
     Accounts,
 )
-from services.positions.venues.hyperliquid_dexes import DexAnswer, with_dexes
+from services.positions.venues.hyperliquid_dexes import (
+    PartAnswer,
+    is_whole,
+    merged,
+    of_dex,
+    owned,
+    with_parts,
+)
 from services.positions.venues.hyperliquid_fills import ask_fills, forced
 from services.positions.venues.hyperliquid_margin import Tiers, accounts
 from services.positions.venues.hyperliquid_parser import OLD_STATE, holdings, read_state
 from services.positions.venues.hyperliquid_rates import NO_RATES, Rates
+from services.positions.venues.hyperliquid_subaccounts import Subaccount
+from services.positions.venues.hyperliquid_unified import (
+    POOLED,
+    DexPools,
+    Spot,
+    estimates,
+    read_spot,
+)
 from services.positions.venues.rows import NotThat, bad_body, masked
 from services.positions.venues.venue import Built, VenueContext
 from shared.http import ProviderFailure, ProviderHttp, asking
@@ -40,7 +55,7 @@ DEFAULT_BASE_URL = "https://api.hyperliquid.xyz"
 
 class HyperliquidVenue:
     """Cross and isolated positions of every dex that holds something of the address, or where
-    something is stored; without funding rates their carry is absent.
+    something is stored, and of its subaccounts; without funding rates their carry is absent.
     """
 
     name = "hyperliquid"
@@ -65,14 +80,17 @@ class HyperliquidVenue:
     async def fetch(
         self, wallet: WalletRef, reference_prices: Mapping[str, float], now: datetime
     ) -> Answer:
-        """Incomplete when a dex could not be read (DEX_UNREAD): what is held there must not count
-        as closed, and all else is as it was read.
+        """Incomplete when a dex or a subaccount could not be read (DEX_UNREAD, SUBACCOUNT_UNREAD):
+        what is held there must not count as closed, and all else is as it was read.
         """
         address = wallet.public_address
         answer = await self._http.post_json("/info", _state_of(address))
         held = _holds(answer.body)
         rates = await self._rates.read() if held else NO_RATES
-        account = await self._accounts.look(address, reference_prices, wallet.parts, empty=not held)
+        account, subaccounts = await asyncio.gather(
+            self._accounts.look(address, reference_prices, wallet.parts, empty=not held),
+            self._accounts.subaccounts(address, reference_prices, wallet.wallets),
+        )
         first = read_answer(
             answer.body,
             address,
@@ -82,21 +100,46 @@ class HyperliquidVenue:
             account,
             rates.tiers,
         )
-        parts = await asyncio.gather(
-            *(self._read_dex(address, name, account, reference_prices) for name in account.dexes)
+        dexes, spot = await asyncio.gather(
+            asyncio.gather(
+                *(self._read_dex(address, one, account, reference_prices) for one in account.dexes)
+            ),
+            self._read_spot(address, account),
         )
-        return with_dexes(first, parts, account, address)
+        dexes = [of_dex("", first, token=rates.token), *dexes]
+        others = [
+            await self._read_subaccount(address, one, mode, reference_prices, now)
+            for one, mode in subaccounts.read
+        ]
+        whole = with_parts(first, [*dexes[1:], *others], account, address, subaccounts)
+        if account.unread_dexes or not all(map(is_whole, dexes)):
+            return whole
+        return _with_estimates(whole, account.mode, dexes, spot, reference_prices)
 
     async def forced_trades(
         self, wallet: WalletRef, position_ids: Sequence[str], since: datetime
     ) -> Sequence[ForcedTrade]:
-        """Of all dexes; a forced trade is the last one while no later fill is on its side."""
+        """Of all dexes, and of the subaccounts whose positions are asked for; a forced trade is the
+        last one while no later fill is on its side.
+        """
         address = wallet.public_address
-        return list(forced(await ask_fills(self._fills, address, since), address))
+        subaccounts = [
+            one
+            for one in self._accounts.known_subaccounts(address)
+            if any(name.startswith(one.owned_id(address, "")) for name in position_ids)
+        ]
+        found = list(forced(await ask_fills(self._fills, address, since), address))
+        for one in subaccounts:
+            fills = await ask_fills(self._fills, one.address, since)
+            found += [
+                replace(trade, position_id=one.owned_id(address, trade.position_id))
+                for trade in forced(fills, one.address)
+            ]
+        return found
 
     async def _read_dex(
         self, address: str, name: str, account: Account, prices: Mapping[str, float]
-    ) -> DexAnswer:
+    ) -> PartAnswer:
         try:
             with asking(part=name):
                 answer = await self._dexes.post_json("/info", _state_of(address, name))
@@ -112,10 +155,70 @@ class HyperliquidVenue:
                 name,
             )
         except ProviderFailure as failure:
-            return DexAnswer(name, None, failure.message)
+            return of_dex(name, None, failure.message)
         with suppress(NotThat):
             self._accounts.saw(address, name, answer.body)
-        return DexAnswer(name, read)
+        return of_dex(name, read, token=rates.token)
+
+    async def _read_spot(self, address: str, account: Account) -> Spot | None:
+        """Asked with every look where it stands for positions; None where it cannot be read."""
+        if account.mode not in POOLED:
+            return None
+        try:
+            with asking(part="spot"):
+                sent = {"type": "spotClearinghouseState", "user": address}
+                return read_spot((await self._dexes.post_json("/info", sent)).body)
+        except (ProviderFailure, NotThat):
+            return None
+
+    async def _read_subaccount(
+        self,
+        owner: str,
+        one: Subaccount,
+        mode: AccountMode,
+        prices: Mapping[str, float],
+        received_time: datetime,
+    ) -> PartAnswer:
+        """All of its dexes, as its owner's."""
+        dexes = []
+        try:
+            for dex, body in one.states:
+                rates = await self._rates.read(dex) if _holds(body) else NO_RATES
+                read = read_answer(
+                    body,
+                    one.address,
+                    prices,
+                    received_time,
+                    rates.funding,
+                    Account(mode),
+                    rates.tiers,
+                    dex,
+                )
+                dexes.append(of_dex(dex, read, token=rates.token))
+            answer = merged([at.answer for at in dexes if at.answer is not None], received_time)
+            with suppress(NotThat):
+                if answer.complete and not answer.refusals:
+                    answer = _with_estimates(answer, mode, dexes, read_spot(one.spot), prices)
+        except ProviderFailure as failure:
+            return PartAnswer(one.part, one.ids, None, failure.message)
+        return PartAnswer(one.part, one.ids, owned(answer, one, owner))
+
+
+def _with_estimates(
+    answer: Answer,
+    mode: AccountMode,
+    dexes: Sequence[PartAnswer],
+    spot: Spot | None,
+    prices: Mapping[str, float],
+) -> Answer:
+    """A whole answer with the accounts that its pools are parts of."""
+    pools = [
+        DexPools(one.dex, one.token, one.answer.accounts or ())
+        for one in dexes
+        if one.answer is not None
+    ]
+    found = estimates(mode, pools, spot, prices)
+    return replace(answer, accounts=(*(answer.accounts or ()), *found))
 
 
 def _state_of(address: str, dex: str = "") -> dict[str, str]:

@@ -8,14 +8,23 @@ unread.
 import asyncio
 import math
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
 
 from services.positions.domain.venue_answer import Unwatched
-from services.positions.venues.rows import NotThat, RowRefused, at, listed, needed, readable
+from services.positions.venues.hyperliquid_parser import ADDRESS
+from services.positions.venues.hyperliquid_subaccounts import (
+    ANY_SUBACCOUNT,
+    Subaccount,
+    read_subaccounts,
+    split,
+    unwatched,
+)
+from services.positions.venues.hyperliquid_worth import SMALL_USD, read_worth, spot_usd
+from services.positions.venues.rows import NotThat, at
 from shared.clock import Clock
 from shared.http import ProviderFailure, ProviderHttp, asking
 
@@ -28,9 +37,6 @@ ROLE_SECONDS = 86_400.0
 # A fetch waits so long for what is beside it; the rest is looked at by the next one.
 LOOK_SECONDS = 4.0
 _DEX = re.compile(r"[A-Za-z0-9_-]{1,16}")
-_ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
-_NAME_LENGTH = 40
-_SMALL_USD = 1.0  # less is dust, and no part that somebody misses
 # A list that names no dex that was known looks as one of an outage, until it is so old.
 DELISTED_SECONDS = 86_400.0
 MOST_DEXES = 12  # are read of one address with every sync, those with most in them
@@ -67,6 +73,22 @@ class Account:
 STANDARD_ACCOUNT = Account(AccountMode.STANDARD)
 
 
+@dataclass(frozen=True, slots=True)
+class Subaccounts:
+    """Subaccounts with their modes, as they were just stated; `unwatched`: what of them is not
+    read; `unasked_ids`, `unread_ids`: patterns, within the owner's positions, of those that were
+    not to be asked about, and of those that could not be read.
+    """
+
+    read: tuple[tuple[Subaccount, AccountMode], ...] = ()
+    unwatched: tuple[Unwatched, ...] = ()
+    unasked_ids: tuple[str, ...] = ()
+    unread_ids: tuple[str, ...] = ()
+
+
+NO_SUBACCOUNTS = Subaccounts()
+
+
 class Accounts:
     """Asks about addresses, and keeps the answers for five minutes."""
 
@@ -80,6 +102,8 @@ class Accounts:
         self._answered: dict[str, float] = {}
         # All that were ever named, by lists before the last one.
         self._named: frozenset[str] = frozenset()
+        # By address, until when its subaccounts are asked for with every look.
+        self._trades_until: dict[str, float] = {}
 
     async def look(
         self, address: str, prices: Mapping[str, float], stored: Sequence[str], *, empty: bool
@@ -95,9 +119,7 @@ class Accounts:
             mode = AccountMode.UNKNOWN
         found: list[Unwatched] = []
         unread: list[str] = []
-        parts: list[tuple[str, Callable[[], Awaitable[list[Unwatched]]]]] = [
-            ("subaccounts", lambda: self._ask("subAccounts2", address, read_subaccounts)),
-        ]
+        parts: list[tuple[str, Callable[[], Awaitable[list[Unwatched]]]]] = []
         if mode is not AccountMode.STANDARD:
             parts.append(("spot balances", lambda: self._spot(address, prices)))
         if empty:
@@ -127,13 +149,62 @@ class Accounts:
         unread_dexes += tuple(one.part.removeprefix("dex ") for one in too_many)
         return Account(mode, tuple(found), used, unread_dexes, self._unlisted(stored))
 
+    async def subaccounts(
+        self, address: str, prices: Mapping[str, float], wallets: frozenset[str]
+    ) -> Subaccounts:
+        """Asked for with every look while one holds a position, and for five minutes after; every
+        five minutes else, when nothing of them counts as gone in between. `wallets`: addresses, in
+        lower case, that are read for themselves.
+        """
+        now_seconds = self._clock.monotonic()
+        is_trading = now_seconds < self._trades_until.get(address, -math.inf) or any(
+            one.position_count for one in self.known_subaccounts(address)
+        )
+        kept, stale = (0.0, 0.0) if is_trading else (KNOWN_SECONDS, STALE_SECONDS)
+        try:
+            async with asyncio.timeout(LOOK_SECONDS):
+                found = await self._ask(
+                    "subAccounts2", address, read_subaccounts, kept, stale_seconds=stale
+                )
+        except (ProviderFailure, NotThat, TimeoutError):
+            left = (Unwatched("subaccounts", "UNREAD"),)
+            return Subaccounts(unwatched=left, unread_ids=(ANY_SUBACCOUNT,))
+        if any(one.position_count for one in found):
+            is_trading, self._trades_until[address] = True, now_seconds + KNOWN_SECONDS
+        read, left = split(found, wallets)
+        asked_seconds, _ = self._known["subAccounts2", address, ""]
+        if not is_trading:
+            unasked = (ANY_SUBACCOUNT,) if asked_seconds < now_seconds else ()
+            return Subaccounts((), tuple(unwatched(left)), unasked)
+        modes = await asyncio.gather(*map(self._mode_of, read))
+        known = tuple(zip(read, modes, strict=True))
+        rest = (*unwatched(left), *_not_read(known, prices))
+        return Subaccounts(known, rest, tuple(one.ids for one in left))
+
+    def known_subaccounts(self, address: str) -> Sequence[Subaccount]:
+        """Those that were stated last."""
+        _, found = self._known.get(("subAccounts2", address, ""), (0.0, ()))
+        return (
+            [one for one in found if isinstance(one, Subaccount)] if isinstance(found, list) else []
+        )
+
+    async def _mode_of(self, one: Subaccount) -> AccountMode:
+        """Of no matter where it holds nothing."""
+        if not one.position_count:
+            return AccountMode.STANDARD
+        try:
+            async with asyncio.timeout(LOOK_SECONDS):
+                return await self._ask("userAbstraction", one.address, read_mode)
+        except (ProviderFailure, NotThat, TimeoutError):
+            return AccountMode.UNKNOWN
+
     def saw(self, address: str, dex: str, state: object) -> None:
         """A state of a dex that was read meanwhile. One that holds nothing is not believed at once:
         the dex is read on until it is looked at anew.
         """
         self._answered[dex] = self._clock.monotonic()
         value, count = read_worth(state)
-        if count or value >= _SMALL_USD:
+        if count or value >= SMALL_USD:
             key = ("clearinghouseState", address, dex)
             self._known[key] = (self._clock.monotonic(), (value, count))
 
@@ -165,7 +236,7 @@ class Accounts:
         used = [
             name
             for name, (value, count) in known.items()
-            if name not in stored and (count or value >= _SMALL_USD)
+            if name not in stored and (count or value >= SMALL_USD)
         ]
         used.sort(key=lambda name: (-known[name][0], name))
         too_many = [
@@ -203,7 +274,7 @@ class Accounts:
     async def _spot(self, address: str, prices: Mapping[str, float]) -> list[Unwatched]:
         body = await self._ask("spotClearinghouseState", address, lambda body: body)
         value = spot_usd(body, prices)
-        return [Unwatched("spot balances", "NOT_WATCHED", value)] if value >= _SMALL_USD else []
+        return [Unwatched("spot balances", "NOT_WATCHED", value)] if value >= SMALL_USD else []
 
     async def _ask(
         self,
@@ -212,6 +283,7 @@ class Accounts:
         read: Callable[[object], T],
         seconds: float = KNOWN_SECONDS,
         dex: str = "",
+        stale_seconds: float = STALE_SECONDS,
     ) -> T:
         """The answer as it is kept or asked anew; a failure leaves what was known for a while."""
         key, now_seconds = (kind, address, dex), self._clock.monotonic()
@@ -225,11 +297,23 @@ class Accounts:
             with asking(part=f"dex {dex}" if dex else kind):
                 found = read((await self._http.post_json("/info", sent)).body)
         except (ProviderFailure, NotThat):
-            if now_seconds - asked_seconds < max(seconds, STALE_SECONDS):
+            if now_seconds - asked_seconds < max(seconds, stale_seconds):
                 return known  # type: ignore[return-value]  # as above
             raise
         self._known[key] = (now_seconds, found)
         return found
+
+
+def _not_read(
+    found: Iterable[tuple[Subaccount, AccountMode]], prices: Mapping[str, float]
+) -> Iterator[Unwatched]:
+    """Of subaccounts: a mode that is not known, and spot that stands for positions."""
+    for one, mode in found:
+        if mode is AccountMode.UNKNOWN:
+            yield Unwatched(f"account mode of {one.part}", "UNREAD")
+        value = 0.0 if mode is AccountMode.STANDARD else spot_usd(one.spot, prices)
+        if value >= SMALL_USD:
+            yield Unwatched(f"spot balances of {one.part}", "NOT_WATCHED", value)
 
 
 def read_mode(body: object) -> AccountMode:
@@ -261,41 +345,6 @@ def read_dexes(body: object) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def read_worth(state: object) -> tuple[float, int]:
-    """The value of a clearinghouse state, USD, and how many positions it lists; one that lists none
-    and states their total has one at least; what holds nothing must state it. Raises NotThat.
-    """
-    summary = at(state, "marginSummary")
-    if not isinstance(summary, dict):
-        raise NotThat("no clearinghouse state")
-    rows = listed(state, "assetPositions", "no clearinghouse state")
-    value, total_usd = _number(summary, "accountValue"), readable(summary, "totalNtlPos")
-    if not rows and total_usd is None and value < _SMALL_USD:
-        raise NotThat("nothing, and no total of it")
-    return value, max(len(rows), int((total_usd or 0.0) > 0))
-
-
-def read_subaccounts(body: object) -> list[Unwatched]:
-    """Those that hold something; null when there are none. Raises NotThat."""
-    if body is None:
-        return []
-    if not isinstance(body, list):
-        raise NotThat("no list of subaccounts")
-    found = []
-    for one in body:
-        states = listed(one, "dexToClearinghouseState", "a subaccount without its states")
-        pairs = [pair for pair in states if isinstance(pair, list) and len(pair) == 2]
-        if len(pairs) < len(states):
-            raise NotThat("a subaccount with a state of no dex")
-        worths = [read_worth(state) for _, state in pairs]
-        value = sum(worth for worth, _ in worths) + spot_usd(at(one, "spotState"), {})
-        if value >= _SMALL_USD or any(count for _, count in worths):
-            address = str(at(one, "subAccountUser") or "")
-            part = f"subaccount {_plain(at(one, 'name'))}".strip()
-            found.append(Unwatched(part, "NOT_WATCHED", value, address))
-    return found
-
-
 def read_role(body: object) -> list[Unwatched]:
     """An API wallet holds nothing itself: its master does. Raises NotThat."""
     role = at(body, "role")
@@ -304,30 +353,6 @@ def read_role(body: object) -> list[Unwatched]:
     if role != "agent":
         return []
     masters = [at(body, "data", name) for name in ("user", "master")]
-    master = next((one for one in masters if isinstance(one, str) and _ADDRESS.fullmatch(one)), "")
+    master = next((one for one in masters if isinstance(one, str) and ADDRESS.fullmatch(one)), "")
     named = f" {master[:6]}...{master[-4:]}" if master else ""
     return [Unwatched(f"master account{named} of this API wallet", "API_WALLET", None, master)]
-
-
-def spot_usd(body: object, prices: Mapping[str, float]) -> float:
-    """Spot balances in USD: dollars, coins at their price, else what was paid. Raises NotThat."""
-    total = 0.0
-    for one in listed(body, "balances", "no spot balances"):
-        if not isinstance(one, dict):
-            raise NotThat("a balance that is none")
-        coin, amount = str(one.get("coin")), _number(one, "total")
-        price = 1.0 if coin.startswith("USD") else prices.get(coin)
-        total += _number(one, "entryNtl") if price is None else amount * price
-    return total
-
-
-def _number(row: Mapping[str, object], field: str) -> float:
-    try:
-        return needed(row, field)
-    except RowRefused as refused:
-        raise NotThat(f"a {field} that is no number") from refused
-
-
-def _plain(name: object) -> str:
-    text = name if isinstance(name, str) else ""
-    return "".join(sign for sign in text if sign.isprintable())[:_NAME_LENGTH]

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 from services.positions.accounts.domain.margin_account import (
     Leg,
@@ -43,7 +44,8 @@ def accounts(
     state: State, mode: AccountMode, tiers: Tiers, dex: str = ""
 ) -> tuple[StatedAccount, ...]:
     """The cross pool of a dex, and each isolated position as a pool of its own. In any mode but the
-    standard one this state is not the account: nothing is computed of its cross pool.
+    standard one this state is not the account: nothing is computed of its cross pool, which keeps
+    what it is a part with.
     """
     name = pool_name(dex)
     isolated = [_isolated(row, mode, tiers) for row in state.rows if row.isolated]
@@ -52,9 +54,11 @@ def accounts(
         return (unread(name, "POSITIONS_MISSING", mode.name), *isolated)
     if not cross and not state.refusals and not state.cross_value_usd:
         return tuple(isolated)
-    if mode is not AccountMode.STANDARD:
-        return (unread(name, f"ACCOUNT_MODE_{mode.name}", mode.name), *isolated)
-    return (_cross(name, state, cross, tiers), *isolated)
+    pool = _cross(name, state, cross, tiers)
+    if mode is AccountMode.STANDARD:
+        return (pool, *isolated)
+    part = replace(pool, mode=mode.name, equity_usd=None, reason=f"ACCOUNT_MODE_{mode.name}")
+    return (part, *isolated)
 
 
 def _cross(name: str, state: State, rows: list[Row], tiers: Tiers) -> StatedAccount:

@@ -50,6 +50,7 @@ ACCOUNT_TOLERANCE_RATIO = 0.01
 OLD_STATE = timedelta(minutes=5)
 # Of what is listed: beyond it the account holds more than prices of another moment explain.
 MISSING_RATIO = 1.25
+ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 _COIN = re.compile(r"[A-Za-z0-9:@/._-]{1,32}")
 
 

@@ -58,6 +58,7 @@ class Servers:
         channel = await self._channel("positions")
         self.positions = channel.stub(positions_rpc.PositionsServiceStub)
         self.wallets = channel.stub(positions_rpc.WalletsServiceStub)
+        self.accounts = channel.stub(positions_rpc.AccountsServiceStub)
 
     async def start_xcom(self, listen: str = "127.0.0.1:0", **settings: str) -> None:
         config = xcom_server.Config(

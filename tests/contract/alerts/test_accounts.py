@@ -195,6 +195,21 @@ async def test_a_mode_whose_collateral_is_not_known_raises_nothing_and_is_not_sa
     assert book.judged.unknown_count == 1 and not await book.told()
 
 
+@pytest.mark.parametrize("mode", ["unifiedAccount", "new"])
+async def test_an_estimate_is_shown_and_never_raises(book: Book, mode: str) -> None:
+    book.venue.answer("POST /info/userAbstraction", json=mode)
+    dollars = {"coin": "USDC", "token": 0, "total": "300.0", "entryNtl": "0.0"}
+    book.venue.answer("POST /info/spotClearinghouseState", json={"balances": [dollars]})
+    assert await book.at(4.0) == "NORMAL"
+    listed = await book.servers.accounts.ListAccounts(positions_pb.ListAccountsRequest())
+    shown = {one.name: one for one in listed.accounts}["unified USDC"]
+    assert shown.estimate_only and shown.estimated and 0 < shown.distance_percent < 1
+    request = pb.ListAlertsRequest(type=DISTANCE)
+    alerts = (await book.servers.alerts.ListAlerts(request)).alerts
+    assert [one.account for one in alerts] == ["hyperliquid cross"]
+    assert alerts[0].reading_state == pb.READING_STATE_UNKNOWN and not await book.told()
+
+
 async def test_what_is_not_known_any_more_lowers_no_level(book: Book) -> None:
     assert await book.at(4.5) == "HIGH"
     book.venue.answer("POST /info/userAbstraction", json="unifiedAccount")

@@ -131,7 +131,7 @@ async def test_a_venue_that_knows_no_account_questions_is_read_with_caution(live
         )
     outcome = await sync(live)
     assert (outcome.state, outcome.reason, outcome.opened_count) == (PARTIAL, "DEX_UNREAD", 2)
-    assert outcome.message.startswith("not looked at: account mode, other dexes, subaccounts")
+    assert outcome.message.startswith("not looked at: account mode, other dexes")
     held = (await live.positions.ListPositions(pb.ListPositionsRequest())).positions
     assert all(pb.FLAG_ACCOUNT_MODE_UNKNOWN in one.flags for one in held)
     (cross,) = [one for one in held if one.asset == "SOL"]

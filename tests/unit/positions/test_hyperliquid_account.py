@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
@@ -17,10 +18,15 @@ from services.positions.venues.hyperliquid_account import (
     read_dexes,
     read_mode,
     read_role,
-    read_subaccounts,
-    read_worth,
-    spot_usd,
 )
+from services.positions.venues.hyperliquid_parser import position_id
+from services.positions.venues.hyperliquid_subaccounts import (
+    ANY_SUBACCOUNT,
+    read_subaccounts,
+    split,
+    unwatched,
+)
+from services.positions.venues.hyperliquid_worth import read_worth, spot_usd
 from services.positions.venues.rows import NotThat
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
@@ -104,13 +110,40 @@ def test_a_subaccount_that_holds_something_is_named_with_its_worth_and_never_its
     }
     empty = {"name": "old", "dexToClearinghouseState": [], "spotState": {"balances": []}}
     (one,) = read_subaccounts([holding, empty])
-    assert one.words == "not watched: subaccount Grid[31m, 2,100 USD" and one.address == MASTER
+    (words,) = unwatched([one])
+    assert words.words == "not watched: subaccount Grid[31m, 2,100 USD"
+    assert (words.address, one.address) == (MASTER, MASTER)
     assert MASTER not in repr(one) and read_subaccounts(None) == []
     odd_states = [[STATE], [[STATE]], [["", STATE], "x"], [["", STATE, 1]], [["", None]]]
     odd = [[{**holding, "dexToClearinghouseState": states}] for states in odd_states]
     for body in ({}, "x", [7], [{"name": "a"}], [{**holding, "spotState": None}], *odd):
         with pytest.raises(NotThat):
             read_subaccounts(body)
+
+
+def test_subaccounts_that_are_wallets_are_read_there_and_those_too_many_are_said() -> None:
+    empty = {"balances": []}
+    body = [
+        {
+            "name": "Grid" if number % 2 else "Gr id",
+            "subAccountUser": f"0x{number:040x}",
+            "dexToClearinghouseState": [["", {**STATE, "assetPositions": [{}] * number}]],
+            "spotState": empty,
+        }
+        for number in range(30)
+    ]
+    found = read_subaccounts([*body, {**body[0], "subAccountUser": "nobody"}])
+    assert [one.position_count for one in found[:3]] == [29, 28, 27], "the most first"
+    letters = {"".join(filter(str.isalnum, one.part)) for one in found}
+    assert len(letters) == 31, "names are told apart, also as ids"
+    read, left = split(found, frozenset({f"0x{29:040x}"}))
+    assert (len(read), read[0].position_count) == (20, 28), "one is a wallet of its own"
+    assert left[0].address == "nobody" and len(left) == 10
+    owned = read[0].owned_id(MASTER, position_id(read[0].address, "xyz:TSLA"))
+    assert owned == position_id(MASTER, f"{read[0].key}-xyz:TSLA")
+    assert fnmatchcase(owned, position_id(MASTER, ANY_SUBACCOUNT))
+    assert fnmatchcase(owned, position_id(MASTER, read[0].ids))
+    assert not fnmatchcase(position_id(MASTER, "xyz:TSLA"), position_id(MASTER, ANY_SUBACCOUNT))
 
 
 @pytest.mark.parametrize("field", ["user", "master"])

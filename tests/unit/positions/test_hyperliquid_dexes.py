@@ -16,7 +16,8 @@ from services.positions.domain.venue_answer import Answer, Side
 from services.positions.sync.domain.answer_columns import answered, is_complete
 from services.positions.venues.hyperliquid import read_answer
 from services.positions.venues.hyperliquid_account import STANDARD_ACCOUNT, Account, AccountMode
-from services.positions.venues.hyperliquid_dexes import DexAnswer, with_dexes
+from services.positions.venues.hyperliquid_dexes import of_dex as dex_answer
+from services.positions.venues.hyperliquid_dexes import with_parts
 from services.positions.venues.hyperliquid_parser import position_id
 from shared.http import ProviderFailure
 
@@ -42,7 +43,7 @@ def ages(answer: Answer, coin: str) -> bool:
 
 
 def test_the_positions_of_all_dexes_are_one_answer_with_the_names_of_their_dexes() -> None:
-    answer = with_dexes(first(), [DexAnswer("xyz", of_dex(XYZ))], STANDARD_ACCOUNT, EVM)
+    answer = with_parts(first(), [dex_answer("xyz", of_dex(XYZ))], STANDARD_ACCOUNT, EVM)
     assert is_complete(answer) and answer.row_count == 4 and not answer.unwatched
     assert [(one.asset, one.side) for one in answer.holdings[2:]] == [
         ("xyz:TSLA", Side.LONG),
@@ -83,8 +84,8 @@ BODIES = {
 def test_what_is_no_state_of_this_dex_is_a_failure_of_this_dex_alone(body: object) -> None:
     with pytest.raises(ProviderFailure) as caught:
         of_dex(body)
-    failed = DexAnswer("xyz", None, caught.value.message)
-    answer = with_dexes(first(), [failed], STANDARD_ACCOUNT, EVM)
+    failed = dex_answer("xyz", None, caught.value.message)
+    answer = with_parts(first(), [failed], STANDARD_ACCOUNT, EVM)
     assert (answer.complete, answer.incomplete_reason) == (False, "DEX_UNREAD")
     assert [one.words for one in answer.unwatched] == ["not looked at: dex xyz"]
     assert answer.message.startswith("dex xyz: hyperliquid answered")
@@ -106,7 +107,7 @@ PARTS = {
 def test_a_state_that_is_not_whole_ages_no_position_of_its_dex_and_all_others(
     body: object,
 ) -> None:
-    answer = with_dexes(first(), [DexAnswer("xyz", of_dex(body))], STANDARD_ACCOUNT, EVM)
+    answer = with_parts(first(), [dex_answer("xyz", of_dex(body))], STANDARD_ACCOUNT, EVM)
     assert (is_complete(answer), answer.incomplete_reason) == (False, "DEX_UNREAD")
     assert "dex xyz" in answer.message
     assert ages(answer, "ETH") and not ages(answer, "xyz:GOLD")
@@ -114,7 +115,7 @@ def test_a_state_that_is_not_whole_ages_no_position_of_its_dex_and_all_others(
 
 
 def test_of_an_old_state_of_a_dex_nothing_is_taken() -> None:
-    answer = with_dexes(first(), [DexAnswer("xyz", of_dex(PARTS["old"]))], STANDARD_ACCOUNT, EVM)
+    answer = with_parts(first(), [dex_answer("xyz", of_dex(PARTS["old"]))], STANDARD_ACCOUNT, EVM)
     assert len(answer.holdings) == 2 and answer.observed_time == NOW
     assert [one.words for one in answer.unwatched] == ["not looked at: dex xyz"]
 
@@ -123,21 +124,23 @@ def test_when_the_first_dex_is_not_whole_nothing_ages() -> None:
     cut = copy.deepcopy(FIRST)
     cut["assetPositions"].pop()
     part = read_answer(cut, EVM, {}, NOW, {}, STANDARD_ACCOUNT)
-    for dexes in ([DexAnswer("xyz", of_dex(XYZ))], [DexAnswer("xyz", None, "HTTP 500")]):
-        answer = with_dexes(part, dexes, STANDARD_ACCOUNT, EVM)
+    for dexes in ([dex_answer("xyz", of_dex(XYZ))], [dex_answer("xyz", None, "HTTP 500")]):
+        answer = with_parts(part, dexes, STANDARD_ACCOUNT, EVM)
         assert not is_complete(answer) and answer.incomplete_reason == "POSITIONS_MISSING"
         assert not ages(answer, "BTC") and not ages(answer, "xyz:GOLD")
 
 
 def test_while_the_list_of_dexes_is_unknown_no_position_of_any_of_them_ages() -> None:
     account = Account(AccountMode.STANDARD, unread_dexes=("*",))
-    answer = with_dexes(first(), [], account, EVM)
+    answer = with_parts(first(), [], account, EVM)
     assert ages(answer, "ETH") and not ages(answer, "xyz:GOLD") and not ages(answer, "abc:X")
     assert not is_complete(answer)
 
 
 def test_a_pattern_names_one_dex_of_one_address() -> None:
-    (pattern,) = with_dexes(first(), [DexAnswer("xyz", None, "")], STANDARD_ACCOUNT, EVM).unread_ids
+    (pattern,) = with_parts(
+        first(), [dex_answer("xyz", None, "")], STANDARD_ACCOUNT, EVM
+    ).unread_ids
     assert fnmatchcase(position_id(EVM, "xyz:TSLA") + "-short", pattern)
     others = [
         position_id(EVM, "xyzz:TSLA"),
@@ -151,7 +154,7 @@ GONE = Account(AccountMode.STANDARD, unlisted_dexes=("xyz",))
 
 
 def test_a_dex_that_is_neither_listed_nor_read_keeps_the_answer_whole_and_closes_nothing() -> None:
-    answer = with_dexes(first(), [DexAnswer("xyz", None, "HTTP 500")], GONE, EVM)
+    answer = with_parts(first(), [dex_answer("xyz", None, "HTTP 500")], GONE, EVM)
     assert is_complete(answer) and not answer.incomplete_reason and not answer.message
     assert [one.words for one in answer.unwatched] == [
         "not watched: dex xyz is listed no more, its positions are STALE"
@@ -163,14 +166,14 @@ def test_a_dex_that_is_neither_listed_nor_read_keeps_the_answer_whole_and_closes
 
 
 def test_a_dex_that_is_read_is_believed_whatever_the_list_says() -> None:
-    answer = with_dexes(first(), [DexAnswer("xyz", of_dex(XYZ))], GONE, EVM)
+    answer = with_parts(first(), [dex_answer("xyz", of_dex(XYZ))], GONE, EVM)
     assert is_complete(answer) and not answer.unwatched and not answer.delisted_ids
     assert ages(answer, "xyz:BRENT")
 
 
 def test_another_dex_that_cannot_be_read_is_still_unread() -> None:
-    dexes = [DexAnswer("xyz", None, "HTTP 500"), DexAnswer("abc", None, "HTTP 500")]
-    answer = with_dexes(first(), dexes, GONE, EVM)
+    dexes = [dex_answer("xyz", None, "HTTP 500"), dex_answer("abc", None, "HTTP 500")]
+    answer = with_parts(first(), dexes, GONE, EVM)
     assert (answer.complete, answer.incomplete_reason) == (False, "DEX_UNREAD")
     assert answer.message == "dex abc: HTTP 500"
     assert [one.reason for one in answer.unwatched] == ["DELISTED", "UNREAD"]
@@ -181,5 +184,5 @@ def test_beside_a_first_dex_that_is_not_whole_nothing_is_said_to_be_delisted() -
     body = copy.deepcopy(FIRST)
     body["assetPositions"][0]["position"]["entryPx"] = "-1"
     answer = read_answer(body, EVM, {"SOL": 182.0}, NOW, {"SOL": 0.0}, STANDARD_ACCOUNT)
-    whole = with_dexes(answer, [DexAnswer("xyz", None, "HTTP 500")], GONE, EVM)
+    whole = with_parts(answer, [dex_answer("xyz", None, "HTTP 500")], GONE, EVM)
     assert not whole.complete and not whole.delisted_ids and not ages(whole, "ETH")

@@ -16,8 +16,9 @@ export function accounts(part) {
   const cards = new Map();
   const list = h("div", { class: "list" });
   const display = ({ accounts: rows }) => {
-    const judged = rows.filter((one) => !one.reason);
-    part.setCount(rows.length ? `${judged.length} of ${rows.length} judged` : "");
+    const stated = rows.filter((one) => !one.estimate_only);
+    const judged = stated.filter((one) => !one.reason);
+    part.setCount(rows.length ? `${judged.length} of ${stated.length} judged` : "");
     if (!rows.length) return show(part.body, empty("No account yet: the first sync of a wallet states what its positions stand in."));
     keepRows(list, cards, [...rows].sort(nearest), card);
     if (list.parentNode !== part.body) show(part.body, list);
@@ -74,7 +75,8 @@ function remarks(account) {
   return [
     account.reason ? h("p", { class: "moved" }, why) : null,
     account.kind === SEPARATE ? h("p", { class: "about" }, "Each position has a collateral of its own: the prices are those of the nearest.") : null,
-    account.estimated ? h("p", { class: "moved" }, "The venue states an equity or a maintenance other than its rules add up to here: conclude nothing from the prices.") : null,
+    account.estimate_only ? h("p", { class: "moved" }, "Put together of every dex and the spot balances by the rules the venue publishes: no alert is judged by it.") : null,
+    account.estimated && !account.estimate_only ? h("p", { class: "moved" }, "The venue states an equity or a maintenance other than its rules add up to here: conclude nothing from the prices.") : null,
     ...(account.unwatched ?? []).map((text) => h("p", { class: "moved" }, text)),
   ];
 }

@@ -67,6 +67,7 @@ class AccountRisk:
     `margin_ratio`: maintenance over equity, 1 at liquidation; `exposure_ratio`: positions at the
     mark over equity. Both are absent when the equity is not above 0.
     `reason`: why lines are missing; of separate positions those that have none are left out.
+    `estimate_only`: nothing is judged by it.
     """
 
     id: str
@@ -83,6 +84,7 @@ class AccountRisk:
     lines: tuple[AssetLine, ...] = ()
     estimated: bool = False
     reason: str = ""
+    estimate_only: bool = False
 
     @property
     def margin_ratio(self) -> float | None:
@@ -147,6 +149,7 @@ def pool(stated: StatedAccount, source: Source, betas: Betas = NO_BETAS) -> Acco
         tuple(account_lines(margin)) if is_known else (),
         stated.estimated,
         stated.missing,
+        stated.estimate_only,
     )
 
 

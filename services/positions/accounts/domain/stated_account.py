@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Final
 
 from services.positions.accounts.domain.margin_account import MarginAccount
@@ -23,6 +23,7 @@ class StatedAccount:
     `equity_usd`, `maintenance_usd`: as the venue states them; None = it does not.
     `reason`: an upper-case word why nothing can be computed of it; empty when it can.
     `isolated`: of one position, which is judged by itself.
+    `estimate_only`: put together here of what the venue states of its parts: shown, never judged.
     """
 
     name: str
@@ -32,6 +33,7 @@ class StatedAccount:
     maintenance_usd: float | None = None
     reason: str = ""
     isolated: bool = False
+    estimate_only: bool = False
 
     @property
     def missing(self) -> str:
@@ -40,8 +42,10 @@ class StatedAccount:
 
     @property
     def estimated(self) -> bool:
-        """Whether the venue states another equity or maintenance than its rules add up to here."""
-        return not (
+        """Whether it is put together here, or the venue states another equity or maintenance than
+        its rules add up to here.
+        """
+        return self.estimate_only or not (
             _agree(self.equity_usd, self.margin.equity_usd)
             and _agree(self.maintenance_usd, self.margin.maintenance_usd)
         )
@@ -62,7 +66,13 @@ def unread_fields() -> str:
 
 def disbelieved(accounts: Sequence[StatedAccount]) -> tuple[StatedAccount, ...]:
     """Accounts of an answer whose figures are not believed: that they are there is all of it."""
-    return tuple(unread(one.name, REFUSED, one.mode, isolated=one.isolated) for one in accounts)
+    return tuple(
+        replace(
+            unread(one.name, REFUSED, one.mode, isolated=one.isolated),
+            estimate_only=one.estimate_only,
+        )
+        for one in accounts
+    )
 
 
 def accounts_json(accounts: Sequence[StatedAccount]) -> str:

@@ -67,7 +67,9 @@ class AccountsService:
         self._max_age = timedelta(seconds=mark_max_age_seconds)
 
     def readings(self, frame: EnrichedFrame) -> list[AccountReading]:
-        """What is judged of accounts as of a pass: those whose positions share a margin."""
+        """What is judged of accounts as of a pass: those whose positions share a margin, and that
+        the venue itself states.
+        """
         not_before = self._clock.now() - self._max_age
         frozen = _frozen_wallets(frame)
         feeds = [
@@ -76,7 +78,10 @@ class AccountsService:
             if feed.accounts is not None
         ]
         return [
-            reading(one, source) for source, stated in feeds for one in stated if not one.isolated
+            reading(one, source)
+            for source, stated in feeds
+            for one in stated
+            if not (one.isolated or one.estimate_only)
         ]
 
     async def list(

@@ -47,6 +47,7 @@ class _SyncRun:
     prices: Mapping[str, float]
     force: bool
     parts: Parts
+    addresses: frozenset[str]
 
 
 class SyncService:
@@ -100,10 +101,11 @@ class SyncService:
         if isinstance(start, SyncResult):
             return start
         mode, wallets, ended_count, parts = start
+        addresses = await self._addresses(wallets, wallet_names)
         _check_names(wallet_names, wallets)
         prices = _fresh(market, self._clock.now() - self._mark_max_age)
         writer = AnswerWriter(self._begin, self._clock, step, self._id_cache, prices)
-        run = _SyncRun(step, writer, prices, force, parts)
+        run = _SyncRun(step, writer, prices, force, parts, addresses)
         outcomes, _ = await asyncio.gather(
             self._fetch_all(run, wallets), self._extremes.look(prices)
         )
@@ -137,6 +139,14 @@ class SyncService:
         if not names:
             return {}
         return await store.sync_rows.parts(names, [one.name for one in venues])
+
+    async def _addresses(self, wallets: Sequence[Wallet], names: Sequence[str]) -> frozenset[str]:
+        """Of all active wallets, lower case."""
+        active = wallets
+        if names:
+            async with self._read() as store:
+                active = await store.wallets.active()
+        return frozenset(one.public_address.lower() for one in active if one.public_address)
 
     async def _finish(
         self,
@@ -227,7 +237,9 @@ class SyncService:
         start = self._clock.monotonic()
         reason, message, answer = "", "", None
         parts = run.parts.get((wallet.name, venue.name), ())
-        reference = WalletRef(wallet.name, wallet.chain, wallet.public_address, parts)
+        reference = WalletRef(
+            wallet.name, wallet.chain, wallet.public_address, parts, run.addresses
+        )
         try:
             if wallet.chain is Chain.DEMO and not run.prices:
                 reason, message = (

@@ -2387,6 +2387,7 @@ class Account(_message.Message):
     UNWATCHED_FIELD_NUMBER: _builtins.int
     BETAS_FIELD_NUMBER: _builtins.int
     BETA_SOURCE_FIELD_NUMBER: _builtins.int
+    ESTIMATE_ONLY_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Id of the account, without an address; stable while the wallet is there."""
     wallet: _builtins.str
@@ -2422,13 +2423,17 @@ class Account(_message.Message):
     beta_up_percent: _builtins.float
     """As common_up_percent, the same way."""
     estimated: _builtins.bool
-    """The venue states another equity or maintenance than its rules add up to here: nothing is to be concluded."""
+    """The venue states another equity or maintenance than its rules add up to here, or `estimate_only`: nothing is to be
+    concluded.
+    """
     stale: _builtins.bool
     """The venue's last answer is old, or the last fetch failed."""
     reason: _builtins.str
     """Why there are no lines, or, of separate positions, why some have none: an upper-case word; empty = all is there."""
     beta_source: Global___BetaSource.ValueType
     """Where they are from; unspecified without any."""
+    estimate_only: _builtins.bool
+    """Put together of what the venue states of its parts, by the rules it publishes: `estimated` too, and judged by nothing."""
     @_builtins.property
     def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___AccountLine]:
         """One for each asset the account depends on, by name."""
@@ -2472,10 +2477,11 @@ class Account(_message.Message):
         unwatched: _abc.Iterable[_builtins.str] | None = ...,
         betas: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
         beta_source: Global___BetaSource.ValueType = ...,
+        estimate_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_beta_down_percent", b"_beta_down_percent", "_beta_up_percent", b"_beta_up_percent", "_common_down_percent", b"_common_down_percent", "_common_up_percent", b"_common_up_percent", "_distance_percent", b"_distance_percent", "_equity_usd", b"_equity_usd", "_exposure_ratio", b"_exposure_ratio", "_maintenance_usd", b"_maintenance_usd", "_margin_ratio", b"_margin_ratio", "_notional_usd", b"_notional_usd", "beta_down_percent", b"beta_down_percent", "beta_up_percent", b"beta_up_percent", "common_down_percent", b"common_down_percent", "common_up_percent", b"common_up_percent", "distance_percent", b"distance_percent", "equity_usd", b"equity_usd", "exposure_ratio", b"exposure_ratio", "maintenance_usd", b"maintenance_usd", "margin_ratio", b"margin_ratio", "notional_usd", b"notional_usd", "observed_time", b"observed_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_beta_down_percent", b"_beta_down_percent", "_beta_up_percent", b"_beta_up_percent", "_common_down_percent", b"_common_down_percent", "_common_up_percent", b"_common_up_percent", "_distance_percent", b"_distance_percent", "_equity_usd", b"_equity_usd", "_exposure_ratio", b"_exposure_ratio", "_maintenance_usd", b"_maintenance_usd", "_margin_ratio", b"_margin_ratio", "_notional_usd", b"_notional_usd", "beta_down_percent", b"beta_down_percent", "beta_source", b"beta_source", "beta_up_percent", b"beta_up_percent", "betas", b"betas", "common_down_percent", b"common_down_percent", "common_up_percent", b"common_up_percent", "distance_percent", b"distance_percent", "equity_usd", b"equity_usd", "estimated", b"estimated", "exposure_ratio", b"exposure_ratio", "id", b"id", "kind", b"kind", "lines", b"lines", "maintenance_usd", b"maintenance_usd", "margin_ratio", b"margin_ratio", "mode", b"mode", "name", b"name", "notional_usd", b"notional_usd", "observed_time", b"observed_time", "reason", b"reason", "stale", b"stale", "unwatched", b"unwatched", "venue", b"venue", "wallet", b"wallet"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_beta_down_percent", b"_beta_down_percent", "_beta_up_percent", b"_beta_up_percent", "_common_down_percent", b"_common_down_percent", "_common_up_percent", b"_common_up_percent", "_distance_percent", b"_distance_percent", "_equity_usd", b"_equity_usd", "_exposure_ratio", b"_exposure_ratio", "_maintenance_usd", b"_maintenance_usd", "_margin_ratio", b"_margin_ratio", "_notional_usd", b"_notional_usd", "beta_down_percent", b"beta_down_percent", "beta_source", b"beta_source", "beta_up_percent", b"beta_up_percent", "betas", b"betas", "common_down_percent", b"common_down_percent", "common_up_percent", b"common_up_percent", "distance_percent", b"distance_percent", "equity_usd", b"equity_usd", "estimate_only", b"estimate_only", "estimated", b"estimated", "exposure_ratio", b"exposure_ratio", "id", b"id", "kind", b"kind", "lines", b"lines", "maintenance_usd", b"maintenance_usd", "margin_ratio", b"margin_ratio", "mode", b"mode", "name", b"name", "notional_usd", b"notional_usd", "observed_time", b"observed_time", "reason", b"reason", "stale", b"stale", "unwatched", b"unwatched", "venue", b"venue", "wallet", b"wallet"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__beta_down_percent: _TypeAlias = _typing.Literal["beta_down_percent"]  # noqa: Y015
     _WhichOneofArgType__beta_down_percent: _TypeAlias = _typing.Literal["_beta_down_percent", b"_beta_down_percent"]  # noqa: Y015
