@@ -154,6 +154,20 @@ def entries_of_events(
     return EventEntries(entries, wanted, urgent, serious)
 
 
+def last_ends(events: Sequence[PositionEvent]) -> list[PositionEvent]:
+    """How positions ended, of each life of one the last event that says it: closed and, by its
+    trades of the same look, liquidated is one end. `events`: in their order.
+    """
+    ends: dict[tuple[str, int], PositionEvent] = {}
+    lives: Counter[str] = Counter()
+    for event in events:
+        if event.kind == EventKind.OPENED:
+            lives[event.position_id] += 1
+        elif event.kind in ENDS:
+            ends[event.position_id, lives[event.position_id]] = event
+    return list(ends.values())
+
+
 def _is_urgent(event: PositionEvent, ends: Mapping[int, str]) -> bool:
     return event.kind in FORCED or ends.get(event.sequence, CLOSED) != CLOSED
 

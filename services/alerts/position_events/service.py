@@ -14,11 +14,11 @@ from services.alerts.alerts.domain.ends import UNRECORDED, PositionEnd, ending
 from services.alerts.domain.kinds import Level
 from services.alerts.notifications.domain import LIQUIDATED
 from services.alerts.position_events.domain import (
-    ENDS,
     EventEntries,
     EventKind,
     PositionEvent,
     entries_of_events,
+    last_ends,
 )
 from services.alerts.service.ports import PositionsPeer
 from services.alerts.service.snapshot_cache import SnapshotCache
@@ -115,7 +115,7 @@ class PositionNews:
 
     async def _untold_ends(self, events: Sequence[PositionEvent]) -> Mapping[int, str]:
         """Of positions that ended without an alert that tells it, how; by sequence."""
-        over = [event for event in events if event.kind in ENDS]
+        over = last_ends(events)
         if not over:
             return {}
         names = [event.position_id for event in over]

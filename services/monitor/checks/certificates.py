@@ -46,6 +46,7 @@ class CertificatesCheck(Check):
             return Finding(RunStatus.SUCCESS, metadata, {_BADGE: None})
         words = {one.name: _words(one, context.now) for one, _ in late}
         first, level = late[0]
+        urgent = {f"{one.name} at once": one for one, worst in late if worst is Level.HIGH}
         parts = tuple(Part(one.name, words[one.name], worst) for one, worst in late)
         return Finding(
             RunStatus.BREACH,
@@ -56,13 +57,10 @@ class CertificatesCheck(Check):
             " `sonic logs`, and whether SONIC_HOME/tls can be written. Others are renewed by who"
             " makes them.",
             level=level,
-            # Who joins is told: a certificate, and each again when it gets urgent.
-            members=dict(words)
-            | {
-                f"{one.name} at once": words[one.name]
-                for one, one_level in late
-                if one_level is Level.HIGH
-            },
+            # Who joins is told, as urgent as it is: a certificate, and each again when it gets so.
+            members=dict(words) | {name: words[one.name] for name, one in urgent.items()},
+            member_levels={one.name: worst for one, worst in late}
+            | dict.fromkeys(urgent, Level.HIGH),
         )
 
 

@@ -264,6 +264,28 @@ async def test_an_end_that_no_alert_could_tell_is_told_once_all_the_same(book: B
     ]
 
 
+async def test_closed_and_liquidated_by_one_sync_is_told_once_as_liquidated(book: Book) -> None:
+    """Trades that come late: the sync that closes a position finds what ended it, too."""
+    servers = book.servers
+    await servers.only()
+    book.holds(*ROWS[:2])
+    await book.cycle()
+    book.holds(*ROWS[1:2])
+    await book.cycle()
+    moment = int(servers.clock.now().timestamp()) + 30
+    traded = {"positionPubkey": ROWS[0]["positionPubkey"], "createdTime": moment}
+    late = {"count": 1, "dataList": [{**TRADE, **traded, "updatedTime": moment}]}
+    book.jupiter.answer("GET /v2/trades", json=late)
+    for _ in range(2):
+        await book.cycle()
+    request = positions_pb.ListPositionEventsRequest(after_sequence=1)
+    events = (await servers.positions.ListPositionEvents(request)).events
+    ends = [positions_pb.PositionEventKind.Name(one.kind).split("_")[-1] for one in events]
+    assert ends == ["CLOSED", "LIQUIDATED"]
+    told = [one.subject.split(",")[0] for one in await servers.messages()]
+    assert [one for one in told if "FIRST LOOK" not in one] == ["HIGH: BTC long was LIQUIDATED"]
+
+
 async def test_an_end_that_its_alerts_told_before_its_event_was_read_is_not_told_again(
     book: Book,
 ) -> None:

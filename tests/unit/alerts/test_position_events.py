@@ -15,6 +15,7 @@ from services.alerts.position_events.domain import (
     EventKind,
     PositionEvent,
     entries_of_events,
+    last_ends,
 )
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -154,3 +155,21 @@ def test_more_than_the_most_are_one_message_that_counts_and_names_the_largest(
         assert subject.startswith(
             "CHANGED: 4 events of positions: 4 opened. The largest: SOL long opened, size 400 USD"
         )
+
+
+def test_a_life_of_a_position_ends_once_by_what_is_known_last() -> None:
+    closed, liquidated, opened = EventKind.CLOSED, EventKind.LIQUIDATED, EventKind.OPENED
+    for kinds, sequences in (
+        ((closed,), [1]),
+        ((closed, liquidated), [2]),
+        ((liquidated, closed), [2]),
+        ((closed, opened, closed), [1, 3]),
+        ((closed, liquidated, opened, closed, liquidated), [2, 5]),
+        ((opened, EventKind.GREW), []),
+    ):
+        events = [
+            replace(_event(number, kind), position_id="p") for number, kind in enumerate(kinds, 1)
+        ]
+        assert [one.sequence for one in last_ends(events)] == sequences
+    apart = [_event(1, closed), _event(2, liquidated)]
+    assert last_ends(apart) == apart, "of two positions each has its own"

@@ -133,6 +133,20 @@ async def test_certificates_that_are_not_renewed_are_told_the_nearest_end_first(
     assert set(found.members) == {"price", "price at once", "xcom"}
 
 
+async def test_a_certificate_that_joins_is_told_as_urgent_as_it_is() -> None:
+    near = CertificateReading("price", NOW - 89 * DAY, NOW + DAY)
+    late = CertificateReading("xcom", NOW - 80 * DAY, NOW + 10 * DAY)
+    urgent = CertificateReading("xcom", NOW - 89 * DAY, NOW + DAY)
+    told, incident = [], None
+    for number, known in enumerate([(near,), (near, late), (near, urgent)]):
+        found = await CertificatesCheck().run(CheckContext(Known(known_certificates=known), NOW))
+        change = follow("certificates", incident, found, f"i{number}", NOW)
+        incident = change.after
+        assert change.notification is not None
+        told.append(change.notification.level)
+    assert told == [Level.HIGH, Level.MEDIUM, Level.HIGH]
+
+
 async def test_what_lies_on_this_machine_is_read(tmp_path: Path) -> None:
     tls = tmp_path / "tls"
     tls.mkdir()
