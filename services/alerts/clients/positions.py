@@ -202,12 +202,13 @@ def _accounts(parts: Sequence[Any]) -> Accounts:
 def _account(message: pb.AccountReading) -> Account:
     distance = common_move(number(message, "distance_percent"), message.reason)
     exposed, *rest = (number(message, name) for name in ACCOUNT_FIGURES if name != DISTANCE)
+    equity, notional, _ = rest
     figures = [math.nan if figure is None else figure for figure in rest]
     return Account(
         message.id,
         f"{message.venue} {message.name}",
         message.wallet,
-        [distance, exposure(exposed, *rest), *figures],
+        [distance, exposure(exposed, equity, notional), *figures],
         message.observed_micros,
         message.stale,
     )

@@ -247,10 +247,17 @@ def _account(payload: Mapping[str, str]) -> list[str]:
     equity, size = _figure(payload, "equity_usd", "USD"), _figure(payload, "notional_usd", "USD")
     times = f" ({_figure(payload, 'exposure_ratio', 'x')})" if "exposure_ratio" in payload else ""
     wallet, far = payload.get("wallet") or "none", payload.get("account_distance_percent")
+    moved = payload.get("beta_move_percent")
     return [
         f"Account: {_about(payload)}, wallet {wallet}, equity {equity}, positions {size}{times}",
         f"All prices together: {_of(far, '%')} to liquidation" if far else "",
+        _by_betas(moved) if moved else "",
     ]
+
+
+def _by_betas(moved: str) -> str:
+    way = "falls" if float(moved) < 0 else "rises"
+    return f"By betas, ESTIMATED: when BTC {way} {short(abs(float(moved)), '%')}"
 
 
 _HELD: Final = {AlertClass.POSITION: _position, AlertClass.ACCOUNT: _account}

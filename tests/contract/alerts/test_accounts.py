@@ -4,12 +4,15 @@ common liquidation, step by step; and what is not known raises nothing.
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from sonic.alerts.v1 import alerts_pb2 as pb
 from sonic.positions.v1 import positions_pb2 as positions_pb
+from sonic.price.v1 import price_pb2 as price_pb
 from sonic.xcom.v1 import xcom_pb2 as xcom_pb
 
 from shared.errors import InvalidArgument, NotFound
@@ -128,6 +131,39 @@ async def test_an_account_that_nears_its_common_move_is_told_low_medium_high_and
     assert (alert.wallet, alert.position_id, alert.asset) == ("main", "", "")
     assert alert.alert_class == pb.ALERT_CLASS_ACCOUNT
     assert (await book.servers.ledger.VerifyLedger(pb.VerifyLedgerRequest())).intact
+
+
+async def test_beside_the_common_move_the_message_names_that_of_btc_by_betas(book: Book) -> None:
+    """SOL and ETH moved twice as far as BTC in each of 300 hours."""
+    asked: set[str] = set()
+
+    async def candles(request: Any, _context: Any) -> price_pb.ListCandlesResponse:
+        asked.add(request.asset)
+        found = price_pb.ListCandlesResponse()
+        close, times = 100.0, 1.0 if request.asset == "BTC" else 2.0
+        for hour in range(300):
+            close *= math.exp(times * math.sin(hour * hour) / 100)
+            candle = found.candles.add(close_usd=close, complete=True)
+            candle.start_time.seconds = 3600 * (490_000 + hour)
+        return found
+
+    book.servers.market.told["price.ListCandles"] = candles
+    assert await book.at(15.0) == "NORMAL", "they are asked for beside the look that wants them"
+
+    async def all_asked() -> bool:
+        return asked == {"BTC", "SOL", "ETH"}
+
+    await book.servers.until(all_asked)
+    assert await book.at(15.0) == "NORMAL" and await book.at(6.5) == "MEDIUM"
+    (told,) = await book.told()
+    assert "All prices together: 6.5 % to liquidation\n" in told.body
+    assert "By betas, ESTIMATED: when BTC falls 3.25 %" in told.body
+
+
+async def test_of_betas_that_are_not_known_the_message_says_nothing(book: Book) -> None:
+    await book.at(15.0)
+    assert await book.at(6.5) == "MEDIUM"
+    assert "betas" not in (await book.told())[0].body
 
 
 async def test_what_was_judged_of_accounts_is_judged_again_alike(book: Book) -> None:

@@ -17,6 +17,7 @@ import pytest
 from services.alerts.alerts.domain import evaluation
 from services.alerts.alerts.domain.evaluation import Outcome
 from services.alerts.domain.kinds import AlertType, Condition, Level
+from services.alerts.recorder.domain.header import accounts_of
 from services.alerts.recorder.domain.packing import NO_BASE, Base, base_of, pack, unpack
 from services.alerts.recorder.domain.recording import Judgement, Recording, recorded
 from services.alerts.recorder.domain.replay import (
@@ -248,3 +249,17 @@ def test_other_thresholds_go_on_from_what_they_made_of_the_cycle_before() -> Non
         np.testing.assert_array_equal(again.changed, outcome.changed)
         np.testing.assert_array_equal(again.columns.level, outcome.columns.level)
         np.testing.assert_array_equal(again.notified, outcome.notified)
+
+
+def test_an_account_recorded_before_a_figure_was_kept_has_it_not_known() -> None:
+    kept = [
+        "hyperliquid-1-cross",
+        "hyperliquid cross",
+        "main",
+        [6.5, 3.9, 2500.0, 9750.0],
+        7,
+        False,
+    ]
+    figures = accounts_of({"accounts": [kept]}).figures
+    assert figures["account_distance_percent"].tolist() == [6.5]
+    assert np.isnan(figures["beta_move_percent"]).all()

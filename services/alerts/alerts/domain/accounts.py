@@ -16,7 +16,9 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 DISTANCE = "account_distance_percent"
-ACCOUNT_FIGURES = (DISTANCE, "exposure_ratio", "equity_usd", "notional_usd")
+# `beta_move_percent`: of BTC, < 0 down, at which the account is liquidated when the others follow
+# it as they lately did; nothing is judged by it.
+ACCOUNT_FIGURES = (DISTANCE, "exposure_ratio", "equity_usd", "notional_usd", "beta_move_percent")
 # Below every key of a price or an incident.
 _FIRST_KEY = -(1 << 56)
 _KEY_BYTES = 7

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from enum import IntEnum
 from typing import Any, Final, get_type_hints
 
-from services.alerts.alerts.domain.accounts import Account, Accounts
+from services.alerts.alerts.domain.accounts import ACCOUNT_FIGURES, Account, Accounts
 from services.alerts.alerts.domain.alert_columns import AlertColumns
 from services.alerts.alerts.domain.gathering import LedgerPlace
 from services.alerts.alerts.domain.readings import Inputs, Positions, Reading
@@ -119,10 +119,17 @@ def _account(one: Account) -> list[Any]:
     return [one.id, one.label, one.wallet, figures, one.observed_micros, one.stale]
 
 
+def _figures(kept: Sequence[float | None]) -> list[float]:
+    known = [math.nan if one is None else one for one in kept]
+    return known + [math.nan] * (len(ACCOUNT_FIGURES) - len(known))
+
+
 def accounts_of(header: Header) -> Accounts:
-    """Recorded before accounts were judged, there are none."""
+    """Recorded before accounts were judged, there are none; a figure that was not kept then is not
+    known.
+    """
     return Accounts.of(
-        Account(id, label, wallet, [math.nan if one is None else one for one in figures], *seen)
+        Account(id, label, wallet, _figures(figures), *seen)
         for id, label, wallet, figures, *seen in header.get("accounts", ())
     )
 

@@ -100,6 +100,8 @@ class AccountReading:
     """What is judged of an account whose positions share a margin. USD; ratio >= 0; percent, >= 0.
 
     `distance_percent`: None with a `reason` is not known, without one no common move liquidates it.
+    `beta_move_percent`: of the leading asset, < 0 down, the nearer one by estimated betas; None =
+    not known, or none.
     """
 
     id: str
@@ -110,6 +112,7 @@ class AccountReading:
     equity_usd: float | None
     notional_usd: float | None
     reason: str
+    beta_move_percent: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +156,7 @@ def pool(stated: StatedAccount, source: Source, betas: Betas = NO_BETAS) -> Acco
     )
 
 
-def reading(stated: StatedAccount, source: Source) -> AccountReading:
+def reading(stated: StatedAccount, source: Source, betas: Betas = NO_BETAS) -> AccountReading:
     """A pool without its lines. Nothing is said of one of which something is missing."""
     margin, is_known = stated.margin, not stated.missing
     equity = margin.equity_usd if is_known else None
@@ -167,6 +170,7 @@ def reading(stated: StatedAccount, source: Source) -> AccountReading:
         equity,
         notional,
         stated.missing,
+        beta_moves(margin, betas.by_asset).signed_percent if is_known and betas.by_asset else None,
     )
 
 

@@ -33,6 +33,14 @@ class Moves:
         known = [one for one in (self.down_percent, self.up_percent) if one is not None]
         return min(known, default=None)
 
+    @property
+    def signed_percent(self) -> float | None:
+        """The smaller of the two, < 0 down."""
+        down, up = self.down_percent, self.up_percent
+        if down is None or (up is not None and up < down):
+            return up
+        return -down
+
 
 @dataclass(frozen=True, slots=True)
 class AssetLine:

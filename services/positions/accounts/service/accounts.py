@@ -77,12 +77,14 @@ class AccountsService:
             for feed in frame.feeds
             if feed.accounts is not None
         ]
-        return [
-            reading(one, source)
+        judged = [
+            (one, source)
             for source, stated in feeds
             for one in stated
             if not (one.isolated or one.estimate_only)
         ]
+        betas = self._betas.known({held.asset for one, _ in judged for held in one.margin.held})
+        return [reading(one, source, betas) for one, source in judged]
 
     async def list(
         self, wallet: str, venue: str, page_size: int, page_token: str

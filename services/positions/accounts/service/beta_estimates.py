@@ -2,7 +2,7 @@
 
 import asyncio
 import contextvars
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from math import inf
 from typing import Final, Protocol
 
@@ -17,6 +17,7 @@ _MOST_ASSETS: Final = 100
 _AT_ONCE: Final = 4
 # Whoever looks at accounts waits so long for betas, and goes on without.
 _WAIT_SECONDS: Final = 1.0
+_NONE: Final = HourlyCloses()
 
 
 class MarketCloses(Protocol):
@@ -39,6 +40,8 @@ class BetaEstimates:
         self._places = asyncio.Semaphore(_AT_ONCE)
         self._asking: dict[str, asyncio.Task[None]] = {}
         self._known: dict[str, tuple[float, HourlyCloses]] = {}
+        # By asset, with the closes of it and of the leading one.
+        self._estimates: dict[str, tuple[HourlyCloses, HourlyCloses, float | None]] = {}
 
     async def start(self) -> None:
         """Nothing is asked for before somebody wants it."""
@@ -54,15 +57,34 @@ class BetaEstimates:
     async def of(self, assets: Collection[str]) -> Betas:
         """Those of these assets that are known within a second, of the first hundred."""
         wanted = sorted(assets)[:_MOST_ASSETS]
+        await self._wait(self._refreshed(wanted))
+        return self._estimated(wanted)
+
+    def known(self, assets: Collection[str]) -> Betas:
+        """Those that are known now; the others are asked for beside, for who asks next."""
+        wanted = sorted(assets)[:_MOST_ASSETS]
+        self._refreshed(wanted)
+        return self._estimated(wanted)
+
+    def _refreshed(self, wanted: Sequence[str]) -> list[asyncio.Task[None]]:
+        names = dict.fromkeys([LEADING, *wanted]) if wanted else ()
+        return [task for name in names if (task := self._refresh(name)) is not None]
+
+    def _estimated(self, wanted: Sequence[str]) -> Betas:
         if not wanted:
             return NO_BETAS
-        names = list(dict.fromkeys([LEADING, *wanted]))
-        await self._wait([task for name in names if (task := self._refresh(name)) is not None])
-        closes = {name: self._known.get(name, (-inf, HourlyCloses()))[1] for name in names}
-        known = {name: beta(closes[name], closes[LEADING]) for name in wanted}
-        return Betas(
-            {name: one for name, one in known.items() if one is not None}, BetaSource.ESTIMATED
-        )
+        found = {name: self._beta(name) for name in wanted}
+        by_asset = {name: one for name, one in found.items() if one is not None}
+        return Betas(by_asset, BetaSource.ESTIMATED)
+
+    def _beta(self, asset: str) -> float | None:
+        """Worked out once for the same closes."""
+        _, own = self._known.get(asset, (-inf, _NONE))
+        _, leading = self._known.get(LEADING, (-inf, _NONE))
+        before = self._estimates.get(asset)
+        if before is None or before[0] is not own or before[1] is not leading:
+            before = self._estimates[asset] = (own, leading, beta(own, leading))
+        return before[2]
 
     async def _wait(self, asking: Collection[asyncio.Task[None]]) -> None:
         if not asking:
@@ -91,7 +113,7 @@ class BetaEstimates:
             async with self._places:
                 found, kept_seconds = await self._market.closes(asset), _KEPT_SECONDS
         except SonicError:
-            _, found = self._known.get(asset, (-inf, HourlyCloses()))
+            _, found = self._known.get(asset, (-inf, _NONE))
             kept_seconds = _AGAIN_SECONDS
         finally:
             del self._asking[asset]

@@ -2898,6 +2898,7 @@ class AccountReading(_message.Message):
     OBSERVED_MICROS_FIELD_NUMBER: _builtins.int
     STALE_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    BETA_MOVE_PERCENT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Id of the account, see Account."""
     wallet: _builtins.str
@@ -2922,6 +2923,10 @@ class AccountReading(_message.Message):
     """The venue's last answer is old, or the last fetch failed."""
     reason: _builtins.str
     """Why it is not known, see Account.reason; empty = it is."""
+    beta_move_percent: _builtins.float
+    """The nearer of Account.beta_down_percent (here < 0) and beta_up_percent, by estimated betas, percent of BTC's price;
+    absent while a beta is not known, or where no move of it liquidates. Nothing is judged by it.
+    """
     def __init__(
         self,
         *,
@@ -2936,11 +2941,14 @@ class AccountReading(_message.Message):
         observed_micros: _builtins.int = ...,
         stale: _builtins.bool = ...,
         reason: _builtins.str = ...,
+        beta_move_percent: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_distance_percent", b"_distance_percent", "_equity_usd", b"_equity_usd", "_exposure_ratio", b"_exposure_ratio", "_notional_usd", b"_notional_usd", "distance_percent", b"distance_percent", "equity_usd", b"equity_usd", "exposure_ratio", b"exposure_ratio", "notional_usd", b"notional_usd"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_beta_move_percent", b"_beta_move_percent", "_distance_percent", b"_distance_percent", "_equity_usd", b"_equity_usd", "_exposure_ratio", b"_exposure_ratio", "_notional_usd", b"_notional_usd", "beta_move_percent", b"beta_move_percent", "distance_percent", b"distance_percent", "equity_usd", b"equity_usd", "exposure_ratio", b"exposure_ratio", "notional_usd", b"notional_usd"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_distance_percent", b"_distance_percent", "_equity_usd", b"_equity_usd", "_exposure_ratio", b"_exposure_ratio", "_notional_usd", b"_notional_usd", "distance_percent", b"distance_percent", "equity_usd", b"equity_usd", "exposure_ratio", b"exposure_ratio", "id", b"id", "name", b"name", "notional_usd", b"notional_usd", "observed_micros", b"observed_micros", "reason", b"reason", "stale", b"stale", "venue", b"venue", "wallet", b"wallet"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_beta_move_percent", b"_beta_move_percent", "_distance_percent", b"_distance_percent", "_equity_usd", b"_equity_usd", "_exposure_ratio", b"_exposure_ratio", "_notional_usd", b"_notional_usd", "beta_move_percent", b"beta_move_percent", "distance_percent", b"distance_percent", "equity_usd", b"equity_usd", "exposure_ratio", b"exposure_ratio", "id", b"id", "name", b"name", "notional_usd", b"notional_usd", "observed_micros", b"observed_micros", "reason", b"reason", "stale", b"stale", "venue", b"venue", "wallet", b"wallet"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__beta_move_percent: _TypeAlias = _typing.Literal["beta_move_percent"]  # noqa: Y015
+    _WhichOneofArgType__beta_move_percent: _TypeAlias = _typing.Literal["_beta_move_percent", b"_beta_move_percent"]  # noqa: Y015
     _WhichOneofReturnType__distance_percent: _TypeAlias = _typing.Literal["distance_percent"]  # noqa: Y015
     _WhichOneofArgType__distance_percent: _TypeAlias = _typing.Literal["_distance_percent", b"_distance_percent"]  # noqa: Y015
     _WhichOneofReturnType__equity_usd: _TypeAlias = _typing.Literal["equity_usd"]  # noqa: Y015
@@ -2949,6 +2957,8 @@ class AccountReading(_message.Message):
     _WhichOneofArgType__exposure_ratio: _TypeAlias = _typing.Literal["_exposure_ratio", b"_exposure_ratio"]  # noqa: Y015
     _WhichOneofReturnType__notional_usd: _TypeAlias = _typing.Literal["notional_usd"]  # noqa: Y015
     _WhichOneofArgType__notional_usd: _TypeAlias = _typing.Literal["_notional_usd", b"_notional_usd"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__beta_move_percent) -> _WhichOneofReturnType__beta_move_percent | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__distance_percent) -> _WhichOneofReturnType__distance_percent | None: ...
     @_typing.overload
