@@ -167,8 +167,8 @@ class Accounts:
                     "subAccounts2", address, read_subaccounts, kept, stale_seconds=stale
                 )
         except (ProviderFailure, NotThat, TimeoutError):
-            left = (Unwatched("subaccounts", "UNREAD"),)
-            return Subaccounts(unwatched=left, unread_ids=(ANY_SUBACCOUNT,))
+            said = (Unwatched("subaccounts", "UNREAD"),)
+            return Subaccounts(unwatched=said, unread_ids=(ANY_SUBACCOUNT,))
         if any(one.position_count for one in found):
             is_trading, self._trades_until[address] = True, now_seconds + KNOWN_SECONDS
         read, left = split(found, wallets)
