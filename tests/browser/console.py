@@ -22,9 +22,11 @@ async def drawn(addresses: Mapping[str, str], tls: TlsFiles | None, pane: str) -
         while app.pane is None or app.pane.name != pane:
             await pilot.press("right")
             await pilot.pause()
-        await app.look()
+        rows = app.query_one(f"#rows-{pane}", DataTable)
+        while not rows.row_count:
+            await pilot.pause(0.1)
         # Between the columns of a drawing a bar to scroll by has gaps.
-        for scrolled in (app.screen, app.query_one(f"#rows-{pane}", DataTable)):
+        for scrolled in (app.screen, rows):
             scrolled.styles.scrollbar_size_vertical = 0
             scrolled.styles.scrollbar_size_horizontal = 0
         await pilot.pause(1)

@@ -1,7 +1,8 @@
 """The overview over thousands of positions: when it is there, and whether it grows.
 
 `make overview` on an idle machine: times of a busy one say nothing. Ends with 1 when the median
-time until the nearest positions are shown is above the goal, or when the page has grown.
+time until the first paint, or until the nearest positions are shown, is above its goal, or when
+the page has grown.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from tests.bench import cycles
 from tests.browser.chromium import found
 from tests.browser.visit import LOADED, Visit, sitting
 
-GOAL_MS = 1500.0
+GOALS_MS = {"first paint": 1000.0, "nearest positions": 1500.0}
 # Of what is held after the first quarter of the cycles.
 GROWTH_RATIO = 1.15
 _SMALL = 100
@@ -65,9 +66,13 @@ async def held(visit: Visit, count: int) -> list[dict[str, float]]:
     return looks
 
 
-def slow(taken: Mapping[str, Sequence[float]]) -> bool:
-    """Whether the goal is missed."""
-    return statistics.median(taken["nearest positions"]) > GOAL_MS
+def slow(taken: Mapping[str, Sequence[float]]) -> list[str]:
+    """The goals that are missed."""
+    return [
+        f"{name} within {goal:.0f} ms"
+        for name, goal in GOALS_MS.items()
+        if statistics.median(taken[name]) > goal
+    ]
 
 
 def grown(looks: Sequence[Mapping[str, float]]) -> list[str]:
@@ -108,7 +113,7 @@ async def main(positions: int, visits: int, count: int) -> int:
         seen = ", ".join(f"{look[name]:,.0f}" for look in looks)
         print(f"{name:<18} after each quarter of {count} cycles: {seen}")
     if missed := slow(taken):
-        print(f"MISSED: nearest positions within {GOAL_MS:.0f} ms")
+        print(f"MISSED: {', '.join(missed)}")
     if more := grown(looks):
         print(f"GREW: {', '.join(more)}")
     return 1 if missed or more else 0

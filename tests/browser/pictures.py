@@ -12,7 +12,6 @@ import json
 import shutil
 import tempfile
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from shared.tls_files import TlsFiles
 from tests.browser import png
 from tests.browser.chromium import Browser, found, started
 from tests.browser.console import drawn
+from tests.browser.known_past import known_past
 from tests.browser.made_past import wave_before_the_demo
 from tests.browser.visit import LOADED, Visit, sitting
 from tests.fakes.webhook import FakeWebhook
@@ -69,6 +69,8 @@ PICTURES = (
 )
 # Of a past that is made before them, which no other picture shows.
 OF_A_PAST = (("pictures/backtest.png", "/backtest?asset=SOL&distance=12", 1400, 1400, "dark"),)
+# Of alarms that were real ones: what happens in the demo is not counted there.
+OF_OUTCOMES = (("pictures/scorecard.png", "/scorecard?days=7", 1400, 1000, "dark"),)
 REPORT = ("pictures/report.png", "/v1/cycles/latest:report?format=html", 1200, 1150)
 CONSOLE = ("pictures/console.png", "Alerts", 1300, 600)
 SETTLED = (
@@ -202,39 +204,64 @@ async def _as_it_is() -> None:
     """A system that runs judges when it does, and has the past it has."""
 
 
+async def _of_one_that_runs(path: str, address: str, wanted: frozenset[str]) -> list[str]:
+    addresses: Mapping[str, str] = known_addresses(Plan())
+    async with started(path) as browser:
+        too_large = await take_pages(browser, address, wanted, _as_it_is)
+        too_large += await take_others(browser, address, addresses, Plan().tls, wanted)
+        return too_large + await take_pages(
+            browser, address, wanted, _as_it_is, OF_A_PAST + OF_OUTCOMES
+        )
+
+
+async def _of_the_demo(home: Path, wanted: frozenset[str]) -> list[str]:
+    async with FakeWebhook() as webhook:
+        settings = {**_SETTINGS, "WEBHOOK_URL": webhook.url}
+        async with sitting(home, settings) as visit:
+            browser, address = visit.page, str(visit.web.base_url).rstrip("/")
+            judge = partial(visit.post, "/v1/cycles:run", {})
+            await visit.post("/v1/rules", RULE)
+            await _give_a_past(visit)
+            for _ in range(CYCLES):
+                await judge()
+            too_large = await take_pages(browser, address, wanted, judge)
+            too_large += await take_others(
+                browser, address, visit.running.addresses, operators(home / "tls"), wanted
+            )
+            if _are_wanted(OF_A_PAST, wanted):
+                await wave_before_the_demo(visit)
+                too_large += await take_pages(browser, address, wanted, judge, OF_A_PAST)
+            return too_large
+
+
+async def _of_outcomes(home: Path) -> list[str]:
+    async with known_past(home) as (visit, judge):
+        address = str(visit.web.base_url).rstrip("/")
+        return await take_pages(visit.page, address, frozenset(), judge, OF_OUTCOMES)
+
+
+def _are_wanted(pictures: Sequence[tuple[str, str, int, int, str]], wanted: frozenset[str]) -> bool:
+    return not wanted or bool(wanted & {Path(name).stem for name, *_ in pictures})
+
+
 async def main(address: str, wanted: frozenset[str]) -> int:
     """Exit code 1 when there is no browser, or a picture is too large."""
     path = found()
     if path is None:
         print("no Chromium on this machine: no pictures")
         return 1
+    too_large = []
     home = Path(tempfile.mkdtemp(prefix="sonic-pictures-"))
     home.chmod(0o711)
     try:
-        async with AsyncExitStack() as stack:
-            if address:
-                browser = await stack.enter_async_context(started(path))
-                addresses: Mapping[str, str] = known_addresses(Plan())
-                tls = Plan().tls
-                judge: Callable[[], Awaitable[object]] = _as_it_is
-                make_past = judge
-            else:
-                webhook = await stack.enter_async_context(FakeWebhook())
-                settings = {**_SETTINGS, "WEBHOOK_URL": webhook.url}
-                visit = await stack.enter_async_context(sitting(home, settings))
-                browser, address = visit.page, str(visit.web.base_url).rstrip("/")
-                addresses, tls = visit.running.addresses, operators(home / "tls")
-                judge = partial(visit.post, "/v1/cycles:run", {})
-                make_past = partial(wave_before_the_demo, visit)
-                await visit.post("/v1/rules", RULE)
-                await _give_a_past(visit)
-                for _ in range(CYCLES):
-                    await judge()
-            too_large = await take_pages(browser, address, wanted, judge)
-            too_large += await take_others(browser, address, addresses, tls, wanted)
-            if not wanted or wanted & {Path(name).stem for name, *_ in OF_A_PAST}:
-                await make_past()
-                too_large += await take_pages(browser, address, wanted, judge, OF_A_PAST)
+        if address:
+            too_large = await _of_one_that_runs(path, address, wanted)
+        else:
+            outcomes = {Path(name).stem for name, *_ in OF_OUTCOMES}
+            if not wanted or wanted - outcomes:
+                too_large += await _of_the_demo(home, wanted)
+            if _are_wanted(OF_OUTCOMES, wanted):
+                too_large += await _of_outcomes(home / "known")
     except httpx.HTTPError as error:
         print(f"the system does not answer: {error!r}")
         return 1

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser.pictures import CONSOLE, OF_A_PAST, PICTURES, REPORT
+from tests.browser.pictures import CONSOLE, OF_A_PAST, OF_OUTCOMES, PICTURES, REPORT
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted(
@@ -117,7 +117,7 @@ def test_every_decision_is_in_the_index() -> None:
 def test_every_picture_is_taken_by_the_command_and_shown_by_a_page() -> None:
     docs = ROOT / "docs"
     there = {picture.relative_to(docs).as_posix() for picture in docs.rglob("*.png")}
-    assert there == {name for name, *_ in (*PICTURES, *OF_A_PAST, REPORT, CONSOLE)}
+    assert there == {name for name, *_ in (*PICTURES, *OF_A_PAST, *OF_OUTCOMES, REPORT, CONSOLE)}
     links = {
         (page.parent / link).resolve()
         for page in PAGES

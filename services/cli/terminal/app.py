@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterable, Mapping
-from contextlib import AsyncExitStack, suppress
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from functools import partial
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 from google.protobuf.message import Message
+from rich.console import RenderableType
 from rich.text import Text
 from sonic.cyclone.v1 import cyclone_pb2, cyclone_pb2_grpc
 from textual.app import App, ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
-from textual.css.query import NoMatches
 from textual.screen import Screen
 from textual.widgets import DataTable, Footer, Input, Label, Static, TabbedContent, TabPane
 
@@ -25,11 +25,13 @@ from services.cli.schema.calls import call_of, filled, pages, rows_field
 from services.cli.schema.render import cell, message_tables
 from services.cli.schema.verbs import Verb
 from services.cli.terminal.dialogs import CycleRun, Form, Question, Shown, Steps
-from services.cli.terminal.overview import headline, overview
+from services.cli.terminal.overview import PARTS, headline
 from services.cli.terminal.panes import PANES, Action, Pane
+from services.cli.terminal.reads import Reads
 from shared.errors import SonicError
 from shared.service_tokens import Identity
 
+T = TypeVar("T")
 OVERVIEW = "Overview"
 STEPS = (
     "UPDATE_PRICES",
@@ -61,6 +63,7 @@ class Console(App[None]):
     #headline { height: 1; padding: 0 1; }
     #down { height: auto; max-height: 3; padding: 0 1; background: $error; color: $text; }
     #filter { display: none; height: 1; }
+    .part { height: auto; }
     TabPane { padding: 0; }
     DataTable { height: 1fr; }
     DataTable.stale { opacity: 60%; }
@@ -92,14 +95,15 @@ class Console(App[None]):
         # By what was read: since when it fails, and why.
         self._down: dict[str, tuple[datetime, str]] = {}
         self._filter = ""
-        self._looks = asyncio.Lock()
+        self._reads = Reads(self.run_worker)
 
     def compose(self) -> ComposeResult:
         yield Label("...", id="headline")
         yield Label("", id="down")
         with TabbedContent(id="tabs"):
             with TabPane(OVERVIEW, id=OVERVIEW), VerticalScroll():
-                yield Static("...", id="overview")
+                for name in PARTS:
+                    yield Static("...", id=name, classes="part")
             for pane in PANES:
                 with TabPane(pane.name, id=pane.name):
                     yield DataTable(cursor_type="row", zebra_stripes=True, id=f"rows-{pane.name}")
@@ -119,9 +123,11 @@ class Console(App[None]):
         for pane in PANES:
             if pane.watches is not None:
                 self.run_worker(self._watch(pane), group=pane.name)
-        await self.look()
+        self.look()
 
     async def on_unmount(self) -> None:
+        # Calls end before their channels do.
+        self.workers.cancel_all()
         await self._stack.aclose()
 
     @property
@@ -130,47 +136,66 @@ class Console(App[None]):
         name = self.query_one("#tabs", TabbedContent).active
         return next((pane for pane in PANES if pane.name == name), None)
 
-    async def on_tabbed_content_tab_activated(self) -> None:
-        await self.look()
+    def on_tabbed_content_tab_activated(self) -> None:
+        self.look()
 
-    async def look(self) -> None:
-        """Read again what is in front."""
-        # While it closes, answers still come and their places are gone.
-        async with self._looks:
-            with suppress(NoMatches):
-                await self._told("headline", self._headline())
-                pane = self.pane
-                if pane is None:
-                    await self._told(OVERVIEW, self._overview())
-                else:
-                    await self._told(pane.name, self._list(pane))
-                self._show_down()
+    def look(self) -> None:
+        """Ask for what is in front anew: it is shown when it comes, and no key waits for it."""
+        # Answers, timers and streams come also while the panes are being taken down.
+        if not self.is_running:
+            return
+        self._ask("headline", partial(headline, self._system), "#headline")
+        pane = self.pane
+        if pane is not None:
+            self._reads.ask(pane.name, partial(self._list, pane))
+            return
+        for name, part in PARTS.items():
+            self._ask(name, partial(part, self._system), f"#{name}")
 
-    async def _told(self, what: str, work: Awaitable[None]) -> None:
-        """What a service refuses is a banner: the others live on."""
-        try:
-            await work
-        except SonicError as error:
-            self._down.setdefault(what, (datetime.now(UTC), f"{error.reason}: {error.message}"))
-        else:
-            self._down.pop(what, None)
+    def _ask(self, what: str, ask: Callable[[], Awaitable[RenderableType]], place: str) -> None:
+        def show(answer: RenderableType) -> None:
+            self.query_one(place, Static).update(answer)
 
-    async def _headline(self) -> None:
-        self.query_one("#headline", Label).update(await headline(self._system))
-
-    async def _overview(self) -> None:
-        self.query_one("#overview", Static).update(await overview(self._system))
+        self._reads.ask(what, lambda: self._read(what, ask, show))
 
     async def _list(self, pane: Pane) -> None:
+        if not self.is_running:
+            return
         made = self.query_one(f"#rows-{pane.name}", DataTable)
         made.add_class("stale")
+
+        def show(rows: list[Message]) -> None:
+            self._put(pane, made, rows)
+            made.remove_class("stale")
+
+        await self._read(pane.name, partial(self._rows_of, pane), show)
+
+    async def _rows_of(self, pane: Pane) -> list[Message]:
         call = await call_of(self._system, pane.lists)
         request = await filled(self._system, pane.lists, {})
         field = rows_field(pane.lists)
         limit = _ROWS if "page_size" in request.DESCRIPTOR.fields_by_name else None
         _, rows = await pages(call, request, field, limit)
-        self._put(pane, made, rows)
-        made.remove_class("stale")
+        return rows
+
+    async def _read(
+        self, what: str, ask: Callable[[], Awaitable[T]], show: Callable[[T], None]
+    ) -> None:
+        """What a service refuses is a banner: the others live on."""
+        failed: SonicError | None = None
+        try:
+            answer = await ask()
+        except SonicError as error:
+            failed = error
+        if not self.is_running:
+            return
+        if failed is None:
+            self._down.pop(what, None)
+            show(answer)
+        else:
+            words = f"{failed.reason}: {failed.message}"
+            self._down.setdefault(what, (datetime.now(UTC), words))
+        self._show_down()
 
     def _put(self, pane: Pane, made: DataTable[Text], rows: list[Message]) -> None:
         """The rows that the filter leaves, the cursor where it was."""
@@ -203,8 +228,8 @@ class Console(App[None]):
             try:
                 request = await filled(self._system, pane.watches, {})
                 async for _ in (await call_of(self._system, pane.watches))(request):
-                    if self.pane in (pane, None):
-                        await self.look()
+                    if self.is_running and self.pane in (pane, None):
+                        self.look()
             except SonicError:
                 await asyncio.sleep(_AGAIN_SECONDS)
 
@@ -244,12 +269,12 @@ class Console(App[None]):
         asked.display = True
         asked.focus()
 
-    async def on_input_submitted(self, event: Input.Submitted) -> None:
+    def on_input_submitted(self, event: Input.Submitted) -> None:
         self._filter = event.value.strip().lower()
         event.input.display = False
         if self.pane is not None:
             self.query_one(f"#rows-{self.pane.name}", DataTable).focus()
-        await self.look()
+        self.look()
 
     async def action_cycle(self) -> None:
         """Run a whole cycle."""
@@ -268,21 +293,26 @@ class Console(App[None]):
         request = cyclone_pb2.RunCycleRequest(steps=steps)
         self.push_screen(CycleRun(stub.RunCycle(request, timeout=_CYCLE_SECONDS)))
 
-    async def on_data_table_row_selected(self, event: DataTable.RowSelected) -> None:
+    def on_data_table_row_selected(self, event: DataTable.RowSelected) -> None:
         pane, row = self.pane, self._row()
         if pane is None or row is None:
             return
-        shown: Message = row
-        if pane.shows is not None:
-            try:
-                path = pane.shows.arguments[0]
-                given = {path: getattr(row, pane.id_field)}
-                request = await filled(self._system, pane.shows, given)
-                shown = await (await call_of(self._system, pane.shows))(request)
-            except SonicError as error:
-                self.notify(f"{error.reason}: {error.message}", severity="error")
-                return
-        self.push_screen(Shown(pane.name, message_tables(shown)))
+        if pane.shows is None:
+            self.push_screen(Shown(pane.name, message_tables(row)))
+        else:
+            self.run_worker(self._show(pane, pane.shows, row), group="show", exclusive=True)
+
+    async def _show(self, pane: Pane, verb: Verb, row: Message) -> None:
+        try:
+            request = await filled(
+                self._system, verb, {verb.arguments[0]: getattr(row, pane.id_field)}
+            )
+            shown = await (await call_of(self._system, verb))(request)
+        except SonicError as error:
+            self.notify(f"{error.reason}: {error.message}", severity="error")
+            return
+        if self._may_show() and self.pane == pane:
+            self.push_screen(Shown(pane.name, message_tables(shown)))
 
     def action_act(self, key: str) -> None:
         """The key's action on the row under the cursor."""
@@ -300,29 +330,34 @@ class Console(App[None]):
             self.push_screen(Form(title, action.verb, save), self._after)
         elif action.verb.question:
 
-            async def agreed(is_agreed: bool | None) -> None:
+            def agreed(is_agreed: bool | None) -> None:
                 if is_agreed:
-                    await self._acted(action, id)
+                    self.run_worker(self._acted(action, id))
 
             self.push_screen(Question(f"{action.verb.question} ({id})"), agreed)
         else:
             self.run_worker(self._acted(action, id))
 
-    async def _after(self, is_saved: bool | None) -> None:
+    def _after(self, is_saved: bool | None) -> None:
         if is_saved:
-            await self.look()
+            self.look()
 
     async def _acted(self, action: Action, id: str) -> None:
         try:
             answer = await self._act(action.verb, id, {})
         except SonicError as error:
             self.notify(f"{error.reason}: {error.message}", severity="error")
-        else:
-            if action.reads and isinstance(answer, cyclone_pb2.Report):
-                self.push_screen(Shown(f"{action.words} {id}", report_tables(answer)))
-                return
+            self.look()
+            return
+        if not (action.reads and isinstance(answer, cyclone_pb2.Report)):
             self.notify(f"{action.words}: {id}")
-        await self.look()
+            self.look()
+        elif self._may_show():
+            self.push_screen(Shown(f"{action.words} {id}", report_tables(answer)))
+
+    def _may_show(self) -> bool:
+        """Whether an answer may come up by itself: whoever opened something is not interrupted."""
+        return self.is_running and len(self.screen_stack) == 1
 
     async def _act(self, verb: Verb, id: str, given: Mapping[str, str]) -> Message:
         request = await filled(self._system, verb, {verb.arguments[0]: id, **given})

@@ -71,6 +71,7 @@ class Form(ModalScreen[bool]):
         self._title = title
         self._verb = verb
         self._save = save
+        self._is_saving = False
 
     def compose(self) -> ComposeResult:
         request = method_of(self._verb).input_type
@@ -85,21 +86,31 @@ class Form(ModalScreen[bool]):
             yield Label("", id="problem", classes="problem")
             yield Label(Text("Enter or Ctrl-S: save   Escape: close", style="bright_black"))
 
-    async def on_input_submitted(self, event: Input.Submitted) -> None:
+    def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()
-        await self.action_save()
+        self.action_save()
 
-    async def action_save(self) -> None:
+    def action_save(self) -> None:
         """Save what was written; stay open with the reason when it is refused."""
+        # A second Enter is impatience, not another wish.
+        if self._is_saving:
+            return
+        self._is_saving = True
         given = {path: self.query_one(f"#{_id(path)}", Input).value for path in self._verb.options}
         for label in self.query(".problem").results(Label):
             label.update("")
+        self.query_one("#problem", Label).update("Saving ...")
+        self.run_worker(self._saved({path: text for path, text in given.items() if text.strip()}))
+
+    async def _saved(self, given: Mapping[str, str]) -> None:
         try:
-            await self._save({path: text for path, text in given.items() if text.strip()})
+            await self._save(given)
         except SonicError as error:
             self._complain(error)
-            return
-        self.dismiss(True)
+        else:
+            self.dismiss(True)
+        finally:
+            self._is_saving = False
 
     def _complain(self, error: SonicError) -> None:
         self.query_one("#problem", Label).update(Text(f"{error.reason}: {error.message}"))

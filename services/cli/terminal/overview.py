@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rich.console import Group, RenderableType
+from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 from sonic.alerts.v1 import alerts_pb2, alerts_pb2_grpc
@@ -18,19 +18,31 @@ _BAR_WIDTH = 20
 _FAR_PERCENT = 50.0
 
 
-async def overview(system: System) -> RenderableType:
-    """Raises SonicError of the service that does not answer."""
+async def totals(system: System) -> RenderableType:
+    """What is held in sum; raises SonicError when positions does not answer, like those below."""
     portfolio = await system.stub("positions", positions_pb2_grpc.PortfolioServiceStub)
-    totals = await portfolio.GetTotals(positions_pb2.GetTotalsRequest())
+    return _totals(await portfolio.GetTotals(positions_pb2.GetTotalsRequest()))
+
+
+async def nearest(system: System) -> RenderableType:
+    """What is nearest to liquidation."""
     positions = await system.stub("positions", positions_pb2_grpc.PositionsServiceStub)
-    nearest = await positions.ListPositions(
+    found = await positions.ListPositions(
         positions_pb2.ListPositionsRequest(
             page_size=_NEAREST, order_by="liquidation_distance_percent"
         )
     )
+    return _positions(list(found.positions))
+
+
+async def badges(system: System) -> RenderableType:
+    """What is raised."""
     monitors = await system.stub("monitor", monitor_pb2_grpc.MonitorServiceStub)
-    badges = await monitors.ListBadges(monitor_pb2.ListBadgesRequest())
-    return Group(_totals(totals), _positions(list(nearest.positions)), _badges(badges))
+    return _badges(await monitors.ListBadges(monitor_pb2.ListBadgesRequest()))
+
+
+# Read each by itself: of a service that is down only its own part grows old.
+PARTS = {"totals": totals, "nearest": nearest, "badges": badges}
 
 
 async def headline(system: System) -> Text:
@@ -62,16 +74,16 @@ def bar(distance_percent: float | None) -> Text:
     return Text("#" * filled, style=style).append_text(rest)
 
 
-def _totals(totals: positions_pb2.Totals) -> Text:
-    blind = totals.absent_count.get("liquidation_distance_percent", 0)
+def _totals(found: positions_pb2.Totals) -> Text:
+    blind = found.absent_count.get("liquidation_distance_percent", 0)
     parts = [
-        f"{totals.position_count} positions",
+        f"{found.position_count} positions",
         f"{blind} CANNOT BE JUDGED" if blind else "",
-        f"value {totals.total_value_usd:,.2f} USD",
-        f"profit {totals.total_pnl_usd:+,.2f} USD",
-        f"leverage {number(totals, 'avg_leverage_ratio')}",
-        f"heat {number(totals, 'avg_heat_index', '{:.1f}')}",
-        "STALE" if totals.stale else "",
+        f"value {found.total_value_usd:,.2f} USD",
+        f"profit {found.total_pnl_usd:+,.2f} USD",
+        f"leverage {number(found, 'avg_leverage_ratio')}",
+        f"heat {number(found, 'avg_heat_index', '{:.1f}')}",
+        "STALE" if found.stale else "",
     ]
     return Text("   ".join(filter(None, parts)) + "\n")
 

@@ -77,7 +77,7 @@ def text(app: Console, id: str) -> str:
 async def test_every_pane_shows_what_its_service_says(found: System) -> None:
     app = Console(found.addresses)
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: "positions" in said(app.query_one("#overview", Static)))
+        await until(pilot, lambda: "positions" in said(app.query_one("#totals", Static)))
         assert "MEDIUM: portfolio" in text(app, "#headline")
         for _ in range(len(PANES) + 1):
             await pilot.press("right")

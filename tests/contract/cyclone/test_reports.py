@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+from datetime import timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -16,15 +17,18 @@ from sonic.alerts.v1 import alerts_pb2
 from sonic.cyclone.v1 import cyclone_pb2 as pb
 from sonic.positions.v1 import positions_pb2
 
+from shared.clock import PushedClock
 from shared.errors import NotFound
 from tests.contract.cyclone import bad_cycle
-from tests.contract.cyclone.conftest import Servers, until
+from tests.contract.cyclone.conftest import START, Servers, until
 from tests.fakes.http_provider import HttpProvider
 from tests.fakes.peers import aborts, answers
+from tests.fakes.pushing import push
 
 BROKEN = aborts(grpc.StatusCode.INTERNAL)
 DOWN = aborts(grpc.StatusCode.UNAVAILABLE)
 CHROMIUM = Path("/usr/bin/chromium")
+HOUR_SECONDS = 3600.0
 NAMES = [
     *("changes", "cycle", "steps", "totals", "positions", "hedges", "alerts", "deliveries"),
     *("monitors", "refused", "ledger", "chain", "log"),
@@ -219,6 +223,28 @@ async def test_a_past_cycle_keeps_how_things_stood_when_something_happened_in_it
     assert servers.peers.names().count("positions.ListPositions") == calls
     assert not _parts(await _report(stub, quiet.id))["positions"].rows
     assert await servers.value("select count(*) from report") == 1
+
+
+async def test_what_was_kept_goes_after_report_days_and_the_cycle_stays(
+    servers: Servers, clock: PushedClock
+) -> None:
+    stub = await servers.start(clock, report_days=2)
+    servers.peers.told["alerts.EvaluateAlerts"] = answers(
+        alerts_pb2.EvaluateAlertsResponse(evaluated_count=4, raised_count=1)
+    )
+    await servers.run(stub)
+    await until(lambda: servers.value("select count(*) = 1 from report"))
+    for _ in range(4):
+        await push(clock, 11 * HOUR_SECONDS)
+    assert await servers.value("select count(*) from report") == 1
+
+    async def is_gone() -> bool:
+        await push(clock, HOUR_SECONDS)
+        return bool(await servers.value("select count(*) = 0 from report"))
+
+    await until(is_gone)
+    assert clock.now() - START > timedelta(days=2)
+    assert await servers.value("select count(*) from cycle") == 1
 
 
 async def test_nothing_is_reported_of_a_cycle_that_never_was(servers: Servers) -> None:

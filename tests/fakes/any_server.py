@@ -1,0 +1,67 @@
+"""A server in the place of every service: it answers each RPC with the empty message, its streams
+never stop speaking, and the RPCs named to hang are never answered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+
+
+@dataclass
+class Calls:
+    """Names of RPCs, as they come and as they end."""
+
+    address: str = ""
+    begun: list[str] = field(default_factory=list)
+    ended: list[str] = field(default_factory=list)
+
+    def hangs(self, name: str) -> bool:
+        """Whether one is asked for and was never given up."""
+        return name in self.begun and name not in self.ended
+
+
+class _Handler(grpc.GenericRpcHandler):
+    def __init__(self, calls: Calls, hanging: frozenset[str]) -> None:
+        self._calls = calls
+        self._hanging = hanging
+
+    def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any]:
+        name = details.method.rpartition("/")[2]
+
+        async def answer(_request: bytes, _context: object) -> bytes:
+            self._calls.begun.append(name)
+            try:
+                if name in self._hanging:
+                    await asyncio.Event().wait()
+                return b""
+            finally:
+                self._calls.ended.append(name)
+
+        async def speak(_request: bytes, _context: object) -> AsyncIterator[bytes]:
+            while True:
+                yield b""
+                await asyncio.sleep(0.001)
+
+        if name.startswith("Watch"):
+            return grpc.unary_stream_rpc_method_handler(speak)
+        return grpc.unary_unary_rpc_method_handler(answer)
+
+
+@asynccontextmanager
+async def any_server(*hanging: str) -> AsyncIterator[Calls]:
+    """It at a free port; `hanging` are names of RPCs, `ListPrices`."""
+    calls = Calls()
+    server = grpc.aio.server()
+    server.add_generic_rpc_handlers((_Handler(calls, frozenset(hanging)),))
+    calls.address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    await server.start()
+    try:
+        yield calls
+    finally:
+        await server.stop(None)
