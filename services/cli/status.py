@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -34,6 +35,7 @@ from services.cli.output import (
 from services.cli.plan import Plan
 from services.cli.room import LOW_BYTES, MIB, free_bytes, written_folders
 from services.cli.storage import Storage, storage
+from services.cli.worst import told_words, worst_alert, worst_line
 from shared.backup_place import trouble
 from shared.codec import from_timestamp
 from shared.errors import SonicError
@@ -51,14 +53,16 @@ async def status(
         ready = await _ready(found)
         serving = {name: is_ready for name, (is_ready, _) in ready.items()}
         facts = await _facts(found, serving)
+    words: str = facts.pop("told", "")
     if json:
         kept: Storage | None = facts.pop("storage", None)
         told = {name: as_json(fact) for name, fact in facts.items()}
-        also = {"storage": kept.as_dict()} if kept else {}
+        also: dict[str, Any] = {"storage": kept.as_dict()} if kept else {}
+        also |= {"told": words} if words else {}
         said = notices(facts) + _room(kept)
         print_json({"services": serving, "notices": said} | also | told)
     else:
-        _show(found.addresses, ready, facts)
+        _show(found.addresses, ready, facts, words)
     return 0 if all(serving.values()) else 1
 
 
@@ -78,6 +82,8 @@ async def _facts(found: System, serving: Mapping[str, bool]) -> dict[str, Any]:
         if serving["alerts"]:
             alerts = await found.stub("alerts", alerts_pb2_grpc.AlertsServiceStub)
             facts["alerts"] = await alerts.GetSummary(alerts_pb2.GetSummaryRequest())
+            if (worst := await worst_alert(found)) is not None:
+                facts |= {"worst": worst, "told": await told_words(found, worst)}
         if serving["cyclone"]:
             cyclone = await found.stub("cyclone", cyclone_pb2_grpc.CycloneServiceStub)
             cycles = await cyclone.ListCycles(cyclone_pb2.ListCyclesRequest(page_size=1))
@@ -91,7 +97,10 @@ async def _facts(found: System, serving: Mapping[str, bool]) -> dict[str, Any]:
 
 
 def _show(
-    addresses: Mapping[str, str], ready: Mapping[str, Ready], facts: Mapping[str, Any]
+    addresses: Mapping[str, str],
+    ready: Mapping[str, Ready],
+    facts: Mapping[str, Any],
+    told: str,
 ) -> None:
     made = table("Services", ["service", "address", "state"])
     for name, address in addresses.items():
@@ -104,6 +113,7 @@ def _show(
         ("mode", _mode),
         ("totals", _totals),
         ("alerts", _alerts),
+        ("worst", partial(_worst, told)),
         ("cycle", _cycle),
         ("storage", _storage),
     ):
@@ -176,6 +186,14 @@ def _alerts(summary: alerts_pb2.Summary) -> None:
         console.print(line)
     if not raised:
         console.print(Text("  NORMAL", style=LEVEL_STYLES["NORMAL"]))
+
+
+def _worst(told: str, worst: alerts_pb2.Alert) -> None:
+    console.print(worst_line(worst, told))
+    deeds = f"  sonic alerts ack {worst.id}   sonic alerts silence {worst.id} --for 1h"
+    if worst.position_id:
+        deeds += f"   sonic positions show {worst.position_id}"
+    console.print(Text(deeds, style="bright_black"))
 
 
 def _storage(kept: Storage) -> None:

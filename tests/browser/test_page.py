@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,7 @@ class Servers:
         self.runs = 0
         self.next_badges: list[dict[str, Any]] = []
         self.dismissed: list[dict[str, Any]] = []
+        self.ledger: list[dict[str, Any]] = []
         self._pages = Pages(())
 
     async def answer(self, request: Request) -> Response:
@@ -83,6 +84,8 @@ class Servers:
         if path.startswith("/v1/badges/") and path.endswith(":dismiss"):
             self.dismissed.append(await request.json())
             return JSONResponse(self.next_badges[0])
+        if path == "/v1/ledger":
+            return JSONResponse({"entries": self.ledger})
         if path == "/v1/badges":
             return JSONResponse({"badges": self._badges()})
         if path == "/v1/positions" and request.query_params["order_by"] == "worst":
@@ -276,6 +279,47 @@ async def test_a_price_shows_its_age_and_is_marked_when_it_is_old(
         assert "SOL" in await page.run(f"{place.format(1)}.innerText")
         colours.add(await page.run(f"getComputedStyle({age}).color"))
     assert len(colours) == 3
+
+
+async def test_the_history_of_an_alert_is_a_strip_in_which_each_level_is_as_wide_as_it_lasted(
+    page: Browser, servers: Servers
+) -> None:
+    now = datetime.now(UTC)
+    servers.ledger = [
+        {
+            "entry_time": (now - timedelta(hours=hours)).isoformat(),
+            "level_before": f"LEVEL_{before}",
+            "level_after": f"LEVEL_{after}",
+            "reason": "CROSSED",
+            "actor": MARKUP,
+            "inputs_json": "{}",
+        }
+        for hours, before, after in (
+            (1, "HIGH", "NORMAL"),
+            (3, "LOW", "HIGH"),
+            (4, "NORMAL", "LOW"),
+        )
+    ]
+    alert = json.dumps(ANSWERS["/v1/alerts"]["alerts"][0])
+    await page.run(f"""import('/web/alert_item.js').then(({{ alertItem }}) =>
+        document.querySelector('main').replaceChildren(alertItem({alert}, () => {{}})))""")
+    await page.run("document.querySelector('main summary').click()")
+    await page.until("!!document.querySelector('main .strip')")
+    parts = await page.run("""[...document.querySelectorAll('main .strip i')].map(part =>
+        [part.className, part.getBoundingClientRect().width, part.title.split(' ')[0]])""")
+    assert [(kind, word) for kind, _, word in parts] == [
+        (f"level-{level}", level) for level in ("LOW", "HIGH", "NORMAL")
+    ]
+    low, high, normal = (width for _, width, _ in parts)
+    assert high / low == pytest.approx(2, rel=0.05)
+    assert normal / low == pytest.approx(1, rel=0.05)
+    listed = await page.run("document.querySelector('main ol.changes').innerText")
+    assert [line.rpartition(": ")[2] for line in listed.splitlines()] == [
+        *("HIGH → NORMAL", "LOW → HIGH", "NORMAL → LOW")
+    ]
+    label = await page.run("document.querySelector('main .strip').ariaLabel")
+    assert label == "Level over the last 3 changes; they are listed below"
+    assert page.problems == []
 
 
 async def test_light_is_a_choice_that_is_remembered(page: Browser) -> None:

@@ -25,9 +25,10 @@ from services.cli.schema.calls import call_of, filled, pages, rows_field
 from services.cli.schema.render import cell, message_tables
 from services.cli.schema.verbs import Verb
 from services.cli.terminal.dialogs import CycleRun, Form, Question, Shown, Steps
-from services.cli.terminal.overview import PARTS, headline
+from services.cli.terminal.overview import PARTS
 from services.cli.terminal.panes import PANES, Action, Pane
 from services.cli.terminal.reads import Reads
+from services.cli.worst import headline
 from shared.errors import SonicError
 from shared.service_tokens import Identity
 
@@ -60,7 +61,7 @@ class Console(App[None]):
     # Not the hidden filter: keys are for the panes.
     AUTO_FOCUS = "Tabs"
     CSS = """
-    #headline { height: 1; padding: 0 1; }
+    #headline { height: auto; max-height: 2; padding: 0 1; }
     #down { height: auto; max-height: 3; padding: 0 1; background: $error; color: $text; }
     #filter { display: none; height: 1; }
     .part { height: auto; }

@@ -5,7 +5,6 @@ from __future__ import annotations
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
-from sonic.alerts.v1 import alerts_pb2, alerts_pb2_grpc
 from sonic.monitor.v1 import monitor_pb2, monitor_pb2_grpc
 from sonic.positions.v1 import positions_pb2, positions_pb2_grpc
 
@@ -43,23 +42,6 @@ async def badges(system: System) -> RenderableType:
 
 # Read each by itself: of a service that is down only its own part grows old.
 PARTS = {"totals": totals, "nearest": nearest, "badges": badges}
-
-
-async def headline(system: System) -> Text:
-    """The worst state in words."""
-    alerts = await system.stub("alerts", alerts_pb2_grpc.AlertsServiceStub)
-    found = await alerts.ListAlerts(
-        alerts_pb2.ListAlertsRequest(page_size=1, min_level=alerts_pb2.LEVEL_LOW)
-    )
-    if not found.alerts:
-        return Text("NORMAL: no alert is raised", style=LEVEL_STYLES["NORMAL"])
-    worst = found.alerts[0]
-    level = enum_name(worst, "level")
-    words = (worst.account, worst.asset, worst.side, worst.wallet)
-    about = " ".join(filter(None, words)) or "portfolio"
-    status = enum_name(worst, "status")
-    known = "" if status == "ACTIVE" else f" {status}"
-    return Text(f"{level}{known}: {about}: {worst.why}", style=LEVEL_STYLES.get(level, ""))
 
 
 def bar(distance_percent: float | None) -> Text:

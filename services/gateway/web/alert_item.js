@@ -11,6 +11,7 @@ import { busy, say } from "/web/toast.js";
 import { aboutOf, toldOf, toldWords } from "/web/told.js";
 
 const HISTORY = 40;
+const LISTED = 12;
 const WEEK = "604800s";
 const SPANS = [["900s", "15 min"], ["3600s", "1 h"], ["28800s", "8 h"]];
 
@@ -107,11 +108,12 @@ function strip(entries) {
     const took = Math.max(1, ends[at] - Date.parse(entry.entry_time));
     return h("i", { class: `level-${level}`, title: `${level} from ${new Date(entry.entry_time).toLocaleString()}`, style: { "--took": String(took) } });
   });
-  return h("div", { class: "strip", role: "img", "aria-label": `Level over the last ${entries.length} changes; they are listed below` }, parts);
+  const below = entries.length > LISTED ? `the newest ${LISTED}` : "they";
+  return h("div", { class: "strip", role: "img", "aria-label": `Level over the last ${entries.length} changes; ${below} are listed below` }, parts);
 }
 
 const history = (entries) =>
-  h("ol", { class: "changes" }, entries.slice(0, 12).map((entry) => h("li", {}, age(entry.entry_time, { after: " ago" }), ` ${word(entry.reason)} by ${entry.actor}: ${code(entry.level_before, "LEVEL_")} → ${code(entry.level_after, "LEVEL_")}`)));
+  h("ol", { class: "changes" }, entries.slice(0, LISTED).map((entry) => h("li", {}, age(entry.entry_time, { after: " ago" }), ` ${word(entry.reason)} by ${entry.actor}: ${code(entry.level_before, "LEVEL_")} → ${code(entry.level_after, "LEVEL_")}`)));
 
 function messages(alert, told) {
   if (!told.length) return h("p", { class: "why" }, alert.level === "LEVEL_NORMAL" ? "There is nothing to tell now." : "Of this incident nobody was told.");
