@@ -67,6 +67,7 @@ ALERTS = Noun(
                 "alert.channels",
             ),
             renamed={"alert.trigger_value": "value"},
+            example="sonic alerts edit alert-12 --value 8 --cooldown 30min",
         ),
         Verb(
             "remove",
@@ -90,7 +91,13 @@ ALERTS = Noun(
             renamed={"duration": "for"},
             example="sonic alerts silence alert-12 --for 1h",
         ),
-        Verb("unsilence", "alerts.AttentionService.UnsilenceAlert", _ID, options=("actor",)),
+        Verb(
+            "unsilence",
+            "alerts.AttentionService.UnsilenceAlert",
+            _ID,
+            options=("actor",),
+            example="sonic alerts unsilence alert-12",
+        ),
         Verb(
             "history",
             "alerts.LedgerService.ListLedger",
@@ -168,6 +175,8 @@ THRESHOLDS = Noun(
             ),
             fixed={"threshold.enabled": True},
             help="A threshold of one asset, beside the one for every asset.",
+            example="sonic thresholds add --type liquidation-distance --condition below"
+            " --asset SOL --low 12 --medium 8 --high 5",
         ),
         Verb(
             "preview",
@@ -205,6 +214,7 @@ THRESHOLDS = Noun(
             "alerts.ThresholdsService.ImportThresholds",
             options=("dry_run",),
             file="json",
+            example="sonic thresholds import thresholds.json --dry-run",
         ),
     ),
     "Act",
@@ -240,6 +250,7 @@ RULES = Noun(
             "alerts.RulesService.UpdateRule",
             ("rule.id",),
             options=(*_RULE, "rule.armed"),
+            example="sonic rules edit rule-3 --threshold 7 --cooldown 1h",
         ),
         Verb("remove", "alerts.RulesService.DeleteRule", _ID, question="Remove this rule?"),
         *version_verbs(

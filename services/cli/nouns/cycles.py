@@ -18,6 +18,7 @@ CYCLES = Noun(
             "cyclone.CycloneService.StartCycle",
             options=("steps", "deliver_to", "request_id"),
             help="Start a cycle and do not wait for its end; `sonic cycle` waits.",
+            example="sonic cycles start --deliver-to email --request-id evening-1",
         ),
         Verb("cancel", "cyclone.CycloneService.CancelCycle", ("id",)),
         Verb(
@@ -116,6 +117,7 @@ DATA = Noun(
             options=("kinds",),
             renamed={"kinds": "kind"},
             word="clear",
+            example="sonic clear kinds --kind prices --confirm clear",
         ),
         Verb("prices", "price.PriceService.ClearData", word="clear"),
         Verb("portfolio", "positions.PortfolioService.ClearData", word="clear"),

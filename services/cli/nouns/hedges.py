@@ -30,6 +30,7 @@ HEDGES = Noun(
             "hedges.HedgesService.UpdateHedge",
             ("hedge.id",),
             options=("hedge.note",),
+            example="sonic hedges edit HEDGE --note 'until the vote'",
         ),
         Verb("link", "hedges.HedgesService.LinkHedges", help="Link what belongs together now."),
         Verb(

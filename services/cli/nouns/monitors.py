@@ -109,6 +109,7 @@ MONITORS = Noun(
             "monitor.MonitorService.DismissBadge",
             _NAME,
             options=("subject", "level"),
+            example="sonic monitors dismiss liquidation_badge --subject POSITION --level high",
         ),
         Verb(
             "watch",

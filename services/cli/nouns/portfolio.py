@@ -28,6 +28,7 @@ PORTFOLIO = Noun(
             "snapshot",
             "positions.PortfolioService.CreateSnapshot",
             options=("snapshot.note",),
+            example="sonic portfolio snapshot --note 'before the trip'",
         ),
         Verb(
             "delete-snapshot",
@@ -60,6 +61,7 @@ PORTFOLIO = Noun(
             "positions.SessionsService.UpdateStrategy",
             options=("strategy.start_value_usd", "strategy.description"),
             renamed={"strategy.start_value_usd": "start-value"},
+            example="sonic portfolio strategy-set --start-value 25000",
         ),
         Verb(
             "sessions",
@@ -72,6 +74,7 @@ PORTFOLIO = Noun(
             "positions.SessionsService.StartSession",
             ("name",),
             options=("note",),
+            example="sonic portfolio session-start march --note 'less leverage'",
         ),
         Verb("session-stop", "positions.SessionsService.EndSession", ("id",)),
         Verb("session-show", "positions.SessionsService.GetSession", ("id",)),
@@ -93,9 +96,15 @@ MODIFIERS = Noun(
                 "modifiers.collateral_weight",
             ),
             base="positions.RiskService.GetHeatModifiers",
+            example="sonic modifiers set --distance-weight 0.5",
         ),
         Verb("export", "positions.RiskService.ExportModifiers", output="content"),
-        Verb("import", "positions.RiskService.ImportModifiers", file="content"),
+        Verb(
+            "import",
+            "positions.RiskService.ImportModifiers",
+            file="content",
+            example="sonic modifiers import modifiers.json",
+        ),
         Verb("hedges-show", "hedges.HedgesService.GetModifiers"),
         Verb(
             "hedges-set",
@@ -106,9 +115,16 @@ MODIFIERS = Noun(
                 "modifiers.adjustment_factor",
             ),
             base="hedges.HedgesService.GetModifiers",
+            example="sonic modifiers hedges-set --fee-percentage 0.1 --target-margin 2"
+            " --adjustment-factor 1",
         ),
         Verb("hedges-export", "hedges.HedgesService.ExportModifiers", output="content"),
-        Verb("hedges-import", "hedges.HedgesService.ImportModifiers", file="content"),
+        Verb(
+            "hedges-import",
+            "hedges.HedgesService.ImportModifiers",
+            file="content",
+            example="sonic modifiers hedges-import modifiers.json",
+        ),
     ),
     "Run",
 )

@@ -42,6 +42,7 @@ POSITIONS = Noun(
             "positions.PositionsService.UpdatePosition",
             ("position.id",),
             options=_TERMS[3:],
+            example="sonic positions edit POSITION --collateral-usd 1500",
         ),
         Verb(
             "remove",
@@ -142,6 +143,7 @@ POSITIONS = Noun(
             options=("wallets", "force"),
             renamed={"wallets": "wallet"},
             seconds=120,
+            example="sonic positions sync --wallet main",
         ),
         Verb("mode", "positions.PositionsService.GetMode"),
     ),

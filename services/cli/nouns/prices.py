@@ -41,6 +41,7 @@ PRICES = Noun(
             "price.PriceService.RefreshPrices",
             options=("assets", "force"),
             renamed={"assets": "asset"},
+            example="sonic prices refresh --asset SOL",
         ),
         Verb(
             "backfill",
@@ -49,6 +50,7 @@ PRICES = Noun(
             options=("interval", "start_time", "end_time"),
             renamed={"start_time": "since", "end_time": "until"},
             seconds=600,
+            example="sonic prices backfill SOL --since '30d ago'",
         ),
         Verb(
             "sources",

@@ -23,6 +23,7 @@ WALLETS = Noun(
             ("name",),
             options=("force",),
             question="Remove this wallet?",
+            example="sonic wallets remove main --force",
         ),
         Verb(
             "import",
@@ -30,6 +31,7 @@ WALLETS = Noun(
             options=("format", "dry_run"),
             fixed={"format": "JSON"},
             file="content",
+            example="sonic wallets import wallets.csv --format csv --dry-run",
         ),
         Verb(
             "export",
@@ -90,8 +92,20 @@ BROKERS = Noun(
             columns=("name", "total_holding_usd", "web_address", "updated_time"),
         ),
         Verb("show", "positions.BrokersService.GetBroker", ("name",)),
-        Verb("add", "positions.BrokersService.CreateBroker", ("broker.name",), options=_BROKER),
-        Verb("edit", "positions.BrokersService.UpdateBroker", ("broker.name",), options=_BROKER),
+        Verb(
+            "add",
+            "positions.BrokersService.CreateBroker",
+            ("broker.name",),
+            options=_BROKER,
+            example="sonic brokers add acme --total-holding-usd 1200",
+        ),
+        Verb(
+            "edit",
+            "positions.BrokersService.UpdateBroker",
+            ("broker.name",),
+            options=_BROKER,
+            example="sonic brokers edit acme --total-holding-usd 1300",
+        ),
         Verb(
             "remove",
             "positions.BrokersService.DeleteBroker",

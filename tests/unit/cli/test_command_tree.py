@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import pytest
+from google.protobuf.descriptor_pb2 import MethodOptions
+from google.protobuf.message_factory import GetMessageClass
 from typer.main import get_command
 
 from services.cli.assembly import assembled
 from services.cli.nouns import NOUNS
 from services.cli.schema.calls import method_of
-from services.cli.schema.fields import at
+from services.cli.schema.fields import at, put
 from services.cli.schema.page import page
 from services.cli.schema.verbs import Noun, Verb
 from services.cli.terminal.app import STEPS
@@ -37,6 +40,7 @@ BY_HAND = {
     "GetTouchRecord": "sonic calibration",
     "GetScorecard": "sonic scorecard",
 }
+NO_SIDE_EFFECTS = MethodOptions.NO_SIDE_EFFECTS
 DELETING = {"remove", "delete", "remove-all", "reset", "unlink", "delete-snapshot"}
 # RPCs that are no command, with the reason.
 NOT_FOR_PEOPLE = {
@@ -108,6 +112,25 @@ def test_every_command_has_help_and_what_deletes_asks(capsys: pytest.CaptureFixt
             assert code == 0 and verb.name in said, (noun.name, verb.name, said)
             if verb.name in DELETING:
                 assert "--yes" in said or "--confirm" in said, (noun.name, verb.name)
+
+
+def test_what_changes_by_options_or_a_file_has_an_example_that_can_be_read() -> None:
+    for noun in NOUNS:
+        group = get_command(assembled(noun.name)).commands[noun.name]  # type: ignore[attr-defined]
+        for verb in noun.verbs:
+            reads = method_of(verb).GetOptions().idempotency_level == NO_SIDE_EFFECTS
+            asks = bool(verb.file or verb.body or (verb.options and not reads))
+            assert verb.example or not asks, (noun.name, verb.name)
+            if not verb.example:
+                continue
+            sonic, name, word, *rest = shlex.split(verb.example)
+            assert (sonic, name, word) == ("sonic", noun.name, verb.name)
+            given = group.commands[word].make_context(word, rest).params
+            request = GetMessageClass(method_of(verb).input_type)()
+            for path in (*verb.arguments, *verb.options):
+                value = given[f"field_{path.replace('.', '_')}"]
+                if value not in (None, []) and value != verb.every:
+                    put(request, path, value)
 
 
 def test_the_steps_to_choose_from_are_those_of_the_cycle() -> None:
