@@ -46,7 +46,7 @@ class _Handler(grpc.GenericRpcHandler):
         async def speak(_request: bytes, _context: object) -> AsyncIterator[bytes]:
             while True:
                 yield b""
-                await asyncio.sleep(0.001)
+                await asyncio.sleep(0.005)
 
         if name.startswith("Watch"):
             return grpc.unary_stream_rpc_method_handler(speak)

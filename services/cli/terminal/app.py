@@ -183,20 +183,17 @@ class Console(App[None]):
         self, what: str, ask: Callable[[], Awaitable[T]], show: Callable[[T], None]
     ) -> None:
         """What a service refuses is a banner: the others live on."""
-        failed: SonicError | None = None
         try:
             answer = await ask()
         except SonicError as error:
-            failed = error
-        if not self.is_running:
-            return
-        if failed is None:
-            self._down.pop(what, None)
-            show(answer)
-        else:
-            words = f"{failed.reason}: {failed.message}"
+            words = f"{error.reason}: {error.message}"
             self._down.setdefault(what, (datetime.now(UTC), words))
-        self._show_down()
+        else:
+            self._down.pop(what, None)
+            if self.is_running:
+                show(answer)
+        if self.is_running:
+            self._show_down()
 
     def _put(self, pane: Pane, made: DataTable[Text], rows: list[Message]) -> None:
         """The rows that the filter leaves, the cursor where it was."""

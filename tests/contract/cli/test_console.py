@@ -78,7 +78,10 @@ async def test_every_pane_shows_what_its_service_says(found: System) -> None:
     app = Console(found.addresses)
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: "positions" in said(app.query_one("#totals", Static)))
-        assert "MEDIUM: portfolio" in text(app, "#headline")
+        # What is worst, since when, who was told, and whether somebody answered.
+        await until(pilot, lambda: "MEDIUM: portfolio" in text(app, "#headline"))
+        said_first = text(app, "#headline")
+        assert ", for " in said_first and said_first.endswith("not acknowledged"), said_first
         for _ in range(len(PANES) + 1):
             await pilot.press("right")
         assert app.query_one("#tabs", TabbedContent).active == OVERVIEW

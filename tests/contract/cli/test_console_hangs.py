@@ -65,7 +65,7 @@ async def test_a_form_whose_save_hangs_says_so_and_closes_by_escape() -> None:
         app = everywhere(calls.address)
         async with app.run_test(size=(100, 40)) as pilot:
             app.push_screen(Form("edit", EDIT, save))
-            await until(pilot, lambda: isinstance(app.screen, Form))
+            await until(pilot, lambda: app.screen.query("#field-threshold-low"))
             app.screen.query_one("#field-threshold-low", Input).value = "1"
             await pilot.press("ctrl+s", "ctrl+s")
             said = app.screen.query_one("#problem", Label)
