@@ -54,21 +54,28 @@ PAGES = (
 _PATTERNS = [(page, re.compile(re.sub(r"\{\w+\}", "[^/]+", page))) for page in PAGES]
 _DOCUMENT = "/openapi.json"
 FILES_BELOW = "/web/"
+# A file of ours as pages, modules and sheets name it.
+_NAMED = re.compile(rb"""(["'`])/web/""")
+_FIRST_MODULE = "app.js"
+_AGAIN_MS = 3000
 
 
 class Static:
-    """Bytes that do not change while the process lives, and what is made of them once."""
+    """Bytes that do not change while the process lives, and what is made of them once.
+    `for_ever`: those of this name never will, so that a browser need not ask again.
+    """
 
-    def __init__(self, content: bytes, kind: str) -> None:
+    def __init__(self, content: bytes, kind: str, *, for_ever: bool = False) -> None:
         self._content = content
         self._kind = kind
+        # Else asked again each time, so that a new release is seen at once; a 304 if unchanged.
+        self._kept = "max-age=31536000, immutable" if for_ever else "no-cache"
         self._etag = f'"{hashlib.sha256(content).hexdigest()[:20]}"'
         self._small: bytes | None = None
 
     async def answer(self, request: Request) -> Response:
         """The file, as gzip where that is taken, or 304 when the browser has it."""
-        # Asked again each time, so that a new release is seen at once; unchanged files cost a 304.
-        headers = {"ETag": self._etag, "Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
+        headers = {"ETag": self._etag, "Cache-Control": self._kept, "Vary": "Accept-Encoding"}
         if request.headers.get("if-none-match") == self._etag:
             return Response(status_code=304, headers=headers)
         accepted = request.headers.get("accept-encoding", "")
@@ -81,22 +88,37 @@ class Static:
 
 
 class Pages:
-    """The pages by their names; every file is under /web/; the document of the routes."""
+    """The pages by their names; every file is under /web/; the document of the routes.
+
+    A page names its files below `/web/r-<hash of all of them>/`, where they are kept for ever: it
+    is opened with two questions instead of forty. By the plain name of a module comes the same
+    module.
+    """
 
     def __init__(self, routes: Sequence[Route]) -> None:
         folder = resources.files("services.gateway") / "web"
         self._routes = routes
-        self._files: dict[str, Static] = {
-            f"{FILES_BELOW}{name}": Static(file.read_bytes(), kind)
-            for name, file in _inside(folder)
-            if (kind := _KINDS.get(file.name.rpartition(".")[2])) is not None
+        files = {
+            name: file.read_bytes()
+            for name, file in sorted(_inside(folder))
+            if file.name.rpartition(".")[2] in _KINDS
         }
+        whole = hashlib.sha256(b"".join(name.encode() + b"\0" + files[name] for name in files))
+        self._release = f"{FILES_BELOW}r-{whole.hexdigest()[:16]}/"
+        self._files: dict[str, Static] = {}
+        for name, content in files.items():
+            kind = _KINDS[name.rpartition(".")[2]]
+            named = _NAMED.sub(rb"\1" + self._release.encode(), content)
+            self._files[self._release + name] = Static(named, kind, for_ever=True)
+            plain = _by_plain_name(name, content, named, self._release)
+            self._files[FILES_BELOW + name] = Static(plain, kind)
 
     def __contains__(self, path: str) -> bool:
         return path == _DOCUMENT or _file(path) in self._files
 
     def label(self, path: str) -> str:
         """The path without what it names: `/positions/{id}`, for counting."""
+        path = path.replace(self._release, FILES_BELOW)
         return next((page for page, pattern in _PATTERNS if pattern.fullmatch(path)), path)
 
     async def answer(self, path: str, request: Request) -> Response:
@@ -105,6 +127,20 @@ class Pages:
             # Seldom asked for, and a tenth of a second of work.
             self._files[path] = await asyncio.to_thread(_document, self._routes)
         return await self._files[_file(path)].answer(request)
+
+
+def _by_plain_name(name: str, content: bytes, named: bytes, release: str) -> bytes:
+    """What a file is without its release: of a module the one there is, and never another copy."""
+    if name == _FIRST_MODULE:
+        # While a release takes the place of another, one of two gateways may not have it yet.
+        again = f"setTimeout(() => location.reload(), {_AGAIN_MS})"
+        return f'import("{release}{name}").catch(() => {again});\n'.encode()
+    if name.endswith(".js") and not name.startswith("vendor/"):
+        return f'export * from "{release}{name}";\n'.encode()
+    if name.endswith(".html"):
+        first = FILES_BELOW + _FIRST_MODULE
+        return named.replace(f'src="{release}{_FIRST_MODULE}"'.encode(), f'src="{first}"'.encode())
+    return content
 
 
 def _document(routes: Sequence[Route]) -> Static:

@@ -29,7 +29,7 @@ _SAVED, _TAKEN, _CLOSED, _LEFT = (
         ("SOL", 152.0, 2_500.0, 320.0, 134.5),
     )
 )
-_TRIES, _TRY_SECONDS = 300, 0.2
+_TRIES, _TRY_SECONDS, _LOOK_SECONDS = 300, 0.2, 5.0
 _SETTINGS = {"SONIC_BACKUP_HOURS": "0"}
 
 
@@ -60,10 +60,14 @@ async def _happens(visit: Visit, outside: World) -> None:
     outside.held = [saved, _TAKEN, _CLOSED, _LEFT]
     await _looks(visit, outside, _AT_LIQUIDATION_OF_ETH)
     outside.held = [saved, _LEFT]
-    # What an answer lacks is gone when a second one lacks it, and a level falls after two.
-    for more in (0.5, 1.0, 1.5):
-        marks = {asset: price * (1 + more / 1000) for asset, price in _CALM.items()}
+    # What an answer lacks is gone when another one lacks it half a minute later.
+    for number in range(_TRIES):
+        marks = {asset: price * (1 + number / 10_000) for asset, price in _CALM.items()}
         await _looks(visit, outside, marks)
+        if number and (await visit.get("/v1/totals"))["stale_count"] == "0":
+            return
+        await asyncio.sleep(_LOOK_SECONDS)
+    raise AssertionError("what is gone stays stale")
 
 
 async def _looks(visit: Visit, outside: World, marks: Mapping[str, float]) -> None:

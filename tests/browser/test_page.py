@@ -55,7 +55,10 @@ class Servers:
         self.runs = 0
         self.next_badges: list[dict[str, Any]] = []
         self.dismissed: list[dict[str, Any]] = []
-        self.ledger: list[dict[str, Any]] = []
+        # Answers that other tests do not ask for.
+        self.more: dict[str, Any] = {"/livez": {"status": "alive"}}
+        # The end of a file's path that another release took away.
+        self.gone = ""
         self._pages = Pages(())
 
     async def answer(self, request: Request) -> Response:
@@ -66,6 +69,8 @@ class Servers:
         return response
 
     async def _plain(self, path: str, request: Request) -> Response:
+        if self.gone and path.endswith(self.gone):
+            return JSONResponse({}, 404)
         if path in self._pages:
             return await self._pages.answer(path, request)
         if path in self.down:
@@ -84,8 +89,6 @@ class Servers:
         if path.startswith("/v1/badges/") and path.endswith(":dismiss"):
             self.dismissed.append(await request.json())
             return JSONResponse(self.next_badges[0])
-        if path == "/v1/ledger":
-            return JSONResponse({"entries": self.ledger})
         if path == "/v1/badges":
             return JSONResponse({"badges": self._badges()})
         if path == "/v1/positions" and request.query_params["order_by"] == "worst":
@@ -94,7 +97,7 @@ class Servers:
                 answer["positions"], key=lambda one: "liquidation_distance_percent" in one
             )
             return JSONResponse(answer | {"positions": found})
-        return JSONResponse(ANSWERS[path])
+        return JSONResponse(self.more.get(path) or ANSWERS[path])
 
     def _badges(self) -> list[dict[str, Any]]:
         badges: list[dict[str, Any]] = ANSWERS["/v1/badges"]["badges"]
@@ -285,7 +288,7 @@ async def test_the_history_of_an_alert_is_a_strip_in_which_each_level_is_as_wide
     page: Browser, servers: Servers
 ) -> None:
     now = datetime.now(UTC)
-    servers.ledger = [
+    entries = [
         {
             "entry_time": (now - timedelta(hours=hours)).isoformat(),
             "level_before": f"LEVEL_{before}",
@@ -300,6 +303,7 @@ async def test_the_history_of_an_alert_is_a_strip_in_which_each_level_is_as_wide
             (4, "NORMAL", "LOW"),
         )
     ]
+    servers.more["/v1/ledger"] = {"entries": entries}
     alert = json.dumps(ANSWERS["/v1/alerts"]["alerts"][0])
     await page.run(f"""import('/web/alert_item.js').then(({{ alertItem }}) =>
         document.querySelector('main').replaceChildren(alertItem({alert}, () => {{}})))""")
@@ -320,6 +324,17 @@ async def test_the_history_of_an_alert_is_a_strip_in_which_each_level_is_as_wide
     label = await page.run("document.querySelector('main .strip').ariaLabel")
     assert label == "Level over the last 3 changes; they are listed below"
     assert page.problems == []
+
+
+async def test_an_open_page_of_an_older_release_is_opened_anew_when_it_lacks_a_file(
+    page: Browser, servers: Servers
+) -> None:
+    servers.gone = "/pages/logs.js"
+    await page.run("window.is_old = true")
+    await page.run("document.querySelector('nav a[href=\"/logs\"]').click()")
+    await page.until("window.is_old === undefined && location.pathname === '/logs'")
+    # Once: what is missing then too is said.
+    await page.until("document.querySelector('main')?.innerText.includes('could not be loaded')")
 
 
 async def test_light_is_a_choice_that_is_remembered(page: Browser) -> None:

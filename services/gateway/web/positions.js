@@ -41,8 +41,8 @@ export function positionsTable({ address, pageSize, withStatus = false, levels }
     rowClass: (position) => (isPast(position) ? "level-HIGH past" : `level-${code(levels.get(position.id) ?? "", "LEVEL_")}`),
     fetch: async (asked) => {
       if (asked.asset) asked.asset = asked.asset.toUpperCase();
-      const { positions, next_page_token: next } = await get(`/v1/positions${query(asked)}`).catch(noWallet);
-      const judged = await readLevels(levels, positions.map(({ id }) => id));
+      const [{ positions, next_page_token: next }, raised] = await Promise.all([get(`/v1/positions${query(asked)}`).catch(noWallet), allRaised()]);
+      const judged = await readLevels(levels, positions.map(({ id }) => id), raised);
       return { rows: positions, next, judged };
     },
   });
@@ -60,21 +60,30 @@ function noWallet(problem) {
   throw problem;
 }
 
+const raisedBut = (...more) => `/v1/alerts?${new URLSearchParams([["min_level", "LEVEL_LOW"], ["page_size", "500"], ["read_mask", LEVEL_FIELDS], ...more])}`;
+
+/** What is raised, when that is few enough for one answer; null: it is asked for by position; undefined: not known. */
+const allRaised = () => get(raisedBut()).then(({ alerts, next_page_token: next }) => (next ? null : alerts), () => undefined);
+
+async function raisedOf(ids) {
+  const found = [];
+  for (let token = ""; ids.length && token !== null; ) {
+    const { alerts, next_page_token: next } = await get(raisedBut(["page_token", token], ...ids.map((id) => ["position_ids", id])));
+    found.push(...alerts);
+    token = next || null;
+  }
+  return found;
+}
+
 /** The worst danger of each of these positions, into `levels`; false, and none, when that cannot be read now. */
-async function readLevels(levels, ids) {
+async function readLevels(levels, ids, raised) {
   const found = new Map();
-  let judged = true;
+  let judged = raised !== undefined;
   try {
-    for (let token = ""; ids.length && token !== null; ) {
-      const asked = new URLSearchParams([["min_level", "LEVEL_LOW"], ["page_size", "500"], ["read_mask", LEVEL_FIELDS], ["page_token", token], ...ids.map((id) => ["position_ids", id])]);
-      const { alerts, next_page_token: next } = await get(`/v1/alerts?${asked}`);
-      for (const alert of alerts) {
-        if (isJudged(alert) && !alert.is_news && rank(alert.level) > rank(found.get(alert.position_id))) found.set(alert.position_id, alert.level);
-      }
-      token = next || null;
+    for (const alert of raised === null ? await raisedOf(ids) : (raised ?? [])) {
+      if (isJudged(alert) && !alert.is_news && rank(alert.level) > rank(found.get(alert.position_id))) found.set(alert.position_id, alert.level);
     }
   } catch {
-    found.clear();
     judged = false;
   }
   levels.clear();

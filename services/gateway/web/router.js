@@ -101,7 +101,7 @@ export async function go(address) {
   shownAt = here();
   const mine = ++mounted;
   const found = find(location.pathname);
-  const page = await load(found);
+  const page = await load(found, mine > 1);
   if (mine !== mounted) return;
   unmount?.();
   const root = h("div", { class: `page page-${found?.name ?? "none"}` });
@@ -130,11 +130,13 @@ export function sheet(name) {
   document.head.append(h("link", { rel: "stylesheet", href: address }));
 }
 
-async function load(found) {
+async function load(found, again) {
   if (!found) return missing("There is no page at this address.");
   try {
     return await import(`/web/pages/${found.name}.js`);
   } catch (problem) {
+    // Another release took the place of this one: its pages come with a shell of theirs.
+    if (again && (await fetch("/livez").then(({ ok }) => ok, () => false))) location.reload();
     return missing(`This page could not be loaded: ${problem.message}. Reload when Sonic answers again.`);
   }
 }

@@ -25,9 +25,10 @@ export function panel(title, { wide = false, tools = [], rows = 2, id = `panel-$
 /**
  * Keeps a panel true: `fetch()` at once, after every cycle and now and then; `display(answer)` writes the body.
  * What cannot be read keeps its last figures, grey, with the words since when and why; before the first answer the
- * failure itself is shown with a button to try again. Returns {refresh, stop}.
+ * failure itself is shown with a button to try again. `after`: a promise that the first look waits for, so that what
+ * matters more is there sooner. Returns {refresh, stop, first}: the promise of the first look, however it ended.
  */
-export function keep(part, fetch, display, { every = REFETCH_MS } = {}) {
+export function keep(part, fetch, display, { every = REFETCH_MS, after = null } = {}) {
   let asked = 0;
   let since = null;
   let shown = false;
@@ -56,7 +57,7 @@ export function keep(part, fetch, display, { every = REFETCH_MS } = {}) {
       else fail(part, problem, refresh);
     }
   };
-  refresh();
+  const first = after ? after.then(() => (over ? undefined : refresh())) : refresh();
   const stopFeed = onCycle(refresh);
   const timer = every ? setInterval(() => document.hidden || refresh(), every) : 0;
   const stop = () => {
@@ -64,7 +65,7 @@ export function keep(part, fetch, display, { every = REFETCH_MS } = {}) {
     stopFeed();
     clearInterval(timer);
   };
-  return { refresh, stop };
+  return { refresh, stop, first };
 }
 
 function mark(part, words) {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -133,7 +134,8 @@ async def test_the_page_of_withdrawals_holds_no_script_and_no_style_of_its_own(
     assert "style=" not in page and "<style" not in page and "onclick" not in page
     assert page.count("<script") == page.count("<script src=") + page.count("<script type=") == 2
     assert "http://" not in page and "https://" not in page
-    assert 'path: "/withdrawals"' in (await web.get("/web/router.js")).text, "of the one shell"
+    (router,) = re.findall(r'href="(/web/r-[0-9a-f]+/router\.js)"', page)
+    assert 'path: "/withdrawals"' in (await web.get(router)).text, "of the one shell"
 
 
 async def test_the_files_of_others_are_served_small_and_named_by_their_hash(

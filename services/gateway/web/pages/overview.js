@@ -38,15 +38,17 @@ export function mount(root, { query }) {
   const tiles = place(sums, "totals");
   const chart = place(parts.value, "chart");
   const lists = { alerts: place(parts.alerts, "list"), cycles: place(parts.cycles, "list"), deliveries: place(parts.deliveries, "list") };
+  const nearest = keepPositions(parts.positions, query);
+  // Nothing of these is read before what is nearest to liquidation stands there.
+  const then = { after: nearest.first };
   const kept = [
     keep(sums, () => get("/v1/totals"), (answer) => showTotals(tiles(), answer)),
-    keepPositions(parts.positions, query),
-    keep(parts.value, () => get(`/v1/trend?window=${DAY}&point_count=200`), (answer) => showValue(parts.value, chart(), answer)),
-    keep(parts.alerts, () => get("/v1/alerts?page_size=50&min_level=LEVEL_LOW"), (answer) => showAlerts(lists.alerts(), parts.alerts, answer)),
-    keep(parts.cycles, () => Promise.all([get("/v1/cycles?page_size=6"), get("/v1/schedule")]), ([cycles, schedule]) => (showCycles(lists.cycles(), cycles), showSchedule(parts.cycles.count, schedule))),
-    keep(parts.deliveries, () => get("/v1/deliveries?page_size=6"), (answer) => showDeliveries(lists.deliveries(), answer)),
-    // Much to read, and nothing that anybody waits for: last.
-    keep(parts.size, readSizes, ([rows, totals]) => show(parts.size.body, rows.length ? composition(rows, totals) : empty("No open position."))),
+    nearest,
+    keep(parts.value, () => get(`/v1/trend?window=${DAY}&point_count=200`), (answer) => showValue(parts.value, chart(), answer), then),
+    keep(parts.alerts, () => get("/v1/alerts?page_size=50&min_level=LEVEL_LOW"), (answer) => showAlerts(lists.alerts(), parts.alerts, answer), then),
+    keep(parts.cycles, () => Promise.all([get("/v1/cycles?page_size=6"), get("/v1/schedule")]), ([cycles, schedule]) => (showCycles(lists.cycles(), cycles), showSchedule(parts.cycles.count, schedule)), then),
+    keep(parts.deliveries, () => get("/v1/deliveries?page_size=6"), (answer) => showDeliveries(lists.deliveries(), answer), then),
+    keep(parts.size, readSizes, ([rows, totals]) => show(parts.size.body, rows.length ? composition(rows, totals) : empty("No open position.")), then),
   ];
   return () => kept.forEach(({ stop }) => stop());
 }
