@@ -30,7 +30,8 @@ _LEG_FIGURES = (
     "size_usd",
     "collateral_usd",
 )
-_LEG_COLUMNS = (*_INDICES, "venue_index", *_LEG_FIGURES, "mark_time_micros")
+_LEG_COLUMNS = (*_INDICES, "venue_index", *_LEG_FIGURES, "mark_time_micros", "flag_bits")
+_SPOT_BIT = 1 << pb.FLAG_SPOT
 
 
 class _Stream:
@@ -120,6 +121,7 @@ class PositionsClient:
             stream.column("mark_time_micros")[rows],
             stream.named(stream.first.wallet_names, "wallet_index", rows),
             stream.named(stream.first.venue_names, "venue_index", rows),
+            tuple((stream.column("flag_bits")[rows] & _SPOT_BIT != 0).tolist()),
         )
 
     def _groups(self, stream: _Stream) -> tuple[list[str], Any]:

@@ -95,6 +95,9 @@ class Config(ServiceConfig):
     hyperliquid_url: str = Field(
         "https://api.hyperliquid.xyz", description="base URL, empty: not asked"
     )
+    hyperliquid_spot_legs: bool = Field(
+        False, description="1: Hyperliquid's spot balances are legs of hedges; see docs/hedges.md"
+    )
     sonic_streams: bool = Field(
         False, description="1: streams of venues pull the next look forward; polling goes on"
     )
@@ -303,6 +306,7 @@ def _venues(config: Config, clock: Clock) -> list[Built]:
         "jupiter_api_version": config.jupiter_api_version,
         "dydx_indexer_url": config.dydx_indexer_url,
         "hyperliquid_url": config.hyperliquid_url,
+        "hyperliquid_spot_legs": "1" if config.hyperliquid_spot_legs else "",
     }
     asked = {
         "jupiter": True,

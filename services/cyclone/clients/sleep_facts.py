@@ -15,6 +15,7 @@ from sonic.xcom.v1 import xcom_pb2, xcom_pb2_grpc
 from services.cyclone.clients.sleep_mapping import (
     distance_limits,
     held_position,
+    is_spot,
     judges,
     raised_alert,
     silent_window,
@@ -117,7 +118,8 @@ class SleepClient:
         request.read_mask.paths.extend(_POSITION_FIELDS)
         for _ in range(_MOST_PAGES):
             answer = await self._positions.ListPositions(request, timeout=_SECONDS)
-            held += map(held_position, answer.positions)
+            # Nothing liquidates a spot balance: a night takes none of it.
+            held += [held_position(one) for one in answer.positions if not is_spot(one)]
             unwatched = tuple(answer.unwatched) or unwatched
             request.page_token = answer.next_page_token
             if not request.page_token:

@@ -62,6 +62,11 @@ def held_position(one: positions_pb2.Position) -> HeldPosition:
     )
 
 
+def is_spot(one: positions_pb2.Position) -> bool:
+    """Whether it is a leg without a loan."""
+    return positions_pb2.FLAG_SPOT in one.flags
+
+
 def nearer_percent(one: positions_pb2.Position) -> float | None:
     """By the mark, or by the market where the mark stands still: whatever is nearer."""
     names = ("liquidation_distance_percent", "estimated_liquidation_distance_percent")

@@ -45,7 +45,8 @@ class Holdings:
 @dataclass(frozen=True, slots=True)
 class Legs:
     """The members of one hedge in order of their ids; `side`: +1 long, -1 short; USD per unit.
-    `wallets`, `venues`: where each is held; none = not asked.
+    `wallets`, `venues`: where each is held, `spot`: which is a spot balance, that nothing
+    liquidates; none = not asked.
     """
 
     position_ids: tuple[str, ...]
@@ -58,6 +59,7 @@ class Legs:
     mark_time_micros: Integers
     wallets: tuple[str, ...] = ()
     venues: tuple[str, ...] = ()
+    spot: tuple[bool, ...] = ()
 
     def __len__(self) -> int:
         return len(self.position_ids)

@@ -42,6 +42,7 @@ class Flag(IntEnum):
     ADL_INDEX_HIGH = 10
     TRADING_HALTED = 11
     MARK_FROZEN = 12
+    SPOT = 13
 
 
 class Chain(IntEnum):

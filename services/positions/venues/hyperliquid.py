@@ -38,6 +38,8 @@ from services.positions.venues.hyperliquid_fills import ask_fills, forced
 from services.positions.venues.hyperliquid_margin import Tiers, accounts
 from services.positions.venues.hyperliquid_parser import OLD_STATE, holdings, read_state
 from services.positions.venues.hyperliquid_rates import NO_RATES, Rates
+from services.positions.venues.hyperliquid_spot import PART as SPOT_PART
+from services.positions.venues.hyperliquid_spot import spot_part
 from services.positions.venues.hyperliquid_subaccounts import Subaccount
 from services.positions.venues.hyperliquid_unified import (
     POOLED,
@@ -70,8 +72,11 @@ class HyperliquidVenue:
         fills: ProviderHttp,
         rates: Rates,
         accounts: Accounts,
+        *,
+        spot_legs: bool = False,
     ) -> None:
         self._accounts = accounts
+        self._spot_legs = spot_legs
         self._fills = fills
         self._http = http
         self._dexes = dexes
@@ -111,6 +116,11 @@ class HyperliquidVenue:
             await self._read_subaccount(address, one, mode, reference_prices, now)
             for one, mode in subaccounts.read
         ]
+        if self._spot_legs:
+            others.append(spot_part(spot, address, reference_prices, answer.received_time))
+            # They are read now, and what of them is not is said of the part.
+            left = tuple(one for one in first.unwatched if one.part != SPOT_PART)
+            first = replace(first, unwatched=left)
         whole = with_parts(first, [*dexes[1:], *others], account, address, subaccounts)
         if account.unread_dexes or not all(map(is_whole, dexes)):
             return whole
@@ -161,8 +171,10 @@ class HyperliquidVenue:
         return of_dex(name, read, token=rates.token)
 
     async def _read_spot(self, address: str, account: Account) -> Spot | None:
-        """Asked with every look where it stands for positions; None where it cannot be read."""
-        if account.mode not in POOLED:
+        """Asked with every look where it stands for positions or hedges them; None where it cannot
+        be read.
+        """
+        if not (self._spot_legs or account.mode in POOLED):
             return None
         try:
             with asking(part="spot"):
@@ -230,9 +242,9 @@ def _holds(body: object) -> bool:
 
 
 def build(context: VenueContext) -> Built:
-    """Settings: hyperliquid_url. Other dexes, fills, rates, and questions about accounts have each
-    a connection and waits of their own, and each dex and kind of question its circuit; the last
-    weigh much at the venue and are spread.
+    """Settings: hyperliquid_url, hyperliquid_spot_legs. Other dexes, fills, rates, and questions
+    about accounts have each a connection and waits of their own, and each dex and kind of question
+    its circuit; the last weigh much at the venue and are spread.
     """
     address = context.settings.get("hyperliquid_url") or DEFAULT_BASE_URL
     http = ProviderHttp("hyperliquid", address, clock=context.clock, per_second=5.0)
@@ -260,7 +272,12 @@ def build(context: VenueContext) -> Built:
         "hyperliquid fills", address, clock=context.clock, timeout_seconds=4.0, retries=0
     )
     venue = HyperliquidVenue(
-        http, dexes, fills, Rates(rates, context.clock), Accounts(about, context.clock)
+        http,
+        dexes,
+        fills,
+        Rates(rates, context.clock),
+        Accounts(about, context.clock),
+        spot_legs=bool(context.settings.get("hyperliquid_spot_legs")),
     )
     return Built(venue, (http, dexes, fills, rates, about))
 

@@ -18,9 +18,10 @@ _OLD = "ANSWER_OLD"
 
 @dataclass(frozen=True, slots=True)
 class PartAnswer:
-    """What a part of an address answered, a dex beside the first or a subaccount; None with a
-    sentence why not. `ids`: the pattern of its positions, within those of the address; `dex`: its
-    name, empty of a subaccount; `token`: the number of what it counts in, None = not known.
+    """What a part of an address answered, a dex beside the first, a subaccount or spot balances;
+    None with a sentence why not. `ids`: the pattern of its positions, within those of the address;
+    `dex`: its name, empty of what is none; `token`: the number of what it counts in, None = not
+    known; `reason`: why the answer of the address is not whole without it.
     """
 
     part: str
@@ -29,13 +30,14 @@ class PartAnswer:
     message: str = ""
     dex: str = ""
     token: int | None = None
+    reason: str = SUBACCOUNT_UNREAD
 
 
 def of_dex(
     name: str, answer: Answer | None, message: str = "", token: int | None = None
 ) -> PartAnswer:
     """The answer of a dex."""
-    return PartAnswer(f"dex {name}", _dex_ids(name), answer, message, name, token)
+    return PartAnswer(f"dex {name}", _dex_ids(name), answer, message, name, token, UNREAD)
 
 
 def with_parts(
@@ -67,20 +69,25 @@ def with_parts(
         row_count=first.row_count + sum(one.row_count for one in read),
         observed_time=min(one.observed_time for one in (first, *read)),
         message="; ".join(filter(None, (first.message, *words))),
-        unwatched=first.unwatched + left + subaccounts.unwatched,
+        unwatched=(
+            *(first.unwatched + left + subaccounts.unwatched),
+            *(one for answer in read for one in answer.unwatched),
+        ),
         accounts=(*(first.accounts or ()), *(pool for one in read for pool in one.accounts or ())),
     )
     unread = [*dexes, *others]
     aside = [*unread, *delisted, *subaccounts.unasked_ids]
-    if not aside:
+    own = tuple(name for one in read for name in one.unread_ids)
+    if not (aside or own):
         return whole
     may_age = first.complete and not first.refusals
-    reason = UNREAD if dexes else SUBACCOUNT_UNREAD if others else ""
+    reasons = [one.reason for one in parts if one.ids in others] or [SUBACCOUNT_UNREAD]
+    reason = UNREAD if dexes else reasons[0] if others else ""
     return replace(
         whole,
         complete=first.complete and not unread,
         incomplete_reason=first.incomplete_reason or reason,
-        unread_ids=_ids(address, aside) if may_age else (),
+        unread_ids=(*_ids(address, aside), *own) if may_age else (),
         delisted_ids=_ids(address, delisted) if may_age else (),
     )
 

@@ -41,7 +41,8 @@ _COINS: Final = {"UBTC": "BTC", "UETH": "ETH", "USOL": "SOL"}
 
 @dataclass(frozen=True, slots=True)
 class SpotRow:
-    """A spot balance in units of its token. `borrowed`: of it, >= 0; `ltv_ratio`: how much of its
+    """A spot balance in units of its token. `borrowed`: of it, >= 0; `paid_usd`: for what is held,
+    0 where nothing was; `ltv_ratio`: how much of its
     value may be borrowed, 0 to 1, None of what is no collateral.
     """
 
@@ -49,6 +50,7 @@ class SpotRow:
     token: int | None
     total: float
     borrowed: float = 0.0
+    paid_usd: float = 0.0
     ltv_ratio: float | None = None
 
     @property
@@ -109,6 +111,7 @@ def read_spot(body: object) -> Spot:
                     number,
                     needed(row, "total"),
                     max(stated(row, "borrowed") or 0.0, 0.0),
+                    max(stated(row, "entryNtl") or 0.0, 0.0),
                     stated(row, "ltv"),
                 )
             )

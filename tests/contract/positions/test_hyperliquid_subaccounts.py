@@ -196,3 +196,35 @@ async def test_a_unified_account_has_an_estimate_by_which_nothing_is_judged(serv
     await sync(servers)
     unread = (await accounts(servers))["unified"]
     assert (unread.reason, unread.estimate_only, len(unread.lines)) == ("SPOT_UNREAD", True, 0)
+
+
+async def test_by_the_setting_spot_balances_are_legs_that_nothing_liquidates(
+    open_system, venue
+) -> None:
+    servers = await open_system(hyperliquid_url=venue.url, hyperliquid_spot_legs=True)
+    await wallet(servers, "main", EVM)
+    servers.price.set("SOL", 182.0)
+    spot = {"balances": [{"coin": "USOL", "token": 5, "total": "40.0", "entryNtl": "7000.0"}]}
+    short = {"coin": "SOL", "szi": "-50.0", "unrealizedPnl": "640.0", "liquidationPx": "230.0"}
+    state = json.loads(json.dumps(FIRST))
+    state["assetPositions"][0]["position"] |= short
+    state["crossMarginSummary"]["totalRawUsd"] = "11238.22"
+    venue.answer("POST /info/clearinghouseState", json={**state, "time": None})
+    venue.answer("POST /info/spotClearinghouseState", json=spot)
+    venue.answer(SUBACCOUNTS, json=None)
+    outcome = await sync(servers)
+    assert (outcome.state, outcome.opened_count, list(outcome.unwatched)) == (COMPLETE, 3, [])
+    request = pb.ListPositionsRequest(asset="SOL", side=pb.SIDE_LONG)
+    (leg,) = (await servers.positions.ListPositions(request)).positions
+    assert list(leg.flags) == [pb.FLAG_SPOT] and leg.size_usd == 7000.0
+    assert (leg.entry_price_usd, leg.mark_price_usd) == (175.0, 182.0)
+    assert leg.value_usd == pytest.approx(40 * 182.0)
+    assert not leg.HasField("risk_liquidation_price_usd")
+    venue.answer("POST /info/spotClearinghouseState", status=500, json={})
+    for _ in range(3):
+        outcome = await sync(servers)
+        assert (outcome.state, outcome.reason) == (PARTIAL, "SPOT_UNREAD")
+        assert list(outcome.unwatched) == ["not looked at: spot balances"]
+    assert len((await servers.positions.ListPositions(request)).positions) == 1
+    venue.answer("POST /info/spotClearinghouseState", json={"balances": []})
+    assert [(await sync(servers)).closed_count for _ in range(2)] == [0, 1]

@@ -71,6 +71,7 @@ def test_a_leg_without_a_liquidation_price_stands_on_no_step_and_stays_to_the_en
         (1, 100, 100, NAN, 500, 60), (1, 100, 100, 90, 500, 60), (-1, 100, 100, 115, 800, 130)
     )
     assert unjudged(held) == ["p0"]
+    assert unjudged(replace(held, spot=(True, False, False))) == [], "nothing liquidates spot"
     steps = down(held, 100)
     assert steps.rows == ((1,),)
     assert steps.remaining_long_size_usd.tolist() == [500]

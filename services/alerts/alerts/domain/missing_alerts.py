@@ -111,11 +111,13 @@ def _positions(
 ) -> bool:
     """Whether all that could be missing was looked for."""
     asset_key = np.array([places[name] for name in members.asset_names] or [0])[members.asset_index]
-    complete = True
+    complete, levered = True, ~members.positions.spot
     for kind in thresholds.kinds(AlertClass.POSITION):
         alert_type = parts_of(kind)[0]
         value = members.positions.metric(alert_type)
         eligible: NDArray[np.bool_] = tables.enabled[kind, asset_key]
+        if alert_type is not AlertType.PROFIT:
+            eligible = eligible & levered
         if alert_type is AlertType.LIQUIDATION_PROBABILITY:
             complete = complete and not (eligible & np.isnan(value)).any()
             eligible = eligible & ~np.isnan(value)

@@ -38,6 +38,7 @@ _MARK_STALE_BIT = 1 << 5
 _ROW_REFUSED_BIT = 1 << 8
 _DEMO_BIT = 1 << 7
 _MARK_FROZEN_BIT = 1 << 12
+_SPOT_BIT = 1 << 13
 
 # Classes whose figures come from positions.
 READ_FROM_POSITIONS = (AlertClass.POSITION, AlertClass.PORTFOLIO, AlertClass.ACCOUNT)
@@ -86,6 +87,12 @@ class Positions:
         doubtful = self.flag_bits & (_MARK_STALE_BIT | _ROW_REFUSED_BIT | _MARK_FROZEN_BIT) != 0
         old: NDArray[np.bool_] = doubtful | (self.status != _ACTIVE)
         return old
+
+    @property
+    def spot(self) -> NDArray[np.bool_]:
+        """Spot balances: nothing liquidates them."""
+        found: NDArray[np.bool_] = self.flag_bits & _SPOT_BIT != 0
+        return found
 
     @property
     def are_doubtful(self) -> bool:

@@ -86,7 +86,7 @@ function legTable(legs) {
       cell("Tokens", leg.tokens, (value) => plain(value, 4)),
       cell("Entry", leg.entry_price_usd, price),
       cell("Mark", leg.mark_price_usd, price),
-      cell("Liquidation", leg.liquidation_price_usd, price),
+      leg.spot ? h("td", { class: "n", data: { label: "Liquidation" } }, "none: spot") : cell("Liquidation", leg.liquidation_price_usd, price),
       h("td", { class: "n", data: { label: "Mark age" } }, age(leg.mark_time, { coloured: true })),
     );
   };

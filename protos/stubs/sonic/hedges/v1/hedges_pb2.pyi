@@ -516,6 +516,7 @@ class HedgeLeg(_message.Message):
     MARK_TIME_FIELD_NUMBER: _builtins.int
     WALLET_FIELD_NUMBER: _builtins.int
     VENUE_FIELD_NUMBER: _builtins.int
+    SPOT_FIELD_NUMBER: _builtins.int
     position_id: _builtins.str
     """Position id."""
     side: Global___Side.ValueType
@@ -525,7 +526,7 @@ class HedgeLeg(_message.Message):
     mark_price_usd: _builtins.float
     """The venue's mark, USD per unit, > 0."""
     liquidation_price_usd: _builtins.float
-    """The one that drives the risk, USD per unit, > 0; absent = not known, never safe."""
+    """The one that drives the risk, USD per unit, > 0; absent = not known, never safe, but for `spot`."""
     size_usd: _builtins.float
     """Notional at entry, USD, > 0."""
     collateral_usd: _builtins.float
@@ -536,6 +537,8 @@ class HedgeLeg(_message.Message):
     """Wallet name."""
     venue: _builtins.str
     """Venue."""
+    spot: _builtins.bool
+    """A spot balance: nothing liquidates it."""
     @_builtins.property
     def mark_time(self) -> _timestamp_pb2.Timestamp:
         """When the mark was observed; absent = never."""
@@ -554,10 +557,11 @@ class HedgeLeg(_message.Message):
         mark_time: _timestamp_pb2.Timestamp | None = ...,
         wallet: _builtins.str = ...,
         venue: _builtins.str = ...,
+        spot: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_collateral_usd", b"_collateral_usd", "_entry_price_usd", b"_entry_price_usd", "_liquidation_price_usd", b"_liquidation_price_usd", "_mark_price_usd", b"_mark_price_usd", "_size_usd", b"_size_usd", "_tokens", b"_tokens", "collateral_usd", b"collateral_usd", "entry_price_usd", b"entry_price_usd", "liquidation_price_usd", b"liquidation_price_usd", "mark_price_usd", b"mark_price_usd", "mark_time", b"mark_time", "size_usd", b"size_usd", "tokens", b"tokens"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_collateral_usd", b"_collateral_usd", "_entry_price_usd", b"_entry_price_usd", "_liquidation_price_usd", b"_liquidation_price_usd", "_mark_price_usd", b"_mark_price_usd", "_size_usd", b"_size_usd", "_tokens", b"_tokens", "collateral_usd", b"collateral_usd", "entry_price_usd", b"entry_price_usd", "liquidation_price_usd", b"liquidation_price_usd", "mark_price_usd", b"mark_price_usd", "mark_time", b"mark_time", "position_id", b"position_id", "side", b"side", "size_usd", b"size_usd", "tokens", b"tokens", "venue", b"venue", "wallet", b"wallet"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_collateral_usd", b"_collateral_usd", "_entry_price_usd", b"_entry_price_usd", "_liquidation_price_usd", b"_liquidation_price_usd", "_mark_price_usd", b"_mark_price_usd", "_size_usd", b"_size_usd", "_tokens", b"_tokens", "collateral_usd", b"collateral_usd", "entry_price_usd", b"entry_price_usd", "liquidation_price_usd", b"liquidation_price_usd", "mark_price_usd", b"mark_price_usd", "mark_time", b"mark_time", "position_id", b"position_id", "side", b"side", "size_usd", b"size_usd", "spot", b"spot", "tokens", b"tokens", "venue", b"venue", "wallet", b"wallet"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__collateral_usd: _TypeAlias = _typing.Literal["collateral_usd"]  # noqa: Y015
     _WhichOneofArgType__collateral_usd: _TypeAlias = _typing.Literal["_collateral_usd", b"_collateral_usd"]  # noqa: Y015

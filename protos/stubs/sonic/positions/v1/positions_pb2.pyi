@@ -120,6 +120,10 @@ class _FlagEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Flag.ValueType],
     """Its venue's mark stands still while the market moves: its figures raise levels and lower none. See
     estimated_liquidation_distance_percent.
     """
+    FLAG_SPOT: _Flag.ValueType  # 13
+    """A spot balance that its venue states, read as a leg of hedges (HYPERLIQUID_SPOT_LEGS): nothing liquidates it, and no
+    liquidation price is missing. Its mark is the market price.
+    """
 
 class Flag(_Flag, metaclass=_FlagEnumTypeWrapper):
     """A remark about a position's figures."""
@@ -151,6 +155,10 @@ FLAG_TRADING_HALTED: Flag.ValueType  # 11
 FLAG_MARK_FROZEN: Flag.ValueType  # 12
 """Its venue's mark stands still while the market moves: its figures raise levels and lower none. See
 estimated_liquidation_distance_percent.
+"""
+FLAG_SPOT: Flag.ValueType  # 13
+"""A spot balance that its venue states, read as a leg of hedges (HYPERLIQUID_SPOT_LEGS): nothing liquidates it, and no
+liquidation price is missing. Its mark is the market price.
 """
 Global___Flag: _TypeAlias = Flag  # noqa: Y015
 
