@@ -51,12 +51,15 @@ _FORGET = Statement("delete from rule_sample where asset = :asset and observed_m
 _FORGET_ALL = Statement("delete from rule_sample")
 _WINDOWS = Statement(
     "select place, exists (select from rule_sample one"
-    "  where one.asset = wanted.asset and one.observed_micros > wanted.recent) as is_sampled,"
+    "  where one.asset = wanted.asset and one.observed_micros > wanted.recent"
+    "  and one.observed_micros <= wanted.until) as is_sampled,"
+    # None of the future, left by a clock that was ahead.
     " (select price_usd from rule_sample one"
     "  where one.asset = wanted.asset and one.observed_micros >= wanted.since"
-    "  order by one.observed_micros limit 1) as oldest_usd"
-    " from unnest(cast(:assets as text[]), cast(:since as int8[]), cast(:recent as int8[]))"
-    " with ordinality as wanted(asset, since, recent, place) order by place"
+    "  and one.observed_micros <= wanted.until order by one.observed_micros limit 1) as oldest_usd"
+    " from unnest(cast(:assets as text[]), cast(:since as int8[]), cast(:recent as int8[]),"
+    " cast(:until as int8[]))"
+    " with ordinality as wanted(asset, since, recent, until, place) order by place"
 )
 
 
@@ -118,6 +121,7 @@ class RuleStore:
             assets=[window.asset for window in windows.values()],
             since=[window.since_micros for window in windows.values()],
             recent=[window.recent_micros for window in windows.values()],
+            until=[window.until_micros for window in windows.values()],
         )
         return {
             key: (row["is_sampled"], row["oldest_usd"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from services.price.domain.consensus import Consensus, LastGood
+from services.price.domain.consensus import FUTURE_TOLERANCE, Consensus, LastGood
 from services.price.domain.prices import TRUSTED_QUALITIES, Market, Price, PriceRecord, Quality
 
 
@@ -82,13 +82,16 @@ def apply_consensus(
 ) -> PriceUpdate:
     """Without a usable quote the kept price stays, STALE (NONE when nothing was ever known).
 
-    A consensus not newer than the kept price changes its quality and quotes only.
+    A consensus not newer than the kept price changes its quality and quotes only; one of the
+    future, left by a clock that was ahead, holds nothing up.
     """
     before = kept or Price(asset, market, Quality.NONE)
     judged = replace(before, quotes=consensus.quotes, refresh_time=now)
     if consensus.price_usd is None or consensus.price_time is None or consensus.quality is None:
         quality = Quality.NONE if before.price_usd is None else Quality.STALE
         return _update(kept, replace(judged, quality=quality), None)
+    if before.price_time is not None and before.price_time > now + FUTURE_TOLERANCE:
+        before = replace(before, price_usd=None, price_time=None)
     if before.price_time is not None and consensus.price_time <= before.price_time:
         return _update(kept, replace(judged, quality=consensus.quality), None)
     record = PriceRecord(

@@ -122,6 +122,9 @@ def next_call(calls: Sequence[Call], wanted: Call, now: datetime, *, looked_up: 
     mine = [one for one in calls if one.delivery_id == wanted.delivery_id and one.is_open]
     if placed := [one for one in mine if one.receipt_id]:
         return Follow(placed[-1].receipt_id)
+    # Those of the future, left by a clock that was ahead, keep no phone silent until it has come.
+    calls = [one for one in calls if one.planned_time <= now + _SKEW]
+    mine = [one for one in mine if one.planned_time <= now + _SKEW]
     if mine and not looked_up:
         return LookUp()
     if mine and now - mine[-1].planned_time < PLACED_WITHIN:

@@ -209,9 +209,12 @@ class Twilio(Channel):
         if response.is_success:
             # Queued there is not arrived: it is asked about by this name.
             name = found(response, "sid")
-            return Answer(
-                accepted=True, provider_status=line, receipt_id=name if _SID.fullmatch(name) else ""
-            )
+            if _SID.fullmatch(name):
+                return Answer(accepted=True, provider_status=line, receipt_id=name)
+            # Somebody between, or an error: nothing is known to be on its way. Should it be after
+            # all, the token keeps the next try from being a second one.
+            error = f"answered {line}, which names nothing that was taken"
+            return Answer(accepted=False, provider_status=line, error=error)
         retry_after = response.headers.get("Retry-After", "")
         return refused(status, line, retry_after, self._clock.now())
 

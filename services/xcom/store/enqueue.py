@@ -64,13 +64,14 @@ _QUEUE = Statement(f"""
         join message on message.id = own.message_id on conflict do nothing returning 1)
     select case when exists (select from queued) then pg_notify('{NOTIFY_CHANNEL}', '') end
 """)
-# Urgent ones rest only behind urgent ones.
+# Urgent ones rest only behind urgent ones, and none behind a send of the future, which a clock that
+# was ahead left.
 _LAST_TIME = """
     greatest(
         (select max(sent_time) from delivery where state = 2 and channel = :channel
-            and address = {address} and urgency >= :least),
+            and address = {address} and urgency >= :least and sent_time <= :now),
         (select max(handed_over_time) from delivery where state = 6 and channel = :channel
-            and address = {address} and urgency >= :least))
+            and address = {address} and urgency >= :least and handed_over_time <= :now))
 """
 _LAST_SENT = Statement(f"select {_LAST_TIME.format(address=':address')}")
 # What was accepted while another was being sent could not know of it.
@@ -172,11 +173,12 @@ class EnqueueStore(SettingStore):
         await self._transaction.execute(_REST, **values, **level_range.values)
 
     async def last_sent(
-        self, channel: str, address: str, *, urgent: bool = True
+        self, channel: str, address: str, now: datetime, *, urgent: bool = True
     ) -> datetime | None:
         """When the channel last took something for this address, as far as it holds up what is
         `urgent`.
         """
-        values = {"channel": channel, "address": address, "least": URGENT if urgent else 0.0}
+        least = URGENT if urgent else 0.0
+        values = {"channel": channel, "address": address, "now": now, "least": least}
         found: datetime | None = await self._transaction.scalar(_LAST_SENT, **values)
         return found

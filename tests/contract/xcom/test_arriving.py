@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
 
 import grpc
 import pytest
@@ -17,6 +18,7 @@ from shared.errors import SonicError
 from tests.contract.xcom.conftest import Xcom, mail_settings, twilio_settings, until
 from tests.fakes.mail import FakeMailServer
 from tests.fakes.twilio import FakeTwilio, answer
+from tests.fakes.webhook import Reply
 
 
 async def state_of(xcom: Xcom, message_id: str, channel: str) -> str:
@@ -74,6 +76,29 @@ async def test_a_call_that_nobody_took_is_a_failed_try_and_is_made_again(
     # Another token: with the same one Twilio would answer with the call that failed.
     tokens = {one.headers["i-twilio-idempotency-token"] for one in twilio.received if one.raw}
     assert len(tokens) == 2
+
+
+@pytest.mark.parametrize("channel", ["sms", "voice"])
+@pytest.mark.parametrize(
+    "page",
+    [
+        Reply(200, (("Content-Type", "text/html"),), body=b"<html>Sign in to this network</html>"),
+        answer(200, {"status": "failed", "code": 20500, "message": "Internal error"}),
+    ],
+    ids=["of-somebody-between", "of-an-error"],
+)
+async def test_a_good_status_that_names_nothing_taken_is_a_failed_try(
+    xcom: Xcom, twilio: FakeTwilio, channel: str, page: Reply
+) -> None:
+    twilio.refusal = page
+    await xcom.start(**twilio_settings(twilio))
+    message = await xcom.send(channels=[channel])
+    tried = await xcom.settled(message.id, channel)
+    assert (tried.state, tried.attempts[0].outcome) == (
+        pb.DELIVERY_STATE_QUEUED,
+        pb.ATTEMPT_OUTCOME_FAILED,
+    )
+    assert "names nothing that was taken" in tried.last_error
 
 
 async def test_a_text_that_left_but_whose_operator_tells_nothing_counts_after_a_while(
@@ -135,6 +160,19 @@ async def test_a_burst_of_texts_is_two_the_second_of_which_names_the_worst(
         "MEDIUM: 16 messages: A15 long 1 % to liquidation, check now; A14"
     )
     assert twilio.texts[1]["Body"].endswith("; and 13 more")
+
+
+async def test_a_clock_that_was_ahead_keeps_no_phone_silent_until_then(
+    xcom: Xcom, twilio: FakeTwilio, clock: PushedClock
+) -> None:
+    await xcom.start(**twilio_settings(twilio))
+    first = await xcom.send(channels=["sms"])
+    await xcom.settled(first.id, "sms")
+    clock.set_time(clock.now() - timedelta(hours=2))
+    second = await xcom.send(channels=["sms"])
+    due_time = second.deliveries[0].due_time.ToDatetime(clock.now().tzinfo)
+    assert due_time <= clock.now() + timedelta(seconds=10)
+    await xcom.push_until(lambda: len(twilio.texts) == 2)
 
 
 async def test_danger_does_not_rest_behind_something_quieter(

@@ -126,6 +126,31 @@ async def test_contacts_are_told_in_order_until_somebody_acknowledges(
     assert len(mail.mails) == 3
 
 
+async def test_a_chain_that_was_changed_meanwhile_leaves_nobody_out(
+    xcom: Xcom, mail: FakeMailServer
+) -> None:
+    await xcom.start(**mail_settings(mail))
+    jane, joe = (contact(name, 60, email=f"{name}@example.org") for name in ("jane", "joe"))
+    await set_chain(xcom, jane, joe)
+    message = await xcom.send("HIGH", channels=["email"])
+    await xcom.push_until(lambda: len(mail.mails) == 2, 10)
+    # Jane was called and is taken out: Joe stands where she stood.
+    await set_chain(xcom, joe)
+    await xcom.push_until(lambda: len(mail.mails) == 3, 10)
+    # Another comes before him, and he has another address.
+    await set_chain(xcom, jane, contact("joe", 60, email="new@example.org"))
+    await xcom.push_until(lambda: len(mail.mails) == 4, 10)
+    assert [one.recipients for one in mail.mails[1:]] == [
+        ["jane@example.org"], ["joe@example.org"], ["new@example.org"],
+    ]  # fmt: skip
+    notified = await by_reason(xcom, message.id, "ESCALATION")
+    assert [one.contact for one in notified] == ["jane", "joe", "joe"]
+    for _ in range(10):
+        await xcom.push(60)
+        await xcom.channel("email")
+    assert len(mail.mails) == 4
+
+
 async def test_a_snooze_puts_the_next_contact_off_and_no_longer(
     xcom: Xcom, mail: FakeMailServer, clock: PushedClock
 ) -> None:

@@ -22,6 +22,7 @@ from services.alerts.price_rules.domain.rules import (
     RuleRecurrence,
     RuleState,
     judge_rule,
+    unhindered,
 )
 from shared.errors import InvalidArgument
 
@@ -145,6 +146,29 @@ def test_the_cooldown_keeps_repeats_quiet_and_no_escalation() -> None:
     told = [[(event.state_after.name, event.notified) for event in events] for events in happened]
     assert told[1:3] == [[("WARN", True)], [("BREACH", True), ("NORMAL", False)]]
     assert told[3] == [("BREACH", False), ("NORMAL", False)]
+
+
+@pytest.mark.parametrize("level", [Level.LOW, Level.HIGH])
+def test_what_disarms_a_rule_is_told_whatever_was_told_just_before(level: Level) -> None:
+    rule, happened = _run(_rule(PERCENT, DOWN, 10, level=level), [100, 92, 90])
+    assert [[event.notified for event in events] for events in happened] == [[], [True], [True]]
+    # Armed anew at once, and it falls on.
+    rule, _ = judge_rule(rule.rearmed(), Observation(90, 7 * MINUTE), 4 * MINUTE)
+    _, (event,) = judge_rule(rule, Observation(80, 8 * MINUTE), 5 * MINUTE)
+    assert event.notified
+
+
+def test_a_price_of_the_future_that_a_clock_left_makes_no_rule_deaf() -> None:
+    """The clock was a day ahead: else nothing was judged for a day."""
+    rule, _ = _run(_rule(PERCENT, DOWN, 10), [100, 99])
+    ahead, now = replace(rule, price_micros=1440 * MINUTE), 3 * MINUTE
+    seen = Observation(85, now)
+    assert judge_rule(ahead, seen, now)[1] == []
+    _, (event,) = judge_rule(unhindered(ahead, seen, now), seen, now)
+    assert (event.state_after, event.notified) == (RuleState.BREACH, True)
+    # The same observation is not judged twice, whatever its time.
+    same = Observation(85, ahead.price_micros)
+    assert unhindered(ahead, same, now) is ahead
 
 
 def test_levels_are_low_for_a_warning_and_the_rules_own_for_a_breach() -> None:

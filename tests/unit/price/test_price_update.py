@@ -72,6 +72,18 @@ def test_a_late_price_changes_the_quality_but_not_the_price() -> None:
     assert found.changed
 
 
+def test_a_price_of_the_future_that_a_clock_left_holds_no_later_one_up() -> None:
+    """The clock was a day ahead: else the price stood still for a day, and counted as good."""
+    found = apply_consensus(kept(age_seconds=-86_400), "BTC", Market.LIVE, consensus(80.0, 10), NOW)
+    assert (found.price.price_usd, found.price.price_time) == (80.0, NOW - timedelta(seconds=10))
+    assert found.record is not None
+    assert (found.record.price_usd, found.record.previous_price_time) == (80.0, None)
+    assert found.changed
+    # What is but a little ahead is of another machine's clock.
+    late = apply_consensus(kept(age_seconds=-4), "BTC", Market.LIVE, consensus(80.0, 10), NOW)
+    assert late.price.price_usd == 100.0
+
+
 def test_the_same_price_again_is_no_change() -> None:
     before = kept(age_seconds=10)
     found = apply_consensus(before, "BTC", Market.LIVE, consensus(100.0, 10), NOW)

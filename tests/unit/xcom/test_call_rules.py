@@ -60,6 +60,11 @@ WANTED = call(state=CallState.PLANNED)
         ([call(one) for one in (4000, 300, 200, 100)], Place()),
         ([call(one, CallState.NOT_PLACED) for one in (400, 300, 200, 100)], Place()),
         ([call(one, incident="b") for one in (400, 300, 200, 100)], Place()),
+        # Of the future: the clock was an hour ahead.
+        ([call(-one) for one in (3600, 3700, 3800, 3900)], Place()),
+        ([call(-3600, CallState.PLACED, "C1", delivery="other")], Place()),
+        ([call(-3600, CallState.PLANNED)], Place()),
+        ([call(-3600, CallState.PLACED, "C1")], Follow("C1")),
     ],
 )
 def test_what_becomes_of_a_call_that_is_wanted(calls: list[Call], decision: object) -> None:

@@ -142,11 +142,12 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Which kept prices a rule looks at: since when, and what counts as kept of late."""
+    """Which kept prices a rule looks at: since and until when, and what counts as kept of late."""
 
     asset: str
     since_micros: int
     recent_micros: int
+    until_micros: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +170,15 @@ def window_of(rule: Rule, observed_micros: int) -> Window | None:
     if not rule.window_seconds:
         return None
     since = max(observed_micros - rule.window_seconds * 1_000_000, rule.anchor_micros)
-    return Window(rule.asset, since, observed_micros - _SPACING_MICROS)
+    return Window(rule.asset, since, observed_micros - _SPACING_MICROS, observed_micros)
+
+
+def unhindered(rule: Rule, observation: Observation, now_micros: int) -> Rule:
+    """The rule as an observation finds it: a last one of the future, left by a clock that was
+    ahead, holds nothing up.
+    """
+    is_ahead = rule.price_micros > now_micros and observation.observed_micros != rule.price_micros
+    return replace(rule, price_micros=0) if is_ahead else rule
 
 
 def judge_rule(rule: Rule, observation: Observation, now_micros: int) -> tuple[Rule, list[Event]]:
@@ -277,8 +286,10 @@ def _turned(
     starts = rises and before <= RuleState.NORMAL
     age = now_micros - rule.notified_micros
     repeated = level <= rule.notified_level and 0 <= age < rule.cooldown_seconds * 1_000_000
-    notified = rises and not repeated
     breach = rises and state is RuleState.BREACH
+    # Of one that is disarmed by it nobody hears later.
+    is_last = breach and rule.recurrence is RuleRecurrence.SINGLE
+    notified = rises and (is_last or not repeated)
     after = replace(
         rule,
         state=state,

@@ -18,6 +18,7 @@ from services.alerts.price_rules.domain.rules import (
     Rule,
     Sample,
     judge_rule,
+    unhindered,
     window_of,
 )
 from services.alerts.store.unit_of_work import Store
@@ -71,7 +72,7 @@ async def judge_rules(
 ) -> JudgedRules:
     """Every rule by the prices of an evaluation; cooldowns by the guarded clock."""
     observations = [
-        (rule, observation)
+        (unhindered(rule, observation, now_micros), observation)
         for rule in await store.rules.all()
         if (observation := _observation(rule, prices.get(rule.asset), now_micros)) is not None
     ]

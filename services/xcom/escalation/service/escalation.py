@@ -21,6 +21,7 @@ from services.xcom.domain.messages import (
     Message,
 )
 from services.xcom.domain.settings import CHAIN, Chain, Contact, Route
+from services.xcom.escalation.domain.chain import Reachable, left_to_notify
 from services.xcom.escalation.domain.incidents import (
     ACKNOWLEDGED_FOR,
     LONGEST_QUIET,
@@ -206,22 +207,28 @@ class EscalationService:
     ) -> None:
         configured = configured.fit_for(message.facts)
         contacts = configured.settings.chain.contacts
-        step = message.escalation_step
-        while step < len(contacts) and not configured.usable(contacts[step].routes):
-            # Nobody waits for one who cannot be reached.
-            get_logger().error("contact cannot be reached", message_id=message.id, step=step + 1)
-            step += 1
-        if step >= len(contacts):
+        chain = [
+            Reachable(place, one, configured.usable(one.routes))
+            for place, one in enumerate(contacts)
+        ]
+        left = left_to_notify(chain, message.escalation_step, message.deliveries)
+        for one in chain[message.escalation_step : left[0].place if left else None]:
+            if not one.routes:
+                # Nobody waits for one who cannot be reached.
+                get_logger().error(
+                    "contact cannot be reached", message_id=message.id, step=one.place + 1
+                )
+        if not left:
             await self._last(store, configured, message, now)
             return
-        routes = configured.usable(contacts[step].routes)
-        extras = [await self._extra(store, message.id, route, now) for route in routes]
-        await store.queue(extras, DeliveryReason.ESCALATION, contacts[step].name, now)
-        get_logger().warning("not acknowledged: next contact", message_id=message.id, step=step + 1)
-        later = contacts[step + 1 :]
+        chosen, *later = left
+        extras = [await self._extra(store, message.id, route, now) for route in chosen.routes]
+        await store.queue(extras, DeliveryReason.ESCALATION, chosen.contact.name, now)
+        step = max(message.escalation_step, chosen.place + 1)
+        get_logger().warning("not acknowledged: next contact", message_id=message.id, step=step)
         # One more look after the last contact: somebody must have been reached by then.
-        wait_seconds = (later or contacts[-1:])[0].wait_seconds
-        await store.step(message.id, step + 1, now + timedelta(seconds=wait_seconds))
+        waits_for = later[0].contact if later else contacts[-1]
+        await store.step(message.id, step, now + timedelta(seconds=waits_for.wait_seconds))
 
     async def _last(
         self,
@@ -253,7 +260,7 @@ class EscalationService:
         self, store: EscalationStore, message_id: str, route: Route, now: datetime
     ) -> ExtraDelivery:
         cooldown = timedelta(seconds=self._channels[route.channel].cooldown_seconds)
-        last = await store.last_sent(route.channel, route.address) if cooldown else None
+        last = await store.last_sent(route.channel, route.address, now) if cooldown else None
         due_time = max(now, last + cooldown) if last is not None else now
         return ExtraDelivery(new_id("dlv"), message_id, route.channel, due_time, route.address)
 

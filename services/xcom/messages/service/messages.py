@@ -285,7 +285,9 @@ class MessageService:
         if not cooldown:
             return delivery
         urgent = delivery.urgency >= URGENT
-        last = await store.last_sent(delivery.channel, delivery.address, urgent=urgent)
+        last = await store.last_sent(
+            delivery.channel, delivery.address, delivery.created_time, urgent=urgent
+        )
         return (
             delivery
             if last is None
