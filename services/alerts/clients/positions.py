@@ -211,7 +211,14 @@ def _account(message: pb.AccountReading) -> Account:
         [distance, exposure(exposed, equity, notional), *figures],
         message.observed_micros,
         message.stale,
+        _at_worst(message.at_worst) if message.HasField("at_worst") else None,
     )
+
+
+def _at_worst(message: pb.AccountAtWorst) -> Sequence[float]:
+    exposed = number(message, "exposure_ratio")
+    distance = common_move(number(message, "distance_percent"), "")
+    return distance, math.inf if exposed is None else exposed
 
 
 def _extremes(
@@ -291,8 +298,9 @@ def _totals(parts: Sequence[Any]) -> dict[AlertType, Reading]:
     totals: pb.Totals = parts[0].totals
     oldest = from_timestamp(totals, "oldest_mark_time")
     micros = micros_of(oldest) if oldest else 0
+    by_rows = parts[0].totals_stale_by_rows_alone
     return {
-        kind: Reading(_total(totals, METRICS[kind].name), micros, totals.stale)
+        kind: Reading(_total(totals, METRICS[kind].name), micros, totals.stale, by_rows)
         for kind in OF_PORTFOLIO
     }
 

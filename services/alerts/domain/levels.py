@@ -61,6 +61,18 @@ def floor_level(value: Floats, limits: Floats, sign: Floats) -> NDArray[np.int8]
     return _highest((signed >= edges) | (signed > edges - MARGIN_RATIO * np.abs(limits)))
 
 
+def doubt_matters(
+    value: Floats, worst: Floats, level: NDArray[np.int8], limits: Floats, sign: Floats
+) -> Truths:
+    """Whether a value anywhere between these two, `worst` the more dangerous, would be judged
+    otherwise than `value` is: it would raise more, or hold what that lets fall.
+    """
+    raises = raw_level(worst, limits, sign) > np.maximum(raw_level(value, limits, sign), level)
+    floors = (np.minimum(floor_level(one, limits, sign), level) for one in (worst, value))
+    of_worst, of_value = floors
+    return np.asarray(raises | (of_worst > of_value))
+
+
 def judge_levels(
     level: NDArray[np.int8],
     falling: NDArray[np.int8],

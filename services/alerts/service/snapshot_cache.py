@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from services.alerts.alerts.domain.alert_columns import AlertColumns
+from services.alerts.alerts.domain.alignment import PositionPlaces, ReadingIndex
 from services.alerts.alerts.domain.change_payload import key_of
 from services.alerts.alerts.domain.compiled_limits import CompiledLimits, ThresholdTables
-from services.alerts.alerts.domain.readings import PositionPlaces, Positions, ReadingIndex
+from services.alerts.alerts.domain.readings import Positions
 from services.alerts.alerts.domain.views import etag
 from services.alerts.ledger.domain.chain import Head
 from services.alerts.store.service_state import ServiceState

@@ -240,7 +240,8 @@ class Readings(Protocol):
 class CheckContext:
     """One run: what may be read, the time, the settings that count, and what the last run found.
 
-    `last`: the last run not SKIPPED. `beat`, `start_time` (of this process): for heartbeat.
+    `last`: the last run not SKIPPED; `others`: those of the monitors that this one goes `beside`,
+    as far as they are on. `beat`, `start_time` (of this process): for heartbeat.
     `interval`: how far its runs are apart, as it is set.
     """
 
@@ -252,6 +253,7 @@ class CheckContext:
     beat: Heartbeat = field(default_factory=Heartbeat)
     start_time: datetime | None = None
     interval: timedelta = timedelta()
+    others: Mapping[str, Run] = field(default_factory=dict)
 
 
 class Check(Protocol):
@@ -261,7 +263,7 @@ class Check(Protocol):
     are also run when no cycle comes. After a BREACH or an ERROR it runs again after
     `retry_interval`, when that is shorter. `threshold_percent` is its own limit, None = as judged
     by others; `takes_threshold`: another one may be chosen. `remembers`: its metadata is what it
-    remembers, and outlives a run that found none.
+    remembers, and outlives a run that found none. `beside`: monitors whose last runs it reads.
     """
 
     name: str
@@ -273,6 +275,7 @@ class Check(Protocol):
     threshold_percent: float | None = None
     takes_threshold: bool = False
     remembers: bool = False
+    beside: tuple[str, ...] = ()
 
     async def run(self, context: CheckContext) -> Finding:
         """Say what was found; whatever it raises becomes an ERROR row."""

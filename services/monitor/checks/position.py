@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import timedelta
 
 from services.monitor.checks import Check, CheckContext, is_too_many
+from services.monitor.checks.venue import VenueCheck, venues_of
 from services.monitor.domain.findings import Badge, Finding, Level, Part, RunStatus
+from services.monitor.domain.unreadable import is_told_by_venue
 
 # How positions words a part of an account that no row shows.
 _WATCHED, _LOOKED = "not watched", "not looked at"
 _UNREAD = (_WATCHED, _LOOKED)
 # So much of the words is in every reading; what may be cut off is not named.
 _MOST_SIGNS = 200
+_TOLD = "told_wallets"
 _WORTH = re.compile(r", -?[\d,]+ USD$")
 
 
@@ -24,6 +28,7 @@ class PositionCheck(Check):
     interval = timedelta(minutes=1)
     every_cycle = True
     takes_threshold = True
+    beside = (VenueCheck.name,)
 
     async def run(self, context: CheckContext) -> Finding:
         """BREACH when the last fetch of a wallet failed, or a part of its account is not read."""
@@ -43,6 +48,8 @@ class PositionCheck(Check):
         are_too_many = is_too_many(len(failed), len(held.wallets), context.threshold_percent)
         is_breach = are_too_many or bool(unread)
         failed = failed if are_too_many else {}
+        left = await _left_to_venues(context, failed)
+        metadata[_TOLD] = sorted(failed.keys() - left)
         level = Level.MEDIUM if is_breach else Level.NORMAL
         count = str(held.position_count)
         stale = bool(metadata["failed_wallets"] or held.stale_count)
@@ -55,6 +62,10 @@ class PositionCheck(Check):
         badges = {"position_badge": badge if is_shown else None}
         if not is_breach:
             return Finding(RunStatus.SUCCESS, metadata, badges)
+        failed = {name: reason for name, reason in failed.items() if name not in left}
+        if left and not failed and not unread:
+            # A breach, of which nothing is said here: nor that what was told before is over.
+            return Finding(RunStatus.BREACH, metadata, badges)
         parts_unread = [_parts_of(name, reason) for name, reason in unread.items()]
         wallets = {
             name: f"{name} ({reason})" for name, reason in sorted({**unread, **failed}.items())
@@ -73,6 +84,23 @@ class PositionCheck(Check):
             members={name: wallets[name] for name in sorted(failed)}
             | {name: words for parts in parts_unread for name, words in sorted(parts.items())},
         )
+
+
+async def _left_to_venues(context: CheckContext, failed: Mapping[str, str]) -> set[str]:
+    """Of these wallets those of which the monitor `venue` tells; who was told of here stays so."""
+    run = context.others.get(VenueCheck.name)
+    if run is None or not failed:
+        return set()
+    told = context.last.metadata.get(_TOLD) if context.last else None
+    known = set(told) if isinstance(told, list) else set()
+    memories = venues_of(run)
+    return {
+        wallet
+        for one in await context.readings.venues()
+        if is_told_by_venue(one, memories.get(one.venue), context.now)
+        for wallet in one.failures
+        if wallet in failed and wallet not in known
+    }
 
 
 def _parts_of(wallet: str, reason: str) -> dict[str, str]:

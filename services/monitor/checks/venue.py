@@ -237,6 +237,7 @@ def remembered(kept: object) -> VenueMemory | None:
             not_down_since=_moment(kept.get("not_down_since")),
             distance_percent=kept.get("distance_percent"),
             distance_asset=kept.get("distance_asset") or "",
+            unreadable_time=_moment(kept.get("unreadable_time")),
         )
     except (KeyError, TypeError, ValueError, AttributeError):
         return None

@@ -1,7 +1,6 @@
 """How a venue stands, judged look by look from what its answers show; what is told of it, when.
 
-Pure: readings and what was remembered in, what is to be remembered out. What is remembered is kept
-with the run, so that a restart or another replica goes on where the last one stopped.
+Pure. What is remembered is kept with the run: a restart or another replica goes on with that.
 """
 
 from __future__ import annotations
@@ -72,6 +71,10 @@ class VenueReading:
     def position_count(self) -> int:
         return sum(market.position_count for market in self.markets)
 
+    @property
+    def is_unreadable(self) -> bool:
+        return 0 < self.wallet_count <= len(self.failures)
+
 
 @dataclass(frozen=True, slots=True)
 class StillMark:
@@ -103,6 +106,7 @@ class VenueMemory:
 
     `told`: DEGRADED or DOWN, the gravest that was told of the present trouble; None: nothing. DOWN
     falls to DEGRADED five minutes after `not_down_since`: another DOWN is then told anew.
+    `unreadable_time`: when no wallet could be read for the last time.
     """
 
     state: VenueState
@@ -119,6 +123,7 @@ class VenueMemory:
     distance_percent: float | None = None
     distance_asset: str = ""
     not_down_since: datetime | None = None
+    unreadable_time: datetime | None = None
 
 
 def judge(
@@ -166,6 +171,7 @@ def judge(
         distance,
         asset,
         None if state is VenueState.DOWN else (before.not_down_since if before else None) or now,
+        now if failing_since is not None else before.unreadable_time if before else None,
     )
     is_well = _is_well(reading, prices_usd, tracked)
     # Wallets that cannot be read are told by the monitor of positions, at once and by name.
@@ -290,7 +296,7 @@ def _failing_since(
     reading: VenueReading, before: VenueMemory | None, now: datetime
 ) -> datetime | None:
     """Since when no wallet can be read there."""
-    if not reading.wallet_count or len(reading.failures) < reading.wallet_count:
+    if not reading.is_unreadable:
         return None
     # A clock that was set back does not put it off.
     return min((before.failing_since if before else None) or now, now)
@@ -359,8 +365,7 @@ def _unknown(reading: VenueReading, prices_usd: Mapping[str, float]) -> list[str
         return [f"{reading.unasked_count} of {reading.wallet_count} wallets not looked at yet"]
     if not reading.position_count:
         return ["no positions there, so no mark to compare"]
-    unpriced = [one.asset for one in reading.markets if one.asset not in prices_usd]
-    if unpriced:
+    if unpriced := [one.asset for one in reading.markets if one.asset not in prices_usd]:
         return [f"no usable market price of {', '.join(unpriced)}"]
     unmarked = [one.asset for one in reading.markets if one.mark_price_usd is None]
     return [f"no mark of {', '.join(unmarked)}"] if unmarked else []
@@ -369,8 +374,7 @@ def _unknown(reading: VenueReading, prices_usd: Mapping[str, float]) -> list[str
 def _state(
     reading: VenueReading, trouble: Sequence[str], unknown: Sequence[str], *, is_failing_on: bool
 ) -> VenueState:
-    is_halted = bool(reading.markets) and all(one.halted for one in reading.markets)
-    if is_halted or is_failing_on:
+    if is_failing_on or (reading.markets and all(one.halted for one in reading.markets)):
         return VenueState.DOWN
     if trouble:
         return VenueState.DEGRADED
@@ -383,18 +387,14 @@ def nearest_percent(
     """The smallest distance to a liquidation price in percent of the market's price, and its asset;
     an ESTIMATE: liquidation goes by the venue's mark. None: no price, or no liquidation price.
     """
-    found: list[tuple[float, str]] = []
-    for market in reading.markets:
-        price = prices_usd.get(market.asset)
-        if price is None:
-            continue
-        sides = (
+    found = [
+        (100 * sign * (price - liquidation) / price, market.asset)
+        for market in reading.markets
+        if (price := prices_usd.get(market.asset)) is not None
+        for sign, liquidation in (
             (1, market.highest_long_liquidation_usd),
             (-1, market.lowest_short_liquidation_usd),
         )
-        found += [
-            (100 * sign * (price - liquidation) / price, market.asset)
-            for sign, liquidation in sides
-            if liquidation is not None
-        ]
+        if liquidation is not None
+    ]
     return min(found) if found else (None, "")

@@ -107,7 +107,8 @@ class CheckRuns:
         """
         name = self._configured.named(name).name
         step, readings = Step("RUN_MONITOR"), self._ask(True, NOTHING)
-        batch = await self._batch(step, readings, [name], left_seconds, by_hand=True)
+        names = [name, *self._beside(name)]
+        batch = await self._batch(step, readings, names, left_seconds, by_hand=True)
         rest = "" if force else self._rest(batch, name)
         return (await self._run(batch, {name: rest})).runs[0]
 
@@ -132,7 +133,9 @@ class CheckRuns:
             readings.prefetch()
         by_hand = not in_cycle and bool(wanted)
         known = wanted or self._configured.names
-        batch = await self._batch(step, readings, known, left_seconds, by_hand=by_hand)
+        beside = [other for name in wanted for other in self._beside(name)]
+        asked = list(dict.fromkeys([*known, *beside]))
+        batch = await self._batch(step, readings, asked, left_seconds, by_hand=by_hand)
         if in_cycle:
             interval = cycle_interval or batch.beat.cycle_interval
             demo = batch.beat.demo if cycle_readings.demo is None else cycle_readings.demo
@@ -242,6 +245,7 @@ class CheckRuns:
             batch.beat,
             self._start_time,
             setting.interval,
+            self._others(batch, one.name),
         )
         run, finding = await run_check(one.name, one.check, context, batch.limit_seconds)
         if (
@@ -249,6 +253,24 @@ class CheckRuns:
         ) and run.status <= RunStatus.BREACH:
             run = replace(run, metadata=dict(run.metadata) | {"threshold_from": variable})
         return run, finding
+
+    def _beside(self, name: str) -> list[str]:
+        # Checks of others need not know the word.
+        beside = getattr(self._configured[name].check, "beside", ())
+        return [other for other in beside if other in self._configured.names]
+
+    def _others(self, batch: _Batch, name: str) -> dict[str, Run]:
+        """What the monitors beside this one found last, of those that run as often as cycles and
+        tell at their own levels.
+        """
+        found = {}
+        for other in self._beside(name):
+            last = batch.stored[other].last_run
+            setting = self._setting(batch, other)
+            is_own = setting.notification.level is None and not setting.is_interval_chosen
+            if last is not None and is_own and not self._rest(batch, other):
+                found[other] = last
+        return found
 
     async def _keep(self, batch: _Batch, results: Results) -> Runs:
         """Runs, badges, incidents: one statement, in a transaction when somebody is notified."""

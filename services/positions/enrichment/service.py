@@ -20,6 +20,7 @@ from services.positions.enrichment.domain.enrichment import (
     enrich,
     held_marks,
     merged,
+    micros,
     places_of,
 )
 from services.positions.enrichment.domain.frozen_marks import NO_MARKS
@@ -261,6 +262,14 @@ class EnrichmentService:
     def aged(self, frame: EnrichedFrame) -> Totals:
         """The totals of a frame, as old as they are now."""
         return aged(frame.totals, self._clock.now(), timedelta(seconds=self._mark_max_age_seconds))
+
+    def is_stale_by_rows_alone(self, frame: EnrichedFrame) -> bool:
+        """Whether its totals are stale, by now, only because rows of it were when it was made."""
+        if not self.aged(frame).stale or frame.is_unread:
+            return False
+        sure = frame.columns["mark_time_micros"][~frame.columns["stale"]]
+        limit = micros(self._clock.now()) - int(self._mark_max_age_seconds * 1e6)
+        return bool(len(sure)) and int(sure.min()) >= limit
 
     async def position_ids(self, position_keys: Sequence[int]) -> list[str]:
         """Text ids of the rows of a frame; empty for one that was deleted since."""

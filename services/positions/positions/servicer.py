@@ -190,6 +190,7 @@ class PositionsServicer(rpc.PositionsServiceServicer):
             "wallet_portfolios": frame.portfolios,
             "asset_models": [model or 0 for model in frame.asset_models],
             "totals": totals_message(self._enrichment.aged(frame)),
+            "totals_stale_by_rows_alone": self._enrichment.is_stale_by_rows_alone(frame),
             "event_sequence": frame.event_sequence,
         }
         if request.accounts:

@@ -100,7 +100,7 @@ def account_reading_message(account: AccountReading) -> pb.AccountReading:
         wallet=source.wallet,
         venue=source.venue,
         observed_micros=micros(source.observed_time),
-        stale=source.stale,
+        at_worst=None if account.at_worst is None else fill(pb.AccountAtWorst, account.at_worst),
     )
 
 

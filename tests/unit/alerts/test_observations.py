@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.alerts.alerts.domain.alert_columns import AlertColumns, fresh_columns
+from services.alerts.alerts.domain.alignment import PositionPlaces
 from services.alerts.alerts.domain.compiled_limits import CompiledLimits, ThresholdTables
 from services.alerts.alerts.domain.evaluation import enrich, evaluate
 from services.alerts.alerts.domain.readings import (
     FIGURES,
     Inputs,
-    PositionPlaces,
     Positions,
     Reading,
 )

@@ -19,6 +19,8 @@ DISTANCE = "account_distance_percent"
 # `beta_move_percent`: of BTC, < 0 down, at which the account is liquidated when the others follow
 # it as they lately did; nothing is judged by it.
 ACCOUNT_FIGURES = (DISTANCE, "exposure_ratio", "equity_usd", "notional_usd", "beta_move_percent")
+# Those that marks that stand still put in question, in order of `Account.at_worst`.
+AT_WORST = ACCOUNT_FIGURES[:2]
 # Below every key of a price or an incident.
 _FIRST_KEY = -(1 << 56)
 _KEY_BYTES = 7
@@ -28,7 +30,8 @@ _NO_NUMBERS = np.empty(0, np.int64)
 @dataclass(frozen=True, slots=True)
 class Account:
     """One account. `label`: as people know it, venue and name; `figures` as ACCOUNT_FIGURES, NaN is
-    not known, and a distance is infinite where no common move liquidates it.
+    not known, and a distance is infinite where no common move liquidates it. `at_worst`: of one
+    that is stale only by marks that stand still, the figures of AT_WORST by the worst of those.
     """
 
     id: str
@@ -37,6 +40,7 @@ class Account:
     figures: Sequence[float]
     observed_micros: int
     stale: bool
+    at_worst: Sequence[float] | None = None
 
     @property
     def key(self) -> int:
@@ -56,6 +60,8 @@ class Accounts:
     figures: Mapping[str, Floats] = field(
         default_factory=lambda: {name: np.empty(0) for name in ACCOUNT_FIGURES}
     )
+    # By the id of an account, of those that have it.
+    at_worst: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, accounts: Iterable[Account]) -> Accounts:
@@ -70,6 +76,7 @@ class Accounts:
                 name: np.array([one.figures[place] for one in rows], np.float64)
                 for place, name in enumerate(ACCOUNT_FIGURES)
             },
+            {one.id: one.at_worst for one in rows if one.at_worst is not None},
         )
 
     def __len__(self) -> int:

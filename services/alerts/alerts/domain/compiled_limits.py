@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.alerts.alerts.domain.alert_columns import OFF_BIT, AlertColumns
-from services.alerts.alerts.domain.readings import ReadingIndex
+from services.alerts.alerts.domain.alignment import ReadingIndex
 from services.alerts.domain.kinds import KIND_COUNT, condition_number, is_reported
 from services.alerts.domain.levels import signs
 

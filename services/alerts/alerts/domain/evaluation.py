@@ -14,22 +14,20 @@ from services.alerts.alerts.domain.alert_columns import (
     AlertColumns,
     Readings,
 )
-from services.alerts.alerts.domain.compiled_limits import CompiledLimits, ThresholdTables
-from services.alerts.alerts.domain.estimates import estimated_values, estimates
-from services.alerts.alerts.domain.extremes import Limits, Touches, joined, touched_values, touches
-from services.alerts.alerts.domain.incidents import AppliedLevels, apply_levels, due, expiry
-from services.alerts.alerts.domain.readings import (
-    READ_FROM_POSITIONS,
+from services.alerts.alerts.domain.alignment import (
     AlignedReadings,
-    Inputs,
     Order,
     PositionPlaces,
-    Positions,
     align,
     kept,
     ordered,
     unstarted,
 )
+from services.alerts.alerts.domain.compiled_limits import CompiledLimits, ThresholdTables
+from services.alerts.alerts.domain.estimates import estimated_values, estimates
+from services.alerts.alerts.domain.extremes import Limits, Touches, joined, touched_values, touches
+from services.alerts.alerts.domain.incidents import AppliedLevels, apply_levels, due, expiry
+from services.alerts.alerts.domain.readings import READ_FROM_POSITIONS, Inputs, Positions
 from services.alerts.domain.kinds import (
     TIME_KIND,
     TIME_STANDS_SECONDS,
@@ -38,7 +36,13 @@ from services.alerts.domain.kinds import (
     ReadingState,
     condition_number,
 )
-from services.alerts.domain.levels import ReadingColumns, flips, judge_levels, signs
+from services.alerts.domain.levels import (
+    ReadingColumns,
+    doubt_matters,
+    flips,
+    judge_levels,
+    signs,
+)
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -184,6 +188,7 @@ def _judged(
     held it.
     """
     level, falling = columns.level, np.zeros(len(columns), np.int8)
+    _hold_doubtful(columns, aligned, compiled_limits)
     reached = aligned.value * compiled_limits.sign >= compiled_limits.nearest
     rows = np.flatnonzero(compiled_limits.judged & (reached | (level > Level.NORMAL)))
     if len(rows):
@@ -203,6 +208,23 @@ def _judged(
         falling[rows] = judged.falling | np.where(was_judged, JUDGED_BIT, 0)
         aligned.state[rows[judged.held]] = ReadingState.STALE
     return level, falling
+
+
+def _hold_doubtful(
+    columns: AlertColumns, aligned: AlignedReadings, compiled_limits: CompiledLimits
+) -> None:
+    """What rests on something doubtful is old where that could change what is judged of it."""
+    if not aligned.worst:
+        return
+    rows = np.array(list(aligned.worst))
+    matters = doubt_matters(
+        aligned.value[rows],
+        np.array(list(aligned.worst.values()), np.float64),
+        columns.level[rows],
+        compiled_limits.tables.limits_of(columns, rows),
+        compiled_limits.sign[rows].astype(np.float64),
+    )
+    aligned.state[rows[matters]] = ReadingState.STALE
 
 
 def _levels(

@@ -111,12 +111,14 @@ def threshold_of(
 
 
 def _reading(one: Reading) -> list[Any]:
-    return [one.value, one.observed_micros, one.stale]
+    seen = [one.value, one.observed_micros, one.stale]
+    return [*seen, True] if one.stale_by_rows else seen
 
 
 def _account(one: Account) -> list[Any]:
     figures = [None if math.isnan(figure) else figure for figure in one.figures]
-    return [one.id, one.label, one.wallet, figures, one.observed_micros, one.stale]
+    seen = [one.id, one.label, one.wallet, figures, one.observed_micros, one.stale]
+    return [*seen, list(one.at_worst)] if one.at_worst else seen
 
 
 def _figures(kept: Sequence[float | None]) -> list[float]:

@@ -15,6 +15,7 @@ from services.positions.accounts.domain.liquidation_lines import (
     common_moves,
 )
 from services.positions.accounts.domain.stated_account import StatedAccount
+from services.positions.accounts.domain.still_marks import NO_MARKS, AtWorst, at_worst
 
 ISOLATED: Final = "isolated"
 NO_LINE: Final = "LIQUIDATION_PRICE_MISSING"
@@ -102,6 +103,7 @@ class AccountReading:
     `distance_percent`: None with a `reason` is not known, without one no common move liquidates it.
     `beta_move_percent`: of the leading asset, < 0 down, the nearer one by estimated betas; None =
     not known, or none.
+    `at_worst`: while marks of it stand still and its source is not stale; else None.
     """
 
     id: str
@@ -113,6 +115,12 @@ class AccountReading:
     notional_usd: float | None
     reason: str
     beta_move_percent: float | None = None
+    at_worst: AtWorst | None = None
+
+    @property
+    def stale(self) -> bool:
+        """Whether it is of an old answer, or a mark of it stands still."""
+        return self.source.stale or self.at_worst is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +164,15 @@ def pool(stated: StatedAccount, source: Source, betas: Betas = NO_BETAS) -> Acco
     )
 
 
-def reading(stated: StatedAccount, source: Source, betas: Betas = NO_BETAS) -> AccountReading:
-    """A pool without its lines. Nothing is said of one of which something is missing."""
+def reading(
+    stated: StatedAccount,
+    source: Source,
+    betas: Betas = NO_BETAS,
+    highest_usd: Mapping[str, float] = NO_MARKS,
+) -> AccountReading:
+    """A pool without its lines. Nothing is said of one of which something is missing.
+    `highest_usd`: see `at_worst`, of assets whose mark stands still.
+    """
     margin, is_known = stated.margin, not stated.missing
     equity = margin.equity_usd if is_known else None
     notional = margin.notional_usd if is_known else None
@@ -171,6 +186,7 @@ def reading(stated: StatedAccount, source: Source, betas: Betas = NO_BETAS) -> A
         notional,
         stated.missing,
         beta_moves(margin, betas.by_asset).signed_percent if is_known and betas.by_asset else None,
+        None if source.stale or not is_known else at_worst(margin, highest_usd),
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from math import isfinite, isnan
+from math import inf, isfinite, isnan
 from typing import Final
 
 import numpy as np
@@ -21,8 +21,10 @@ from services.positions.accounts.domain.account import (
 )
 from services.positions.accounts.domain.liquidation_lines import missing_betas
 from services.positions.accounts.domain.stated_account import StatedAccount, unread
+from services.positions.accounts.domain.still_marks import NO_MARKS
 from services.positions.accounts.service.beta_estimates import BetaEstimates
 from services.positions.accounts.store import FeedAccounts, stated_accounts
+from services.positions.domain.scale import SCALE_FACTOR_LIMIT
 from services.positions.domain.venue_answer import Flag
 from services.positions.enrichment.domain.enriched_frame import EnrichedFrame
 from services.positions.enrichment.domain.enrichment import Feed
@@ -71,9 +73,9 @@ class AccountsService:
         the venue itself states.
         """
         not_before = self._clock.now() - self._max_age
-        frozen = _frozen_wallets(frame)
+        still = _still_marks(frame)
         feeds = [
-            (_source(feed, not_before, frozen=frozen), stated_accounts(feed.accounts))
+            (_source(feed, not_before), stated_accounts(feed.accounts))
             for feed in frame.feeds
             if feed.accounts is not None
         ]
@@ -84,7 +86,10 @@ class AccountsService:
             if not (one.isolated or one.estimate_only)
         ]
         betas = self._betas.known({held.asset for one, _ in judged for held in one.margin.held})
-        return [reading(one, source, betas) for one, source in judged]
+        return [
+            reading(one, source, betas, still.get((source.wallet, source.venue), NO_MARKS))
+            for one, source in judged
+        ]
 
     async def list(
         self, wallet: str, venue: str, page_size: int, page_token: str
@@ -159,9 +164,7 @@ class AccountsService:
     def _of_feed(
         self, feed: FeedAccounts, frame: EnrichedFrame, betas: Betas
     ) -> Iterator[tuple[AccountRisk, StatedAccount | None]]:
-        source = _source(
-            feed, self._clock.now() - self._max_age, feed.unwatched, _frozen_wallets(frame)
-        )
+        source = _source(feed, self._clock.now() - self._max_age, feed.unwatched)
         rows = _rows(frame, feed.wallet, feed.venue)
         if feed.venue not in _POOLING:
             if len(rows):
@@ -172,34 +175,40 @@ class AccountsService:
         if stated is None and len(rows):
             # Synced before accounts were kept: the next answer of the venue states them.
             stated = (unread("account", "NOT_STATED_YET"),)
+        still = _still_marks(frame).get((feed.wallet, feed.venue), NO_MARKS)
         for one in stated or ():
-            yield pool(one, source, betas), one
+            # A mark that stands still is in question in the pools that hold the asset alone.
+            is_still = any(leg.asset in still for leg in one.margin.legs)
+            yield pool(one, replace(source, stale=source.stale or is_still), betas), one
 
 
-def _frozen_wallets(frame: EnrichedFrame) -> frozenset[tuple[str, str]]:
-    """Wallet and venue of positions by a mark that stands still."""
+def _still_marks(frame: EnrichedFrame) -> Mapping[tuple[str, str], Mapping[str, float]]:
+    """By wallet and venue the assets whose mark stands still, each with the highest price that
+    its next one may be without being refused (see services.positions.sync.domain.leaps).
+    """
+    found: dict[tuple[str, str], dict[str, float]] = {}
     if frame.frozen is None:
-        return frozenset()
+        return found
     # Of rows that are only old their feed says so.
-    rows = np.flatnonzero(frame.columns["flag_bits"] & bit(Flag.MARK_FROZEN))
-    pairs = zip(
-        frame.columns["wallet_index"][rows].tolist(),
-        frame.columns["venue_index"][rows].tolist(),
-        strict=True,
-    )
-    return frozenset(
-        (frame.wallet_names[wallet], frame.venue_names[venue]) for wallet, venue in pairs
-    )
+    columns = frame.columns
+    rows = np.flatnonzero(columns["flag_bits"] & bit(Flag.MARK_FROZEN))
+    places = np.stack([columns[f"{name}_index"][rows] for name in ("wallet", "venue", "asset")])
+    # Of many positions by one mark one speaks.
+    for row in rows[np.unique(places, axis=1, return_index=True)[1]].tolist():
+        wallet = frame.wallet_names[columns["wallet_index"][row]]
+        venue = frame.venue_names[columns["venue_index"][row]]
+        prices = [float(columns[name][row]) for name in ("mark_price_usd", "market_price_usd")]
+        highest = SCALE_FACTOR_LIMIT * max((one for one in prices if not isnan(one)), default=inf)
+        found.setdefault((wallet, venue), {})[frame.asset_names[columns["asset_index"][row]]] = (
+            highest
+        )
+    return found
 
 
 def _source(
-    feed: FeedAccounts | Feed,
-    not_before: datetime,
-    unwatched: tuple[str, ...] = (),
-    frozen: frozenset[tuple[str, str]] = frozenset(),
+    feed: FeedAccounts | Feed, not_before: datetime, unwatched: tuple[str, ...] = ()
 ) -> Source:
     stale = feed.failed or feed.observed_time is None or feed.observed_time < not_before
-    stale |= (feed.wallet, feed.venue) in frozen
     return Source(feed.feed_key, feed.wallet, feed.venue, feed.observed_time, stale, unwatched)
 
 

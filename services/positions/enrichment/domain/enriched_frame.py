@@ -79,6 +79,11 @@ class EnrichedFrame:
         known = {feed.wallet: feed.portfolio or "" for feed in self.feeds}
         return [known.get(name, "") for name in self.wallet_names]
 
+    @property
+    def is_unread(self) -> bool:
+        """Whether the last look at a wallet gave nothing: what it holds is then not known."""
+        return _is_unread(self.feeds)
+
     def asked(self, names: Iterable[str], position_keys: Sequence[int] = ()) -> Columns:
         """position_key and these columns, but `position_id`, of these positions (none: of all);
         InvalidArgument UNKNOWN_COLUMN.
@@ -210,7 +215,7 @@ def compose(
         event_sequence,
         enriched_time,
         columns,
-        known_totals or totals(columns, enriched_time, is_unread=_is_unread(feeds)),
+        known_totals or totals(columns, enriched_time, is_unread=_is_unread(feeds.values())),
         asset_names,
         wallet_names,
         venue_names,
@@ -230,9 +235,8 @@ def _frozen(results: Mapping[str, Column]) -> FrozenRows | None:
     return FrozenRows(since, results["estimate_price_usd"])
 
 
-def _is_unread(feeds: Mapping[int, Feed]) -> bool:
-    """Whether the last look at a wallet gave nothing: what it holds is then not known."""
-    return any(feed.failed and feed.active for feed in feeds.values())
+def _is_unread(feeds: Iterable[Feed]) -> bool:
+    return any(feed.failed and feed.active for feed in feeds)
 
 
 def _named(by_key: Mapping[int, str]) -> tuple[tuple[str, ...], Column]:

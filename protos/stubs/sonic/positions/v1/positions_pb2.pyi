@@ -2658,6 +2658,7 @@ class PositionColumns(_message.Message):
     ESTIMATE_PRICE_USD_FIELD_NUMBER: _builtins.int
     MARK_FROZEN_SINCE_MICROS_FIELD_NUMBER: _builtins.int
     FROZEN_MARKS_FIELD_NUMBER: _builtins.int
+    TOTALS_STALE_BY_ROWS_ALONE_FIELD_NUMBER: _builtins.int
     membership_epoch: _builtins.int
     """Changes only when a position opens or closes."""
     total_count: _builtins.int
@@ -2668,6 +2669,10 @@ class PositionColumns(_message.Message):
     """
     event_sequence: _builtins.int
     """The last event of positions that this pass knows, in the first message; see ListPositionEvents. 0 = none."""
+    totals_stale_by_rows_alone: _builtins.bool
+    """Whether the totals are stale by nothing but rows that are, in the first message: every active wallet gave an answer,
+    and the marks of all other rows are within the limit by now.
+    """
     @_builtins.property
     def asset_names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Dictionary of asset_index, in the first message."""
@@ -2880,10 +2885,11 @@ class PositionColumns(_message.Message):
         estimate_price_usd: _abc.Iterable[_builtins.float] | None = ...,
         mark_frozen_since_micros: _abc.Iterable[_builtins.int] | None = ...,
         frozen_marks: _abc.Iterable[Global___FrozenMark] | None = ...,
+        totals_stale_by_rows_alone: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["totals", b"totals"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "asset_index", b"asset_index", "asset_models", b"asset_models", "asset_names", b"asset_names", "collateral_usd", b"collateral_usd", "entry_price_usd", b"entry_price_usd", "estimate_price_usd", b"estimate_price_usd", "event_sequence", b"event_sequence", "extreme_price_usd", b"extreme_price_usd", "extreme_sources", b"extreme_sources", "extreme_time_micros", b"extreme_time_micros", "extremes_until_micros", b"extremes_until_micros", "flag_bits", b"flag_bits", "frozen_marks", b"frozen_marks", "heat_index", b"heat_index", "leverage_ratio", b"leverage_ratio", "liquidation_distance_percent", b"liquidation_distance_percent", "liquidation_distance_usd", b"liquidation_distance_usd", "liquidation_probability", b"liquidation_probability", "mark_frozen_since_micros", b"mark_frozen_since_micros", "mark_price_usd", b"mark_price_usd", "mark_time_micros", b"mark_time_micros", "membership_epoch", b"membership_epoch", "pnl_after_fees_usd", b"pnl_after_fees_usd", "pnl_usd", b"pnl_usd", "position_id", b"position_id", "position_key", b"position_key", "risk_liquidation_price_usd", b"risk_liquidation_price_usd", "side_sign", b"side_sign", "size_usd", b"size_usd", "stale", b"stale", "status", b"status", "total_count", b"total_count", "totals", b"totals", "travel_percent", b"travel_percent", "unseen", b"unseen", "value_usd", b"value_usd", "venue_index", b"venue_index", "venue_names", b"venue_names", "wallet_index", b"wallet_index", "wallet_names", b"wallet_names", "wallet_portfolios", b"wallet_portfolios"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "asset_index", b"asset_index", "asset_models", b"asset_models", "asset_names", b"asset_names", "collateral_usd", b"collateral_usd", "entry_price_usd", b"entry_price_usd", "estimate_price_usd", b"estimate_price_usd", "event_sequence", b"event_sequence", "extreme_price_usd", b"extreme_price_usd", "extreme_sources", b"extreme_sources", "extreme_time_micros", b"extreme_time_micros", "extremes_until_micros", b"extremes_until_micros", "flag_bits", b"flag_bits", "frozen_marks", b"frozen_marks", "heat_index", b"heat_index", "leverage_ratio", b"leverage_ratio", "liquidation_distance_percent", b"liquidation_distance_percent", "liquidation_distance_usd", b"liquidation_distance_usd", "liquidation_probability", b"liquidation_probability", "mark_frozen_since_micros", b"mark_frozen_since_micros", "mark_price_usd", b"mark_price_usd", "mark_time_micros", b"mark_time_micros", "membership_epoch", b"membership_epoch", "pnl_after_fees_usd", b"pnl_after_fees_usd", "pnl_usd", b"pnl_usd", "position_id", b"position_id", "position_key", b"position_key", "risk_liquidation_price_usd", b"risk_liquidation_price_usd", "side_sign", b"side_sign", "size_usd", b"size_usd", "stale", b"stale", "status", b"status", "total_count", b"total_count", "totals", b"totals", "totals_stale_by_rows_alone", b"totals_stale_by_rows_alone", "travel_percent", b"travel_percent", "unseen", b"unseen", "value_usd", b"value_usd", "venue_index", b"venue_index", "venue_names", b"venue_names", "wallet_index", b"wallet_index", "wallet_names", b"wallet_names", "wallet_portfolios", b"wallet_portfolios"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2907,6 +2913,7 @@ class AccountReading(_message.Message):
     STALE_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     BETA_MOVE_PERCENT_FIELD_NUMBER: _builtins.int
+    AT_WORST_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Id of the account, see Account."""
     wallet: _builtins.str
@@ -2928,13 +2935,17 @@ class AccountReading(_message.Message):
     observed_micros: _builtins.int
     """When the venue was asked, microseconds since 1970 UTC; 0 = never."""
     stale: _builtins.bool
-    """The venue's last answer is old, or the last fetch failed."""
+    """The venue's last answer is old, or the last fetch failed, or a mark of it stands still."""
     reason: _builtins.str
     """Why it is not known, see Account.reason; empty = it is."""
     beta_move_percent: _builtins.float
     """The nearer of Account.beta_down_percent (here < 0) and beta_up_percent, by estimated betas, percent of BTC's price;
     absent while a beta is not known, or where no move of it liquidates. Nothing is judged by it.
     """
+    @_builtins.property
+    def at_worst(self) -> Global___AccountAtWorst:
+        """Set where it is stale only because marks of it stand still: what it is at most in danger of."""
+
     def __init__(
         self,
         *,
@@ -2950,10 +2961,11 @@ class AccountReading(_message.Message):
         stale: _builtins.bool = ...,
         reason: _builtins.str = ...,
         beta_move_percent: _builtins.float | None = ...,
+        at_worst: Global___AccountAtWorst | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_beta_move_percent", b"_beta_move_percent", "_distance_percent", b"_distance_percent", "_equity_usd", b"_equity_usd", "_exposure_ratio", b"_exposure_ratio", "_notional_usd", b"_notional_usd", "beta_move_percent", b"beta_move_percent", "distance_percent", b"distance_percent", "equity_usd", b"equity_usd", "exposure_ratio", b"exposure_ratio", "notional_usd", b"notional_usd"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_beta_move_percent", b"_beta_move_percent", "_distance_percent", b"_distance_percent", "_equity_usd", b"_equity_usd", "_exposure_ratio", b"_exposure_ratio", "_notional_usd", b"_notional_usd", "at_worst", b"at_worst", "beta_move_percent", b"beta_move_percent", "distance_percent", b"distance_percent", "equity_usd", b"equity_usd", "exposure_ratio", b"exposure_ratio", "notional_usd", b"notional_usd"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_beta_move_percent", b"_beta_move_percent", "_distance_percent", b"_distance_percent", "_equity_usd", b"_equity_usd", "_exposure_ratio", b"_exposure_ratio", "_notional_usd", b"_notional_usd", "beta_move_percent", b"beta_move_percent", "distance_percent", b"distance_percent", "equity_usd", b"equity_usd", "exposure_ratio", b"exposure_ratio", "id", b"id", "name", b"name", "notional_usd", b"notional_usd", "observed_micros", b"observed_micros", "reason", b"reason", "stale", b"stale", "venue", b"venue", "wallet", b"wallet"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_beta_move_percent", b"_beta_move_percent", "_distance_percent", b"_distance_percent", "_equity_usd", b"_equity_usd", "_exposure_ratio", b"_exposure_ratio", "_notional_usd", b"_notional_usd", "at_worst", b"at_worst", "beta_move_percent", b"beta_move_percent", "distance_percent", b"distance_percent", "equity_usd", b"equity_usd", "exposure_ratio", b"exposure_ratio", "id", b"id", "name", b"name", "notional_usd", b"notional_usd", "observed_micros", b"observed_micros", "reason", b"reason", "stale", b"stale", "venue", b"venue", "wallet", b"wallet"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__beta_move_percent: _TypeAlias = _typing.Literal["beta_move_percent"]  # noqa: Y015
     _WhichOneofArgType__beta_move_percent: _TypeAlias = _typing.Literal["_beta_move_percent", b"_beta_move_percent"]  # noqa: Y015
@@ -2977,6 +2989,41 @@ class AccountReading(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__notional_usd) -> _WhichOneofReturnType__notional_usd | None: ...
 
 Global___AccountReading: _TypeAlias = AccountReading  # noqa: Y015
+
+@_typing.final
+class AccountAtWorst(_message.Message):
+    """An account with each mark that stands still at the worst that it may become before it is refused: nothing against a
+    long, twenty times as much against a short.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DISTANCE_PERCENT_FIELD_NUMBER: _builtins.int
+    EXPOSURE_RATIO_FIELD_NUMBER: _builtins.int
+    distance_percent: _builtins.float
+    """Percent, >= 0; absent = no common move liquidates it even then."""
+    exposure_ratio: _builtins.float
+    """Ratio, never below that of then; absent = without end, the equity is not above 0."""
+    def __init__(
+        self,
+        *,
+        distance_percent: _builtins.float | None = ...,
+        exposure_ratio: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_distance_percent", b"_distance_percent", "_exposure_ratio", b"_exposure_ratio", "distance_percent", b"distance_percent", "exposure_ratio", b"exposure_ratio"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_distance_percent", b"_distance_percent", "_exposure_ratio", b"_exposure_ratio", "distance_percent", b"distance_percent", "exposure_ratio", b"exposure_ratio"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__distance_percent: _TypeAlias = _typing.Literal["distance_percent"]  # noqa: Y015
+    _WhichOneofArgType__distance_percent: _TypeAlias = _typing.Literal["_distance_percent", b"_distance_percent"]  # noqa: Y015
+    _WhichOneofReturnType__exposure_ratio: _TypeAlias = _typing.Literal["exposure_ratio"]  # noqa: Y015
+    _WhichOneofArgType__exposure_ratio: _TypeAlias = _typing.Literal["_exposure_ratio", b"_exposure_ratio"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__distance_percent) -> _WhichOneofReturnType__distance_percent | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__exposure_ratio) -> _WhichOneofReturnType__exposure_ratio | None: ...
+
+Global___AccountAtWorst: _TypeAlias = AccountAtWorst  # noqa: Y015
 
 @_typing.final
 class UnseenTime(_message.Message):
