@@ -6,10 +6,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import pytest
+from google.protobuf.field_mask_pb2 import FieldMask
 from sonic.alerts.v1 import alerts_pb2, alerts_pb2_grpc
 from sonic.positions.v1 import positions_pb2, positions_pb2_grpc
 from sonic.xcom.v1 import xcom_pb2, xcom_pb2_grpc
@@ -19,12 +20,19 @@ from tests.contract.monitor.played_venue import Venue
 from tests.fakes.http_provider import HttpProvider
 from tests.fakes.peers import FakePeers
 
+ACCOUNT_ID = "dydx-1-subaccount-0"
+DISTANCE, EXPOSURE = alerts_pb2.ALERT_TYPE_ACCOUNT_DISTANCE, alerts_pb2.ALERT_TYPE_WALLET_EXPOSURE
+HEAT, TRAVEL = alerts_pb2.ALERT_TYPE_TOTAL_HEAT, alerts_pb2.ALERT_TYPE_AVG_TRAVEL_PERCENT
+REACHED = {HEAT: 0.1, TRAVEL: 1_000.0, DISTANCE: 99.0, EXPOSURE: 0.001}
+FAR_AWAY = {HEAT: 99.0, TRAVEL: -99.0, DISTANCE: 0.5, EXPOSURE: 90.0}
+
 
 class Judged:
     """Alerts beside the venue: judged in every cycle, as cyclone does it."""
 
     def __init__(self, venue: Venue) -> None:
         self.venue = venue
+        self.whole: dict[int, str] = {}
         venue.judging = self._judge
 
     async def start(self) -> None:
@@ -60,6 +68,37 @@ class Judged:
         )
         made = await self.alerts.CreateAlert(alerts_pb2.CreateAlertRequest(alert=alert))
         self.id = made.id
+
+    async def judge_whole(self, trigger: Mapping[int, float]) -> None:
+        """Alerts of portfolio and account with these limits by their types; edited when they are
+        there.
+        """
+        for kind, limit in trigger.items():
+            is_below = kind in (DISTANCE, TRAVEL)
+            alert = alerts_pb2.Alert(
+                type=kind,  # type: ignore[arg-type]
+                condition=alerts_pb2.CONDITION_BELOW if is_below else alerts_pb2.CONDITION_ABOVE,
+                account_id=ACCOUNT_ID if kind in (DISTANCE, EXPOSURE) else "",
+                trigger_value=limit,
+            )
+            if kind not in self.whole:
+                request = alerts_pb2.CreateAlertRequest(alert=alert)
+                self.whole[kind] = (await self.alerts.CreateAlert(request)).id
+                continue
+            changed = alerts_pb2.UpdateAlertRequest(
+                alert=alerts_pb2.Alert(id=self.whole[kind], trigger_value=limit),
+                update_mask=FieldMask(paths=["trigger_value"]),
+            )
+            await self.alerts.UpdateAlert(changed)
+
+    async def levels_of_whole(self) -> list[str]:
+        found = []
+        for id in self.whole.values():
+            alert = await self.alerts.GetAlert(alerts_pb2.GetAlertRequest(id=id))
+            level = alerts_pb2.Level.Name(alert.level).removeprefix("LEVEL_")
+            is_fresh = alert.reading_state == alerts_pb2.READING_STATE_FRESH
+            found.append(f"{level}{'' if is_fresh else ' held'}")
+        return found
 
     async def alert(self) -> alerts_pb2.Alert:
         found: alerts_pb2.Alert = await self.alerts.GetAlert(alerts_pb2.GetAlertRequest(id=self.id))
@@ -165,3 +204,43 @@ async def test_a_frozen_mark_lowers_no_level_that_stood_before(venue: Venue) -> 
     assert alert.level == alerts_pb2.LEVEL_HIGH
     assert alert.estimated_value > alert.evaluated_value
     await judged.messages(1)
+
+
+async def test_dust_in_a_market_that_is_dead_holds_neither_its_account_nor_the_portfolio(
+    venue: Venue,
+) -> None:
+    """A short of 3 USD, whose mark never moves again, beside some thousands."""
+    venue.hold("SOL")
+    monitor = await venue.start()
+    judged = Judged(venue)
+    await judged.start()
+    await venue.follow(monitor, times=2)
+    await judged.judge_whole(REACHED)
+    dead = venue.marks["SOL"]
+    for _ in range(8):
+        venue.marks = {name: usd * 1.0001 for name, usd in venue.usd.items()} | {"SOL": dead}
+        await venue.look(monitor, moves_percent=0.3)
+    asked = positions_pb2.ListPositionsRequest(asset="SOL")
+    (dust,) = (await judged.positions.ListPositions(asked)).positions
+    assert positions_pb2.FLAG_MARK_FROZEN in dust.flags
+    assert await judged.levels_of_whole() == ["HIGH"] * 4
+    await judged.judge_whole(FAR_AWAY)
+    for _ in range(2):
+        venue.marks = {name: usd * 1.0001 for name, usd in venue.usd.items()} | {"SOL": dead}
+        await venue.look(monitor, moves_percent=0.3)
+    assert await judged.levels_of_whole() == ["NORMAL"] * 4
+    again = await judged.replayed(12)
+    assert (again.differing_count, again.recording_count) == (0, 12)
+
+
+async def test_what_is_most_of_an_account_holds_it_and_the_portfolio(venue: Venue) -> None:
+    monitor = await venue.start()
+    judged = Judged(venue)
+    await judged.start()
+    await venue.follow(monitor, times=2)
+    await judged.judge_whole(REACHED)
+    await venue.look(monitor, times=8, moves_percent=-0.3)
+    await judged.judge_whole(FAR_AWAY)
+    await venue.look(monitor, times=3, moves_percent=-0.3)
+    held = await judged.levels_of_whole()
+    assert held == ["HIGH held"] * 4
