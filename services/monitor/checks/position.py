@@ -66,24 +66,31 @@ class PositionCheck(Check):
         if left and not failed and not unread:
             # A breach, of which nothing is said here: nor that what was told before is over.
             return Finding(RunStatus.BREACH, metadata, badges)
-        parts_unread = [_parts_of(name, reason) for name, reason in unread.items()]
-        wallets = {
-            name: f"{name} ({reason})" for name, reason in sorted({**unread, **failed}.items())
-        }
-        return Finding(
-            RunStatus.BREACH,
-            metadata,
-            badges,
-            concern=f"wallets that cannot be read: {', '.join(wallets.values())}"
-            if failed
-            else f"parts of accounts that are not read: {', '.join(wallets.values())}",
-            advice="Look at the venue itself: what is shown here is old, and levels only hold."
-            if failed
-            else "Look at the venue itself: what lies there is in no row, no total and no alert "
-            "here.",
-            members={name: wallets[name] for name in sorted(failed)}
-            | {name: words for parts in parts_unread for name, words in sorted(parts.items())},
-        )
+        return _breach(metadata, badges, failed, unread)
+
+
+def _breach(
+    metadata: Mapping[str, object],
+    badges: Mapping[str, Badge | None],
+    failed: Mapping[str, str],
+    unread: Mapping[str, str],
+) -> Finding:
+    """What is said of these wallets, reasons by name."""
+    parts_unread = [_parts_of(name, reason) for name, reason in unread.items()]
+    wallets = {name: f"{name} ({reason})" for name, reason in sorted({**unread, **failed}.items())}
+    return Finding(
+        RunStatus.BREACH,
+        metadata,
+        badges,
+        concern=f"wallets that cannot be read: {', '.join(wallets.values())}"
+        if failed
+        else f"parts of accounts that are not read: {', '.join(wallets.values())}",
+        advice="Look at the venue itself: what is shown here is old, and levels only hold."
+        if failed
+        else "Look at the venue itself: what lies there is in no row, no total and no alert here.",
+        members={name: wallets[name] for name in sorted(failed)}
+        | {name: words for parts in parts_unread for name, words in sorted(parts.items())},
+    )
 
 
 async def _left_to_venues(context: CheckContext, failed: Mapping[str, str]) -> set[str]:

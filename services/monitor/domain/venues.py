@@ -155,7 +155,6 @@ def judge(
     is_failing_on = failing_since is not None and now - failing_since >= FAILING_FOR
     state = _state(reading, trouble, unknown, is_failing_on=is_failing_on)
     same = before is not None and before.state is state
-    distance, asset = nearest_percent(reading, prices_usd)
     memory = VenueMemory(
         state,
         before.since if same and before is not None else now,
@@ -168,8 +167,7 @@ def judge(
         shrunk_from,
         shrunk_time,
         marks,
-        distance,
-        asset,
+        *nearest_percent(reading, prices_usd),
         None if state is VenueState.DOWN else (before.not_down_since if before else None) or now,
         now if failing_since is not None else before.unreadable_time if before else None,
     )
