@@ -229,8 +229,10 @@ def print_json(value: Message | Mapping[str, Any] | Sequence[Any]) -> None:
     print(json.dumps(as_json(value) if isinstance(value, Message) else value, indent=2))
 
 
-def command(work: Callable[P, Coroutine[Any, Any, int | None]]) -> Callable[P, None]:
-    """Run an asynchronous command; a failure is one line with its reason, and exit code 1."""
+def command(
+    work: Callable[P, Coroutine[Any, Any, int | None]], *, failed_code: int = 1
+) -> Callable[P, None]:
+    """Run an asynchronous command; a failure is one line with its reason, and `failed_code`."""
 
     @wraps(work)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
@@ -243,7 +245,7 @@ def command(work: Callable[P, Coroutine[Any, Any, int | None]]) -> Callable[P, N
                 complaints.print(Text(f"  {field}: {problem}"))
             if error.reason == "PEER_UNAVAILABLE":
                 complaints.print("  Is Sonic running? Start it with: sonic up")
-            code = 2 if error.reason == BAD_SETTINGS else 1
+            code = 2 if error.reason == BAD_SETTINGS else failed_code
         except ValidationError as error:
             for wrong in error.errors():
                 name = ".".join(map(str, wrong["loc"])).upper()
@@ -252,7 +254,7 @@ def command(work: Callable[P, Coroutine[Any, Any, int | None]]) -> Callable[P, N
                 )
             code = 2
         except OSError as error:
-            code = _unwritten(error)
+            code = _unwritten(error, failed_code)
         except KeyboardInterrupt:
             code = 130
         raise typer.Exit(code or 0)
@@ -260,7 +262,7 @@ def command(work: Callable[P, Coroutine[Any, Any, int | None]]) -> Callable[P, N
     return run
 
 
-def _unwritten(error: OSError) -> int:
+def _unwritten(error: OSError, failed_code: int) -> int:
     """The exit code of a command that the system refused something."""
     if isinstance(error, BrokenPipeError):
         # As any program whose reader left, `| head` for one: not the exit code of a failed cycle.
@@ -270,4 +272,4 @@ def _unwritten(error: OSError) -> int:
     complaints.print(Text(said, style="red"))
     if error.filename:
         complaints.print("  State is kept in SONIC_HOME: set it to a folder you may write to.")
-    return 1
+    return failed_code

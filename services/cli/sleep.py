@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated
+from functools import partial
+from typing import Annotated, Final
 
 import typer
 from rich.text import Text
@@ -17,16 +18,18 @@ from shared.codec import to_duration
 _SECONDS = 20.0
 _STYLES = {"GREEN": "green", "AMBER": "yellow", "RED": "bold red"}
 _EXIT_CODES = {pb.SLEEP_VERDICT_GREEN: 0, pb.SLEEP_VERDICT_AMBER: 1, pb.SLEEP_VERDICT_RED: 2}
+# Who does not answer watches nothing: that is not to be taken for AMBER.
+_NOT_KNOWN: Final = _EXIT_CODES[pb.SLEEP_VERDICT_RED]
 
 
-@command
+@partial(command, failed_code=_NOT_KNOWN)
 async def sleep(
     hours: Annotated[float, typer.Option(min=0.1, max=24, help="For how long.")] = 8,
     json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> int:
     """Can I sleep? What could hurt tonight, who would be woken, what is kept quiet.
 
-    Exit code 0 GREEN, 1 AMBER, 2 RED. Example: sonic sleep --hours 9
+    Exit code 0 GREEN, 1 AMBER, 2 RED or nobody answers. Example: sonic sleep --hours 9
     """
     async with connected() as found:
         stub = await found.stub("cyclone", rpc.SleepServiceStub)

@@ -11,7 +11,7 @@ from sonic.price.v1 import price_pb2 as pb
 from sonic.price.v1 import price_pb2_grpc as rpc
 
 from services.positions.accounts.domain.betas import HOURS, HourlyCloses
-from services.positions.enrichment.domain.confirmed_prices import SeenPrice, seen
+from services.positions.enrichment.domain.confirmed_prices import SeenPrice, remembered, seen
 from services.positions.enrichment.domain.enrichment import MarketPrice
 from services.positions.extremes.domain import MinuteColumns
 from shared import columns
@@ -109,6 +109,12 @@ class PriceClient:
         )
         self._seen[price.asset] = now
         return now.estimate_usd
+
+    def remember(self, prices: Mapping[str, MarketPrice]) -> None:
+        """See services.positions.service.ports.Market."""
+        for asset, one in prices.items():
+            if one.usable and asset not in self._seen:
+                self._seen[asset] = remembered(one.price_usd, one.price_time, one.estimate_usd)
 
     def with_moves(self, prices: Mapping[str, MarketPrice]) -> Mapping[str, MarketPrice]:
         """See services.positions.service.ports.Market."""

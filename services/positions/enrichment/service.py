@@ -75,6 +75,8 @@ class EnrichmentService:
         self._newest_number = 0
         self._last_market: tuple[str, float, Mapping[str, MarketPrice]] = ("", 0.0, {})
         self._wake: Callable[[], None] = lambda: None
+        # Whether the prices of the last pass are known here, which may be one of another process.
+        self._is_remembered = False
         # Whether the last pass had more changes than are listed.
         self._was_bulk = False
 
@@ -102,6 +104,10 @@ class EnrichmentService:
             and now_seconds - read_seconds < _SAME_MARKET_SECONDS
         ):
             return market
+        if not self._is_remembered:
+            async with self._read() as store:
+                self._market.remember(await store.enrichment.market())
+            self._is_remembered = True
         market = await self._market.read()
         if market:
             self._last_market = (cycle_id, now_seconds, market)

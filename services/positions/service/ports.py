@@ -17,6 +17,12 @@ class Market(Protocol):
         """Consensus prices by asset; empty when they cannot be read now, which stops nobody."""
         ...
 
+    def remember(self, prices: Mapping[str, MarketPrice]) -> None:
+        """What the last pass saw, before anything is read: what confirms a price outlives a
+        restart.
+        """
+        ...
+
     def with_moves(self, prices: Mapping[str, MarketPrice]) -> Mapping[str, MarketPrice]:
         """The same prices with what is known now of each asset's past."""
         ...

@@ -110,7 +110,7 @@ class TouchRecordService:
         self._one = asyncio.Lock()
         # By what was asked for; with the version of the statements it was made of.
         self._known: dict[
-            tuple[int, datetime, str], tuple[tuple[int, int], Sequence[AssetRecord]]
+            tuple[int, datetime, str], tuple[tuple[int, int, int], Sequence[AssetRecord]]
         ] = {}
 
     async def keep(self) -> float:

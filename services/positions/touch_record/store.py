@@ -46,8 +46,11 @@ _READ = Statement(
     f"{_COLUMNS} where market = :market and stated_time >= :since"
     " and (cast(:asset as text) = '' or asset = :asset) order by stated_time, asset"
 )
+# What leaves by age is older than all that comes or is settled: where count and sum are what they
+# were, the sum by hours is higher.
 _VERSION = Statement(
-    "select count(*) as kept_count, coalesce(sum(state), 0)::int8 as state_sum"
+    "select count(*) as kept_count, coalesce(sum(state), 0)::int8 as state_sum,"
+    " coalesce(sum(state::int8 * hour), 0)::int8 as hour_sum"
     " from touch_statement where market = :market and stated_time >= :since"
     " and (cast(:asset as text) = '' or asset = :asset)"
 )
@@ -101,10 +104,10 @@ class TouchStatementStore:
         )
         return [_statements(row) for row in found]
 
-    async def version(self, market: int, since: datetime, asset: str) -> tuple[int, int]:
+    async def version(self, market: int, since: datetime, asset: str) -> tuple[int, int, int]:
         """Another one whenever `read` gives something else: each is put once and settled once."""
         (row,) = await self._transaction.fetch(_VERSION, market=market, since=since, asset=asset)
-        return row["kept_count"], row["state_sum"]
+        return row["kept_count"], row["state_sum"], row["hour_sum"]
 
     async def give_up(self, market: int, before: datetime) -> None:
         """WAITING ones of any other market whose horizon ended before become UNSCORED."""

@@ -6,6 +6,7 @@ import asyncio
 import math
 from datetime import timedelta
 
+import asyncpg
 import pytest
 from sonic.positions.v1 import positions_pb2 as pb
 from sonic.price.v1 import price_pb2
@@ -216,6 +217,23 @@ async def test_the_record_is_worked_out_once_for_all_who_ask_and_again_when_it_m
     assert total(moved) == 6
     made.clear()
     assert total(await path.record(days=30)) == 6 and made == ["", "BTC", "ETH"]
+
+
+async def test_one_that_left_by_age_while_another_came_is_seen_though_the_counts_are_equal(
+    servers,
+) -> None:
+    path = await opened(servers)
+    await path.hour(0)
+    assert total(await path.record(days=200)) == 3
+    # The oldest leaves, and one of fewer positions comes, of the same state.
+    connection = await asyncpg.connect(servers.databases.url("positions"))
+    await connection.execute(
+        "update touch_statement set hour = hour + 1, stated_time = stated_time + interval '1 hour',"
+        " side_signs = side_signs[1:1], away = away[1:1], probabilities = probabilities[1:1],"
+        " liquidation_prices_usd = liquidation_prices_usd[1:1] where asset = 'BTC'"
+    )
+    await connection.close()
+    assert total(await path.record(days=200)) == 2
 
 
 async def test_what_is_due_is_scored_whole_also_when_it_is_more_than_one_portion(

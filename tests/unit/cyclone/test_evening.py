@@ -64,6 +64,38 @@ def test_minute_by_minute_each_night_is_due_once_and_in_one_stretch(at: str, cha
     assert set(nights.values()) == {LATEST // timedelta(minutes=1)}
 
 
+@pytest.mark.parametrize("at", ["00:00", "00:10", "01:45", "02:00", "02:30", "03:00", "23:59"])
+@pytest.mark.parametrize(
+    "zone",
+    [
+        # Changed at two, at one by half an hour, at midnight; in the south; not at all.
+        "Europe/London", "America/New_York", "Australia/Lord_Howe", "America/Havana",
+        "America/Santiago", "Africa/Cairo", "Asia/Beirut", "Asia/Kathmandu",
+    ],
+)  # fmt: skip
+def test_of_a_whole_year_each_night_has_one_moment_at_its_clocks_time(zone: str, at: str) -> None:
+    asked = evening(at, ZoneInfo(zone))
+    nights = [date(2026, 1, 1) + timedelta(days=days) for days in range(365)]
+    moments = [due_time(night, asked) for night in nights]
+    changes = 0
+    for night, moment, before in zip(nights[1:], moments[1:], moments, strict=False):
+        apart = moment - before
+        assert timedelta(hours=22) < apart < timedelta(hours=26), night
+        changes += apart != timedelta(hours=24)
+        shown = moment.astimezone(asked.zone)
+        assert night_due(moment, asked) == night
+        assert night_due(moment - timedelta(seconds=1), asked) is None
+        if shown.time() != asked.at:
+            # The clock leaves it out: it is when it would have been, later by what is missing.
+            assert apart == timedelta(hours=24), night
+            late = datetime.combine(night, shown.time()) - datetime.combine(night, asked.at)
+            assert late in (timedelta(minutes=30), timedelta(hours=1))
+        else:
+            assert shown.fold == 0, "the first of two"
+            assert shown.date() == night
+    assert changes <= 4
+
+
 @pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York", "Asia/Kathmandu"])
 def test_the_next_one_is_ahead_and_at_most_25_hours_away(zone: str) -> None:
     asked = evening("02:30", ZoneInfo(zone))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
@@ -19,15 +19,22 @@ NOW = datetime(2026, 11, 30, 3, 0, tzinfo=UTC)
 Market = Mapping[str, MarketPrice]
 
 
-async def read_looks(*looks: dict[str, tuple[float, pb.Quality.ValueType]]) -> list[Market]:
-    """What the client makes of these answers, a minute apart."""
+async def read_looks(
+    *looks: dict[str, tuple[float, pb.Quality.ValueType]],
+    minutes: Sequence[int] = (),
+    stored: Market | None = None,
+) -> list[Market]:
+    """What the client makes of these answers, a minute apart or in these minutes; `stored`: what a
+    pass before its start saw.
+    """
     peers = FakePeers()
     await peers.start()
     channel = price_channel(peers.address)
     await channel.start()
     client = PriceClient(channel)
+    client.remember(stored or {})
     found = []
-    for minute, look in enumerate(looks):
+    for minute, look in zip(minutes or range(len(looks)), looks, strict=True):
         listed = pb.ListPricesResponse(
             prices=[
                 pb.Price(asset=asset, price_usd=price, quality=quality)
@@ -73,6 +80,42 @@ async def test_a_crash_is_told_one_look_late_where_sources_disagree_and_at_once_
     assert [one["BTC"].estimate_usd for one in read] == fall
     for asset in ("SOL", "ETH"):
         assert [one[asset].estimate_usd for one in read] == [100.0, *fall[:-1]]
+
+
+async def test_what_is_long_ago_confirms_no_price_and_makes_none_wild() -> None:
+    def lone(price: float) -> dict[str, tuple[float, pb.Quality.ValueType]]:
+        return {"SOL": (price, pb.QUALITY_SINGLE)}
+
+    async def estimates(prices: list[float], minutes: list[int]) -> list[float | None]:
+        read = await read_looks(*map(lone, prices), minutes=minutes)
+        return [one["SOL"].estimate_usd for one in read]
+
+    assert await estimates([100.0, 100.0], [0, 15]) == [None, 100.0]
+    assert await estimates([100.0, 100.0], [0, 16]) == [None, None]
+    assert await estimates([100.0, 100.0, 50.0, 50.0], [0, 1, 2, 3]) == [None, 100.0, 100.0, 50.0]
+    assert await estimates([100.0, 100.0, 50.0, 50.0], [0, 1, 17, 18]) == [None, 100.0, None, 50.0]
+
+
+async def test_a_restart_in_a_crash_goes_on_one_look_late() -> None:
+    fall = [97.0, 95.5, 94.0, 92.5]
+    looks = [{"SOL": (price, pb.QUALITY_SINGLE)} for price in fall]
+    before = NOW - timedelta(minutes=1)
+
+    def stored(estimate: float | None, at: datetime = before, *, usable: bool = True) -> Market:
+        return {"SOL": MarketPrice(98.5, at, usable, None, estimate_usd=estimate)}
+
+    async def estimates(market: Market | None) -> list[float | None]:
+        read = await read_looks(*looks, stored=market)
+        return [one["SOL"].estimate_usd for one in read]
+
+    # Without a memory two looks say nothing.
+    assert await estimates(None) == [None, None, 95.5, 94.0]
+    assert await estimates(stored(100.0)) == [98.5, 97.0, 95.5, 94.0]
+    # What was not believed is not believed after a restart either.
+    assert await estimates(stored(None)) == [None, 97.0, 95.5, 94.0]
+    # Of hours ago, or of no use then, it is no memory.
+    assert await estimates(stored(100.0, NOW - timedelta(hours=2))) == [None, None, 95.5, 94.0]
+    assert await estimates(stored(100.0, usable=False)) == [None, None, 95.5, 94.0]
 
 
 @given(st.none() | st.floats(1.0, 1e6), st.booleans())

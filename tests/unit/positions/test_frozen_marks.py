@@ -181,22 +181,23 @@ def test_a_mark_that_no_position_is_by_any_more_is_dropped() -> None:
     assert held_marks(held([1], 100.2), context(frozen=marks)) == marks[:1]
 
 
-def test_what_a_fresh_answer_lacks_has_no_estimate_and_what_nobody_could_read_has_one() -> None:
+def test_what_the_last_answer_lacks_has_no_estimate_and_what_nobody_could_read_has_one() -> None:
     lacked = {
         "status": np.array([Status.STALE, Status.ACTIVE, Status.STALE]),
         "in_last_answer": np.array([False, False, False]),
         "mark_time": np.full(3, round(OLD.timestamp() * 1e6)),
     }
-    # Missing once; in a part that nobody read; missing once before its wallet failed.
+    # Missing once; in a part that nobody read; missing once before its wallet failed: the failure
+    # says nothing of it, and the answer before said that it may be closed.
     rows = held([1, 1, 2]) | lacked
     found = enrich(rows, context()).results
-    assert (found["mark_frozen_since_micros"] > 0).tolist() == [False, True, True]
-    assert np.isnan(found["estimate_price_usd"]).tolist() == [True, False, False]
+    assert (found["mark_frozen_since_micros"] > 0).tolist() == [False, True, False]
+    assert np.isnan(found["estimate_price_usd"]).tolist() == [True, False, True]
     assert (found["flag_bits"] & bit(Flag.MARK_STALE) != 0).all()
     # By a mark that stands still it holds all the same, and is not known.
     found = enrich(rows, context(frozen=[FrozenMark("hyperliquid", "BTC", 100.0, SINCE)])).results
     assert (found["mark_frozen_since_micros"] == SINCE).all()
-    assert np.isnan(found["estimate_price_usd"]).tolist() == [True, False, False]
+    assert np.isnan(found["estimate_price_usd"]).tolist() == [True, False, True]
 
 
 GOOD_LOOK, LONE = False, True

@@ -1,13 +1,15 @@
 """Which market prices may raise a level by themselves, where a venue's mark cannot be used."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from shared.marks import away_percent
 
 # A price of one source alone says about the same as another within this.
 _SAME_PERCENT: Final = 1.0
+# What is older says nothing of where the market is now: neither that a price is right, nor wild.
+SAYS_NOTHING_AFTER: Final = timedelta(minutes=15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +33,12 @@ def seen(
 
     In a fall no look is near the last: the estimate is then the one of the two that is nearer to
     where the asset was, so a fall is told one look late and a single wild quote is never used.
+    Without one before, or only an old one, the first look of a fall says nothing and the second is
+    not yet believed: two looks later than that.
     """
     if not is_lone:
         return SeenPrice(price_usd, price_time, price_usd, price_usd)
-    if before is None:
+    if before is None or price_time - before.price_time > SAYS_NOTHING_AFTER:
         return SeenPrice(price_usd, price_time, None, None)
     if price_time == before.price_time:
         return before
@@ -47,3 +51,8 @@ def seen(
     # On two sides of the anchor neither is nearer to the truth than that.
     middle = sorted((anchor, before.price_usd, price_usd))[1]
     return SeenPrice(price_usd, price_time, middle, middle)
+
+
+def remembered(price_usd: float, price_time: datetime, estimate_usd: float | None) -> SeenPrice:
+    """What a process that has just started knows, of the last pass: in a fall it goes on."""
+    return SeenPrice(price_usd, price_time, estimate_usd, estimate_usd)

@@ -116,24 +116,23 @@ class EnrichedFrame:
         found = [None if place < 0 else self._risk(*next(rows)) for place in places.tolist()]
         if self.frozen is None:
             return found
-        estimated, since = self.estimated_percent, self.frozen.since_micros
+        since = self.frozen.since_micros
         return [
-            risk
-            if risk is None or not since[place]
-            else replace(
-                risk,
-                estimated_liquidation_distance_percent=_number(float(estimated[place])),
-                mark_frozen_since_time=_EPOCH + timedelta(microseconds=int(since[place])),
-            )
+            risk if risk is None or not since[place] else self._estimated(risk, place)
             for risk, place in zip(found, places.tolist(), strict=True)
         ]
 
-    @property
-    def estimated_percent(self) -> Column:
-        """Distance to liquidation by the market price, of rows by a mark that stands still."""
-        price = np.full(len(self), np.nan) if self.frozen is None else self.frozen.price_usd
-        return estimated_distance_percent(
-            self.columns["side_sign"], price, self.columns["risk_liquidation_price_usd"]
+    def _estimated(self, risk: Risk, place: int) -> Risk:
+        """With the distance by the market price, of a row by a mark that stands still."""
+        assert self.frozen is not None  # noqa: S101  # it was asked
+        row = slice(place, place + 1)
+        sides, lines = self.columns["side_sign"], self.columns["risk_liquidation_price_usd"]
+        estimated = estimated_distance_percent(sides[row], self.frozen.price_usd[row], lines[row])
+        since_micros = int(self.frozen.since_micros[place])
+        return replace(
+            risk,
+            estimated_liquidation_distance_percent=_number(float(estimated[0])),
+            mark_frozen_since_time=_EPOCH + timedelta(microseconds=since_micros),
         )
 
     def _risk_of(self, position_key: int) -> Risk | None:

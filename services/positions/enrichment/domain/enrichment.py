@@ -247,7 +247,7 @@ def _frozen_since_micros(
 def _estimated(frozen_since: Column | None, market: "_Market", marks: "_Marks") -> Columns:
     """Since when the mark of a row is what it is and the price it is judged by beside it, of rows
     by a mark that stands still, or that nobody could read for long; nothing where there are none.
-    What a fresh answer lacks may be closed: it has no estimate.
+    What the last answer lacks may be closed: it has no estimate.
     """
     old = marks.unread
     if frozen_since is None and not old.any():
@@ -330,7 +330,8 @@ class _Market:
 
 class _Marks:
     """The mark that drives each row's risk, when it was observed, and whether it is stale;
-    `gone`: a fresh answer lacks the row; `unread`: of a venue that is asked, too old, and not gone.
+    `gone`: the last answer lacks the row, whatever came after it; `unread`: of a venue that is
+    asked, too old, and not gone.
     """
 
     def __init__(self, inputs: Mapping[str, Column], market: _Market, tables: _Tables) -> None:
@@ -343,8 +344,7 @@ class _Marks:
         self.price_usd = np.where(from_market, market.price_usd, stated)
         self.time_micros = np.where(from_market, market.time_micros, seen)
         late = self.time_micros < tables.limit_micros
-        is_fresh = tables.observed_micros[feed_key] >= tables.limit_micros
-        self.gone = (inputs["status"] == Status.STALE) & is_fresh
+        self.gone = inputs["status"] == Status.STALE
         self.unread = late & tables.is_read[feed_key] & (self.time_micros > 0) & ~self.gone
         self.stale = late | tables.failed[feed_key] | (from_market & ~market.usable)
 
