@@ -46,7 +46,9 @@ def _thresholds() -> ThresholdSet:
 def _account(
     id: str, distance: float = math.nan, exposure: float = math.nan, *, stale: bool = False
 ) -> Account:
-    return Account(id, f"hyperliquid {id}", "main", [distance, exposure, 1.0, 1.0], NOW, stale)
+    return Account(
+        id, f"hyperliquid {id}", "main", [distance, exposure, 1.0, 1.0, math.nan], NOW, stale
+    )
 
 
 def _columns(*accounts: Account) -> AlertColumns:

@@ -331,7 +331,7 @@ def test_a_mark_that_stands_still_holds_what_of_its_account_it_could_change(
         now = START + minute * MINUTE
         is_calm = figures[0] > 10
         account = Account(
-            "cross", "dydx cross", "main", [*figures, 1.0, 1.0], now, stale and is_calm,
+            "cross", "dydx cross", "main", [*figures, 1.0, 1.0, math.nan], now, stale and is_calm,
             at_worst if is_calm else None,
         )  # fmt: skip
         if alerts is None:
