@@ -11,18 +11,16 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from types import TracebackType
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Any, Literal, TypeVar
 
 import asyncpg
-from asyncpg.pool import PoolConnectionProxy
 
 from shared.database.address import plain
 from shared.database.failures import FULL, meaning_of, meant
+from shared.database.lending import Lending, Loan
 from shared.database.transaction import Query, Transaction, ready, telling_sql
 from shared.errors import Unavailable
 
-Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
-PoolDriver: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
 StoreT = TypeVar("StoreT")
 Isolation = Literal["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE", "AUTOCOMMIT"]
 
@@ -61,7 +59,7 @@ class Database:
         self._is_full = False
         # What transactions have asked for of tables, for all that follow.
         self.column_types: dict[str, dict[str, str]] = {}
-        self._pool: Pool | None = None
+        self._pool: Lending | None = None
 
     async def start(self) -> None:
         """Nothing to do: readiness is ping(), and the database may come later than we do."""
@@ -70,10 +68,7 @@ class Database:
         """Close every connection of the pool."""
         if self._pool is not None:
             pool, self._pool = self._pool, None
-            try:
-                await asyncio.wait_for(pool.close(), _CLOSE_SECONDS)
-            except TimeoutError:
-                pool.terminate()
+            await pool.close(_CLOSE_SECONDS)
 
     @property
     def name(self) -> str:
@@ -88,8 +83,7 @@ class Database:
     @property
     def used_count(self) -> int:
         """Connections that somebody works with now."""
-        pool = self._pool
-        return 0 if pool is None else pool.get_size() - pool.get_idle_size()
+        return 0 if self._pool is None else self._pool.used_count
 
     async def ping(self) -> None:
         """A real query; Unavailable when it cannot be answered."""
@@ -136,17 +130,13 @@ class Database:
         """A way to open `store` on a transaction of its own: `async with opened() as store`."""
         return lambda: _Opened(self, isolation, store)
 
-    async def acquire(self) -> tuple[Pool, PoolDriver]:
+    async def acquire(self) -> tuple[Lending, Loan]:
         """A connection, and whose it is, to be given back there."""
-        if self._pool is None:
-            self._pool = asyncpg.create_pool(
-                min_size=0, max_size=self._pool_size, connect=self._open, reset=_leave
-            )
         pool = self._pool
-        # Opens nothing yet: only connections that are asked for are made.
-        await pool
+        if pool is None:
+            pool = self._pool = Lending(self._open, self._pool_size, _POOL_WAIT_SECONDS)
         try:
-            return pool, await pool.acquire(timeout=_POOL_WAIT_SECONDS)
+            return pool, await pool.lend()
         except TimeoutError as error:
             raise Unavailable(
                 "DATABASE_BUSY",
@@ -161,9 +151,7 @@ class Database:
             self._is_full = True
         return told
 
-    async def _open(
-        self, *_pool: object, **_settings: object
-    ) -> asyncpg.Connection[asyncpg.Record]:
+    async def _open(self) -> asyncpg.Connection[asyncpg.Record]:
         try:
             return await asyncpg.connect(
                 self._address,
@@ -204,7 +192,7 @@ class _Opened(AbstractAsyncContextManager[StoreT]):
     by itself. Every read opens one, so it is one object and not a chain of generators.
     """
 
-    __slots__ = ("_database", "_driver", "_isolation", "_make", "_pool", "_transaction")
+    __slots__ = ("_database", "_isolation", "_loan", "_make", "_pool", "_transaction")
 
     def __init__(
         self, database: Database, isolation: Isolation | None, make: Callable[[Transaction], StoreT]
@@ -216,12 +204,12 @@ class _Opened(AbstractAsyncContextManager[StoreT]):
     async def __aenter__(self) -> StoreT:
         database = self._database
         try:
-            self._pool, self._driver = await database.acquire()
+            self._pool, self._loan = await database.acquire()
             try:
                 await self._begin()
-                return self._make(Transaction(self._driver, database.column_types))
+                return self._make(Transaction(self._loan.driver, database.column_types))
             except BaseException:
-                await self._pool.release(self._driver)
+                self._pool.give_back(self._loan, is_clean=False)
                 raise
         except Exception as error:
             told = database.meaning(error)
@@ -236,14 +224,14 @@ class _Opened(AbstractAsyncContextManager[StoreT]):
         trace: TracebackType | None,
     ) -> None:
         failure = error
+        # Ended by its own word; else a statement may be under way that nobody waits for.
+        is_clean = error is None or self._transaction is not None
         try:
-            try:
-                if self._transaction is not None:
-                    await self._transaction.__aexit__(kind, error, trace)
-            finally:
-                await self._pool.release(self._driver)
+            if self._transaction is not None:
+                await self._transaction.__aexit__(kind, error, trace)
         except BaseException as later:  # noqa: BLE001  # raised below, by its meaning
-            failure = later
+            failure, is_clean = later, False
+        self._pool.give_back(self._loan, is_clean=is_clean)
         if failure is None:
             return
         told = self._database.meaning(failure)
@@ -255,10 +243,6 @@ class _Opened(AbstractAsyncContextManager[StoreT]):
     async def _begin(self) -> None:
         self._transaction: asyncpg.transaction.Transaction | None = None
         if self._isolation != "AUTOCOMMIT":
-            begun = self._driver.transaction(isolation=_ISOLATIONS.get(self._isolation))
+            begun = self._loan.driver.transaction(isolation=_ISOLATIONS.get(self._isolation))
             await begun.start()
             self._transaction = begun
-
-
-async def _leave(_connection: object) -> None:
-    """Readers leave nothing behind that would have to be reset."""

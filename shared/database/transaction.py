@@ -7,12 +7,11 @@ from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 import asyncpg
-from asyncpg.pool import PoolConnectionProxy
 from sqlalchemy import ClauseElement
 
 from shared.database.statement import Statement
 
-Driver: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
+Driver: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 Query = Statement | ClauseElement
 
 
