@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterable
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from functools import lru_cache, partial
+from math import isfinite
 from operator import attrgetter
 from typing import Any, TypeVar, get_type_hints
 
@@ -194,7 +195,12 @@ def fill(kind: type[M], source: object, /, *, unset: Collection[str] = (), **val
     made = dict(zip(names, take(source), strict=False), **values)
     # A message constructor takes a None as an unset field.
     for name, convert in converts:
-        if (value := made[name]) is not None:
+        if (value := made[name]) is None:
+            continue
+        # Most are numbers, in every row of a list: no call of ours for each.
+        if convert is _finite:
+            made[name] = value + 0.0 if isfinite(value) else None
+        else:
             made[name] = convert(value)
     return kind(**made)
 

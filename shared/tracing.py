@@ -114,6 +114,12 @@ def trace_id(key: str) -> str:
     return "" if tracer is None else key_trace(key).split("-")[1]
 
 
+def kept_id(span: Span | None) -> str:
+    """The trace of a span that is kept, for whoever shows a figure's example; else empty."""
+    ids = None if span is None else call.trace_ids(span.traceparent)
+    return ids[0] if ids is not None and int(ids[2], 16) & 1 else ""
+
+
 def begin(name: str, kind: str, **attributes: str | int) -> Span | None:
     """A span below the current one; None while nobody traces."""
     return None if tracer is None else tracer.begin(name, kind, call.trace(), attributes)

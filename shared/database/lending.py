@@ -7,7 +7,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -20,6 +19,7 @@ _REST_SECONDS = 300.0
 # And who was lent so often: what a server keeps for a connection only grows.
 _MOST_LOANS = 50_000
 _MEND_SECONDS = 10.0
+_CLOSED = "the pool is closed"
 
 
 @dataclass(slots=True)
@@ -63,7 +63,7 @@ class Lending:
         time, and what `connect` raises.
         """
         if self._is_closing:
-            raise asyncpg.InterfaceError("the pool is closed")
+            raise asyncpg.InterfaceError(_CLOSED)
         while self._resting:
             loan = self._resting.pop()
             if not loan.driver.is_closed():
@@ -91,8 +91,9 @@ class Lending:
         self._is_closing = True
         if self._sweep is not None:
             self._sweep.cancel()
-        for turn in self._waiting:
-            turn.cancel()
+        while self._waiting:
+            if not (turn := self._waiting.popleft()).done():
+                turn.set_exception(asyncpg.InterfaceError(_CLOSED))
         while self._resting:
             self._chore(self._close(self._resting.pop()))
         try:
@@ -123,13 +124,11 @@ class Lending:
             async with asyncio.timeout(self._wait_seconds):
                 loan = await turn
         except BaseException:
-            if turn.done() and not turn.cancelled():
+            if not turn.done():
+                self._waiting.remove(turn)
+            elif not turn.cancelled() and turn.exception() is None:
                 # It came in the moment in which its owner left.
-                given = turn.result()
-                self._leave_place() if given is None else self._pass_on(given)
-            else:
-                with suppress(ValueError):
-                    self._waiting.remove(turn)
+                self._pass_on(turn.result())
             raise
         if loan is not None:
             loan.count += 1

@@ -37,8 +37,12 @@ class Transaction:
     async def first(self, query: Query, /, **values: object) -> asyncpg.Record | None:
         """The first row, if any."""
         statement = ready(query, values)
-        with telling_sql(statement.sql):
+        # Every read passes here, so it is no context manager.
+        try:
             return await self.driver.fetchrow(statement.sql, *statement.arguments(values))
+        except asyncpg.PostgresError as error:
+            error.add_note(_sql_note(statement.sql))
+            raise
 
     async def scalar(self, query: Query, /, **values: object) -> Any:
         """The first value of the first row; None when there is none."""
@@ -72,5 +76,9 @@ def telling_sql(sql: str) -> Iterator[None]:
     try:
         yield
     except asyncpg.PostgresError as error:
-        error.add_note(f"SQL: {sql}")
+        error.add_note(_sql_note(sql))
         raise
+
+
+def _sql_note(sql: str) -> str:
+    return f"SQL: {sql}"

@@ -90,7 +90,10 @@ class MethodAccess:
         """The caller. Raises Unauthenticated UNAUTHENTICATED, PermissionDenied
         CALLER_NOT_ALLOWED.
         """
-        caller = next((name for way in self._ways if (name := way(context))), "")
+        caller = ""
+        for way in self._ways:
+            if caller := way(context):
+                break
         if not caller:
             raise Unauthenticated(
                 "UNAUTHENTICATED",

@@ -3,7 +3,7 @@ its ids are words of the log."""
 
 import re
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
@@ -51,6 +51,31 @@ class Call:
     wants_json: bool = False
 
 
+class _Named(Mapping[str, str]):
+    """The words of a call that came without an id: it gets one when somebody asks for it, which
+    a read that is well never does.
+    """
+
+    __slots__ = ("_words",)
+
+    def __init__(self, words: dict[str, str]) -> None:
+        self._words = words
+
+    def __getitem__(self, name: str) -> str:
+        return self._all()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all())
+
+    def __len__(self) -> int:
+        return len(self._all())
+
+    def _all(self) -> dict[str, str]:
+        if "request_id" not in self._words:
+            self._words["request_id"] = new_id("req")
+        return self._words
+
+
 _current: ContextVar[Call | None] = ContextVar("sonic_call", default=None)
 
 
@@ -74,12 +99,12 @@ def enter(metadata: Iterable[tuple[str, str | bytes]], remaining_seconds: float 
             person = unquote(value)
         elif key == ANSWER:
             wants_json = value == JSON
-    words = {"request_id": request_id or new_id("req")}
+    words = {"request_id": request_id} if request_id else {}
     if cycle_id:
         words["cycle_id"] = cycle_id
     if trace:
         words["trace_id"] = _trace_id(trace)
-    log.rebind(words)
+    log.rebind(words if request_id else _Named(words))
     deadline = None if remaining_seconds is None else time.monotonic() + remaining_seconds
     _current.set(Call(deadline, trace, person=_name(person), wants_json=wants_json))
 
@@ -210,6 +235,8 @@ def _traceparent(word: str | bytes) -> str:
 
 def _name(person: str) -> str:
     """As it may stand in a record: one line, never a secret."""
+    if not person:
+        return ""
     name = " ".join("".join(one if one.isprintable() else " " for one in person).split())
     return "" if looks_secret(name) else name[:_MOST_PERSON_LENGTH]
 

@@ -286,7 +286,7 @@ class Method:
             code = code_pb2.Code.Name(failures.code_of(told))
             await self._refuse(told, context)
         finally:
-            self._meter.finish(code, time.perf_counter() - started)
+            self._meter.finish(code, time.perf_counter() - started, tracing.kept_id(span))
             if span is not None:
                 span.end("" if code == "OK" else code)
 

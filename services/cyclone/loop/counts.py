@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from services.cyclone.domain import steps
 from services.cyclone.domain.cycle import DONE, ENDED, Cycle, Step
-from shared.metrics import Metrics
+from shared import tracing
+from shared.metrics import Metrics, exemplar
 
 # A step is a call, a cycle several; a slow one takes most of its interval.
 _STEP_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 60.0)
@@ -56,7 +57,8 @@ class CycleCounts:
         """It has ended."""
         self._cycles.labels(cycle.state.name).inc()
         if (duration := cycle.duration) is not None:
-            self._cycle_seconds.observe(max(duration.total_seconds(), 0.0))
+            seconds = max(duration.total_seconds(), 0.0)
+            self._cycle_seconds.observe(seconds, exemplar(tracing.trace_id(cycle.id)))
 
     def missed(self, count: int) -> None:
         """So many slots passed."""

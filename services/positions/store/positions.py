@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from math import isnan, nan
+from operator import itemgetter
 from typing import Any, Final
 
 import asyncpg
@@ -52,6 +53,7 @@ from shared.database.statement import Row, Statement
 from shared.database.transaction import Transaction
 from shared.paging import Key, PageRequest
 
+_numbers = itemgetter(*NUMBERS)
 NEVER = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 LIVE: Final = (int(Status.ACTIVE), int(Status.STALE))
 # What a list can be ordered by: a column of the inputs, else a figure of the last pass.
@@ -361,7 +363,8 @@ def _ordered(
 
 
 def _found(row: Row) -> StoredPosition:
-    numbers = {name: None if isnan(row[name]) else row[name] for name in NUMBERS}
+    taken = [None if isnan(value) else value for value in _numbers(row)]
+    numbers: dict[str, float | None] = dict(zip(NUMBERS, taken, strict=True))
     fresh = row["in_last_answer"] and row["observed_time"] is not None
     mark_time = row["observed_time"] if fresh else row["mark_time"]
     inputs = rows.read(

@@ -64,10 +64,10 @@ def test_a_start_that_fails_is_exit_1_and_bad_configuration_exit_2() -> None:
     assert told.startswith("LISTEN_ADDRESS: ")
 
 
-async def ask(address: str, path: str) -> str:
+async def ask(address: str, path: str, accept: str = "*/*") -> str:
     host, _, port = address.rpartition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
-    writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\nAccept: {accept}\r\n\r\n".encode())
     answer = (await reader.read()).decode()
     writer.close()
     return answer
@@ -82,6 +82,20 @@ async def test_the_side_port_shows_metrics_until_it_stops() -> None:
     await part.stop()
     with pytest.raises(OSError, match=r"Connect|refused"):
         await ask(part.metrics_address, "/metrics")
+
+
+async def test_a_figure_names_a_trace_to_who_reads_open_metrics_and_to_nobody_else() -> None:
+    metrics, trace_id = Metrics(), "4bf92f3577b34da6a3ce929d0e0e4736"
+    meter = metrics.call("sonic.price.v1.PriceService/GetPrice")
+    meter.finish("OK", 0.02, trace_id)
+    meter.finish("NOT_FOUND", 0.02)
+    part = serve("127.0.0.1:0", metrics=metrics)
+    await part.start()
+    open_metrics = await ask(part.metrics_address, "/metrics", "application/openmetrics-text")
+    [line] = [line for line in open_metrics.splitlines() if trace_id in line]
+    assert 'le="0.025"' in line and f'# {{trace_id="{trace_id}"}} 0.02' in line
+    assert trace_id not in await ask(part.metrics_address, "/metrics", "text/plain")
+    await part.stop()
 
 
 async def test_no_address_is_no_side_port() -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from google.rpc.error_details_pb2 import ErrorInfo
 from grpc_status import rpc_status
+from prometheus_client.openmetrics import exposition as openmetrics
 
 from shared import columns, errors, log
 from shared.clock import SystemClock
@@ -20,6 +21,7 @@ from shared.rpc.server import GrpcServer
 from tests.contract.shared import echo
 from tests.contract.shared.talk import Servicer, answered_count, served, words
 from tests.fakes.http_provider import HttpProvider
+from tests.fakes.spans import kept_spans
 
 _TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
@@ -72,6 +74,22 @@ async def test_the_status_on_the_wire_has_one_error_info_with_the_package() -> N
     infos = [detail for detail in status.details if detail.Is(ErrorInfo.DESCRIPTOR)]
     info = ErrorInfo.FromString(infos[0].value)
     assert (len(infos), info.reason, info.domain) == (1, "NO_WORD", echo.PACKAGE)
+
+
+@pytest.mark.parametrize(("flags", "is_shown"), [("01", True), ("00", False)])
+async def test_the_time_of_a_call_names_its_trace_where_that_is_kept(
+    flags: str, *, is_shown: bool
+) -> None:
+    trace_id, metrics = "4bf92f3577b34da6a3ce929d0e0e4736", Metrics()
+    with kept_spans():
+        async with (
+            served(Servicer(), metrics=metrics) as (server, _),
+            grpc.aio.insecure_channel(server.address) as bare,
+        ):
+            sent = (("traceparent", f"00-{trace_id}-00f067aa0ba902b7-{flags}"),)
+            await echo.stub(bare).GetWord(echo.Word(text="now"), metadata=sent)
+    shown = openmetrics.generate_latest(metrics.registry).decode()
+    assert (f'# {{trace_id="{trace_id}"}}' in shown) is is_shown
 
 
 async def test_a_fault_of_ours_tells_an_incident_and_nothing_else() -> None:

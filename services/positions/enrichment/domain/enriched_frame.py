@@ -143,10 +143,12 @@ class EnrichedFrame:
         place = int(keys.searchsorted(position_key))
         if place == len(keys) or keys.item(place) != position_key:
             return None
-        return self._risk(*[self.columns[name].item(place) for name in _OF_RISK])
+        columns = self.columns
+        return self._risk(*[columns[name].item(place) for name in _OF_RISK])
 
     def _risk(self, asset: int, mark_micros: int, flag_bits: int, *numbers: float) -> Risk:
-        figures: dict[str, Any] = dict(zip(FROM_RESULTS, map(_number, numbers), strict=True))
+        known = [None if isnan(value) else value for value in numbers]
+        figures: dict[str, Any] = dict(zip(FROM_RESULTS, known, strict=True))
         is_said = figures["liquidation_probability"] is not None
         return Risk(
             **figures,
