@@ -17,6 +17,10 @@ SLOW_JOBS ?= 2
 CANDLES ?= candles
 # Of the first of the series of calibrate-gate.
 SEED ?= 0
+# What builds the image, its name, and for which architectures; none: that of this machine.
+BUILDER ?= $(firstword $(foreach name,docker podman buildah,$(shell command -v $(name))))
+IMAGE ?= sonic:0.2.0
+PLATFORM ?=
 # Where protos-export writes, and why a release may break its clients.
 TO ?= build/protos
 BREAKING ?=
@@ -27,7 +31,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help run dev cycle db test slow kills call-kills soak calibrate calibrate-gate check lint types imports protos protos-check protos-export commands-page release bench profile overview pictures lock monitoring sbom clean
+.PHONY: help run dev cycle db test slow kills call-kills soak calibrate calibrate-gate check lint types imports protos protos-check protos-export commands-page release bench profile overview pictures lock monitoring image sbom clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -126,6 +130,11 @@ lock: $(TOOLS) ## pin again what requirements*.in ask for (run it on Python 3.11
 
 monitoring: $(TOOLS) ## rules and dashboard as the component `monitoring` holds them, from deploy/prometheus and deploy/grafana
 	@$(BIN)/python -m tests.unit.deploy.monitoring
+
+image: ## the image, by docker, podman or buildah, whichever is here (IMAGE=registry/sonic:0.2.0 PLATFORM=linux/amd64,linux/arm64)
+	@test -n "$(BUILDER)" || { echo "make image: install docker, podman or buildah (the last needs no engine)" >&2; exit 1; }
+	@$(BUILDER) build $(if $(PLATFORM),--platform $(PLATFORM)) --file deploy/Dockerfile --tag $(IMAGE) \
+		$(if $(filter buildah podman,$(notdir $(BUILDER))),--ignorefile deploy/Dockerfile.dockerignore --format docker) .
 
 sbom: ## what the image's Python packages are, as CycloneDX, in build/sonic.cdx.json
 	@$(PYTHON) -m venv build/sbom

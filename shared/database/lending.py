@@ -177,7 +177,7 @@ class Lending:
     async def _close(self, loan: Loan) -> None:
         try:
             await loan.driver.close(timeout=_MEND_SECONDS)
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        except Exception:  # noqa: BLE001  # it is to be gone, whatever it says to that
             loan.driver.terminate()
         finally:
             self._forget(loan.driver)

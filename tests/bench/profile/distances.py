@@ -35,11 +35,12 @@ DISTANCES: dict[str, str] = {
         "About half of the CPU of positions for a call is the event loop and gRPC's C, and more "
         "is in gRPC's own threads, which the bare call has as well. What stands beside it: a "
         "statement (a connection lent, driver, store; Postgres joins four small tables to the "
-        "row), who calls and until when, and making the message. A read makes a sixth fewer "
-        "function calls since the figures of one row are no columns and a transaction is one "
-        "object. The driver's pool takes a connection back in a task of its own, two turns of the "
-        "loop; a pool of ours need not, and would have to be as careful with cancelled "
-        "statements. Who joins no tables would have to keep names in memory."
+        "row), who calls and until when, and making the message. Connections are lent by a pool of "
+        "ours: the driver's takes one back in a task of its own, two turns of the loop. The "
+        "stores of nouns that a read does not need are not made, nor the id of a call that "
+        "nobody asks for. Two turns of the loop for the statement are left over what the bare "
+        "call has, and Python functions by the hundred. Who joins no tables would have to keep "
+        "names in memory."
     ),
     "G9": (
         "What is kept of a position is some 200 bytes of columns, inputs among them: the goal "

@@ -161,6 +161,16 @@ def test_every_variable_is_a_setting_of_its_service(service: str) -> None:
     assert set(k8s_environment(service)) <= known
 
 
+@pytest.mark.parametrize("service", DEPLOYED)
+def test_what_a_person_sets_reaches_every_server_and_none_needs_it(service: str) -> None:
+    wanted = [{"configMapRef": {"name": "settings", "optional": True}}]
+    for overlay in ("small", "replicated"):
+        assert container(service, overlay)["envFrom"] == wanted
+    assert compose()["services"][service]["env_file"] == [
+        {"path": "settings.env", "required": False}
+    ]
+
+
 def test_the_example_of_settings_names_settings() -> None:
     names = set(
         re.findall(r"^#?([A-Z_]+)=", (DEPLOY / "settings.example.env").read_text(), re.MULTILINE)

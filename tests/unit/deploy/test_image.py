@@ -87,6 +87,39 @@ def test_the_image_says_what_it_is_and_whether_its_server_is_ready() -> None:
     assert all("healthcheck" not in compose()["services"][name] for name in DEPLOYED)
 
 
+@pytest.mark.parametrize("builder", ["docker", "podman", "buildah"])
+def test_the_image_is_built_by_whichever_builder_is_here(tmp_path: Path, builder: str) -> None:
+    told, program = tmp_path / "told", tmp_path / builder
+    program.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > {told}\n')
+    program.chmod(0o755)
+    platforms = "linux/amd64,linux/arm64"
+    given = [f"BUILDER={program}", "IMAGE=there/sonic:1", f"PLATFORM={platforms}"]
+    subprocess.run(["make", "-s", "image", *given], cwd=ROOT, check=True, timeout=60)
+    words = told.read_text().splitlines()
+    assert words[:3] == ["build", "--platform", platforms] and words[-1] == "."
+    assert words[words.index("--file") + 1] == "deploy/Dockerfile"
+    assert words[words.index("--tag") + 1] == "there/sonic:1"
+    # Docker finds by its name what must not reach it; the others are told, and to keep HEALTHCHECK.
+    assert ("--ignorefile" in words) is (builder != "docker")
+
+
+def test_without_a_builder_it_is_said_which_there_are() -> None:
+    done = subprocess.run(
+        ["make", "-s", "image", "BUILDER="],
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode != 0 and "buildah" in done.stderr
+
+
+def test_the_makefile_names_the_image_by_the_version_of_the_project() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert f"IMAGE ?= sonic:{version}\n" in (ROOT / "Makefile").read_text()
+
+
 def test_what_lists_the_packages_is_installed_by_hash() -> None:
     pins = (ROOT / "requirements-sbom.lock").read_text()
     assert re.search(r"^cyclonedx-bom==[\d.]+ \\\n    --hash=sha256:", pins, re.MULTILINE)
