@@ -35,7 +35,7 @@ from services.cli.output import (
 from services.cli.plan import Plan
 from services.cli.room import LOW_BYTES, MIB, free_bytes, written_folders
 from services.cli.storage import Storage, storage
-from services.cli.worst import told_words, worst_alert, worst_line
+from services.cli.worst import calm_line, told_words, unread_words, worst_alert, worst_line
 from shared.backup_place import trouble
 from shared.codec import from_timestamp
 from shared.errors import SonicError
@@ -151,6 +151,15 @@ def _mode(mode: positions_pb2.GetModeResponse) -> None:
 
 
 def _totals(totals: positions_pb2.Totals) -> None:
+    if unread := unread_words(totals):
+        console.print(Text(unread, style="yellow"))
+    else:
+        _sums(totals)
+    for words in totals.unwatched:
+        console.print(Text(f"  {words}", style="yellow"))
+
+
+def _sums(totals: positions_pb2.Totals) -> None:
     line = Text(f"{totals.position_count} positions  value {totals.total_value_usd:,.2f} USD  ")
     line.append(
         f"collateral {totals.total_collateral_usd:,.2f} USD  profit {totals.total_pnl_usd:+,.2f} "
@@ -163,8 +172,6 @@ def _totals(totals: positions_pb2.Totals) -> None:
             "  STALE: a wallet could not be read, or a mark is old; no level is lowered by these"
         )
         console.print(Text(stale, style="yellow"))
-    for words in totals.unwatched:
-        console.print(Text(f"  {words}", style="yellow"))
 
 
 def _alerts(summary: alerts_pb2.Summary) -> None:
@@ -185,7 +192,7 @@ def _alerts(summary: alerts_pb2.Summary) -> None:
         )
         console.print(line)
     if not raised:
-        console.print(Text("  NORMAL", style=LEVEL_STYLES["NORMAL"]))
+        console.print(Text("  ").append_text(calm_line(summary)))
 
 
 def _worst(told: str, worst: alerts_pb2.Alert) -> None:

@@ -1,4 +1,4 @@
-"""The worst alert in one line: what, how bad, since when, and who was told."""
+"""How it stands in a line: the worst alert, since when, who was told; what is not known."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from rich.text import Text
 from sonic.alerts.v1 import alerts_pb2, alerts_pb2_grpc
+from sonic.positions.v1 import positions_pb2
 from sonic.xcom.v1 import xcom_pb2, xcom_pb2_grpc
 
 from services.cli.connection import System
@@ -32,9 +33,27 @@ async def worst_alert(system: System) -> alerts_pb2.Alert | None:
 async def headline(system: System) -> Text:
     """The worst state in words; raises SonicError when alerts does not answer."""
     worst = await worst_alert(system)
-    if worst is None:
-        return Text("NORMAL: no alert is raised", style=LEVEL_STYLES["NORMAL"])
-    return worst_line(worst, await told_words(system, worst))
+    if worst is not None:
+        return worst_line(worst, await told_words(system, worst))
+    stub = await system.stub("alerts", alerts_pb2_grpc.AlertsServiceStub)
+    return calm_line(await stub.GetSummary(alerts_pb2.GetSummaryRequest()))
+
+
+def calm_line(summary: alerts_pb2.Summary) -> Text:
+    """Of a summary in which nothing is raised: what has no reading is not calm."""
+    unknown = sum(metric.unknown_count for metric in summary.metrics)
+    if not summary.HasField("evaluated_time"):
+        return Text("Nothing was judged yet", style="yellow")
+    if unknown:
+        return Text(f"Nothing is raised, but {unknown} alerts have no reading", style="yellow")
+    return Text("NORMAL: no alert is raised", style=LEVEL_STYLES["NORMAL"])
+
+
+def unread_words(totals: positions_pb2.Totals) -> str:
+    """Where a wallet could not be read, nothing is not 0 USD: words for it, else nothing."""
+    if totals.stale and not totals.position_count:
+        return "What is held is not known: a wallet could not be read"
+    return ""
 
 
 def worst_line(worst: alerts_pb2.Alert, told: str, clock: Clock | None = None) -> Text:
@@ -45,7 +64,7 @@ def worst_line(worst: alerts_pb2.Alert, told: str, clock: Clock | None = None) -
     since = from_timestamp(worst, "last_triggered_time")
     now = (clock or SystemClock()).now()
     parts = [
-        f"{level}: {about}: {worst.why}",
+        f"{level}: {about}: {worst.why.removeprefix(f'{level} ')}",
         f"for {short(now - since)}" if since else "",
         told,
         "not acknowledged" if status == _ACTIVE else status.lower(),

@@ -140,7 +140,8 @@ THRESHOLDS = Noun(
         Verb(
             "list",
             "alerts.ThresholdsService.ListThresholds",
-            columns=("id", "type", "condition", "asset", "low", "medium", "high", "enabled"),
+            # The id says type, condition and asset, and is what has to be typed: it needs the room.
+            columns=("id", "low", "medium", "high", "enabled"),
         ),
         Verb(
             "set",

@@ -10,6 +10,7 @@ from sonic.positions.v1 import positions_pb2, positions_pb2_grpc
 
 from services.cli.connection import System
 from services.cli.output import LEVEL_STYLES, enum_name, heat, known, number, table, travel
+from services.cli.worst import unread_words
 
 _NEAREST = 8
 _BAR_WIDTH = 20
@@ -57,6 +58,8 @@ def bar(distance_percent: float | None) -> Text:
 
 
 def _totals(found: positions_pb2.Totals) -> Text:
+    if unread := unread_words(found):
+        return Text(f"{unread}\n", style="yellow")
     blind = found.absent_count.get("liquidation_distance_percent", 0)
     parts = [
         f"{found.position_count} positions",
