@@ -105,7 +105,7 @@ CALLERS: Mapping[str, frozenset[str]] = {
     "/sonic.monitor.v1.MonitorService/WatchMonitors": frozenset({"gateway", "operator"}),
     "/sonic.positions.v1.AccountsService/EvaluateTransfer": frozenset({"gateway", "operator"}),
     "/sonic.positions.v1.AccountsService/GetAccount": frozenset({"gateway", "operator"}),
-    "/sonic.positions.v1.AccountsService/ListAccounts": frozenset({"gateway", "operator"}),
+    "/sonic.positions.v1.AccountsService/ListAccounts": frozenset({"cyclone", "gateway", "operator"}),
     "/sonic.positions.v1.BrokersService/CreateBroker": frozenset({"gateway", "operator"}),
     "/sonic.positions.v1.BrokersService/DeleteBroker": frozenset({"gateway", "operator"}),
     "/sonic.positions.v1.BrokersService/GetBroker": frozenset({"gateway", "operator"}),

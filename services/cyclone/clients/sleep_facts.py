@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from sonic.alerts.v1 import alerts_pb2, alerts_pb2_grpc
@@ -14,6 +15,7 @@ from sonic.xcom.v1 import xcom_pb2, xcom_pb2_grpc
 
 from services.cyclone.clients.sleep_mapping import (
     distance_limits,
+    estimated_account,
     held_position,
     is_spot,
     judges,
@@ -74,6 +76,7 @@ class SleepClient:
         self._tell_channels = tell_channels
         self._risk = channels["positions"].stub(positions_pb2_grpc.RiskServiceStub)
         self._positions = channels["positions"].stub(positions_pb2_grpc.PositionsServiceStub)
+        self._accounts = channels["positions"].stub(positions_pb2_grpc.AccountsServiceStub)
         self._alerts = channels["alerts"].stub(alerts_pb2_grpc.AlertsServiceStub)
         self._thresholds = channels["alerts"].stub(alerts_pb2_grpc.ThresholdsServiceStub)
         self._wallets = channels["positions"].stub(positions_pb2_grpc.WalletsServiceStub)
@@ -128,14 +131,23 @@ class SleepClient:
         return {"positions": held, "unwatched": unwatched, "is_part": is_part}
 
     async def _read_accounts(self) -> dict[str, Any]:
-        """Accounts that are judged, if only their figures were known."""
+        """Accounts that are judged, if only their figures were known, and what is estimated."""
         request = alerts_pb2.ListAlertsRequest(type=alerts_pb2.ALERT_TYPE_ACCOUNT_DISTANCE)
         found = [
             f"{one.account} of {one.wallet}"
             for one in await self._all_alerts(request)
             if not judges(one) and one.status != alerts_pb2.ALERT_STATUS_INACTIVE
         ]
-        return {"unknown_accounts": list(dict.fromkeys(found))}
+        estimated = await self._estimated_accounts() if found else []
+        return {"unknown_accounts": [*dict.fromkeys(found), *estimated]}
+
+    async def _estimated_accounts(self) -> list[str]:
+        """What is put together of accounts that are not known; none is said where it is not."""
+        request = positions_pb2.ListAccountsRequest(page_size=_PAGE_SIZE)
+        with suppress(SonicError):
+            answer = await self._accounts.ListAccounts(request, timeout=_SECONDS)
+            return [estimated_account(one) for one in answer.accounts if one.estimate_only]
+        return []
 
     async def _read_set_aside(self) -> dict[str, Any]:
         """Positions that a person set aside, and whether all of it is simulated."""

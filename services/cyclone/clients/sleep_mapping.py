@@ -62,6 +62,16 @@ def held_position(one: positions_pb2.Position) -> HeldPosition:
     )
 
 
+def estimated_account(one: positions_pb2.Account) -> str:
+    """How far an account is by what is put together of its parts, in words."""
+    far = number(one, "distance_percent")
+    if one.reason or far is None:
+        said = "not known" if one.reason else "no common move liquidates it"
+    else:
+        said = f"{far:.1f} % of a common move to liquidation"
+    return f"{one.venue} {one.name} of {one.wallet}: {said}, ESTIMATED"
+
+
 def is_spot(one: positions_pb2.Position) -> bool:
     """Whether it is a leg without a loan."""
     return positions_pb2.FLAG_SPOT in one.flags

@@ -336,6 +336,48 @@ async def test_the_prices_that_ring_are_named(sleep: Any, servers: Servers) -> N
     assert "BTC LONG in main at 94,736.8 USD (-7.9 %)" in said
 
 
+async def test_beside_an_account_that_is_not_known_its_estimate_is_said_as_one(
+    sleep: Any, servers: Servers
+) -> None:
+    unknown = changed(
+        DISTANCE,
+        position_id="",
+        account="hyperliquid cross",
+        wallet="main",
+        reading_state=alerts_pb2.READING_STATE_UNKNOWN,
+    )
+    plain = listed()
+
+    async def behave(request: Any, context: Any) -> Any:
+        is_account = request.type == alerts_pb2.ALERT_TYPE_ACCOUNT_DISTANCE
+        found = alerts_pb2.ListAlertsResponse(alerts=[unknown])
+        return found if is_account else await plain(request, context)
+
+    unified = positions_pb2.Account(
+        wallet="main", venue="hyperliquid", name="unified USDC", distance_percent=4.25
+    )
+    unified.estimated = unified.estimate_only = True
+    servers.peers.told["alerts.ListAlerts"] = behave
+    for account, said in (
+        (unified, "4.2 % of a common move to liquidation"),
+        (changed(unified, reason="SPOT_UNREAD"), "not known"),
+    ):
+        servers.peers.told["positions.ListAccounts"] = answers(
+            positions_pb2.ListAccountsResponse(accounts=[account])
+        )
+        (why,) = [
+            one.message
+            for one in (await sleep.CanISleep(pb.CanISleepRequest())).reasons
+            if "liquidates" in one.message
+        ]
+        assert f"hyperliquid unified USDC of main: {said}, ESTIMATED" in why
+    servers.peers.told["positions.ListAccounts"] = aborts(grpc.StatusCode.UNAVAILABLE)
+    assert any(
+        "liquidates it is not known" in one.message
+        for one in (await sleep.CanISleep(pb.CanISleepRequest())).reasons
+    )
+
+
 async def test_what_is_raised_is_said_with_its_wallet(sleep: Any, servers: Servers) -> None:
     raised = alerts_pb2.Alert(
         level=alerts_pb2.LEVEL_HIGH, description="hyperliquid cross account distance", wallet="main"

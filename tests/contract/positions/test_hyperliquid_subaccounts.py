@@ -178,6 +178,21 @@ async def test_what_the_venue_took_of_a_subaccount_is_told_as_that(servers, venu
     assert [one.asset for one in ended] == ["BTC"]
 
 
+async def test_a_subaccount_whose_mode_is_not_known_is_said_and_has_no_price_of_ours(
+    servers, venue
+) -> None:
+    venue.answer(f"POST /info/userAbstraction/{SUB}", status=500, json={})
+    outcome = await sync(servers)
+    assert (outcome.state, list(outcome.unwatched)) == (
+        PARTIAL,
+        ["not looked at: account mode of subaccount grid"],
+    )
+    sol = (await held(servers))["SOL"]
+    assert pb.FLAG_ACCOUNT_MODE_UNKNOWN in sol.flags
+    assert not sol.HasField("own_liquidation_price_usd")
+    assert (await accounts(servers))["subaccount grid cross"].reason == "ACCOUNT_MODE_UNKNOWN"
+
+
 async def test_a_unified_account_has_an_estimate_by_which_nothing_is_judged(servers, venue) -> None:
     venue.answer("POST /info/userAbstraction", json="unifiedAccount")
     venue.answer("POST /info/clearinghouseState", json={**FIRST, "time": None})
