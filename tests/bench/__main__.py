@@ -22,6 +22,7 @@ from rich.console import Console
 from tests.bench import (
     growth,
     large,
+    looking_back,
     notifications,
     page,
     past,
@@ -127,6 +128,7 @@ async def _measure(run: Run) -> None:
     await run.part("G18", "withdrawals", partial(withdrawals.measure, run))
     await run.part("G19", "the recorder", partial(past.recorder, run))
     await run.part("G20", "a backtest", partial(past.backtest, run))
+    await run.part("G21", "looking back", partial(looking_back.looking_back, run))
 
 
 async def _g4(ours: Evaluations, options: Options) -> list[Figure]:

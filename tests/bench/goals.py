@@ -27,6 +27,7 @@ GOALS = {
     "G18": "an evaluation of withdrawals over a year of samples",
     "G19": "recording what an evaluation read: bytes, and what the evaluation pays",
     "G20": "a backtest of a year by 20 sets of limits",
+    "G21": "looking back: a scorecard, and the record of touch probabilities",
 }
 
 
@@ -36,7 +37,7 @@ def chosen(only: str) -> list[str]:
         f"G{word.strip().upper().removeprefix('G')}" for word in only.split(",") if word.strip()
     }
     if unknown := asked - GOALS.keys():
-        raise ValueError(f"no such goal: {', '.join(sorted(unknown))}; there are G1 to G20")
+        raise ValueError(f"no such goal: {', '.join(sorted(unknown))}; there are G1 to G21")
     return [goal for goal in GOALS if not asked or goal in asked]
 
 

@@ -70,7 +70,7 @@ def _costs(cycles: list[Any], count: int) -> list[Figure]:
         recording = recorded(judgement, outcome)
         pack(recording, base_of(recording, b""))
 
-    alone, with_it = _cpu_ms(judged), _cpu_ms(taken)
+    alone, with_it = cpu_ms(judged), cpu_ms(taken)
     return [
         Figure(
             _RECORDER,
@@ -81,7 +81,7 @@ def _costs(cycles: list[Any], count: int) -> list[Figure]:
             limit=Limit(1.05),
         ),
         Figure(
-            _RECORDER, f"CPU of packing it beside the cycle, {count:,} positions", _cpu_ms(packed)
+            _RECORDER, f"CPU of packing it beside the cycle, {count:,} positions", cpu_ms(packed)
         ),
     ]
 
@@ -91,7 +91,7 @@ def _nothing() -> AbstractAsyncContextManager[Any]:
     return nullcontext()
 
 
-def _cpu_ms(work: Callable[[], None]) -> list[float]:
+def cpu_ms(work: Callable[[], None]) -> list[float]:
     """Of this process; the first is not counted."""
     found = []
     for _ in range(_ROUNDS + 1):
@@ -119,4 +119,4 @@ async def backtest(run: Run) -> list[Figure]:
             outcomes(candles, paths, looks, one, 3600, UTC)
 
     what = f"CPU of a year of {_CANDLES:,} candles under {_SETS} sets of limits"
-    return [Figure(_BACKTEST, what, _cpu_ms(walked), limit=Limit(1000, of_ratio=False))]
+    return [Figure(_BACKTEST, what, cpu_ms(walked), limit=Limit(1000, of_ratio=False))]
