@@ -203,12 +203,14 @@ def _portfolio(dexes: Sequence[DexPools], spot: Spot, prices: Mapping[str, float
     equity = max(dollars, 0.0) - (owed + BORROW_OFFSET_USD) / ENDS_AT_RATIO
     found = _estimate("portfolio", AccountMode.PORTFOLIO, _account(equity, legs, others), dexes)
     worth, asked = found.margin.equity_usd, _maintenance(dexes)
-    if found.missing or worth is None or asked is None:
+    if found.missing or worth is None:
         return found
     worth += (owed + BORROW_OFFSET_USD) / ENDS_AT_RATIO
-    ratio = (BORROW_OFFSET_USD + asked + owed) / worth if worth > 0 else math.inf
-    stated_ratio = spot.portfolio_ratio
-    is_ours = stated_ratio is not None and abs(ratio - stated_ratio) <= PORTFOLIO_TOLERANCE
+    # NaN, where one of them is not stated, is no agreement.
+    owed += BORROW_OFFSET_USD + (math.nan if asked is None else asked)
+    ratio = owed / worth if worth > 0 else math.inf
+    said = math.nan if spot.portfolio_ratio is None else spot.portfolio_ratio
+    is_ours = abs(ratio - said) <= PORTFOLIO_TOLERANCE
     return found if is_ours else replace(found, reason=RATIO_DISAGREES)
 
 

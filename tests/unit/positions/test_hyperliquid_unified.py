@@ -231,6 +231,10 @@ def test_a_portfolio_counts_its_spot_and_is_shown_where_the_venues_ratio_is_ours
     for said in (f"{ratio + 0.03:.4f}", "NaN", None):
         (doubted,) = risks(PORTFOLIO, of_portfolio, read_spot(carry_trade(dollars, said)))
         assert doubted.reason == "PORTFOLIO_RATIO_DISAGREES" and doubted.lines == ()
+    unsaid = {name: one for name, one in BTC_PM.items() if name != "crossMaintenanceMarginUsed"}
+    of_portfolio = pools({"": unsaid}, {"": USDC}, PORTFOLIO)
+    (unsure,) = risks(PORTFOLIO, of_portfolio, read_spot(carry_trade(dollars, f"{ratio:.4f}")))
+    assert unsure.reason == "PORTFOLIO_RATIO_DISAGREES", "what it would be compared by is not said"
 
 
 def test_collateral_without_a_price_makes_no_line_of_a_portfolio() -> None:
