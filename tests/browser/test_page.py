@@ -4,7 +4,10 @@ skipped.
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 import json
+import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -14,7 +17,7 @@ from typing import Any
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from services.gateway.guard import HEADERS
@@ -57,6 +60,9 @@ class Servers:
         self.dismissed: list[dict[str, Any]] = []
         # Answers that other tests do not ask for.
         self.more: dict[str, Any] = {"/livez": {"status": "alive"}}
+        # Whether streams stay open, end after what they said (None), or are refused; when asked.
+        self.streams: bool | None = None
+        self.asked_seconds: list[float] = []
         # The end of a file's path that another release took away.
         self.gone = ""
         self._pages = Pages(())
@@ -78,11 +84,15 @@ class Servers:
                 {"error": {"message": MARKUP, "details": [{"reason": "PEER_UNAVAILABLE"}]}}, 503
             )
         if path == "/v1:watch":
+            self.asked_seconds.append(time.monotonic())
+            if self.streams is False:
+                return JSONResponse({}, 503)
             told = {
                 "/v1/prices:watch": {"prices": self.prices},
                 "/v1/monitors:watch": {"badges": self._badges()},
             }
-            return self._events(*(told[one] for one in request.query_params.getlist("path")))
+            asked = request.query_params.getlist("path")
+            return self._events(*(told[one] for one in asked), stays=self.streams is True)
         if path == "/v1/cycles:run":
             self.runs += 1
             return self._events({"cycle": CYCLE, "done": False}, {"cycle": CYCLE, "done": True})
@@ -103,12 +113,20 @@ class Servers:
         badges: list[dict[str, Any]] = ANSWERS["/v1/badges"]["badges"]
         return self.next_badges if self.dismissed else badges
 
-    def _events(self, *messages: dict[str, Any]) -> Response:
+    def _events(self, *messages: dict[str, Any], stays: bool = False) -> Response:
         text = "".join(
             f"event: {place}\ndata: {json.dumps(message)}\n\n"
             for place, message in enumerate(messages)
         )
-        return Response(text, media_type="text/event-stream")
+        if not stays:
+            return Response(text, media_type="text/event-stream")
+
+        async def open_end() -> AsyncIterator[str]:
+            yield text
+            while self.streams:
+                await asyncio.sleep(0.05)
+
+        return StreamingResponse(open_end(), media_type="text/event-stream")
 
 
 @pytest.fixture
@@ -245,6 +263,28 @@ async def test_a_lost_connection_is_said_and_all_figures_are_old(page: Browser) 
     await page.until("document.getElementById('lost').hidden")
 
 
+async def test_lost_streams_are_said_tried_later_each_time_and_their_return_is_seen(
+    page: Browser, servers: Servers
+) -> None:
+    said = "document.getElementById('stream-lost')"
+    servers.streams = True
+    await page.until(f"{said}.hidden")
+    servers.streams = False
+    await page.until(f"{said}.innerText.startsWith('Live updates are lost since')")
+    assert "connecting again at" in await page.run(f"{said}.innerText")
+    servers.asked_seconds.clear()
+    async with asyncio.timeout(90):
+        while len(servers.asked_seconds) < 4:
+            await asyncio.sleep(0.1)
+    first, _, last = (
+        later - earlier for earlier, later in itertools.pairwise(servers.asked_seconds[:4])
+    )
+    assert last > first + 1
+    servers.streams = True
+    await page.until(f"{said}.hidden")
+    servers.streams = None
+
+
 async def test_a_service_that_is_down_ages_its_part_only(page: Browser, servers: Servers) -> None:
     servers.down = {"/v1/deliveries"}
     await page.run("document.getElementById('run').click()")
@@ -335,6 +375,24 @@ async def test_an_open_page_of_an_older_release_is_opened_anew_when_it_lacks_a_f
     await page.until("window.is_old === undefined && location.pathname === '/logs'")
     # Once: what is missing then too is said.
     await page.until("document.querySelector('main')?.innerText.includes('could not be loaded')")
+
+
+async def test_what_the_environment_decides_of_a_monitor_is_said_beside_it(page: Browser) -> None:
+    monitor = {
+        "name": "latency",
+        "interval": "60s",
+        "notification_level": "LEVEL_LOW",
+        "snooze": "0s",
+        "channels": [],
+        "environment": {"interval": "LATENCY_MON_INTERVAL"},
+    }
+    await page.run(f"""import('/web/monitors/settings.js').then(({{ settings }}) =>
+        settings({json.dumps(monitor)}, ['email'], () => {{}}))""")
+    field = "document.querySelector('dialog [data-field=interval]').innerText"
+    assert "LATENCY_MON_INTERVAL of the environment decides" in await page.run(field)
+    assert "decides" not in await page.run(field.replace("interval", "snooze"))
+    said = await page.run("document.querySelector('dialog .moved').innerText")
+    assert said.startswith("The environment decides interval: what is saved here counts once")
 
 
 async def test_light_is_a_choice_that_is_remembered(page: Browser) -> None:

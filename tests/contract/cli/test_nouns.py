@@ -143,11 +143,35 @@ monitors badges; deliveries messages; channels levels; cycles list; schedule sho
 """
 
 
+# Of these the JSON alone is looked at.
+MORE = """
+alerts list; alerts summary; alerts statistics; thresholds list; ledger list; brokers list;
+wallets balances; accounts list; channels list; channels status; channels contacts;
+deliveries list; windows list; drill list; streams list; portfolio trend; portfolio sessions;
+positions refused; positions events; hedges history; modifiers show; withdrawals assets;
+withdrawals decisions; prices history SOL; positions show demo-main-sol-long; status; scorecard
+"""
+
+
 async def test_json_of_what_looks_parses_and_the_table_is_printed(sonic: Sonic) -> None:
     for words in LOOKS.split(";"):
         assert await sonic.json(*words.split()) is not None
         printed = await sonic(*words.split())
         assert printed.exit_code == 0 and printed.output.strip(), words
+        # Colours are for terminals.
+        assert "\x1b[" not in printed.output, words
+
+
+async def test_json_of_every_noun_that_can_be_looked_at_parses(sonic: Sonic) -> None:
+    for words in MORE.split(";"):
+        assert await sonic.json(*words.split()) is not None, words
+    status = await sonic.json("status")
+    # What the worst alert is, and who was told of it.
+    assert status["worst"]["level"] == "LEVEL_MEDIUM"
+    assert status["told"] == "told nobody: written to the log only"
+    said = (await sonic("status")).output
+    assert "told nobody: written to the log only, not acknowledged" in " ".join(said.split())
+    assert f"sonic alerts ack {status['worst']['id']}" in said
 
 
 async def test_all_monitors_are_run_by_one_word(sonic: Sonic) -> None:

@@ -110,6 +110,7 @@ def test_every_command_has_help_and_what_deletes_asks(capsys: pytest.CaptureFixt
             code = commands.main(words, prog_name="sonic", standalone_mode=False)
             said = capsys.readouterr().out
             assert code == 0 and verb.name in said, (noun.name, verb.name, said)
+            assert verb.output or "--json" in said, (noun.name, verb.name)
             if verb.name in DELETING:
                 assert "--yes" in said or "--confirm" in said, (noun.name, verb.name)
 
@@ -131,6 +132,11 @@ def test_what_changes_by_options_or_a_file_has_an_example_that_can_be_read() -> 
                 value = given[f"field_{path.replace('.', '_')}"]
                 if value not in (None, []) and value != verb.every:
                     put(request, path, value)
+
+
+def test_shells_can_complete_the_commands() -> None:
+    tree = get_command(assembled())
+    assert {"install_completion", "show_completion"} <= {one.name for one in tree.params}
 
 
 def test_the_steps_to_choose_from_are_those_of_the_cycle() -> None:
