@@ -41,9 +41,10 @@ def wallet_readings(syncs: Iterable[positions_pb2.WalletSync]) -> tuple[WalletRe
 
 
 def _reason(sync: positions_pb2.WalletSync) -> str:
-    """Parts of an account that are not read are named, as far as there is room."""
-    is_read = sync.state != _STATES.WALLET_SYNC_STATE_PARTIAL or not sync.unwatched
-    return str(sync.reason) if is_read else "; ".join(sync.unwatched)[:_MOST_SIGNS]
+    """With the parts of an account that are not read, as far as there is room."""
+    is_partial = sync.state == _STATES.WALLET_SYNC_STATE_PARTIAL
+    parts = sync.unwatched if is_partial else ()
+    return "; ".join((sync.reason, *parts))[:_MOST_SIGNS]
 
 
 def monitor_prices(call: Call) -> monitor_pb2.PricesReading | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from services.monitor.checks import Check, CheckContext, is_too_many
 from services.monitor.checks.venue import VenueCheck, venues_of
@@ -14,10 +14,21 @@ from services.monitor.domain.unreadable import is_told_by_venue
 # How positions words a part of an account that no row shows.
 _WATCHED, _LOOKED = "not watched", "not looked at"
 _UNREAD = (_WATCHED, _LOOKED)
+# Reasons of which those words say all.
+_NAMED = ("NOT_WATCHED", "DEX_UNREAD", "SUBACCOUNT_UNREAD", "SUBACCOUNTS_UNREAD")
 # So much of the words is in every reading; what may be cut off is not named.
 _MOST_SIGNS = 200
 _TOLD = "told_wallets"
 _WORTH = re.compile(r", -?[\d,]+ USD$")
+# A row that is refused at one look may be taken at the next: what leapt is, after a minute.
+_DOUBTED_FOR = timedelta(minutes=5)
+_SINCE = "doubted_since"
+_OLD = "Look at the venue itself: what is shown here is old, and levels only hold."
+_NOWHERE = "Look at the venue itself: what lies there is in no row, no total and no alert here."
+_REFUSED = (
+    "Look at the venue itself: of what is refused the last good row is shown and its levels only"
+    " hold, and what is missing is in no alert here. See sonic positions refused."
+)
 
 
 class PositionCheck(Check):
@@ -28,25 +39,31 @@ class PositionCheck(Check):
     interval = timedelta(minutes=1)
     every_cycle = True
     takes_threshold = True
+    remembers = True
     beside = (VenueCheck.name,)
 
     async def run(self, context: CheckContext) -> Finding:
-        """BREACH when the last fetch of a wallet failed, or a part of its account is not read."""
+        """BREACH when the last fetch of a wallet failed, a part of its account is not read, or its
+        answers cannot be taken whole for five minutes.
+        """
         held = await context.readings.holdings()
         failed = {wallet.name: wallet.reason for wallet in held.wallets if wallet.state == "FAILED"}
-        unread = {
-            wallet.name: wallet.reason
+        partial = {
+            wallet.name: _told(wallet.reason)
             for wallet in held.wallets
-            if wallet.state == "PARTIAL" and wallet.reason.startswith(_UNREAD)
+            if wallet.state == "PARTIAL"
         }
+        unread = {name: parts for name, (_, parts) in partial.items() if parts}
+        since, doubted = _doubted({name: word for name, (word, _) in partial.items()}, context)
         metadata: dict[str, object] = {
             "position_count": held.position_count,
             "stale_count": held.stale_count,
             "failed_wallets": failed,
             "unread_parts": unread,
+            _SINCE: since,
         }
         are_too_many = is_too_many(len(failed), len(held.wallets), context.threshold_percent)
-        is_breach = are_too_many or bool(unread)
+        is_breach = are_too_many or bool(unread or doubted)
         failed = failed if are_too_many else {}
         left = await _left_to_venues(context, failed)
         metadata[_TOLD] = sorted(failed.keys() - left)
@@ -54,19 +71,22 @@ class PositionCheck(Check):
         count = str(held.position_count)
         stale = bool(metadata["failed_wallets"] or held.stale_count)
         parts = (
-            *(Part(name, count, Level.MEDIUM, stale=True) for name in sorted({**failed, **unread})),
+            *(
+                Part(name, count, Level.MEDIUM, stale=True)
+                for name in sorted({**failed, **unread, **doubted})
+            ),
             Part("", count, Level.NORMAL, stale),
         )
         badge = Badge("position_badge", count, level, stale, parts)
-        is_shown = held.position_count or metadata["failed_wallets"] or unread
+        is_shown = held.position_count or metadata["failed_wallets"] or unread or doubted
         badges = {"position_badge": badge if is_shown else None}
         if not is_breach:
             return Finding(RunStatus.SUCCESS, metadata, badges)
         failed = {name: reason for name, reason in failed.items() if name not in left}
-        if left and not failed and not unread:
+        if left and not failed and not unread and not doubted:
             # A breach, of which nothing is said here: nor that what was told before is over.
             return Finding(RunStatus.BREACH, metadata, badges)
-        return _breach(metadata, badges, failed, unread)
+        return _breach(metadata, badges, failed, unread, doubted)
 
 
 def _breach(
@@ -74,22 +94,28 @@ def _breach(
     badges: Mapping[str, Badge | None],
     failed: Mapping[str, str],
     unread: Mapping[str, str],
+    doubted: Mapping[str, str],
 ) -> Finding:
     """What is said of these wallets, reasons by name."""
     parts_unread = [_parts_of(name, reason) for name, reason in unread.items()]
     wallets = {name: f"{name} ({reason})" for name, reason in sorted({**unread, **failed}.items())}
+    in_part = {f"{name} in part": f"{name} ({word})" for name, word in sorted(doubted.items())}
+    if failed:
+        concern, advice = "wallets that cannot be read", _OLD
+    else:
+        concern, advice = "parts of accounts that are not read", _NOWHERE
+    concerns = [f"{concern}: {', '.join(wallets.values())}"] if wallets else []
+    if in_part:
+        concerns.append(f"answers that cannot be taken whole: {', '.join(in_part.values())}")
     return Finding(
         RunStatus.BREACH,
         metadata,
         badges,
-        concern=f"wallets that cannot be read: {', '.join(wallets.values())}"
-        if failed
-        else f"parts of accounts that are not read: {', '.join(wallets.values())}",
-        advice="Look at the venue itself: what is shown here is old, and levels only hold."
-        if failed
-        else "Look at the venue itself: what lies there is in no row, no total and no alert here.",
+        concern="; ".join(concerns),
+        advice=advice if wallets else _REFUSED,
         members={name: wallets[name] for name in sorted(failed)}
-        | {name: words for parts in parts_unread for name, words in sorted(parts.items())},
+        | {name: words for parts in parts_unread for name, words in sorted(parts.items())}
+        | in_part,
     )
 
 
@@ -110,15 +136,45 @@ async def _left_to_venues(context: CheckContext, failed: Mapping[str, str]) -> s
     }
 
 
+def _told(reason: str) -> tuple[str, str]:
+    """Of a wallet that is PARTIAL: why its answer cannot be taken whole, and parts of its account
+    that are not read; empty where there is none.
+    """
+    if len(reason) >= _MOST_SIGNS:
+        reason = reason[:_MOST_SIGNS].rpartition("; ")[0] or reason[:_MOST_SIGNS]
+    if reason.startswith(_UNREAD):
+        return "", reason
+    word, _, parts = reason.partition("; ")
+    return ("" if parts and word in _NAMED else word), parts
+
+
+def _doubted(
+    words: Mapping[str, str], context: CheckContext
+) -> tuple[Mapping[str, str], Mapping[str, str]]:
+    """Since when each wallet has such a word, as the ledger carries it from run to run; and the
+    words of those that have one for long.
+    """
+    carried = context.last.metadata.get(_SINCE) if context.last else None
+    known = carried if isinstance(carried, dict) else {}
+    since: dict[str, str] = {}
+    told: dict[str, str] = {}
+    for name, word in words.items():
+        if not word:
+            continue
+        moment = datetime.fromisoformat(known[name]) if name in known else context.now
+        # A clock that was set back does not put it off.
+        since[name] = min(moment, context.now).isoformat()
+        if context.now - moment >= _DOUBTED_FOR:
+            told[name] = word
+    return since, told
+
+
 def _parts_of(wallet: str, reason: str) -> dict[str, str]:
     """Words for each part, by a name that stays while its worth moves: another part of the same
     wallet, or the whole of it that cannot be read, is told anew.
     """
-    listed = reason[:_MOST_SIGNS].split("; ")
-    if len(reason) >= _MOST_SIGNS and len(listed) > 1:
-        listed.pop()
     found: dict[str, str] = {}
-    for words in listed:
+    for words in reason.split("; "):
         verb, _, named = words.partition(": ")
         for one in named.split(", ") if verb == _LOOKED else [named]:
             part = f"{verb}: {one}"

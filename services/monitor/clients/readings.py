@@ -312,11 +312,9 @@ def _wallet(wallet: positions_pb2.Wallet) -> WalletReading:
     state = positions_pb2.WalletSyncState.Name(wallet.last_sync_state).removeprefix(
         "WALLET_SYNC_STATE_"
     )
-    # Parts of its account that are not read are named.
-    unread = state == "PARTIAL" and wallet.unwatched
-    return WalletReading(
-        wallet.name, state, "; ".join(wallet.unwatched) if unread else wallet.last_sync_reason
-    )
+    # With the parts of its account that are not read.
+    parts = wallet.unwatched if state == "PARTIAL" else ()
+    return WalletReading(wallet.name, state, "; ".join((wallet.last_sync_reason, *parts)))
 
 
 def _judged(metric: alerts_pb2.MetricSummary) -> JudgedReading:

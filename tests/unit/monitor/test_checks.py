@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -30,7 +31,7 @@ from services.monitor.checks.profit import ProfitCheck
 from services.monitor.checks.risk import RiskCheck
 from services.monitor.checks.storage import StorageCheck
 from services.monitor.checks.withdrawals import WithdrawalsCheck
-from services.monitor.domain.findings import Level, Run, RunStatus
+from services.monitor.domain.findings import Finding, Level, Run, RunStatus
 from services.monitor.domain.incidents import follow
 from services.monitor.domain.settings import is_due
 from services.monitor.domain.states import Health, health
@@ -189,6 +190,43 @@ async def test_another_part_of_the_same_wallet_or_all_of_it_is_told_anew(
         incident = change.after
     said = change.notification.subject if change.notification else ""
     assert said == (f"position monitor: now also {joins}" if joins else "")
+
+
+async def _doubted(reasons: Sequence[str], minutes: float = 2) -> list[Finding]:
+    """What looks so far apart find at a wallet that is PARTIAL for these reasons; empty: whole."""
+    found: list[Finding] = []
+    last = None
+    for number, reason in enumerate(reasons):
+        now = NOW + number * timedelta(minutes=minutes)
+        wallet = WalletReading("main", "PARTIAL" if reason else "COMPLETE", reason)
+        held = HoldingsReading(3, 1, 0.0, 0.0, (wallet,))
+        finding = await PositionCheck().run(CheckContext(Known(held=held), now, last=last))
+        last = Run("position", now, 0.0, finding.status, finding.metadata, "")
+        found.append(finding)
+    return found
+
+
+@pytest.mark.parametrize("reason", ["ROWS_REFUSED", "POSITIONS_MISSING", "ISOLATED_UNREAD"])
+async def test_answers_that_cannot_be_taken_whole_for_five_minutes_are_told(reason: str) -> None:
+    findings = await _doubted([reason] * 4)
+    assert [one.concern for one in findings] == [
+        "", "", "", f"answers that cannot be taken whole: main ({reason})",
+    ]  # fmt: skip
+    assert dict(findings[3].members) == {"main in part": f"main ({reason})"}
+
+
+async def test_what_is_taken_meanwhile_is_not_told() -> None:
+    findings = await _doubted(["ROWS_REFUSED", "ROWS_REFUSED", "", "ROWS_REFUSED", "ROWS_REFUSED"])
+    assert not any(one.concern for one in findings)
+
+
+async def test_rows_that_are_refused_are_told_beside_parts_that_are_not_read() -> None:
+    words = "not watched: dex xyz, 1,000 USD"
+    *_, finding = await _doubted([f"ROWS_REFUSED; {words}"] * 4)
+    assert list(finding.members.values()) == [f"main ({words})", "main (ROWS_REFUSED)"]
+    for named in ("NOT_WATCHED", "DEX_UNREAD"):
+        *_, finding = await _doubted([f"{named}; {words}"] * 4)
+        assert list(finding.members.values()) == [f"main ({words})"]
 
 
 async def test_a_part_whose_words_may_be_cut_off_is_not_named_by_half() -> None:
