@@ -74,6 +74,8 @@ class DydxVenue:
         self._reading = asyncio.Lock()
         self._markets: Mapping[str, MarketTerms] = {}
         self._markets_until_seconds = float("-inf")
+        # Addresses that held something when they were read whole last.
+        self._held: set[str] = set()
 
     async def fetch(
         self, wallet: WalletRef, reference_prices: Mapping[str, float], now: datetime
@@ -97,6 +99,13 @@ class DydxVenue:
         answer = read_accounts(
             accounts, markets, address, reference_prices, self._clock.now(), reason
         )
+        if not accounts and address in self._held:
+            # Subaccounts stay when they are emptied: an indexer that knows none lost them.
+            raise bad_body("dydx", "that it knows no subaccount of an address that held positions")
+        if answer.row_count:
+            self._held.add(address)
+        elif answer.complete:
+            self._held.discard(address)
         return replace(answer, unwatched=unwatched)
 
     async def forced_trades(

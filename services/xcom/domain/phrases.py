@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 
 # A marker that every alphabet has, SMS too.
 DEMO = "DEMO"
@@ -83,7 +84,10 @@ def rounded(text: str | float) -> str:
         return "unknown"
     if number == int(number) or abs(number) >= 100_000:
         return f"{number:.0f}"
-    return f"{number:.6g}" if abs(number) >= 1e-4 else "0"
+    if abs(number) >= 1e-4:
+        return f"{number:.6g}"
+    # Of some assets this is a price.
+    return f"{Decimal(f'{number:.3g}'):f}" if abs(number) >= 1e-12 else "0"
 
 
 def joined(parts: Sequence[str], glue: str) -> str:

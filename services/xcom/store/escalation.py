@@ -12,13 +12,21 @@ from services.xcom.store.messages import MessageStore
 from shared import rows
 from shared.database.statement import Statement
 
-_DUE = Statement("""
-    select * from message where escalation_due_time <= :now
+# What a message waits for since a moment that is still to come, left by a clock that was ahead, is
+# due: too early is better than as much too late.
+_LEFT = """
+    (created_time > cast(:now as timestamptz) + interval '2 minutes'
+        and escalation_due_time >= created_time)
+"""
+_DUE = Statement(f"""
+    select * from message
+    where escalation_due_time is not null and (escalation_due_time <= :now or {_LEFT})
     order by escalation_due_time limit 100 for update skip locked
 """)
-_NEXT = Statement(
-    "select min(escalation_due_time) from message where escalation_due_time is not null"
-)
+_NEXT = Statement(f"""
+    select min(case when {_LEFT} then cast(:now as timestamptz) else escalation_due_time end)
+    from message where escalation_due_time is not null
+""")
 _STEP = Statement("""
     update message set escalation_step = :step,
         escalation_due_time = cast(:due_time as timestamptz)
@@ -63,9 +71,9 @@ class EscalationStore(MessageStore):
         """Messages whose next contact is due, held until the end of the transaction."""
         return await self._with_deliveries(await self._transaction.fetch(_DUE, now=now))
 
-    async def next_due(self) -> datetime | None:
+    async def next_due(self, now: datetime) -> datetime | None:
         """When the next one is."""
-        found: datetime | None = await self._transaction.scalar(_NEXT)
+        found: datetime | None = await self._transaction.scalar(_NEXT, now=now)
         return found
 
     async def step(self, id: str, step: int, due_time: datetime | None) -> None:

@@ -135,6 +135,26 @@ async def test_an_address_that_never_traded_holds_nothing_and_that_is_complete(
     )
 
 
+async def test_an_indexer_that_knows_nothing_of_an_address_that_held_positions_closes_none(
+    venue, stand
+) -> None:
+    await venue.fetch(WALLET, PRICES, START)
+    stand.answer(CROSS, status=404, json=NEVER_TRADED)
+    stand.answer(EVERY, status=404, json=NEVER_TRADED)
+    with pytest.raises(ProviderFailure, match="of an address that held positions") as caught:
+        await venue.fetch(WALLET, PRICES, START)
+    assert caught.value.kind is FailureKind.BAD_BODY
+    empty = {**SUBACCOUNT["subaccount"], "openPerpetualPositions": {}, "assetPositions": {}}
+    empty |= {"equity": "0", "freeCollateral": "0"}
+    stand.answer(CROSS, json={"subaccount": empty})
+    stand.answer(EVERY, json={"subaccounts": [empty]})
+    assert (await venue.fetch(WALLET, PRICES, START)).complete
+    # What was emptied may be forgotten.
+    stand.answer(CROSS, status=404, json=NEVER_TRADED)
+    stand.answer(EVERY, status=404, json=NEVER_TRADED)
+    assert (await venue.fetch(WALLET, PRICES, START)).complete
+
+
 OTHER = json.loads((FIXTURES / "dydx_other_subaccount.json").read_text())["GET /v4/addresses/{a}"]
 
 

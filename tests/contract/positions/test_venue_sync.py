@@ -250,7 +250,7 @@ async def test_subaccounts_that_are_not_read_close_nothing_and_their_accounts_ar
     assert [(await looked(f"c{number}"))[1] for number in (6, 7)] == [None, None]
 
 
-async def test_a_dydx_wallet_that_never_traded_is_complete_and_an_outage_closes_nothing(
+async def test_an_outage_of_dydx_closes_nothing_nor_does_an_indexer_that_lost_the_address(
     live, outside
 ) -> None:
     await sync(live, "c1")
@@ -259,12 +259,20 @@ async def test_a_dydx_wallet_that_never_traded_is_complete_and_an_outage_closes_
         live.clock.advance(60)
         outcome = (await sync(live, f"c{number}"))["dydx"]
         assert outcome.state == pb.WALLET_SYNC_STATE_FAILED
-    assert {one.status for one in await listed(live, wallet="dydx")} == {pb.STATUS_ACTIVE}
     never = {"errors": [{"msg": f"No subaccount found with address {DYDX} and subaccountNumber 0"}]}
     outside.dydx.answer(CROSS, status=404, json=never)
     outside.dydx.answer(f"GET /v4/addresses/{DYDX}", status=404, json=never)
     outcome = (await sync(live, "c5"))["dydx"]
-    assert (outcome.state, outcome.stale_count) == (pb.WALLET_SYNC_STATE_COMPLETE, 2)
+    assert (outcome.state, outcome.stale_count) == (pb.WALLET_SYNC_STATE_FAILED, 0)
+    assert {one.status for one in await listed(live, wallet="dydx")} == {pb.STATUS_ACTIVE}
+
+
+async def test_a_dydx_wallet_that_never_traded_is_complete(live, outside) -> None:
+    never = {"errors": [{"msg": f"No subaccount found with address {DYDX} and subaccountNumber 0"}]}
+    outside.dydx.answer(CROSS, status=404, json=never)
+    outside.dydx.answer(f"GET /v4/addresses/{DYDX}", status=404, json=never)
+    outcome = (await sync(live, "c1"))["dydx"]
+    assert (outcome.state, outcome.opened_count) == (pb.WALLET_SYNC_STATE_COMPLETE, 0)
 
 
 def liquidation(servers, *, seconds: int = 0, **fields: object) -> dict[str, object]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 
 import asyncpg
 import pytest
@@ -149,6 +150,26 @@ async def test_a_chain_that_was_changed_meanwhile_leaves_nobody_out(
         await xcom.push(60)
         await xcom.channel("email")
     assert len(mail.mails) == 4
+
+
+async def test_a_clock_that_was_ahead_puts_the_next_contact_off_by_nothing(
+    xcom: Xcom, mail: FakeMailServer, clock: PushedClock
+) -> None:
+    await xcom.start(**mail_settings(mail))
+    await set_chain(
+        xcom,
+        contact("jane", 60, email="one@example.org"),
+        contact("joe", 120, email="two@example.org"),
+    )
+    await xcom.send("HIGH", channels=["email"])
+    await mail.wait_for(1)
+    clock.set_time(clock.now() - timedelta(hours=2))
+    before = clock.now()
+    await xcom.push_until(lambda: len(mail.mails) == 2)
+    assert clock.now() - before < timedelta(minutes=5)
+    # From then on by the clock as it is.
+    await xcom.push_until(lambda: len(mail.mails) == 3, 10)
+    assert timedelta(seconds=100) < clock.now() - before < timedelta(minutes=10)
 
 
 async def test_a_snooze_puts_the_next_contact_off_and_no_longer(

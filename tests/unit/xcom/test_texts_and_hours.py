@@ -48,6 +48,18 @@ def test_letters_the_alphabet_lacks_become_their_plain_kin() -> None:
     assert gsm("Łódź – ł [x] “q” é") == '?odz - ? (x) "q" é'
 
 
+@pytest.mark.parametrize(
+    ("price_usd", "said"),
+    [("0.0000123456", "0.0000123"), ("0.0000000012", "0.0000000012"), ("1234567890", "1234567890")],
+)
+def test_a_price_of_an_asset_that_is_worth_next_to_nothing_is_not_said_to_be_zero(
+    price_usd: str, said: str
+) -> None:
+    facts = {"asset": "PEPE", "side": "LONG", "price_usd": price_usd, "event": "RAISED"}
+    attempt = replace(ATTEMPT, subject="HIGH: PEPE long", body="", facts=facts)
+    assert f"price {said} USD" in short_text(attempt)
+
+
 def test_a_short_link_is_kept_whole_and_a_long_one_left_out() -> None:
     attempt = replace(ATTEMPT, subject="x" * 300, link="https://s.example/l/abcdefghijklmnopqrstuv")
     assert short_text(attempt).endswith("x... https://s.example/l/abcdefghijklmnopqrstuv")

@@ -187,13 +187,13 @@ class EscalationService:
         """Notify the next contact of every message that is due; the seconds until the next look."""
         now = self._clock.now()
         async with self._begin() as store:
-            next_time = await store.next_due()
+            next_time = await store.next_due(now)
             if next_time is not None and next_time <= now:
                 due = await store.due(now)
                 configured = ConfiguredChannels(self._channels, await store.settings())
                 for message in due:
                     await self._escalate(store, configured, message, now)
-                next_time = await store.next_due()
+                next_time = await store.next_due(now)
         if next_time is None:
             return self._poll_seconds
         return min(max((next_time - self._clock.now()).total_seconds(), 0.1), self._poll_seconds)
