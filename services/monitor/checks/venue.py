@@ -34,6 +34,7 @@ _LONGEST_HABIT = timedelta(hours=1)
 _HABIT = "seconds_between_looks"
 # What is found is told whether positions hear it or not.
 _TELL_SECONDS = 1.5
+_LATE_MARK_AFTER = timedelta(minutes=15)
 _LEVELS = {
     VenueState.OK: Level.NORMAL,
     VenueState.UNKNOWN: Level.LOW,
@@ -167,6 +168,9 @@ def _finding(states: Mapping[str, VenueMemory]) -> Finding:
             continue
         members[venue] = _words(venue, one)
         levels[venue] = Level.MEDIUM
+        if late := _late_marks(one):
+            members[f"{venue} marks"] = f"{venue}: the marks of {', '.join(late)} stand still too"
+            levels[f"{venue} marks"] = Level.MEDIUM
         if one.told is VenueState.DOWN:
             members[f"{venue} down"] = _words(venue, one)
             levels[f"{venue} down"] = Level.HIGH
@@ -182,6 +186,18 @@ def _finding(states: Mapping[str, VenueMemory]) -> Finding:
         level=max(levels.values()),
         members=members,
         member_levels=levels,
+    )
+
+
+def _late_marks(memory: VenueMemory) -> list[str]:
+    """Assets whose marks stand still since long after its trouble began: news beside that, which a
+    dead market may have kept open for months.
+    """
+    begin = memory.trouble_since
+    return sorted(
+        asset
+        for asset, mark in memory.marks.items()
+        if mark.frozen and begin is not None and mark.since - begin >= _LATE_MARK_AFTER
     )
 
 

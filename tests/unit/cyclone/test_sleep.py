@@ -135,6 +135,13 @@ def test_all_combinations_of_the_twelve_give_the_gravest_and_keep_its_order() ->
          "not known"),
         ({"positions": [replace(BTC, probability=0.2)]}, Part.PROBABILITY, Verdict.RED,
          "at most 20.0%"),
+        # One that is not known hides no other, nor another it.
+        ({"positions": [replace(BTC, about="dust", probability=None),
+                        replace(BTC, probability=0.2)]}, Part.PROBABILITY, Verdict.RED,
+         "touches liquidation with at most 20.0% within 24 h. The chance of"),
+        ({"positions": [replace(BTC, about="dust", probability=None),
+                        replace(BTC, probability=0.001)]}, Part.PROBABILITY, Verdict.AMBER,
+         "not known of dust. BTC LONG in main touches"),
         ({"raised": [replace(HIGH, level="MEDIUM")]}, Part.ALERTS, Verdict.AMBER, "MEDIUM"),
         ({"raised": [replace(HIGH, level="LOW")]}, Part.ALERTS, Verdict.GREEN, "above LOW"),
         ({"raised": [replace(HIGH, level="LOW", is_held=True, held_until=NOW)]}, Part.HELD,

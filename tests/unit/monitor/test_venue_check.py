@@ -320,6 +320,50 @@ async def test_positions_hear_once_which_marks_stand_still_and_once_that_they_mo
     assert watched.frozen == () and watched.frozen_count == 3
 
 
+async def test_a_dead_market_does_not_hide_for_ever_that_another_mark_stands_still() -> None:
+    eth = replace(SOL, asset="ETH", mark_price_usd=3_000.0)
+    watched = Watched()
+    watched.prices_usd["ETH"] = 3_000.0
+
+    def both(mark_usd: float) -> VenueReading:
+        return replace(WELL, markets=(SOL, replace(eth, mark_price_usd=mark_usd)))
+
+    async def follow(times: int) -> None:
+        """The mark of ETH goes with its market, that of SOL is dead."""
+        for _ in range(times):
+            watched.prices_usd["ETH"] *= 1.002
+            await watched.look(both(watched.prices_usd["ETH"]))
+
+    await follow(2)
+    watched.prices_usd["SOL"] *= 1.005
+    await follow(30)
+    assert [one.level for one in watched.told] == [Level.MEDIUM]
+    dead = watched.prices_usd["ETH"]
+    for _ in range(10):
+        watched.prices_usd["ETH"] *= 1.002
+        await watched.look(both(dead))
+    _, late = watched.told
+    assert late.level is Level.MEDIUM
+    assert late.subject == "venue monitor: now also dydx: the marks of ETH stand still too"
+    # That is over by itself, the dead one goes on.
+    await follow(40)
+    assert [one.subject for one in watched.told[2:]] == [
+        "venue monitor: well again, while others are not: dydx marks"
+    ]
+
+
+async def test_marks_that_stop_together_are_one_trouble() -> None:
+    watched = Watched()
+    watched.prices_usd["ETH"] = 3_000.0
+    held = replace(WELL, markets=(SOL, replace(SOL, asset="ETH", mark_price_usd=3_000.0)))
+    await watched.look(held)
+    watched.prices_usd["SOL"] *= 1.01
+    await watched.look(held, times=10)
+    watched.prices_usd["ETH"] *= 1.01
+    await watched.look(held, times=30)
+    assert [one.level for one in watched.told] == [Level.MEDIUM]
+
+
 async def test_positions_that_do_not_hear_it_are_told_at_the_next_look() -> None:
     watched = Watched(deaf=True)
     await watched.look(WELL)

@@ -130,17 +130,21 @@ def _probability(facts: Facts, now: datetime, hours: float) -> tuple[Verdict, st
 
 
 def _touch(priced: Sequence[HeldPosition], hours: float) -> tuple[Verdict, str]:
-    """The likeliest to touch its liquidation price."""
-    if missing := [one.about for one in priced if one.probability is None]:
-        return Verdict.AMBER, f"The chance of liquidation is not known of {_named(missing)}"
-    likeliest = max(priced, key=lambda one: one.probability or 0.0)
-    chance = likeliest.probability or 0.0
-    found = Verdict.GREEN
+    """The likeliest to touch its liquidation price; one that is not known hides no other."""
+    missing = [one.about for one in priced if one.probability is None]
+    unknown = f"The chance of liquidation is not known of {_named(missing)}" if missing else ""
+    found = Verdict.AMBER if missing else Verdict.GREEN
+    known = [(one.probability, one.about) for one in priced if one.probability is not None]
+    if not known:
+        return found, unknown
+    chance, about = max(known, key=lambda one: one[0])
     if chance >= AMBER_PROBABILITY:
         found = Verdict.RED if chance >= RED_PROBABILITY else Verdict.AMBER
     # Over fewer hours it is less: what is said is never too little.
     bound = "" if hours >= 24 else "at most "
-    return found, f"{likeliest.about} touches liquidation with {bound}{chance:.1%} within 24 h"
+    said = f"{about} touches liquidation with {bound}{chance:.1%} within 24 h"
+    words = (said, unknown) if chance >= AMBER_PROBABILITY else (unknown, said)
+    return found, ". ".join(filter(None, words))
 
 
 def _carry(facts: Facts, hours: float) -> tuple[Verdict, str]:
