@@ -21,7 +21,7 @@ from services.alerts.alerts.domain.digests import (
     digest_sequence,
 )
 from services.alerts.alerts.domain.evaluation import Outcome, expire, reapply_levels
-from services.alerts.alerts.domain.incidents import hold, release
+from services.alerts.alerts.domain.incidents import hold, levels_of_each, release
 from services.alerts.alerts.domain.readings import NOTHING_HELD, Positions
 from services.alerts.alerts.domain.views import Alert
 from services.alerts.alerts.service.queries import AlertQueries
@@ -167,9 +167,15 @@ class Silences:
             left = min((until - self._cache.clock.now()).total_seconds(), LONGEST_QUIET_SECONDS)
             until_micros = self._cache.clock_guard.micros() + round(left * 1_000_000)
             rows = _raised_in(columns, said.incident_key)
-            rows = rows[_says_more(columns, rows, said.level, until_micros)]
+            is_of_many = digest_sequence(said.incident_key) is not None
+            rows = rows[columns.level[rows] <= said.level]
+            levels = np.full(len(rows), said.level, np.int8)
+            if is_of_many:
+                levels = levels_of_each(columns, rows, said.level)
+            says_more = _says_more(columns, rows, levels, until_micros)
+            rows, levels = rows[says_more], levels[says_more]
             if len(rows) and left > 0:
-                held = hold(columns, rows, status, said.level, until_micros)
+                held = hold(columns, rows, status, levels, until_micros)
                 heard = _Said(status.name, call.person(said.actor))
                 await self._write_hold(edit, held, rows, heard)
             await edit.store.service_state.put_acknowledged_sequence(said.sequence)
@@ -189,7 +195,10 @@ class Silences:
             row = _worst(columns, rows)
             held_level = _held_level(Level(columns.level[row]), status, level)
             until_micros = self._cache.clock_guard.micros() + round(seconds * 1_000_000)
-            held = hold(columns, rows, status, held_level, until_micros)
+            levels = np.full(len(rows), held_level, np.int8)
+            if level is None and digest_sequence(id) is not None:
+                levels = levels_of_each(columns, rows, held_level)
+            held = hold(columns, rows, status, levels, until_micros)
             said = _Said(
                 status.name, call.person(actor), is_noted=True, digest=_wholly_held(held, rows)
             )
@@ -293,11 +302,13 @@ def _raised_in(columns: AlertColumns, incident_key: str) -> Integers:
     return present
 
 
-def _says_more(columns: AlertColumns, rows: Integers, level: int, until_micros: int) -> Truths:
-    """Not of a level that was passed since, and not what is held as high and as long already."""
+def _says_more(
+    columns: AlertColumns, rows: Integers, levels: NDArray[np.int8], until_micros: int
+) -> Truths:
+    """Not what is held as high and as long already."""
     longer = until_micros - columns.held_until_micros[rows] > _SAME_MICROS
-    held = (columns.held_status[rows] > 0) & (columns.held_level[rows] >= level)
-    more: Truths = (columns.level[rows] <= level) & ~(held & ~longer)
+    held = (columns.held_status[rows] > 0) & (columns.held_level[rows] >= levels)
+    more: Truths = ~(held & ~longer)
     return more
 
 
@@ -351,9 +362,14 @@ def _entries(
 ) -> Iterator[Entry]:
     facts = _facts(outcome, said) if said.reason else {}
     noted = set(gathered.place.tolist())
+    held_levels = outcome.columns.held_level[outcome.changed]
     for place, entry in enumerate(made(outcome)):
         if facts and (place < _DESCRIBED_COUNT or place in noted):
-            text = json.dumps({**payload_of(entry), **facts})
+            own = dict(facts)
+            if "held_level" in facts and place not in noted:
+                # What is noted may be of the digest, which is as high as the highest of it.
+                own["held_level"] = Level(int(held_levels[place])).name
+            text = json.dumps({**payload_of(entry), **own})
             yield entry._replace(reason=said.reason, inputs_json=text, inputs=b"")
         else:
             yield entry._replace(reason=said.reason or entry.reason)
@@ -363,7 +379,7 @@ def _entries(
 def _facts(outcome: Outcome, said: _Said) -> dict[str, str]:
     row, columns = outcome.changed[0], outcome.columns
     facts = {HELD_DIGEST: said.digest} if said.digest else {}
-    if level := int(columns.held_level[row]):
+    if level := int(columns.held_level[outcome.changed].max()):
         until = moment(int(columns.held_until_micros[row]))
         facts |= {"held_level": Level(level).name, "held_until_time": until}
     return facts

@@ -178,11 +178,23 @@ def _notified_already(one: AlertColumns, *, forgotten: Truths, broken: Truths) -
 
 
 def hold(
-    columns: AlertColumns, rows: Integers, status: AlertStatus, level: int, until_micros: int
+    columns: AlertColumns,
+    rows: Integers,
+    status: AlertStatus,
+    level: int | Levels,
+    until_micros: int,
 ) -> AlertColumns:
-    """The alerts with these held."""
+    """The alerts with these held; one level, or of each its own."""
     values = {"held_status": status, "held_level": level, "held_until_micros": until_micros}
     return columns.with_values(rows, values)
+
+
+def levels_of_each(columns: AlertColumns, rows: Integers, level: int) -> Levels:
+    """What is said of many together, up to a level, counts for each up to the one it has: that it
+    gets worse nobody has heard.
+    """
+    own = np.minimum(np.maximum(columns.level[rows], Level.LOW), level)
+    return np.asarray(own, np.int8)
 
 
 def release(columns: AlertColumns, rows: Integers) -> AlertColumns:
