@@ -161,13 +161,22 @@ class Method:
         return encoded
 
     async def _answer(self, raw: Any, context: Context) -> Any:
+        if not self._reads_late:
+            return await self._answered(self._read(raw), context)
         async with self._turn:
             request = await self._message(raw)
+            return await self._answered(request, context)
+
+    async def _answered(self, request: Any, context: Context) -> Any:
+        # Every read passes here: no call of ours more than it needs.
+        if self._is_coroutine:
+            answer = await self._behaviour(request, context)
+        else:
             answer = await self._call(request, context)
-            if isinstance(answer, PageAnswer):
-                if call.wants_json() and len(text := answer.json()) <= fit.PAGE_BYTES:
-                    return text
-                answer = answer.message()
+        if isinstance(answer, PageAnswer):
+            if call.wants_json() and len(text := answer.json()) <= fit.PAGE_BYTES:
+                return text
+            answer = answer.message()
         encoded = self._encoded(answer)
         if len(encoded) <= fit.PAGE_BYTES:
             return encoded
@@ -286,8 +295,11 @@ class Method:
             code = code_pb2.Code.Name(failures.code_of(told))
             await self._refuse(told, context)
         finally:
-            self._meter.finish(code, time.perf_counter() - started, tracing.kept_id(span))
-            if span is not None:
+            seconds = time.perf_counter() - started
+            if span is None:
+                self._meter.finish(code, seconds)
+            else:
+                self._meter.finish(code, seconds, tracing.kept_id(span))
                 span.end("" if code == "OK" else code)
 
     async def _within(

@@ -2,7 +2,6 @@
 apart.
 """
 
-from collections import Counter
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -48,7 +47,7 @@ class Gate:
         self._most = most
         self._most_per_peer = most_per_peer
         self._open_count = 0
-        self._by_peer: Counter[str] = Counter()
+        self._by_peer: dict[str, int] = {}
 
     def entered(self, address: str) -> AbstractContextManager[None]:
         """Open for as long as the block lasts. Raises Exhausted TOO_MANY_STREAMS, TOO_MANY_CALLS
@@ -60,16 +59,19 @@ class Gate:
         """See `entered`."""
         if self._open_count >= self._most:
             raise self._refusal(f"{self._most} are open at this server")
-        if self._by_peer[peer] >= self._most_per_peer:
+        open_of_peer = self._by_peer.get(peer, 0)
+        if open_of_peer >= self._most_per_peer:
             raise self._refusal(f"{self._most_per_peer} are open {self._whose}")
         self._open_count += 1
-        self._by_peer[peer] += 1
+        self._by_peer[peer] = open_of_peer + 1
 
     def leave(self, peer: str) -> None:
         """One that was entered is over."""
         self._open_count -= 1
-        self._by_peer[peer] -= 1
-        if not self._by_peer[peer]:
+        left = self._by_peer[peer] - 1
+        if left:
+            self._by_peer[peer] = left
+        else:
             del self._by_peer[peer]
 
     def _refusal(self, why: str) -> Exhausted:
