@@ -15,7 +15,7 @@ import structlog
 
 from shared import log, tracebacks
 from shared.postgres import EmbeddedPostgres
-from tests.fakes import examples, known_types
+from tests.fakes import examples, kept_connections, known_types
 from tests.fakes.databases import Databases, Template, found, template
 
 pytest_plugins = ["tests.first_collects", "tests.under_way"]
@@ -36,6 +36,7 @@ def pytest_configure() -> None:
     """Temporary files in memory where there is room: each database is a thousand files."""
     examples.register()
     known_types.remember()
+    kept_connections.keep()
     folder = Path("/dev/shm")
     if os.access(folder, os.W_OK) and shutil.disk_usage(folder).free > _MEMORY_BYTES:
         os.environ["TMPDIR"] = tempfile.tempdir = str(folder)

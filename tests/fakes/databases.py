@@ -13,6 +13,7 @@ import asyncpg
 
 from shared.database import migrations, roles
 from shared.database.address import as_role, with_database
+from tests.fakes.kept_connections import kept_processes
 
 _LOOKS = 20
 _LOOK_SECONDS = 0.01
@@ -128,7 +129,7 @@ class _Copy:
     async def _is_in_use(self) -> bool:
         """Whether somebody is connected who does not leave: a server needs a moment to notice."""
         for _ in range(_LOOKS):
-            if not await self.connection.fetchval(_IN_USE):
+            if not await self.connection.fetchval(_IN_USE, kept_processes()):
                 return False
             await asyncio.sleep(_LOOK_SECONDS)
         return True
@@ -174,6 +175,7 @@ select 'settings', count(*), sum(hashtext(setconfig::text)::int8) from pg_db_rol
 _IN_USE = """
 select count(*) from pg_stat_activity
 where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'
+    and pid <> all($1::int[])
 """
 _WRITES = """
 select format('%I.%I', n.nspname, c.relname), pg_stat_get_tuples_inserted(c.oid)
