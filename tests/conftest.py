@@ -99,3 +99,10 @@ async def databases(system_template: Template) -> AsyncIterator[Databases]:
     """A database of this test alone: .url(service), .owner_url(service), .admin_url."""
     async with system_template.copy() as copy:
         yield copy
+
+
+@pytest.fixture
+def connections_close() -> Iterator[None]:
+    """Whoever closes a connection of a pool closes it; others keep theirs for the next test."""
+    with kept_connections.none_kept():
+        yield

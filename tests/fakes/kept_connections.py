@@ -8,6 +8,8 @@ listens to nobody, and is given to the next pool of the same address and name.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import asyncpg
@@ -17,6 +19,7 @@ from shared.database.pool import Database
 
 _kept: dict[tuple[str, str], list[_Kept]] = defaultdict(list)
 # Counts of rows written are otherwise told once a second at most.
+_settings = {"is_on": False}
 _LEAVE = "select pg_stat_force_next_flush(), pg_advisory_unlock_all()"
 
 
@@ -26,37 +29,49 @@ class _Kept(pool._Connection):
     owner: tuple[str, str]
 
     async def close(self, *, timeout: float | None = None) -> None:
-        if self.is_closed() or self.is_in_transaction() or self._listeners:
+        if self._is_of_no_use():
             return await super().close(timeout=timeout)
         try:
             await self.execute(_LEAVE, timeout=timeout)
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
             return await super().close(timeout=timeout)
-        holder = self._pool_holder and self._pool_holder()
-        self._pool_holder = None
-        if holder is not None:
-            holder._release_on_close()
         _kept[self.owner].append(self)
         return None
+
+    def _is_of_no_use(self) -> bool:
+        is_free = not self.is_in_transaction() and not self._listeners
+        return self.is_closed() or not is_free or not _settings["is_on"]
 
 
 def keep() -> None:
     """From now on, for every pool of this process."""
     open_one = Database._open
 
-    async def opened(database: Database, *others: object, **settings: object) -> Any:
+    async def opened(database: Database) -> Any:
         key = (database._address, database.name)
         idle = _kept[key]
         while idle:
             connection = idle.pop()
             if not connection.is_closed():
                 return connection
-        connection = await open_one(database, *others, **settings)
+        connection = await open_one(database)
         connection.owner = key
         return connection
 
+    _settings["is_on"] = True
     pool._Connection = _Kept  # type: ignore[misc]
     Database._open = opened  # type: ignore[method-assign]
+
+
+@contextmanager
+def none_kept() -> Iterator[None]:
+    """For tests of when connections close: none is there before, none stays meanwhile."""
+    for idle in _kept.values():
+        while idle:
+            idle.pop().terminate()
+    _settings["is_on"] = False
+    yield
+    _settings["is_on"] = True
 
 
 def kept_processes() -> list[int]:

@@ -15,6 +15,7 @@ from shared.database.pool import Database
 from shared.errors import Unavailable
 from tests.fakes.databases import Databases
 
+pytestmark = pytest.mark.usefixtures("connections_close")
 NAME = "lending-test"
 
 

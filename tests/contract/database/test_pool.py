@@ -19,6 +19,7 @@ from shared.errors import Conflict, InvalidArgument, Unavailable
 from shared.postgres import EmbeddedPostgres
 from tests.fakes.databases import Databases
 
+pytestmark = pytest.mark.usefixtures("connections_close")
 _ADD = Statement("insert into sample (wide) values (:wide)")
 _COUNT = Statement("select count(*) from sample")
 
