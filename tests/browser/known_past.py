@@ -19,8 +19,8 @@ _CALM: Mapping[str, float] = {"BTC": 97_000.0, "ETH": 3_400.0, "SOL": 150.0}
 _FALLEN: Mapping[str, float] = {"BTC": 88_500.0, "ETH": 3_080.0, "SOL": 138.0}
 _AT_LIQUIDATION_OF_ETH: Mapping[str, float] = {"BTC": 90_000.0, "ETH": 3_003.0, "SOL": 139.0}
 _chance = Random(12)
-# Its owner adds collateral, its venue takes it, its owner closes it, its owner does nothing.
-_SAVED, _TAKEN, _CLOSED, _LEFT = (
+# One gets more collateral, two are gone after they were near liquidation, one is left alone.
+_SAVED, _GONE_AT_IT, _GONE, _LEFT = (
     Held(base58_address(_chance), asset, "long", entry, size, collateral, liquidation)
     for asset, entry, size, collateral, liquidation in (
         ("SOL", 150.0, 6_000.0, 900.0, 133.0),
@@ -38,7 +38,7 @@ async def known_past(home: Path) -> AsyncIterator[tuple[Visit, Callable[[], Awai
     """The system after it, and one more cycle of it."""
     home.mkdir(mode=0o711)
     async with world(0) as outside:
-        outside.marks, outside.held = dict(_CALM), [_SAVED, _TAKEN, _CLOSED, _LEFT]
+        outside.marks, outside.held = dict(_CALM), [_SAVED, _GONE_AT_IT, _GONE, _LEFT]
         outside.publish()
         async with sitting(home, outside.environment() | _SETTINGS) as visit:
             address = base58_address(_chance)
@@ -57,7 +57,7 @@ async def _happens(visit: Visit, outside: World) -> None:
     ]
     await visit.post(f"/v1/alerts/{alert['id']}:acknowledge", {})
     saved = replace(_SAVED, collateral=2_700.0, liquidation=90.0)
-    outside.held = [saved, _TAKEN, _CLOSED, _LEFT]
+    outside.held = [saved, _GONE_AT_IT, _GONE, _LEFT]
     await _looks(visit, outside, _AT_LIQUIDATION_OF_ETH)
     outside.held = [saved, _LEFT]
     # What an answer lacks is gone when another one lacks it half a minute later.

@@ -70,7 +70,7 @@ PICTURES = (
 # Of a past that is made before them, which no other picture shows.
 OF_A_PAST = (("pictures/backtest.png", "/backtest?asset=SOL&distance=12", 1400, 1400, "dark"),)
 # Of alarms that were real ones: what happens in the demo is not counted there.
-OF_OUTCOMES = (("pictures/scorecard.png", "/scorecard?days=7", 1400, 1000, "dark"),)
+OF_OUTCOMES = (("pictures/scorecard.png", "/scorecard?days=7", 1400, 1500, "dark"),)
 REPORT = ("pictures/report.png", "/v1/cycles/latest:report?format=html", 1200, 1150)
 CONSOLE = ("pictures/console.png", "Alerts", 1300, 600)
 SETTLED = (

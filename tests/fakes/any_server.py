@@ -54,12 +54,12 @@ class _Handler(grpc.GenericRpcHandler):
 
 
 @asynccontextmanager
-async def any_server(*hanging: str) -> AsyncIterator[Calls]:
-    """It at a free port; `hanging` are names of RPCs, `ListPrices`."""
+async def any_server(*hanging: str, address: str = "127.0.0.1:0") -> AsyncIterator[Calls]:
+    """`hanging` are names of RPCs, `ListPrices`; a port 0 takes a free one."""
     calls = Calls()
     server = grpc.aio.server()
     server.add_generic_rpc_handlers((_Handler(calls, frozenset(hanging)),))
-    calls.address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    calls.address = f"127.0.0.1:{server.add_insecure_port(address)}"
     await server.start()
     try:
         yield calls

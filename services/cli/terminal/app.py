@@ -51,6 +51,8 @@ _LOOK_SECONDS = 3.0
 _AGAIN_SECONDS = 2.0
 _ROWS = 500
 _CYCLE_SECONDS = 300.0
+_HEADLINE = "headline"
+_PANES = {pane.name: pane for pane in PANES}
 _ACTION_KEYS = sorted({action.key for pane in PANES for action in pane.actions})
 
 
@@ -145,13 +147,14 @@ class Console(App[None]):
         # Answers, timers and streams come also while the panes are being taken down.
         if not self.is_running:
             return
-        self._ask("headline", partial(headline, self._system), "#headline")
-        pane = self.pane
-        if pane is not None:
-            self._reads.ask(pane.name, partial(self._list, pane))
-            return
-        for name, part in PARTS.items():
-            self._ask(name, partial(part, self._system), f"#{name}")
+        front = tuple(PARTS) if self.pane is None else (self.pane.name,)
+        # What failed is asked for until it answers, also when it is not in front any more.
+        for name in dict.fromkeys((_HEADLINE, *front, *self._down)):
+            if name in _PANES:
+                self._reads.ask(name, partial(self._list, _PANES[name]))
+            else:
+                part = PARTS.get(name, headline)
+                self._ask(name, partial(part, self._system), f"#{name}")
 
     def _ask(self, what: str, ask: Callable[[], Awaitable[RenderableType]], place: str) -> None:
         def show(answer: RenderableType) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import pytest
 from rich.console import Console as Plain
 from sonic.alerts.v1 import alerts_pb2, alerts_pb2_grpc
 from sonic.cyclone.v1 import cyclone_pb2, cyclone_pb2_grpc
+from sonic.monitor.v1 import monitor_pb2, monitor_pb2_grpc
 from textual.command import CommandPalette
 from textual.pilot import Pilot
 from textual.widgets import DataTable, Input, Label, OptionList, Static, TabbedContent
@@ -192,6 +193,58 @@ async def test_a_cycle_and_chosen_steps_run_and_a_filter_leaves_what_fits(found:
         await until(pilot, lambda: rows(app, "Positions").row_count == 7)
         await pilot.press("slash", *"btc", "enter")
         await until(pilot, lambda: 0 < rows(app, "Positions").row_count < 7)
+
+
+async def test_the_other_keys_do_what_they_say(found: System) -> None:
+    thresholds = await found.stub("alerts", alerts_pb2_grpc.ThresholdsServiceStub)
+    alerts = await found.stub("alerts", alerts_pb2_grpc.AlertsServiceStub)
+    monitors = await found.stub("monitor", monitor_pb2_grpc.MonitorServiceStub)
+
+    async def first_alert() -> int:
+        return (await alerts.ListAlerts(alerts_pb2.ListAlertsRequest(page_size=1))).alerts[0].status
+
+    async def first_limit() -> bool:
+        asked = alerts_pb2.ListThresholdsRequest(page_size=1)
+        return bool((await thresholds.ListThresholds(asked)).thresholds[0].enabled)
+
+    async def run_count() -> int:
+        return len((await monitors.ListRuns(monitor_pb2.ListRunsRequest(page_size=500))).runs)
+
+    async def has_run_again() -> bool:
+        return await run_count() > before
+
+    async def comes(read: Callable[[], Awaitable[object]], wanted: object) -> None:
+        async with asyncio.timeout(60):
+            while await read() != wanted:
+                await pilot.pause(0.05)
+
+    app = Console(found.addresses)
+    async with app.run_test(size=(100, 30)) as pilot:
+
+        async def at(name: str) -> None:
+            to(app, name)
+            await until(pilot, lambda: rows(app, name).row_count)
+            rows(app, name).focus()
+
+        await at("Thresholds")
+        for key, is_on in (("f", False), ("o", True)):
+            await pilot.press(key)
+            await comes(first_limit, is_on)
+        await at("Alerts")
+        for key, status in (
+            ("a", alerts_pb2.ALERT_STATUS_ACKNOWLEDGED),
+            ("u", alerts_pb2.ALERT_STATUS_ACTIVE),
+        ):
+            await pilot.press(key)
+            await comes(first_alert, status)
+        await at("Monitors")
+        before = await run_count()
+        await pilot.press("n")
+        await comes(has_run_again, True)
+        await at("Cycles")
+        await pilot.press("c")
+        # It has ended: the service says so, and so does the console.
+        await until(pilot, lambda: any("CYCLE" in one.message for one in app._notifications))
 
 
 async def test_what_deletes_asks_first(found: System) -> None:

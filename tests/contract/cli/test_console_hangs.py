@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
 
 import pytest
 from textual.pilot import Pilot
-from textual.widgets import Input, Label, Static, TabbedContent
+from textual.widgets import DataTable, Input, Label, Static, TabbedContent
 
 from services.cli.nouns import NOUNS
 from services.cli.plan import SERVICES
@@ -73,6 +74,22 @@ async def test_a_form_whose_save_hangs_says_so_and_closes_by_escape() -> None:
             await pilot.press("escape")
             await until(pilot, lambda: not isinstance(app.screen, Form))
             assert asked == [{"threshold.low": "1"}]
+
+
+async def test_a_service_that_went_and_came_back_is_no_banner_any_more() -> None:
+    async with AsyncExitStack() as stack:
+        calls = await stack.enter_async_context(any_server())
+        app = everywhere(calls.address)
+        async with app.run_test(size=(80, 24)) as pilot:
+            app.query_one("#tabs", TabbedContent).active = "Thresholds"
+            banner = app.query_one("#down", Label)
+            rows = app.query_one("#rows-Thresholds", DataTable)
+            await until(pilot, lambda: "ListThresholds" in calls.ended)
+            assert not banner.display
+            await stack.aclose()
+            await until(pilot, lambda: banner.display and rows.has_class("stale"))
+            async with any_server(address=calls.address):
+                await until(pilot, lambda: not banner.display and not rows.has_class("stale"))
 
 
 @pytest.mark.parametrize("_time", range(3))
