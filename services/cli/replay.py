@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json as json_text
 from datetime import UTC, datetime
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -35,6 +37,15 @@ Limits = Annotated[
         ' "liquidation_distance:ETH=16,11,8", HIGH alone "liquidation_distance=5". Repeatable.',
     ),
 ]
+File = Annotated[
+    Path | None,
+    typer.Option(
+        "--thresholds",
+        exists=True,
+        dir_okay=False,
+        help="Judge by those of a file of `sonic thresholds export`.",
+    ),
+]
 Every = Annotated[bool, typer.Option("--all", help="Also what is the same.")]
 Shown = Annotated[int, typer.Option("--limit", min=0, help="Changes shown at the most.")]
 Json = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
@@ -46,15 +57,19 @@ async def replay(
     since: Since = "",
     until: Until = "",
     limits: Limits = None,
+    file: File = None,
     every: Every = False,
     limit: Shown = 40,
     json: Json = False,
 ) -> int:
     """Judge recorded cycles again: the same bit for bit, or what differs.
 
-    With --set: what would have been told instead. Exit code 1 when something differs without --set.
+    With --set or --thresholds: what would have been told instead. Exit code 1 when something
+    differs without them.
     """
     request = request_of(cycle, since, until, limits or [])
+    if file is not None:
+        request.thresholds.extend(thresholds_of(file.read_text(encoding="utf-8")))
     async with connected() as found:
         stub = await found.stub("alerts", rpc.RecorderServiceStub)
         answer = await stub.Replay(request, timeout=_SECONDS)
@@ -92,6 +107,27 @@ def threshold_of(text: str) -> pb.ReplayThreshold:
         raise invalid("set", f"{text!r} is not METRIC=LOW,MEDIUM,HIGH or METRIC=HIGH") from error
     return pb.ReplayThreshold(
         type=pb.AlertType.Value(kind), asset=asset.strip(), low=low, medium=medium, high=high
+    )
+
+
+def thresholds_of(text: str) -> list[pb.ReplayThreshold]:
+    """Those of an exported file; one that is switched off has no limits."""
+    try:
+        listed = json_text.loads(text)["thresholds"]
+        return [_exported(one) for one in listed]
+    except (ValueError, KeyError, TypeError) as error:
+        problem = f"no file of sonic thresholds export: {error}"
+        raise invalid("thresholds", problem, problem) from error
+
+
+def _exported(one: dict[str, Any]) -> pb.ReplayThreshold:
+    is_on = one.get("enabled", True)
+    limits = {name: one.get(name) if is_on else None for name in ("low", "medium", "high")}
+    return pb.ReplayThreshold(
+        type=pb.AlertType.Value(f"ALERT_TYPE_{one['type']}"),
+        condition=pb.Condition.Value(f"CONDITION_{one['condition']}"),
+        asset=one.get("asset", ""),
+        **limits,
     )
 
 

@@ -115,6 +115,10 @@ class Event:
     id: int = 0
 
 
+# Of events about the dead-man's switch outside.
+PING_SOURCE = "heartbeat"
+
+
 @dataclass(frozen=True, slots=True)
 class EventFilter:
     """Which events; empty is any. `source` and `text` in any case, ids above `after_id`."""

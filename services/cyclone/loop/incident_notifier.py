@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Protocol
 
 from services.cyclone.domain import bounds, incidents, steps
-from services.cyclone.domain.cycle import Cause, Cycle, Event, Severity
+from services.cyclone.domain.cycle import PING_SOURCE, Cause, Cycle, Event, Severity
 from services.cyclone.domain.incidents import Attempt, Incident, NotifiedBy
 from services.cyclone.domain.outcomes import TotalsReading, works
 from services.cyclone.store.progress import Fenced, ProgressStore
@@ -174,7 +174,7 @@ class IncidentNotifier:
             return
         except SonicError as error:
             message = f"the outside ping failed: {error.message}"
-        event = Event(self._clock.now(), Severity.WARNING, "heartbeat", message, cycle.id)
+        event = Event(self._clock.now(), Severity.WARNING, PING_SOURCE, message, cycle.id)
         try:
             await self._store.note(epoch, [event])
         except (SonicError, Fenced):

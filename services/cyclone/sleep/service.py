@@ -4,13 +4,14 @@ a person, and each evening by itself.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Protocol
 
 from services.cyclone.domain import steps
-from services.cyclone.domain.cycle import Cycle, CycleState
+from services.cyclone.domain.cycle import PING_SOURCE, Cycle, CycleState, Event, EventFilter
+from services.cyclone.domain.outcomes import works
 from services.cyclone.domain.schedule import Lease, Setting
 from services.cyclone.sleep.domain.evening import (
     Evening,
@@ -19,7 +20,7 @@ from services.cyclone.sleep.domain.evening import (
     night_due,
     until_next,
 )
-from services.cyclone.sleep.domain.facts import CycleHealth, Facts, Part
+from services.cyclone.sleep.domain.facts import CycleHealth, Facts, OutsidePing, Part
 from services.cyclone.sleep.domain.verdicts import Reason, Verdict, reasons, verdict
 from shared.clock import Clock
 from shared.errors import AlreadyExists, InvalidArgument, SonicError
@@ -53,6 +54,8 @@ class OwnCycles(Protocol):
         self, page_size: int, page_token: str, state: CycleState | None
     ) -> Page[Cycle]: ...
 
+    async def events(self, page_size: int, page_token: str, wanted: EventFilter) -> Page[Event]: ...
+
 
 @dataclass(frozen=True, slots=True)
 class SleepAnswer:
@@ -85,7 +88,10 @@ class SleepService:
         wanted = duration or USUAL
         facts = replace(await self._read(), heartbeat_configured=self._heartbeat_configured)
         try:
-            facts = replace(facts, cycle=await self._health())
+            recent = (await self._cycles.list(_RECENT_COUNT, "", None)).rows
+            facts = replace(facts, cycle=await self._health(recent))
+            if self._heartbeat_configured:
+                facts = replace(facts, last_ping=await self._last_ping(recent))
         except SonicError as error:
             unread = {**(facts.unread or {}), Part.CYCLE: error.message}
             facts = replace(facts, unread=unread)
@@ -93,9 +99,23 @@ class SleepService:
         found = reasons(facts, now, wanted / timedelta(hours=1))
         return SleepAnswer(verdict(found), found, now, wanted)
 
-    async def _health(self) -> CycleHealth:
+    async def _last_ping(self, recent: Sequence[Cycle]) -> OutsidePing | None:
+        """After the newest whole good cycle; None: there was none lately. That it failed is an
+        event of that cycle.
+        """
+        told = (
+            (cycle.id, cycle.ended_time)
+            for cycle in recent
+            if tuple(step.name for step in cycle.steps) == steps.NAMES and works(cycle)
+        )
+        id, time = next(told, ("", None))
+        if time is None:
+            return None
+        failed = await self._cycles.events(1, "", EventFilter(cycle_id=id, source=PING_SOURCE))
+        return OutsidePing(time, failed.rows[0].message if failed.rows else "")
+
+    async def _health(self, recent: Sequence[Cycle]) -> CycleHealth:
         setting, _ = await self._cycles.schedule()
-        recent = (await self._cycles.list(_RECENT_COUNT, "", None)).rows
         whole = [cycle for cycle in recent if {step.name for step in cycle.steps} >= _LOOKING]
         ended = [cycle for cycle in whole if cycle.ended_time is not None]
         good = [cycle.ended_time for cycle in ended if cycle.state in _GOOD and cycle.ended_time]

@@ -19,7 +19,7 @@ from services.cli import system
 from services.cli.assembly import assembled
 from services.cli.connection import System, connected
 from services.cli.plan import SERVICES, Plan
-from services.cli.replay import request_of, threshold_of
+from services.cli.replay import request_of, threshold_of, thresholds_of
 from shared import log
 from shared.errors import InvalidArgument
 from tests.fakes.databases import Databases
@@ -42,7 +42,7 @@ async def found(databases: Databases, tmp_path: Path) -> AsyncIterator[System]:
 
 
 async def test_a_recorded_cycle_is_judged_again(
-    found: System, monkeypatch: pytest.MonkeyPatch
+    found: System, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("services.cli.replay.connected", lambda *_: connected(found.addresses))
 
@@ -73,6 +73,28 @@ async def test_a_recorded_cycle_is_judged_again(
     answer = json.loads(asked.output)
     assert answer["recording_count"] == 1
     assert answer["unjudged_thresholds"] == ["LIQUIDATION_DISTANCE-POSITION-BELOW"]
+    thresholds = await found.stub("alerts", rpc.ThresholdsServiceStub)
+    exported = await thresholds.ExportThresholds(pb.ExportThresholdsRequest())
+    file = tmp_path / "thresholds.json"
+    file.write_text(exported.json)
+    by_file = await sonic("replay", "--since", "1h ago", "--thresholds", str(file), "--json")
+    assert by_file.exit_code == 0, by_file.output
+    assert not json.loads(by_file.output).get("differing_count"), "they are those in force"
+    file.write_text("{}")
+    assert (await sonic("replay", "--since", "1h ago", "--thresholds", str(file))).exit_code == 1
+
+
+def test_a_threshold_of_a_file_that_is_switched_off_has_no_limits() -> None:
+    rows = [
+        {"type": "HEAT_INDEX", "condition": "ABOVE", "low": 30, "medium": None, "high": 50},
+        {"type": "PROFIT", "condition": "ABOVE", "asset": "BTC", "high": 5, "enabled": False},
+    ]
+    heat, profit = thresholds_of(json.dumps({"thresholds": rows}))
+    assert (heat.type, heat.low, heat.HasField("medium")) == (pb.ALERT_TYPE_HEAT_INDEX, 30, False)
+    assert (profit.asset, profit.HasField("high")) == ("BTC", False)
+    for text in ("x", "{}", '{"thresholds": [{"type": "HEAT"}]}', '{"thresholds": 5}'):
+        with pytest.raises(InvalidArgument):
+            thresholds_of(text)
 
 
 def test_limits_are_read_as_they_are_written() -> None:

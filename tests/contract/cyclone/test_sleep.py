@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -157,6 +158,22 @@ async def test_every_part_is_told_and_a_schedule_that_is_off_is_red(sleep: Any) 
     assert set(found.values()) == {"GREEN"}, answer
     assert answer.verdict == pb.SLEEP_VERDICT_RED
     assert answer.reasons[0].part == pb.SLEEP_PART_CYCLE
+
+
+async def test_a_switch_outside_that_does_not_hear_is_said(sleep: Any, servers: Servers) -> None:
+    def heartbeat(answer: pb.CanISleepResponse) -> pb.SleepReason:
+        (found,) = (one for one in answer.reasons if one.part == pb.SLEEP_PART_HEARTBEAT)
+        return found
+
+    asked = pb.CanISleepRequest()
+    assert "not yet" in heartbeat(await sleep.CanISleep(asked)).message
+    cycles = servers.channel.stub(rpc.CycloneServiceStub)
+    # Nobody listens at its address.
+    await servers.run(cycles)
+    async with asyncio.timeout(30):
+        while (said := heartbeat(await sleep.CanISleep(asked))).verdict != pb.SLEEP_VERDICT_AMBER:
+            await asyncio.sleep(0.05)
+    assert "does not hear" in said.message and "no answer" in said.message
 
 
 async def test_danger_turns_it_and_news_does_not(sleep: Any, servers: Servers) -> None:

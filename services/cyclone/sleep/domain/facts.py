@@ -26,6 +26,14 @@ class Part(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class OutsidePing:
+    """The last time the dead-man's switch outside was to be told; `problem`: why it was not."""
+
+    time: datetime
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class HeldPosition:
     """`about`: asset, side, wallet. Percent of the mark, <= 0 at or past liquidation; None is not
     known, or there is none as nobody gave a liquidation price. `probability`: of a touch within
@@ -157,4 +165,5 @@ class Facts:
     doubtful_prices: Sequence[str] = ()
     troubled_monitors: Sequence[str] = ()
     heartbeat_configured: bool = False
+    last_ping: OutsidePing | None = None
     unread: Mapping[Part, str] | None = None

@@ -73,7 +73,7 @@ def reasons(facts: Facts, now: datetime, hours: float) -> tuple[Reason, ...]:
         Part.CYCLE: _cycle(facts, now),
         Part.PRICES: _listed(facts.doubtful_prices, "Prices are good", "Not to be relied on"),
         Part.MONITORS: _listed(facts.troubled_monitors, "Monitors are content", "Monitors say"),
-        Part.HEARTBEAT: _heartbeat(facts),
+        Part.HEARTBEAT: _heartbeat(facts, now),
     }
     found = [
         Reason(part, Verdict.RED if part in _VITAL else Verdict.AMBER, f"Not known: {unread[part]}")
@@ -315,10 +315,19 @@ def _cycle(facts: Facts, now: datetime) -> tuple[Verdict, str]:
     return Verdict.GREEN, f"Looked {age.total_seconds():.0f} s ago, on schedule"
 
 
-def _heartbeat(facts: Facts) -> tuple[Verdict, str]:
-    if facts.heartbeat_configured:
-        return Verdict.GREEN, "A dead-man's switch outside is told after each good cycle"
-    return Verdict.AMBER, "Nobody outside notices when this machine dies: set HEARTBEAT_URL"
+def _heartbeat(facts: Facts, now: datetime) -> tuple[Verdict, str]:
+    if not facts.heartbeat_configured:
+        return Verdict.AMBER, "Nobody outside notices when this machine dies: set HEARTBEAT_URL"
+    ping = facts.last_ping
+    if ping is None:
+        return Verdict.GREEN, "A dead-man's switch outside is told after each good cycle; not yet"
+    seconds = max((now - ping.time).total_seconds(), 0.0)
+    if ping.problem:
+        return (
+            Verdict.AMBER,
+            f"The dead-man's switch does not hear, {seconds:.0f} s ago: {ping.problem}",
+        )
+    return Verdict.GREEN, f"The dead-man's switch outside was told {seconds:.0f} s ago"
 
 
 def _listed(names: Sequence[str], good: str, bad: str) -> tuple[Verdict, str]:
