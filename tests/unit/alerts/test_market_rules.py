@@ -139,13 +139,22 @@ def test_a_target_that_recurs_fires_again_only_after_the_price_has_left_it() -> 
     assert rule.breach_count == 2
 
 
-def test_the_cooldown_keeps_repeats_quiet_and_no_escalation() -> None:
-    _, happened = _run(
-        _rule(PERCENT, UP, 10, recurrence=RESET, cooldown_seconds=300), [100, 108, 112, 125, 139]
-    )
+@pytest.mark.parametrize(("recurrence", "steps", "anchor"), [(RESET, 1, 139), (LADDER, 2, 132.759)])
+def test_what_a_cooldown_kept_is_told_whole_when_it_is_over_and_still_stands(
+    recurrence: RuleRecurrence, steps: int, anchor: float
+) -> None:
+    rule = _rule(PERCENT, UP, 10, recurrence=recurrence, cooldown_seconds=300)
+    rule, happened = _run(rule, [100, 108, 112, 125, 139, 139, 139, 139])
     told = [[(event.state_after.name, event.notified) for event in events] for events in happened]
     assert told[1:3] == [[("WARN", True)], [("BREACH", True), ("NORMAL", False)]]
-    assert told[3] == [("BREACH", False), ("NORMAL", False)]
+    assert told[3:7] == [[]] * 4
+    assert told[7][0] == ("BREACH", True)
+    assert (happened[7][0].step_count, rule.breach_count) == (steps, 2)
+    assert rule.anchor_price_usd == pytest.approx(anchor, rel=0.01)
+    # What does not stand then is told to nobody.
+    back = _rule(PERCENT, UP, 10, recurrence=recurrence, cooldown_seconds=300)
+    _, happened = _run(back, [100, 108, 112, 125, 113, 113, 113, 113, 113])
+    assert not any(events for events in happened[3:])
 
 
 @pytest.mark.parametrize("level", [Level.LOW, Level.HIGH])

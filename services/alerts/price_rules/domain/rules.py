@@ -289,6 +289,8 @@ def _turned(
     breach = rises and state is RuleState.BREACH
     # Of one that is disarmed by it nobody hears later.
     is_last = breach and rule.recurrence is RuleRecurrence.SINGLE
+    if breach and repeated and not is_last and _lasts(rule):
+        return rule, []
     notified = rises and (is_last or not repeated)
     after = replace(
         rule,
@@ -311,6 +313,14 @@ def _turned(
         steps,
     )
     return final, [event, *_ended(final, state, anchor, move)]
+
+
+def _lasts(rule: Rule) -> bool:
+    """Whether a breach is one still when the cooldown is over, if the price stays: it waits until
+    then with its anchor, and is told whole. A crossing is of one moment.
+    """
+    ways = (RuleDirection.UP, RuleDirection.DOWN)
+    return rule.metric is not RuleMetric.PRICE_TARGET or rule.direction in ways
 
 
 def _ended(final: Rule, state: RuleState, anchor: float, move: float) -> list[Event]:
