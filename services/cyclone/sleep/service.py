@@ -20,7 +20,13 @@ from services.cyclone.sleep.domain.evening import (
     night_due,
     until_next,
 )
-from services.cyclone.sleep.domain.facts import CycleHealth, Facts, OutsidePing, Part
+from services.cyclone.sleep.domain.facts import (
+    CycleHealth,
+    Facts,
+    OutsidePing,
+    Part,
+    longest_pause,
+)
 from services.cyclone.sleep.domain.verdicts import Reason, Verdict, reasons, verdict
 from shared.clock import Clock
 from shared.errors import AlreadyExists, InvalidArgument, SonicError
@@ -123,7 +129,10 @@ class SleepService:
         problem = ""
         if last is not None and last.state is not CycleState.SUCCEEDED:
             problem = f"{last.state.name}. {last.message}".strip(". ")
-        return CycleHealth(setting.enabled, setting.interval, max(good, default=None), problem)
+        pause = longest_pause(good, self._clock.now())
+        return CycleHealth(
+            setting.enabled, setting.interval, max(good, default=None), problem, pause
+        )
 
 
 class EveningOutbox(Protocol):

@@ -25,6 +25,7 @@ from services.cyclone.sleep.domain.facts import (
     Raised,
     SilentWindow,
     WatchedWallet,
+    longest_pause,
 )
 from services.cyclone.sleep.domain.verdicts import Verdict, is_quiet_within, reasons, verdict
 
@@ -173,6 +174,10 @@ def test_all_combinations_of_the_twelve_give_the_gravest_and_keep_its_order() ->
          Part.CYCLE, Verdict.RED, "4 minutes"),
         ({"cycle": CycleHealth(True, timedelta(minutes=1), NOW, "PARTIAL")}, Part.CYCLE,
          Verdict.AMBER, "PARTIAL"),
+        ({"cycle": CycleHealth(True, timedelta(minutes=1), NOW, "", timedelta(minutes=3))},
+         Part.CYCLE, Verdict.GREEN, "on schedule"),
+        ({"cycle": CycleHealth(True, timedelta(minutes=1), NOW, "", timedelta(minutes=20))},
+         Part.CYCLE, Verdict.AMBER, "In the last hour nothing was looked at for 20 minutes"),
         ({"cycle": CycleHealth(True, timedelta(hours=12), NOW, "")}, Part.CYCLE, Verdict.AMBER,
          "every 720 minutes"),
         ({"wallets": [replace(MAIN, read_time=None)]}, Part.POSITIONS, Verdict.RED,
@@ -249,3 +254,22 @@ def test_the_order_in_which_things_are_read_changes_nothing(order: list[int]) ->
     held = [replace(BTC, about=f"p{place}", distance_percent=3.0 + place) for place in order]
     first = reasons(replace(GOOD, positions=held), NOW, HOURS)
     assert "p0, 3.0 %" in next(one.message for one in first if one.part is Part.LIQUIDATION)
+
+
+@pytest.mark.parametrize(
+    ("minutes_ago", "pause"),
+    [
+        ([], 0),
+        ([0], 0),
+        ([0, 1, 2, 3], 1),
+        ([3, 0, 1, 20], 17),
+        # What lay before the hour is not of it.
+        ([0, 5, 55, 200], 50),
+        ([0, 5, 40, 200], 35),
+        ([0, 5, 20, 200], 40),
+        ([0, 61, 200], 60),
+    ],
+)
+def test_the_longest_pause_is_of_the_last_hour(minutes_ago: list[int], pause: int) -> None:
+    times = [NOW - timedelta(minutes=one) for one in minutes_ago]
+    assert longest_pause(times, NOW) == timedelta(minutes=pause)

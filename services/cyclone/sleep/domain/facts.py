@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import IntEnum
+from itertools import pairwise
+from typing import Final
 
 
 class Part(IntEnum):
@@ -104,12 +106,25 @@ class SilentWindow:
 
 @dataclass(frozen=True, slots=True)
 class CycleHealth:
-    """`last_good_time`: end of the last that succeeded, wholly or in part."""
+    """`last_good_time`: end of the last that succeeded, wholly or in part; `longest_pause`: without
+    one, within the last hour.
+    """
 
     enabled: bool
     interval: timedelta
     last_good_time: datetime | None
     last_problem: str
+    longest_pause: timedelta = timedelta()
+
+
+LOOKED_BACK: Final = timedelta(hours=1)
+
+
+def longest_pause(good_times: Iterable[datetime], now: datetime) -> timedelta:
+    """The longest part of the last hour that lay between one good cycle and the next."""
+    begin = now - LOOKED_BACK
+    pairs = pairwise(sorted(good_times))
+    return max((b - max(a, begin) for a, b in pairs if b > begin), default=timedelta())
 
 
 @dataclass(frozen=True, slots=True)

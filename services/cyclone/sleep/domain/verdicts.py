@@ -13,6 +13,7 @@ from enum import IntEnum
 from zoneinfo import ZoneInfo
 
 from services.cyclone.sleep.domain.facts import (
+    CycleHealth,
     Facts,
     HeldPosition,
     NotifyChannel,
@@ -307,12 +308,21 @@ def _cycle(facts: Facts, now: datetime) -> tuple[Verdict, str]:
         return Verdict.RED, f"The last good cycle ended {age.total_seconds() / 60:.0f} minutes ago"
     if age < -_CLOCKS_APART:
         return Verdict.RED, "The last good cycle ended in the future: was the clock set back?"
-    if health.last_problem:
-        return Verdict.AMBER, f"The last cycle: {health.last_problem}"
-    if health.interval > _FAR_APART:
-        minutes = health.interval.total_seconds() / 60
-        return Verdict.AMBER, f"It looks only every {minutes:.0f} minutes"
+    if warning := _irregular(health):
+        return Verdict.AMBER, warning
     return Verdict.GREEN, f"Looked {age.total_seconds():.0f} s ago, on schedule"
+
+
+def _irregular(health: CycleHealth) -> str:
+    """What is wrong with cycles that do look; empty: nothing."""
+    if health.last_problem:
+        return f"The last cycle: {health.last_problem}"
+    if health.longest_pause > _LATE_INTERVALS * health.interval:
+        minutes = health.longest_pause.total_seconds() / 60
+        return f"In the last hour nothing was looked at for {minutes:.0f} minutes"
+    if health.interval > _FAR_APART:
+        return f"It looks only every {health.interval.total_seconds() / 60:.0f} minutes"
+    return ""
 
 
 def _heartbeat(facts: Facts, now: datetime) -> tuple[Verdict, str]:
