@@ -30,7 +30,7 @@ async def test_a_cycle_runs_its_own_and_every_other_one_that_is_due(servers: Ser
     stub = await servers.monitor()
     first = await cycle(stub, 1)
     # The rest is looked after by the background, which a cycle does not wait for.
-    assert set(outcomes(first)) == EVERY_CYCLE | {"market"}
+    assert set(outcomes(first)) == EVERY_CYCLE | {"market", "stream"}
     assert {status for name, status in outcomes(first).items() if name in EVERY_CYCLE} == {
         "SUCCESS"
     }
