@@ -36,7 +36,6 @@ def pytest_configure() -> None:
     """Temporary files in memory where there is room: each database is a thousand files."""
     examples.register()
     known_types.remember()
-    kept_connections.keep()
     folder = Path("/dev/shm")
     if os.access(folder, os.W_OK) and shutil.disk_usage(folder).free > _MEMORY_BYTES:
         os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
@@ -90,6 +89,7 @@ def postgres() -> Iterator[EmbeddedPostgres]:
 @pytest.fixture(scope="session")
 async def system_template(postgres: EmbeddedPostgres) -> AsyncIterator[Template]:
     """Roles, schemas and tables of every service that has migrations."""
+    kept_connections.keep()
     async with template(postgres.url, found(_REPOSITORY / "services")) as made:
         yield made
 

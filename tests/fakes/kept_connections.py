@@ -7,6 +7,7 @@ listens to nobody, and is given to the next pool of the same address and name.
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +20,8 @@ from shared.database.pool import Database
 
 _kept: dict[tuple[str, str], list[_Kept]] = defaultdict(list)
 # Counts of rows written are otherwise told once a second at most.
-_settings = {"is_on": False}
+# The loop of the tests: what is opened in another one, as commands in a thread do, ends with it.
+_loop: list[asyncio.AbstractEventLoop] = []
 _LEAVE = "select pg_stat_force_next_flush(), pg_advisory_unlock_all()"
 
 
@@ -40,17 +42,18 @@ class _Kept(pool._Connection):
 
     def _is_of_no_use(self) -> bool:
         is_free = not self.is_in_transaction() and not self._listeners
-        return self.is_closed() or not is_free or not _settings["is_on"]
+        return self.is_closed() or not is_free or self._loop not in _loop
 
 
 def keep() -> None:
-    """From now on, for every pool of this process."""
+    """From now on, for every pool of the running loop."""
+    _loop.append(asyncio.get_running_loop())
     open_one = Database._open
 
     async def opened(database: Database) -> Any:
         key = (database._address, database.name)
         idle = _kept[key]
-        while idle:
+        while idle and asyncio.get_running_loop() in _loop:
             connection = idle.pop()
             if not connection.is_closed():
                 return connection
@@ -58,7 +61,6 @@ def keep() -> None:
         connection.owner = key
         return connection
 
-    _settings["is_on"] = True
     pool._Connection = _Kept  # type: ignore[misc]
     Database._open = opened  # type: ignore[method-assign]
 
@@ -69,9 +71,10 @@ def none_kept() -> Iterator[None]:
     for idle in _kept.values():
         while idle:
             idle.pop().terminate()
-    _settings["is_on"] = False
+    loops = _loop[:]
+    _loop.clear()
     yield
-    _settings["is_on"] = True
+    _loop.extend(loops)
 
 
 def kept_processes() -> list[int]:

@@ -68,31 +68,46 @@ async def test_danger_rises_at_once_holds_when_stale_and_falls_after_two_fresh_r
     assert (await servers.alert(TRAVEL, id)).level == pb.LEVEL_NORMAL
 
 
-async def test_a_sum_over_an_old_mark_lowers_nothing_whatever_the_cycle_says(
+async def test_a_sum_that_an_old_mark_could_keep_up_falls_by_nothing_that_the_cycle_says(
     servers: Servers,
 ) -> None:
-    moving, old = await servers.hold(SAFE, size_usd=60_000.0), await servers.hold(SAFE)
+    large = {"size_usd": 60_000.0, "collateral_usd": 30_000.0}
+    moving, old = await servers.hold(SAFE, **large), await servers.hold(SAFE, size_usd=2_000.0)
     await servers.create()
     await servers.evaluate()
-    assert (await servers.alert(pb.ALERT_TYPE_TOTAL_SIZE)).level == pb.LEVEL_MEDIUM
+    kinds = (pb.ALERT_TYPE_TOTAL_VALUE, pb.ALERT_TYPE_TOTAL_SIZE)
+
+    async def levels() -> list[tuple[int, int]]:
+        found = [await servers.alert(kind) for kind in kinds]
+        return [(alert.level, alert.reading_state) for alert in found]
+
+    medium = (pb.LEVEL_MEDIUM, pb.READING_STATE_FRESH)
+    assert await levels() == [medium, medium]
 
     servers.clock.advance(600)  # the other mark is old now
-    position = positions_pb.Position(id=moving, size_usd=1_000.0, mark_price_usd=SAFE)
+    small = {"size_usd": 1_000.0, "collateral_usd": 100.0, "mark_price_usd": SAFE}
+    position = positions_pb.Position(id=moving, **small)
     await servers.positions.UpdatePosition(positions_pb.UpdatePositionRequest(position=position))
     await servers.positions.EnrichPositions(positions_pb.EnrichPositionsRequest())
-    totals = pb.TotalsReading(total_size_usd=2_000.0, position_count=2)
-    totals.observed_time.FromDatetime(servers.clock.now())
-    for _ in range(3):
-        await servers.alerts.EvaluateAlerts(pb.EvaluateAlertsRequest(totals=totals))
-        alert = await servers.alert(pb.ALERT_TYPE_TOTAL_SIZE)
-        assert (alert.level, alert.reading_state) == (pb.LEVEL_MEDIUM, pb.READING_STATE_STALE)
+    totals = pb.TotalsReading(total_size_usd=3_000.0, total_value_usd=340.0, position_count=2)
 
-    await servers.mark(old, SAFE)
-    for level in (pb.LEVEL_MEDIUM, pb.LEVEL_NORMAL):
-        servers.clock.advance(10)
+    async def evaluate() -> list[tuple[int, int]]:
         totals.observed_time.FromDatetime(servers.clock.now())
         await servers.alerts.EvaluateAlerts(pb.EvaluateAlertsRequest(totals=totals))
-        assert (await servers.alert(pb.ALERT_TYPE_TOTAL_SIZE)).level == level
+        return await levels()
+
+    stale = (pb.LEVEL_MEDIUM, pb.READING_STATE_STALE)
+    # At the highest price that is taken the other is worth 38,000 USD more; its size stays.
+    assert await evaluate() == [stale, medium]
+    for _ in range(2):
+        await servers.mark(moving, SAFE)
+        found = await evaluate()
+    assert found == [stale, (pb.LEVEL_NORMAL, pb.READING_STATE_FRESH)]
+
+    for level in (pb.LEVEL_MEDIUM, pb.LEVEL_NORMAL):
+        await servers.mark(old, SAFE)
+        await servers.mark(moving, SAFE)
+        assert (await evaluate())[0] == (level, pb.READING_STATE_FRESH)
 
 
 async def test_a_second_evaluation_of_the_same_market_tells_nothing(servers: Servers) -> None:

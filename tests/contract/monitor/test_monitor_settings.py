@@ -42,7 +42,7 @@ async def test_a_monitor_without_choices_shows_its_own_settings(servers: Servers
     assert monitor.health == pb.HEALTH_OFFLINE
     assert not (await get(stub, "liquidation")).HasField("threshold_percent")
     listed = await stub.ListMonitors(pb.ListMonitorsRequest())
-    assert len(listed.monitors) == 17
+    assert len(listed.monitors) == 18
 
 
 async def test_a_change_counts_from_the_next_run_on_and_survives_a_restart(
