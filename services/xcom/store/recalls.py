@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from datetime import datetime
 
 from services.xcom.domain.messages import Delivery, DeliveryReason, DeliveryState, Draft
 from services.xcom.escalation.domain.recalls import CarriedMessage, Recall, WaitingDelivery
@@ -52,11 +53,12 @@ _PUT_OFF = Statement("""
     where delivery.id = own.id and state = 1 and claimed_until is null
 """)
 # Nobody hears of an end first: it waits behind a digest that holds the beginning and is being sent,
-# or is tried again.
+# is tried again, or is due and not yet claimed.
 _ENDS_BEHIND = Statement(f"""
     update delivery as later
     set due_time = greatest(later.due_time,
-        greatest(digest.due_time, digest.claimed_until) + interval '1 second')
+        greatest(digest.due_time, digest.claimed_until, cast(:now as timestamptz))
+            + interval '1 second')
     from delivery as digest, message as ending
     where digest.channel = :channel and digest.state = 1 and digest.reason = {_DIGEST}
         and later.state = 1 and later.claimed_until is null
@@ -116,9 +118,9 @@ class RecallStore(AcceptStore):
             addresses=[one.address for one in instead],
         )
 
-    async def put_ends_behind(self, channel: str) -> None:
+    async def put_ends_behind(self, channel: str, now: datetime) -> None:
         """The ends of what its digests carry are sent after their next or present try."""
-        await self._transaction.execute(_ENDS_BEHIND, channel=channel)
+        await self._transaction.execute(_ENDS_BEHIND, channel=channel, now=now)
 
     async def _waiting(self, statement: Statement, **values: object) -> list[WaitingDelivery]:
         found: dict[str, WaitingDelivery] = {}

@@ -117,6 +117,24 @@ async def test_the_end_comes_after_a_digest_that_holds_the_beginning_however_oft
     assert said(twilio) == ["SOL long", *["HIGH: 2 "] * 3, "RESOLVED"]
 
 
+async def test_an_end_and_its_digest_that_are_long_due_are_told_in_their_order(
+    xcom: Xcom, twilio: FakeTwilio
+) -> None:
+    await xcom.start(**twilio_settings(twilio))
+    other = await xcom.send("HIGH", channels=["sms"])
+    await xcom.settled(other.id, "sms")
+    await xcom.send("HIGH", channels=["sms"], incident_key=KEY)
+    await xcom.send("HIGH", channels=["sms"], incident_key="alert-9.1", subject="HIGH: BTC long")
+    twilio.refusal = answer(503, {})
+    await xcom.push_until(lambda: len(twilio.texts) == 2)
+    await over(xcom)
+    twilio.refusal = None
+    # As after a pause of the machine: both workers find what they may send at the same moment.
+    await xcom.push(600)
+    await a_while(xcom, 2)
+    assert said(twilio) == ["SOL long", *["HIGH: 2 "] * 2, "RESOLVED"]
+
+
 async def test_the_end_does_not_overtake_a_digest_that_is_being_sent(
     xcom: Xcom, twilio: FakeTwilio
 ) -> None:

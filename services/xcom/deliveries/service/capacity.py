@@ -58,7 +58,7 @@ class RateLimiter:
                 for address in await store.bursts(capacity.channel, level_range):
                     await self._gather(store, capacity.channel, address, level_range)
             # A digest may have been put off, or is being sent by the other worker.
-            await store.put_ends_behind(capacity.channel)
+            await store.put_ends_behind(capacity.channel, level_range.now)
         return capacities
 
     async def _quiet(

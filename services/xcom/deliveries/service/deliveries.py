@@ -302,7 +302,7 @@ class DeliveryService:
             # Before it is tried again: meanwhile it may be over, or known.
             await call_back(store, await store.waiting_itself(attempt.delivery_id), receipt.now)
             if attempt.reason is DeliveryReason.DIGEST:
-                await store.put_ends_behind(attempt.channel)
+                await store.put_ends_behind(attempt.channel, receipt.now)
 
     def _pause_seconds(self, due: datetime | None) -> float:
         # From now on, not from when the queue was asked: time may have passed since.
