@@ -125,7 +125,7 @@ async def _fill(scene: Scene) -> None:
     await scene.post("/v1/withdrawals/assets", {"name": "djed", "ref_mode": "data_range"})
     for kind, lines in (("samples", samples), ("flows", flows)):
         told = await scene.post(f"/v1/withdrawals/{kind}:import", {"content": "\n".join(lines)})
-        assert told["refused"] == []
+        assert told["refusals"] == []
     units = str(Decimal(1000 + 330 + 4))
     scene.venue.hold(ADDRESS, units)
     await scene.post("/v1/withdrawals/assets", {"name": "iusd"})
