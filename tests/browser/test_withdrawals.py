@@ -276,11 +276,12 @@ async def test_charts_are_read_by_keys_and_follow_the_theme(scene: Scene) -> Non
     await page.run("document.getElementById('position').focus()")
     read = "document.querySelector('#position .u-legend').innerText"
     before = await page.run(read)
-    await page.run(
+    key = (
         "document.getElementById('position').dispatchEvent("
         "new KeyboardEvent('keydown', {key: 'ArrowRight', cancelable: true}))"
     )
-    await page.until(f"{read} !== {json.dumps(before)}")
+    # The canvas is there before what it shows.
+    await page.until(f"{key}, {read} !== {json.dumps(before)}")
     pixels = (
         "document.querySelector('#position canvas').toDataURL().length + "
         "document.querySelector('#position canvas').toDataURL().slice(-4000)"
