@@ -99,9 +99,8 @@ async def test_a_text_that_fails_on_its_way_after_the_end_is_not_sent_again(
     assert (await xcom.deliveries(raised.id))["sms"].state == pb.DELIVERY_STATE_CANCELLED
 
 
-async def test_the_end_comes_after_a_digest_that_holds_the_beginning_however_often_that_fails(
-    xcom: Xcom, twilio: FakeTwilio
-) -> None:
+async def a_digest_that_fails(xcom: Xcom, twilio: FakeTwilio) -> pb.Message:
+    """The first of two dangers that a digest holds, whose first try was refused."""
     await xcom.start(**twilio_settings(twilio))
     other = await xcom.send("HIGH", channels=["sms"])
     await xcom.settled(other.id, "sms")
@@ -109,6 +108,13 @@ async def test_the_end_comes_after_a_digest_that_holds_the_beginning_however_oft
     await xcom.send("HIGH", channels=["sms"], incident_key="alert-9.1", subject="HIGH: BTC long")
     twilio.refusal = answer(503, {})
     await xcom.push_until(lambda: len(twilio.texts) == 2)
+    return first
+
+
+async def test_the_end_comes_after_a_digest_that_holds_the_beginning_however_often_that_fails(
+    xcom: Xcom, twilio: FakeTwilio
+) -> None:
+    first = await a_digest_that_fails(xcom, twilio)
     assert (await xcom.deliveries(first.id))["sms"].state == pb.DELIVERY_STATE_GROUPED
     await over(xcom)
     await xcom.push_until(lambda: len(twilio.texts) == 3)
@@ -120,13 +126,7 @@ async def test_the_end_comes_after_a_digest_that_holds_the_beginning_however_oft
 async def test_an_end_and_its_digest_that_are_long_due_are_told_in_their_order(
     xcom: Xcom, twilio: FakeTwilio
 ) -> None:
-    await xcom.start(**twilio_settings(twilio))
-    other = await xcom.send("HIGH", channels=["sms"])
-    await xcom.settled(other.id, "sms")
-    await xcom.send("HIGH", channels=["sms"], incident_key=KEY)
-    await xcom.send("HIGH", channels=["sms"], incident_key="alert-9.1", subject="HIGH: BTC long")
-    twilio.refusal = answer(503, {})
-    await xcom.push_until(lambda: len(twilio.texts) == 2)
+    await a_digest_that_fails(xcom, twilio)
     await over(xcom)
     twilio.refusal = None
     # As after a pause of the machine: both workers find what they may send at the same moment.
@@ -138,13 +138,7 @@ async def test_an_end_and_its_digest_that_are_long_due_are_told_in_their_order(
 async def test_the_end_does_not_overtake_a_digest_that_is_being_sent(
     xcom: Xcom, twilio: FakeTwilio
 ) -> None:
-    await xcom.start(**twilio_settings(twilio))
-    other = await xcom.send("HIGH", channels=["sms"])
-    await xcom.settled(other.id, "sms")
-    await xcom.send("HIGH", channels=["sms"], incident_key=KEY)
-    await xcom.send("HIGH", channels=["sms"], incident_key="alert-9.1", subject="HIGH: BTC long")
-    twilio.refusal = answer(503, {})
-    await xcom.push_until(lambda: len(twilio.texts) == 2)
+    await a_digest_that_fails(xcom, twilio)
     await over(xcom)
     gate = asyncio.Event()
     twilio.refusal = replace(answer(503, {}), after=gate)
