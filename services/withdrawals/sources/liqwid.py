@@ -123,7 +123,7 @@ class Liqwid:
             except RowRefused:
                 continue
             found.setdefault(market.id, market)
-        if rows and not found:
+        if not found:
             raise bad_body(NAME, "no market that can be read")
         caps = await self._caps(list(found.values()))
         self._markets = [

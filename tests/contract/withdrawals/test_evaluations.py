@@ -200,6 +200,45 @@ async def test_a_loan_leaves_only_free_collateral(bench: Bench) -> None:
     assert wallet.allowance_units == "0.2"
 
 
+@pytest.mark.parametrize("market", [None, {"exchange_rate": None}])
+async def test_a_market_that_was_told_of_and_is_not_lifts_no_limit(
+    bench: Bench, market: dict[str, object] | None
+) -> None:
+    await supplied(bench)
+    listed = bench.venue.listed[0]
+    bench.venue.listed = [replace(listed, closed="frozen")]
+    assert (await bench.evaluate()).value == pb.DECISION_VALUE_HOLD
+    # It answers, without this market or its rate, and so without what the wallet holds there.
+    bench.venue.listed = [replace(listed, id="USDM", display_name="USDM", symbol="USDM")]
+    if market is not None:
+        bench.venue.listed.append(replace(listed, **market))
+    bench.venue.holdings.clear()
+    bench.clock.advance(60)
+    decision = await bench.evaluate()
+    assert decision.value == pb.DECISION_VALUE_ERROR
+    assert reasons(decision)[0] == "NO_DATA"
+    assert ("UNRESOLVED_ASSET" in reasons(decision)) == (market is None)
+    (wallet,) = decision.wallets
+    assert (wallet.allowance_units, decision.HasField("allowance_usd")) == ("", False)
+    assert wallet.error.startswith("the venue ")
+
+
+async def test_a_history_that_is_only_imported_needs_no_market_of_the_venue(bench: Bench) -> None:
+    await bench.watch_djed()
+    await bench.grow(60)
+    await bench.refer(60)
+    bench.venue.listed = [replace(bench.venue.listed[0], id="USDM", symbol="USDM")]
+    assert (await bench.evaluate()).value == pb.DECISION_VALUE_WITHDRAW_OK
+
+
+async def test_of_a_wallet_that_failed_no_allowance_is_said(bench: Bench) -> None:
+    await supplied(bench)
+    bench.venue.failing.add("addr1main")
+    decision = await bench.evaluate()
+    assert decision.value == pb.DECISION_VALUE_ERROR
+    assert [wallet.allowance_units for wallet in decision.wallets] == [""]
+
+
 async def test_an_asset_without_a_market_is_unresolved(bench: Bench) -> None:
     await bench.assets.CreateAsset(pb.CreateAssetRequest(asset=pb.Asset(name="nothing")))
     decision = await bench.evaluate()

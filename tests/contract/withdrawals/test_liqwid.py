@@ -109,6 +109,9 @@ async def test_a_market_that_cannot_be_read_costs_no_other(
     provider.markets[1] = None
     with pytest.raises(Unavailable, match="no market that can be read"):
         await liqwid.markets()
+    provider.markets = []
+    with pytest.raises(Unavailable, match="no market that can be read"):
+        await liqwid.markets()
 
 
 async def test_caps_that_are_not_told_cost_no_market(liqwid: Liqwid, provider: FakeLiqwid) -> None:

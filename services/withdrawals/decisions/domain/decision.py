@@ -76,7 +76,13 @@ def decide(
     """WITHDRAW_OK where a holding has something to withdraw and nothing holds or fails."""
     price = gains.price_usd if circumstances.price_usd is None else circumstances.price_usd
     failed = {failure.holding for failure in circumstances.failures}
-    allowances = [_allowed(gain, rules, circumstances, price) for gain in gains.holdings] + [
+    # Of one that failed no limit is known, whatever its gain.
+    allowances = [
+        HoldingAllowance(gain.holding)
+        if gain.holding in failed
+        else _allowed(gain, rules, circumstances, price)
+        for gain in gains.holdings
+    ] + [
         HoldingAllowance(holding)
         for holding in sorted(failed - {gain.holding for gain in gains.holdings})
     ]

@@ -17,8 +17,10 @@ from services.withdrawals.decisions.domain.inputs import (
     Circumstances,
     DecisionRules,
     GateMode,
+    HoldingFailure,
     MarketTerms,
 )
+from services.withdrawals.decisions.domain.reasons import Reason
 from services.withdrawals.decisions.domain.record import DecisionRecord, recorded
 from services.withdrawals.decisions.service.gathering import Gathered
 from services.withdrawals.gains.domain.evaluation import (
@@ -78,15 +80,16 @@ def judgement_of(
     is_asked = settings.gated and settings.gate.mode != "OFF"
     gate = judge(*gate_series(settings, gains), gate_settings(settings)) if is_asked else None
     price = None if prices.chosen is None else prices.chosen.price_usd
+    unlisted = _unlisted(settings, loaded.told, gathered)
     circumstances = Circumstances(
         as_of,
-        is_resolved=not (gathered.is_unresolved and not gains.holdings),
+        is_resolved=not (gathered.is_unresolved and (unlisted or not gains.holdings)),
         price_usd=None if price is None else decimal_of(price),
         markets=_terms(gathered.market),
         collateral_units=gathered.collateral_units,
         gate=gate,
         prices=prices,
-        failures=tuple(gathered.failures),
+        failures=(*gathered.failures, *unlisted),
         never_seen=tuple(one for one in gathered.empty if _is_never_seen(one, loaded.cursors)),
     )
     decision = decide(settings.name, gains, _rules(settings), circumstances)
@@ -244,6 +247,29 @@ def _coverage(
         # It should have been read, and was not.
         return FlowCoverage(since=as_of)
     return FlowCoverage()
+
+
+def _unlisted(
+    settings: AssetSettings, told: Iterable[Holding], gathered: Gathered
+) -> list[HoldingFailure]:
+    """Holdings that the venue told of once and now, though it answers, lists no market for, or
+    none with a rate: neither what they hold nor what limits them is known.
+    """
+    market = gathered.market
+    if market is None and not gathered.is_unresolved:
+        return []
+    return [
+        HoldingFailure(
+            holding,
+            Reason.NO_DATA,
+            "the venue tells no exchange rate of its market"
+            if market is not None and holding.market == market.id
+            else "the venue lists no such market of this asset",
+        )
+        for holding in told
+        if not settings.wallets or holding.wallet in settings.wallets
+        if market is None or market.exchange_rate is None or holding.market != market.id
+    ]
 
 
 def _is_never_seen(holding: Holding, cursors: Mapping[str, Cursor]) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from services.withdrawals.assets.domain.settings import Asset
+from services.withdrawals.gains.domain.flows import Holding
 from services.withdrawals.gains.domain.samples import Floats, Micros, SampleColumns
 from services.withdrawals.supply.domain.rows import (
     Cursor,
@@ -23,12 +24,15 @@ from shared.clock import Clock
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """Of one asset up to a moment; cursors of every wallet."""
+    """Of one asset up to a moment; cursors of every wallet. `told`: holdings of which the venue
+    ever told a sample or a flow.
+    """
 
     samples: SampleColumns
     flows: list[FlowRow]
     references: list[ReferenceRow]
     cursors: Mapping[str, Cursor]
+    told: Sequence[Holding] = ()
 
 
 class SupplyRows:
@@ -50,6 +54,7 @@ class SupplyRows:
                 one_of_each(await store.flows(name, until, demo=demo)),
                 await store.references(name, until),
                 await store.cursors(),
+                await store.told_holdings(name),
             )
 
     async def ada_prices(self, asset: Asset, until: datetime) -> tuple[Micros, Floats]:

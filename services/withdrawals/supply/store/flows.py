@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from services.withdrawals.gains.domain.flows import FlowKind
+from services.withdrawals.gains.domain.flows import FlowKind, Holding
 from services.withdrawals.supply.domain.rows import (
     DEMO_MARKET,
     FlowFilter,
@@ -34,6 +34,12 @@ _HOLDINGS = Statement(
     " on conflict (asset, wallet, market) do nothing returning key, asset, wallet, market)"
     " select key, asset, wallet, market from made union all"
     " select key, asset, wallet, market from holding join wanted using (asset, wallet, market)"
+)
+_TOLD = Statement(
+    "select wallet, market from holding where asset = :asset and"
+    " (exists (select from flow where holding_key = holding.key and source = :source)"
+    " or exists (select from sample where holding_key = holding.key and source = :source))"
+    " order by wallet, market"
 )
 _INSERT = Statement(
     "insert into flow (holding_key, kind, tx_id, units, flow_time, note, source, receipt_units,"
@@ -127,6 +133,11 @@ class FlowRows:
             _OF_ASSET, asset=asset, until=until, demo_market=DEMO_MARKET, demo=demo
         )
         return [_flow(row) for row in found]
+
+    async def told_holdings(self, asset: str) -> list[Holding]:
+        """Of an asset, those of which the venue ever told a flow or a sample."""
+        found = await self._transaction.fetch(_TOLD, asset=asset, source=int(RowSource.SYNC))
+        return [rows.read(Holding, row) for row in found]
 
     async def alike(self, asset: str, wallet: str) -> list[FlowRow]:
         """Those of the venue and of another program that may be one flow, ascending by time."""
