@@ -64,7 +64,7 @@ kills: $(TOOLS) ## xcom killed 100 times at each moment of a delivery, some ten 
 calibrate: $(RUNTIME) ## what the touch probability said on files of hourly candles, and what happened (CANDLES=folder)
 	@$(BIN)/sonic calibration --candles "$(CANDLES)" $(ARGS)
 
-call-kills: $(TOOLS) ## xcom killed 1000 times while it calls people, an hour (ARGS=50)
+call-kills: $(TOOLS) ## xcom killed 1000 times while it calls people, half an hour (ARGS="--kills 50 --at-once 1")
 	@$(BIN)/python -m tests.chaos.call_kills $(ARGS)
 
 calibrate-gate: $(TOOLS) ## how often the gate of withdrawals triggers, beside its limits (SEED=7)

@@ -234,6 +234,8 @@ class Answer:
     where there are any, the answer is whole but for those, and all other positions age by it.
     `delisted_ids`: those of them, of parts that the venue lists no more and does not show: they are
     STALE from then on, and never closed for that.
+    `apart_ids`: patterns of those that are read as a wallet of their own: they end here without
+    being news.
     """
 
     holdings: Sequence[Holding]
@@ -247,3 +249,4 @@ class Answer:
     accounts: tuple[StatedAccount, ...] | None = None
     unread_ids: tuple[str, ...] = ()
     delisted_ids: tuple[str, ...] = ()
+    apart_ids: tuple[str, ...] = ()

@@ -76,14 +76,16 @@ STANDARD_ACCOUNT = Account(AccountMode.STANDARD)
 @dataclass(frozen=True, slots=True)
 class Subaccounts:
     """Subaccounts with their modes, as they were just stated; `unwatched`: what of them is not
-    read; `unasked_ids`, `unread_ids`: patterns, within the owner's positions, of those that were
-    not to be asked about, and of those that could not be read.
+    read; `unasked_ids`, `unread_ids`, `apart_ids`: patterns, within the owner's positions, of those
+    that were not to be asked about, that could not be read, and that are read as wallets of their
+    own.
     """
 
     read: tuple[tuple[Subaccount, AccountMode], ...] = ()
     unwatched: tuple[Unwatched, ...] = ()
     unasked_ids: tuple[str, ...] = ()
     unread_ids: tuple[str, ...] = ()
+    apart_ids: tuple[str, ...] = ()
 
 
 NO_SUBACCOUNTS = Subaccounts()
@@ -172,14 +174,15 @@ class Accounts:
         if any(one.position_count for one in found):
             is_trading, self._trades_until[address] = True, now_seconds + KNOWN_SECONDS
         read, left = split(found, wallets)
+        apart = tuple(one.ids for one in found if one.address.lower() in wallets)
         asked_seconds, _ = self._known["subAccounts2", address, ""]
         if not is_trading:
             unasked = (ANY_SUBACCOUNT,) if asked_seconds < now_seconds else ()
-            return Subaccounts((), tuple(unwatched(left)), unasked)
+            return Subaccounts((), tuple(unwatched(left)), unasked, apart_ids=apart)
         modes = await asyncio.gather(*map(self._mode_of, read))
         known = tuple(zip(read, modes, strict=True))
         rest = (*unwatched(left), *_not_read(known, prices))
-        return Subaccounts(known, rest, tuple(one.ids for one in left))
+        return Subaccounts(known, rest, tuple(one.ids for one in left), apart_ids=apart)
 
     def known_subaccounts(self, address: str) -> Sequence[Subaccount]:
         """Those that were stated last."""

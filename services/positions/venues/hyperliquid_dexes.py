@@ -74,6 +74,7 @@ def with_parts(
             *(one for answer in read for one in answer.unwatched),
         ),
         accounts=(*(first.accounts or ()), *(pool for one in read for pool in one.accounts or ())),
+        apart_ids=_ids(address, subaccounts.apart_ids),
     )
     unread = [*dexes, *others]
     aside = [*unread, *delisted, *subaccounts.unasked_ids]

@@ -167,6 +167,22 @@ async def test_a_subaccount_that_is_a_wallet_of_its_own_counts_once(servers, ven
     assert await held(servers) == {} and set(await held(servers, "grid")) == {"SOL", "BTC"}
 
 
+async def test_a_subaccount_added_as_a_wallet_leaves_its_owner_without_news_of_an_end(
+    servers, venue
+) -> None:
+    await sync(servers)
+    await wallet(servers, "grid", SUB)
+    venue.answer(f"POST /info/clearinghouseState/{SUB}", json={**FIRST, "time": None})
+    venue.answer(f"POST /info/clearinghouseState:xyz/{SUB}", json=XYZ)
+    venue.answer(f"{SUBACCOUNTS}/{SUB}", json=None)
+    assert [(await sync(servers)).closed_count for _ in range(2)] == [0, 4]
+    assert await held(servers) == {} and len(await held(servers, "grid")) >= 2
+    request = pb.ListPositionEventsRequest()
+    told = (await servers.positions.ListPositionEvents(request)).events
+    first = pb.POSITION_EVENT_KIND_FIRST_LOOK
+    assert [(one.wallet, one.kind) for one in told] == [("main", first), ("grid", first)]
+
+
 async def test_what_the_venue_took_of_a_subaccount_is_told_as_that(servers, venue) -> None:
     await sync(servers)
     venue.answer(f"POST /info/userFillsByTime/{SUB}", json=FILLS)

@@ -31,6 +31,7 @@ class AnswerColumns:
     refused_ids: tuple[frozenset[str], ...]
     unread_ids: tuple[tuple[str, ...], ...] = ()
     delisted_ids: tuple[tuple[str, ...], ...] = ()
+    apart_ids: tuple[tuple[str, ...], ...] = ()
 
     @property
     def names_missing(self) -> bool:
@@ -44,6 +45,10 @@ class AnswerColumns:
     def delisted(self, position_id: str, place: int) -> bool:
         """Whether it is of a part that its venue lists no more."""
         return _is_one_of(position_id, self.delisted_ids, place)
+
+    def apart(self, position_id: str, place: int) -> bool:
+        """Whether it is of a part that is read as a wallet of its own."""
+        return _is_one_of(position_id, self.apart_ids, place)
 
 
 def _is_one_of(position_id: str, patterns: tuple[tuple[str, ...], ...], place: int) -> bool:
@@ -73,6 +78,7 @@ def answered(answer: Answer) -> AnswerColumns:
         (frozenset(refused.difference(held.ids) if refused else refused),),
         (answer.unread_ids,),
         (answer.delisted_ids,),
+        (answer.apart_ids,),
     )
 
 
@@ -109,6 +115,7 @@ def joined(parts: Sequence[AnswerColumns]) -> AnswerColumns:
         tuple(one for part in parts for one in part.refused_ids),
         tuple(one for part in parts for one in part.unread_ids),
         tuple(one for part in parts for one in part.delisted_ids),
+        tuple(one for part in parts for one in part.apart_ids),
     )
 
 

@@ -55,7 +55,9 @@ async def happened(
         untold = await store.events.untold_delistings(keys, now - DELISTED_APART)
     if ids or untold:
         names = {key: name for name, key in assets.items()}
-        found += of_gone(decision, known, ids | untold, names, told, untold)
+        gone = of_gone(decision, known, ids | untold, names, told, untold)
+        # Whoever adds a subaccount as a wallet knows that it is read there from then on.
+        found += [one for one in gone if not rows.apart(one.position_id, one.place)]
     return found
 
 
