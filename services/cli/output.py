@@ -202,12 +202,17 @@ def table(title: str, columns: Sequence[str]) -> Table:
         head = name.removesuffix(">").rstrip()
         # A cut figure is a wrong one: words give way first, and its own head stands in lines.
         made.add_column(
-            head.replace(" ", "\n") if figure and len(head) > _LONG_HEAD else head,
+            "\n".join(head_lines(head)) if figure else head,
             justify="right" if figure else "left",
             no_wrap=figure,
             overflow="fold",
         )
     return made
+
+
+def head_lines(head: str) -> list[str]:
+    """The lines in which the head of a column of figures stands."""
+    return head.split(" ") if len(head) > _LONG_HEAD else [head]
 
 
 def show_notices(found: Sequence[str]) -> None:

@@ -12,7 +12,15 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from services.cli.output import LEVEL_STYLES, STATE_STYLES, ago, console, short, table
+from services.cli.output import (
+    LEVEL_STYLES,
+    STATE_STYLES,
+    ago,
+    console,
+    head_lines,
+    short,
+    table,
+)
 from services.cli.schema.fields import Field, at, is_map
 
 _DIM = "bright_black"
@@ -28,6 +36,8 @@ _NUMBERS = frozenset(
     }
 )
 _MOST_COLUMNS = 8
+# Of a table: its left edge; what a column has beside its text; words narrower than this are no help.
+_EDGE, _PADDING, _WORD_WIDTH = 1, 3, 6
 
 
 def show_rows(title: str, rows: Sequence[Message], columns: Sequence[str]) -> None:
@@ -35,13 +45,46 @@ def show_rows(title: str, rows: Sequence[Message], columns: Sequence[str]) -> No
     console.print(rows_table(title, rows, columns))
 
 
-def rows_table(title: str, rows: Sequence[Message], columns: Sequence[str]) -> Table:
-    """Without rows the columns alone, so that nothing is seen to be nothing."""
+def rows_table(title: str, rows: Sequence[Message], columns: Sequence[str]) -> Group:
+    """Without rows the columns alone, so that nothing is seen to be nothing. Columns for which there
+    is no room follow in a further table, beside the first one again: no figure is cut.
+    """
+    parts = _side_by_side(rows, columns, console.width)
+    return Group(*(_rows_table("" if at else title, rows, part) for at, part in enumerate(parts)))
+
+
+def _rows_table(title: str, rows: Sequence[Message], columns: Sequence[str]) -> Table:
     heads = [_head(rows[0], path) if rows else _words(path) for path in columns]
     made = table(title, heads)
     for row in rows:
         made.add_row(*(cell(row, path) for path in columns))
     return made
+
+
+def _side_by_side(
+    rows: Sequence[Message], columns: Sequence[str], width: int
+) -> list[Sequence[str]]:
+    """The columns in portions that fit into so many signs, each beginning with the first one."""
+    first, *others = columns
+    begin = _EDGE + _least_width(rows, first)
+    parts, taken = [[first]], begin
+    for path in others:
+        needed = _least_width(rows, path)
+        if taken + needed > width and len(parts[-1]) > 1:
+            parts.append([first])
+            taken = begin
+        parts[-1].append(path)
+        taken += needed
+    return list(parts)
+
+
+def _least_width(rows: Sequence[Message], path: str) -> int:
+    """Signs without which a column cannot be read: all of a figure, some of a word."""
+    widest = max((cell(row, path).cell_len for row in rows), default=0)
+    head = _head(rows[0], path) if rows else _words(path)
+    if not head.endswith(">"):
+        return _PADDING + min(max(widest, len(head)), _WORD_WIDTH)
+    return _PADDING + max(widest, *map(len, head_lines(head.removesuffix(">"))))
 
 
 def show_message(message: Message, title: str) -> None:
@@ -58,7 +101,7 @@ def message_tables(message: Message, title: str = "") -> Group:
             lists.append(field)
         elif _is_set(message, field):
             _add(made, message, field, field.name)
-    tables = [made] if made.rows else []
+    tables: list[Table | Group] = [made] if made.rows else []
     for field in lists:
         rows = list(getattr(message, field.name))
         if rows:

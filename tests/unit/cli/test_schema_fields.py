@@ -14,6 +14,8 @@ from sonic.positions.v1 import positions_pb2
 from sonic.price.v1 import price_pb2
 from sonic.xcom.v1 import xcom_pb2
 
+from services.cli.nouns.positions import WHAT_IF_COLUMNS
+from services.cli.schema import render
 from services.cli.schema.fields import at, moment, put, span
 from services.cli.schema.render import cell, figure, plain_columns, rows_table
 from shared.errors import InvalidArgument
@@ -129,6 +131,30 @@ def test_a_table_of_nothing_shows_its_columns() -> None:
     with console.capture() as said:
         console.print(rows_table("Rules", [], ("id", "price_usd")))
     assert "price USD" in said.get()
+
+
+def test_no_figure_is_cut_where_columns_have_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    wide = positions_pb2.Evaluation(
+        price_usd=105_234.56,
+        value_usd=1_234_567.89,
+        pnl_usd=-1_234_567.89,
+        leverage_ratio=12.3456,
+        travel_percent=-123.45,
+        liquidation_distance_percent=18.09,
+        heat_index=5.12345,
+        liquidation_probability=4.21285e-05,
+        probability_model=positions_pb2.PROBABILITY_MODEL_EMPIRICAL,
+    )
+    for width in (40, 60, 80, 120, 200):
+        monkeypatch.setattr(render, "console", console := Console(width=width))
+        with console.capture() as said:
+            console.print(rows_table("What if", [wide], WHAT_IF_COLUMNS))
+        words = said.get().split()
+        for one in ("105,234.56", "1,234,567.89", "-1,234,567.89", "12.3456", "-123.45", "18.09"):
+            assert one in words, f"{one} at {width}"
+        assert "4.21285e-05" in words and "5.12345" in words
+        assert max(map(len, said.get().splitlines())) <= width
+    assert said.get().count("105,234.56") == 1, "one table where there is room"
 
 
 def test_columns_of_any_message_are_its_plain_fields() -> None:
