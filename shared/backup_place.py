@@ -40,6 +40,8 @@ def remembered(folder: Path, home: Path | None) -> Place | None:
 
 def trouble(folder: Path, home: Path | None) -> str:
     """What is wrong with it and what to do, in a sentence; empty when nothing is known to be."""
+    if problem := _unreadable(folder):
+        return f"{folder} cannot be read ({problem}): mount its disk again, or see whose it is"
     place = remembered(folder, home)
     if place is None or _mark_of(folder) == place.mark:
         return ""
@@ -60,6 +62,17 @@ def remember(folder: Path, home: Path, taken_time: datetime) -> None:
         _write(folder / MARK, mark)
     place = Place(folder=str(folder), mark=mark, taken_time=taken_time)
     _write(home / MEMORY, place.model_dump_json())
+
+
+def _unreadable(folder: Path) -> str:
+    """Why, in the system's words; empty for one that can be read, and for one that is not there."""
+    try:
+        next(folder.iterdir(), None)
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        return error.strerror or type(error).__name__
+    return ""
 
 
 def _mark_of(folder: Path) -> str:

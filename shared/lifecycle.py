@@ -11,6 +11,7 @@ from typing import Any, Protocol, Self, TypeVar
 
 from shared import allocator, log, parent, tracing
 from shared import config as configuration
+from shared.backoff import backoff_seconds
 from shared.clock import Clock
 from shared.names import new_id
 
@@ -130,6 +131,7 @@ class Loop:
     ) -> None:
         self.name = name
         self.stopping = asyncio.Event()
+        self.failed = asyncio.Event()
         self._body = body
         self._clock = clock
         self._first_delay_seconds = first_delay_seconds
@@ -157,17 +159,23 @@ class Loop:
         self._awake.set()
 
     async def _run(self) -> None:
-        await self._rest(self._first_delay_seconds)
-        while not self.stopping.is_set():
-            self._awake.clear()
-            await self._rest(await self._once())
+        try:
+            await self._rest(self._first_delay_seconds)
+            while not self.stopping.is_set():
+                self._awake.clear()
+                await self._rest(await self._once())
+        finally:
+            # Nobody would see that it is over: a process that is started again goes on with it.
+            if not self.stopping.is_set():
+                log.get_logger().error("loop ended", loop=self.name)
+                self.failed.set()
 
     async def _once(self) -> float:
         try:
             seconds = await self._body() or 0.0
         except Exception as error:  # noqa: BLE001  # a loop outlives what its body meets
             self._failures += 1
-            seconds = min(2.0 ** (self._failures - 1), _BACKOFF_CAP_SECONDS)
+            seconds = backoff_seconds(self._failures, 1.0, _BACKOFF_CAP_SECONDS)
             log.get_logger().error(
                 "loop failed",
                 loop=self.name,

@@ -93,7 +93,8 @@ class WholeLines(logging.Handler):
         self._path = path
         self._max_bytes = max_bytes
         self._kept_count = kept_count
-        self._descriptor = self._opened()
+        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._descriptor = _opened(path)
 
     def emit(self, record: logging.LogRecord) -> None:
         """One record; whatever goes wrong with it is told where logging tells such things."""
@@ -110,19 +111,23 @@ class WholeLines(logging.Handler):
         super().close()
 
     def _rotate(self) -> None:
+        # Opened before anything moves: where it cannot be, all stays as it is.
+        fresh = self._path.with_name(f"{self._path.name}.new")
+        opened = _opened(fresh)
         for number in range(self._kept_count, 0, -1):
             before = self._old(number - 1)
             if before.exists():
                 before.replace(self._old(number))
-        os.close(self._descriptor)
-        self._descriptor = self._opened()
+        fresh.replace(self._path)
+        self._descriptor, old = opened, self._descriptor
+        os.close(old)
 
     def _old(self, number: int) -> Path:
         return self._path.with_name(f"{self._path.name}.{number}") if number else self._path
 
-    def _opened(self) -> int:
-        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+
+def _opened(path: Path) -> int:
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
 
 
 def _formatter(before: list[Processor], json: bool) -> logging.Formatter:

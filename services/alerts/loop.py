@@ -8,6 +8,7 @@ from services.alerts.recorder.service.recorder import Recorder
 from services.alerts.service.ports import AcknowledgementSource
 from services.alerts.service.snapshot_cache import SnapshotCache
 from services.alerts.silences.service import Silences
+from shared.backoff import backoff_seconds
 from shared.clock import Clock
 from shared.errors import FailedPrecondition, Unavailable
 from shared.lifecycle import Loop
@@ -40,9 +41,7 @@ class RelayLoop(Loop):
             sent = await self._relay.relay()
         except Unavailable as error:
             self._unreached += 1
-            pause = min(
-                _PAUSE_SECONDS * 2.0 ** min(self._unreached - 1, 10), _LONGEST_PAUSE_SECONDS
-            )
+            pause = backoff_seconds(self._unreached, _PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS)
             get_logger().warning("outbox waits", reason=error.reason, retry_seconds=pause)
             return pause
         self._unreached = 0
@@ -65,7 +64,7 @@ class AcknowledgementLoop(Loop):
             self._unreached += 1
             if self._unreached == 1:
                 get_logger().warning("acknowledgements wait", reason=error.reason)
-            return min(_PAUSE_SECONDS * 2.0 ** min(self._unreached - 1, 10), _LONGEST_PAUSE_SECONDS)
+            return backoff_seconds(self._unreached, _PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS)
         self._unreached = 0
         return 0.0 if more else _HEARING_SECONDS
 

@@ -85,7 +85,11 @@ async def _up(*, one_process: bool, reload: bool) -> int:
         )
         if addresses is None:
             return 0
-        write_running(plan.home, addresses, plan.http_address)
+        try:
+            write_running(plan.home, addresses, plan.http_address)
+        except OSError as problem:
+            # It serves all the same: a disk that is full is no reason to stop watching.
+            say(entry("home", f"no note of where the servers are could be left: {problem}"))
         stack.callback(running_file(plan.home).unlink, missing_ok=True)
         dashboard = f"http://{plan.http_address}/"
         say(entry("dashboard", dashboard))

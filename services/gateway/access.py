@@ -19,6 +19,7 @@ from typing import Literal
 from starlette.requests import Request
 
 from services.gateway.failures import Refused
+from shared.backoff import backoff_seconds
 from shared.clock import Clock
 from shared.errors import Exhausted, Unauthenticated
 from shared.tokens import Scope, Token, TokenFile
@@ -174,7 +175,8 @@ class Attempts:
         if not early:
             count = 1 if now > until + 10 * _MOST_WAIT_SECONDS else count + 1
             beyond = count - _FREE_ATTEMPTS
-            until = now + (min(2.0**beyond, _MOST_WAIT_SECONDS) if beyond >= 0 else 0.0)
+            wait_seconds = backoff_seconds(beyond + 1, 1.0, _MOST_WAIT_SECONDS)
+            until = now + (wait_seconds if beyond >= 0 else 0.0)
         self._of[client] = (count, until)
         if len(self._of) > _MOST_CLIENTS:
             self._of.popitem(last=False)

@@ -12,6 +12,7 @@ import httpx
 from aiolimiter import AsyncLimiter
 
 from shared import observed, tracing
+from shared.backoff import backoff_seconds
 from shared.clock import Clock
 from shared.http import body, retry_after
 from shared.http.circuit import Circuit
@@ -196,7 +197,7 @@ class ProviderHttp:
 
     async def _wait(self, failure: ProviderFailure, failures: int, end_seconds: float) -> bool:
         """Backs off; False when that would outlast the call."""
-        seconds = _backoff_seconds(failures)
+        seconds = _jittered_seconds(failures)
         if failure.retry_after is not None:
             seconds = max(seconds, failure.retry_after.total_seconds())
         if asyncio.get_running_loop().time() + seconds >= end_seconds:
@@ -317,9 +318,9 @@ class ProviderHttp:
         return self._client
 
 
-def _backoff_seconds(failures: int) -> float:
+def _jittered_seconds(failures: int) -> float:
     """Doubling, with jitter so that many do not come back together."""
-    most = min(_FIRST_BACKOFF_SECONDS * 2.0 ** (failures - 1), _MOST_BACKOFF_SECONDS)
+    most = backoff_seconds(failures, _FIRST_BACKOFF_SECONDS, _MOST_BACKOFF_SECONDS)
     return most * random.uniform(0.5, 1.0)
 
 

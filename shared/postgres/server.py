@@ -92,7 +92,9 @@ class EmbeddedPostgres:
             except PermissionError as error:
                 raise self._unreadable(error) from error
             try:
-                self._url = self._start_owned(self._port, _START_SECONDS)
+                # What was not stopped well is first to be made whole.
+                bound = _RESTART_SECONDS if self._home.data.is_dir() else _START_SECONDS
+                self._url = self._start_owned(self._port, bound)
             except BaseException:
                 self._home.release()
                 raise

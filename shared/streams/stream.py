@@ -11,6 +11,7 @@ from datetime import datetime
 from enum import IntEnum
 from typing import Protocol
 
+from shared.backoff import backoff_seconds
 from shared.clock import Clock
 from shared.errors import SonicError
 from shared.http import strict_json
@@ -246,8 +247,8 @@ class Stream:
 
     async def _back_off(self) -> None:
         """Doubling, with jitter so that many do not come back together."""
-        most = _FIRST_BACKOFF_SECONDS * 2.0 ** min(self._failures - 1, 10)
-        seconds = min(most, LONGEST_BACKOFF_SECONDS) * random.uniform(0.5, 1.0)
+        most = backoff_seconds(self._failures, _FIRST_BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS)
+        seconds = most * random.uniform(0.5, 1.0)
         await self._clock.sleep(seconds)
 
     async def _rest(self, seconds: float) -> None:

@@ -20,17 +20,8 @@ FUNCTION_CEILING_LINES = 50
 RPC_CEILING = 15
 DOCSTRING_CEILING_LINES = 6
 
-ROOMS = {
-    "server",
-    "servicer",
-    "service",
-    "domain",
-    "store",
-    "tables",
-    "migrations",
-    "loop",
-    "clients",
-}
+_FLOW = ("server", "servicer", "service", "domain", "store", "tables", "migrations")
+ROOMS = {*_FLOW, "loop", "clients"}
 EXTRA_ROOMS = {
     "price": {"sources"},
     "positions": {"venues"},
@@ -95,6 +86,7 @@ PURE = {
     "zstandard",  # as pure as the standard library's zlib
     "bech32",
     "Crypto",
+    "shared.backoff",
     "shared.errors",
     "shared.secret_shapes",
     "shared.base58",

@@ -83,11 +83,11 @@ class Backups:
     async def _turn(self) -> float:
         """Seconds until the next."""
         now = self._clock.now()
-        last = await asyncio.to_thread(last_taken, self._folder, now)
-        if last is not None and (left := last + self._interval - now) > timedelta(0):
-            # A clock that steps must not put it off for long.
-            return min(left.total_seconds(), self._interval.total_seconds(), 3_600.0)
         try:
+            last = await asyncio.to_thread(last_taken, self._folder, now)
+            if last is not None and (left := last + self._interval - now) > timedelta(0):
+                # A clock that steps must not put it off for long.
+                return min(left.total_seconds(), self._interval.total_seconds(), 3_600.0)
             file = await self._take()
             await asyncio.to_thread(forget, self._folder, self._kept, self._clock.now())
         except Exception as error:  # noqa: BLE001  # whatever it was, the next one must be tried

@@ -25,7 +25,8 @@ def before_upgrade(plan: Plan, opened: Opened, say: Say) -> Before:
         try:
             file, _ = await take_usual(opened.url, plan)
             say(entry("backup", f"{file}, the way back: docs/upgrading.md"))
-        except SonicError as problem:
-            say(entry("backup", f"none could be taken before the change: {problem.message}"))
+        except Exception as problem:  # noqa: BLE001  # whatever it was, somebody is to watch
+            words = problem.message if isinstance(problem, SonicError) else repr(problem)
+            say(entry("backup", f"none could be taken before the change: {words}"))
 
     return save

@@ -36,7 +36,7 @@ _NUMBERS = frozenset(
     }
 )
 _MOST_COLUMNS = 8
-# Of a table: its left edge; what a column has beside its text; words narrower than this are no help.
+# Signs of a table: its left edge, what a column has beside its text, the least of words.
 _EDGE, _PADDING, _WORD_WIDTH = 1, 3, 6
 
 
@@ -46,8 +46,8 @@ def show_rows(title: str, rows: Sequence[Message], columns: Sequence[str]) -> No
 
 
 def rows_table(title: str, rows: Sequence[Message], columns: Sequence[str]) -> Group:
-    """Without rows the columns alone, so that nothing is seen to be nothing. Columns for which there
-    is no room follow in a further table, beside the first one again: no figure is cut.
+    """Without rows the columns alone, so that nothing is seen to be nothing. Columns for which
+    there is no room follow in a further table, beside the first one again: no figure is cut.
     """
     parts = _side_by_side(rows, columns, console.width)
     return Group(*(_rows_table("" if at else title, rows, part) for at, part in enumerate(parts)))

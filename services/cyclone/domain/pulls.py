@@ -6,6 +6,7 @@ from typing import Final
 
 from services.cyclone.domain.cycle import Cycle, StepState
 from services.cyclone.domain.steps import SYNC_POSITIONS, UPDATE_PRICES
+from shared.backoff import backoff_seconds
 
 # Between two cycles, begin to begin, when a stream asked for one of them.
 REST_SECONDS: Final = 5.0
@@ -29,7 +30,7 @@ def rest_seconds(vain_count: int, interval_seconds: float) -> float:
     asked less.
     """
     longest = max(min(LONGEST_REST_SECONDS, interval_seconds * _LONGEST_REST_SHARE), REST_SECONDS)
-    return min(REST_SECONDS * 2.0 ** min(vain_count, 10), longest)
+    return backoff_seconds(vain_count + 1, REST_SECONDS, longest)
 
 
 def wait_seconds(

@@ -42,9 +42,11 @@ class Upkeep:
             return None
         folder, interval = self._backups
         problem = await _bounded(lambda: trouble(folder, self._home))
-        if problem and (place := await _bounded(lambda: remembered(folder, self._home))):
-            # What lies in a folder that is another one says nothing.
-            return BackupReading(str(folder), interval, place.taken_time, self._since(), problem)
+        if problem:
+            # What lies in a folder that is another one, or cannot be read, says nothing.
+            place = await _bounded(lambda: remembered(folder, self._home))
+            taken_time = place.taken_time if place else None
+            return BackupReading(str(folder), interval, taken_time, self._since(), problem)
         last = await _bounded(lambda: last_taken(folder, self._clock.now()))
         return BackupReading(str(folder), interval, last, self._since())
 

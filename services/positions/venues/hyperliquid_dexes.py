@@ -79,8 +79,6 @@ def with_parts(
     unread = [*dexes, *others]
     aside = [*unread, *delisted, *subaccounts.unasked_ids]
     own = tuple(name for one in read for name in one.unread_ids)
-    if not (aside or own):
-        return whole
     may_age = first.complete and not first.refusals
     reasons = [one.reason for one in parts if one.ids in others] or [SUBACCOUNT_UNREAD]
     reason = UNREAD if dexes else reasons[0] if others else ""

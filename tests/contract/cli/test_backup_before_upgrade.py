@@ -43,3 +43,13 @@ async def test_a_backup_that_fails_is_said_and_the_start_goes_on(
     opened = Opened(databases.admin_url.replace("@", "-wrong@", 1), postgres)
     await before_upgrade(Plan(sonic_home=tmp_path), opened, said.append)(["alerts"])
     assert "none could be taken before the change" in said[-1]
+
+
+async def test_a_disk_that_takes_no_backup_is_said_and_the_start_goes_on(
+    databases: Databases, postgres: EmbeddedPostgres, tmp_path: Path
+) -> None:
+    said: list[str] = []
+    (tmp_path / "backups").write_text("no folder")
+    opened = Opened(databases.admin_url, postgres)
+    await before_upgrade(Plan(sonic_home=tmp_path), opened, said.append)(["alerts"])
+    assert "none could be taken before the change" in said[-1]

@@ -87,6 +87,22 @@ async def test_the_scheduled_backup_fails_with_the_fix_and_writes_nothing(plan: 
     assert caught.value.reason == "BACKUP_FOLDER_UNMOUNTED" and not folder.exists()
 
 
+async def test_a_folder_that_cannot_be_read_is_said_and_tried_again(plan: Plan) -> None:
+    said: list[str] = []
+    # A name that no file system takes fails as a disk does that dropped out.
+    gone = plan.backup_folder / ("x" * 300)
+
+    async def taken() -> Path:
+        raise AssertionError("nothing is known of what is there")
+
+    backups = Backups(taken, gone, said.append, PushedClock(NOW), hours=24, kept=2)
+    assert await backups._turn() == 600
+    assert "backup: failed:" in said[-1]
+    assert "cannot be read (File name too long)" in trouble(gone, plan.home)
+    there = plan.model_copy(update={"sonic_backup_folder": gone})
+    assert _backups(there).verdict == "problem"
+
+
 def test_doctor_and_status_say_it(plan: Plan) -> None:
     _unmounted(plan.backup_folder)
     found = _backups(plan)

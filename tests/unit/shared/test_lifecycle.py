@@ -165,6 +165,31 @@ async def test_a_failing_body_is_tried_again_later_and_later() -> None:
     assert runs == [0, 1, 3, 7, 15, 31, 63, 123, 183]
 
 
+async def test_a_body_that_fails_for_weeks_is_still_tried_once_a_minute() -> None:
+    time, runs = clock(), []
+
+    async def body() -> None:
+        runs.append(time.monotonic())
+        raise OSError("no disk")
+
+    loop = Loop("x", body, time)
+    async with App("app", [loop]):
+        for _ in range(1100):
+            await until(lambda: time.sleeping_count == 1)
+            time.advance(60)
+        await until(lambda: len(runs) == 1101)
+        assert not loop.failed.is_set()
+
+
+async def test_a_loop_that_ended_by_itself_brings_its_process_down() -> None:
+    async def body() -> None:
+        raise asyncio.CancelledError
+
+    async with App("app", [Loop("x", body, clock())]) as app:
+        async with asyncio.timeout(5):
+            assert await app.failed() == "Loop"
+
+
 async def test_stopping_lets_the_body_in_flight_finish() -> None:
     done: list[str] = []
     running = asyncio.Event()

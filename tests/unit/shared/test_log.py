@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import os
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,27 @@ def test_a_file_is_kept_small_in_whole_lines_for_its_owner_alone(tmp_path: Path)
     assert [line.split()[1] for line in told] == [
         f"{number:03}" for number in range(100 - len(told), 100)
     ]
+
+
+def test_a_file_that_cannot_be_begun_anew_leaves_the_old_one_and_every_other_descriptor_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging, "raiseExceptions", False)
+    path = tmp_path / "price.log"
+    handler = log.WholeLines(path, max_bytes=100, kept_count=2)
+    handler.emit(logging.makeLogRecord({"msg": "first " + "x" * 80}))
+    (tmp_path / "price.log.new").mkdir()
+    for _ in range(3):
+        handler.emit(logging.makeLogRecord({"msg": "lost " + "x" * 80}))
+    other = os.open(tmp_path / "other", os.O_RDWR | os.O_CREAT)
+    handler.emit(logging.makeLogRecord({"msg": "lost " + "x" * 80}))
+    assert os.fstat(other).st_size == 0 and "first" in path.read_text()
+    (tmp_path / "price.log.new").rmdir()
+    handler.emit(logging.makeLogRecord({"msg": "again " + "y" * 60}))
+    handler.close()
+    os.close(other)
+    assert path.read_text().startswith("again")
+    assert "first" in (tmp_path / "price.log.1").read_text()
 
 
 def test_a_process_with_a_log_file_writes_there_and_not_to_its_terminal(

@@ -21,6 +21,7 @@ from services.alerts.service.snapshot_cache import SnapshotCache
 from services.alerts.store.unit_of_work import Store
 from services.alerts.thresholds.domain import ThresholdSet
 from shared import tracing
+from shared.backoff import backoff_seconds
 from shared.database.fence import Step
 from shared.errors import SonicError, Unavailable
 from shared.log import get_logger
@@ -257,4 +258,4 @@ def _handovers(
 
 
 def _pause(tries: int) -> timedelta:
-    return timedelta(seconds=min(2.0 ** min(tries, 20), _LONGEST_PAUSE_SECONDS))
+    return timedelta(seconds=backoff_seconds(tries + 1, 1.0, _LONGEST_PAUSE_SECONDS))

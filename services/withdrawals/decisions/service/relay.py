@@ -7,6 +7,7 @@ from datetime import timedelta
 from services.withdrawals.decisions.domain.history import News
 from services.withdrawals.decisions.ports import AlertsPort
 from services.withdrawals.decisions.store import Begin
+from shared.backoff import backoff_seconds
 from shared.clock import Clock
 from shared.errors import SonicError, Unavailable
 from shared.log import get_logger
@@ -58,7 +59,7 @@ class NewsRelay:
 
     async def _put_off(self, news: News, error: SonicError, refusal: str = "") -> None:
         pause = error.retry_after or timedelta(
-            seconds=min(2.0 ** min(news.tries, 20), _LONGEST_PAUSE_SECONDS)
+            seconds=backoff_seconds(news.tries + 1, 1.0, _LONGEST_PAUSE_SECONDS)
         )
         async with self._begin() as store:
             await store.put_off(news.record.key, self._clock.now() + pause, refusal)
