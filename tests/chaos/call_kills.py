@@ -222,12 +222,12 @@ async def call_kills(databases: Databases, count: int, seed: int = 0) -> list[Ou
 
 
 async def _at_once(url: str, asked: argparse.Namespace) -> int:
-    """How many incidents were not as promised, of lanes that share the kills."""
+    """How many incidents were not as promised, of copies that share the kills."""
     async with template(url, found(REPOSITORY / "services")) as prepared, AsyncExitStack() as stack:
-        lanes = [await stack.enter_async_context(prepared.copy()) for _ in range(asked.at_once)]
+        copies = [await stack.enter_async_context(prepared.copy()) for _ in range(asked.at_once)]
         share = -(-asked.kills // asked.at_once)
         results = await asyncio.gather(
-            *(call_kills(lane, share, asked.seed + at) for at, lane in enumerate(lanes))
+            *(call_kills(copy, share, asked.seed + at) for at, copy in enumerate(copies))
         )
     outcomes = list(itertools.chain.from_iterable(results))
     broken = [one for one in outcomes if not one.is_as_promised]
