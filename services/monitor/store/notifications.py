@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import Text, all_, cast, delete, func, insert, select
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from services.monitor.domain.incidents import Incident, Notification
@@ -57,10 +59,15 @@ class NotificationRows:
         }
         await self._transaction.execute(insert(outbox).values(created_time=now, **values))
 
-    async def notifications(self) -> list[Notification]:
-        """What was not sent yet, oldest first."""
+    async def notifications(self, tried: Sequence[str]) -> list[Notification]:
+        """Of what was not sent yet a hundred that are not among the ids `tried`: the loudest first,
+        of one level the oldest. An end is LOW: it comes after its beginning.
+        """
         found = await self._transaction.fetch(
-            select(outbox).order_by(outbox.c.created_time, outbox.c.id).limit(100)
+            select(outbox)
+            .where(outbox.c.id != all_(cast(list(tried), ARRAY(Text))))
+            .order_by(outbox.c.level.desc(), outbox.c.created_time, outbox.c.id)
+            .limit(100)
         )
         return [rows.read(Notification, row) for row in found]
 

@@ -18,7 +18,7 @@ from sonic.xcom.v1 import xcom_pb2
 
 from services.cli import system as cli_system
 from services.cli.complaints import Complaints
-from tests.contract.monitor.conftest import QUIET, Servers, badges_of, facts, runs_of
+from tests.contract.monitor.conftest import QUIET, Servers, badges_of, cycle, facts, runs_of
 from tests.fakes.databases import Databases
 from tests.fakes.webhook import FakeWebhook
 
@@ -159,6 +159,23 @@ async def test_a_dead_service_is_told_although_the_messages_cannot_be_stored(
     # To whom it was told, and not to those of LOW.
     assert subjects(hook)[1] == "operations monitor: all is well again: positions"
     assert [one for one in await servers.messages() if one.ends_incident] == []
+
+
+async def test_what_waits_for_room_keeps_no_dead_service_back(
+    servers: Servers, hook: FakeWebhook, disk: Disk
+) -> None:
+    await start(servers, hook)
+    stub = await servers.monitor(**ONLY_OPERATIONS)
+    await disk.fill("xcom.message", "xcom.request")
+    stale = pb.PricesReading(prices=[pb.PriceReading(asset="SPX", quality="STALE")])
+    await cycle(stub, prices=stale)
+    await servers.apps["positions"].stop()
+    await servers.push(holds(lambda: hook.received))
+    assert subjects(hook)[0].startswith("operations monitor: services down: positions")
+    waiting = "price monitor: prices not to be trusted: SPX stale"
+    assert waiting not in subjects(hook)
+    await disk.make_room()
+    await servers.push(holds(lambda: waiting in subjects(hook)))
 
 
 async def test_operations_says_that_a_service_has_a_full_database(
