@@ -169,7 +169,8 @@ def _sums(totals: positions_pb2.Totals) -> None:
     console.print(line)
     if totals.stale:
         stale = (
-            "  STALE: a wallet could not be read, or a mark is old; no level is lowered by these"
+            "  STALE: a wallet could not be read, or a mark is old or disputed; no level is lowered"
+            " by these"
         )
         console.print(Text(stale, style="yellow"))
 

@@ -95,6 +95,7 @@ class PriceClient:
             price.quality in _USABLE,
             price.hourly_volatility_ratio if known else None,
             estimate_usd=self._estimate_usd(price, price_time),
+            disputed=price.quality == pb.QUALITY_DISAGREE,
         )
 
     def _estimate_usd(self, price: pb.Price, price_time: datetime) -> float | None:

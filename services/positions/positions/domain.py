@@ -137,5 +137,5 @@ def check_plausible(terms: Measured, market: MarketPrice | None) -> None:
 
 
 def market_price_usd(market: MarketPrice | None) -> float | None:
-    """A market price to compare with; one that sources contradict, or that is old, is none."""
+    """A market price to compare with; one that is only kept for show is none."""
     return market.price_usd if market is not None and market.usable else None

@@ -68,6 +68,8 @@ _NAMES = Statement(
     " as portfolio, w.active from feed f join wallet w using (wallet_key)"
     " union all select asset_key, name, null, null, false, null, null, true from asset order by 1"
 )
+# In place of true: of a price that is usable, and whose sources disagree.
+_DISPUTED: Final = 2
 _START = datetime(1970, 1, 1, tzinfo=UTC)
 TOTALS: Final = tuple(field.name for field in fields(Totals) if field.name != "totals_time")
 _READ_TOTALS = Statement(
@@ -229,20 +231,29 @@ def _changes(row: Row) -> InputChanges:
 
 def _priced(price: MarketPrice) -> tuple[object, ...]:
     sigma = price.hourly_volatility_ratio
-    return price.price_usd, micros(price.price_time), price.usable, sigma, price.estimate_usd
+    # One number, so that an older program reads a disputed price as it did: usable.
+    usable = _DISPUTED if price.disputed else price.usable
+    return price.price_usd, micros(price.price_time), usable, sigma, price.estimate_usd
 
 
 def _market_price(
     price_usd: float,
     price_micros: int,
-    usable: bool,
+    usable: bool | int,
     sigma: float | None,
     # An older release kept none, or whether it is the price itself.
     estimate: float | bool | None = None,
 ) -> MarketPrice:
     price_time = _START + timedelta(microseconds=price_micros)
     estimate_usd = price_usd if estimate is True else estimate or None
-    return MarketPrice(price_usd, price_time, usable, sigma, estimate_usd=estimate_usd)
+    return MarketPrice(
+        price_usd,
+        price_time,
+        bool(usable),
+        sigma,
+        estimate_usd=estimate_usd,
+        disputed=usable == _DISPUTED,
+    )
 
 
 def _service_state(row: Row) -> ServiceState:

@@ -41,7 +41,12 @@ async def test_an_entered_mark_wins_and_is_checked_against_the_market(servers) -
 
 @pytest.mark.parametrize(
     ("age_seconds", "quality"),
-    [(121, price_pb2.QUALITY_GOOD), (0, price_pb2.QUALITY_STALE), (0, price_pb2.QUALITY_CLOSED)],
+    [
+        (121, price_pb2.QUALITY_GOOD),
+        (0, price_pb2.QUALITY_STALE),
+        (0, price_pb2.QUALITY_CLOSED),
+        (0, price_pb2.QUALITY_DISAGREE),
+    ],
 )
 async def test_a_market_price_that_cannot_be_relied_on_is_a_stale_mark(
     servers, age_seconds, quality

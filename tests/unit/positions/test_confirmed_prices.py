@@ -118,13 +118,14 @@ async def test_a_restart_in_a_crash_goes_on_one_look_late() -> None:
     assert await estimates(stored(100.0, usable=False)) == [None, None, 95.5, 94.0]
 
 
-@given(st.none() | st.floats(1.0, 1e6), st.booleans())
+@given(st.none() | st.floats(1.0, 1e6), st.booleans(), st.booleans())
 def test_what_estimates_is_kept_with_a_pass_and_that_of_an_older_release_is_read(
-    estimate: float | None, was_confirmed: bool
+    estimate: float | None, was_confirmed: bool, disputed: bool
 ) -> None:
-    price = MarketPrice(100.0, NOW, True, None, estimate_usd=estimate)
+    price = MarketPrice(100.0, NOW, True, None, estimate_usd=estimate, disputed=disputed)
     kept = json.loads(json.dumps(_priced(price)))
     assert _market_price(*kept) == price
+    assert kept[2], "an older release takes it as usable"
     older = 100.0 if was_confirmed else None
     assert _market_price(*kept[:4], was_confirmed).estimate_usd == older
     assert _market_price(*kept[:4]).estimate_usd is None

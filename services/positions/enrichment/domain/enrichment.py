@@ -60,6 +60,7 @@ class MarketPrice:
     """Consensus price of an asset; `usable` when its quality is (its age is judged here). `moves`:
     what the asset did in the last year, empty where that is not known. `estimate_usd`: what more
     than one source or one look says, so that it may raise a level by itself; None: nothing does.
+    `disputed`: its sources contradict each other, so that a mark it gives lowers no level.
     """
 
     price_usd: float
@@ -68,6 +69,7 @@ class MarketPrice:
     hourly_volatility_ratio: float | None
     moves: History = NO_HISTORY
     estimate_usd: float | None = None
+    disputed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,7 +287,7 @@ class _Tables:
         self.moves: dict[int, History] = {}
         self.price_usd, self.volatility_ratio, self.estimate_usd = np.full((3, length), np.nan)
         self.price_micros = np.zeros(length, np.int64)
-        self.usable, self.unknown_asset = np.zeros((2, length), np.bool_)
+        self.usable, self.disputed, self.unknown_asset = np.zeros((3, length), np.bool_)
         for key, name in context.assets.items():
             self.unknown_asset[key] = name == UNKNOWN_ASSET
             known = context.market.get(name)
@@ -294,6 +296,7 @@ class _Tables:
             self.price_usd[key] = known.price_usd
             self.price_micros[key] = micros(known.price_time)
             self.usable[key] = known.usable and self.price_micros[key] >= self.limit_micros
+            self.disputed[key] = known.disputed
             if self.usable[key] and known.estimate_usd is not None:
                 self.estimate_usd[key] = known.estimate_usd
             if known.moves.is_enough:
@@ -319,6 +322,7 @@ class _Market:
         self.time_micros = tables.price_micros[asset_key]
         self.volatility_ratio = tables.volatility_ratio[asset_key]
         self.usable = tables.usable[asset_key]
+        self.disputed = tables.disputed[asset_key]
         self.estimate_usd = tables.estimate_usd[asset_key]
         self.unknown_asset = tables.unknown_asset[asset_key]
 
@@ -347,6 +351,8 @@ class _Marks:
         self.gone = inputs["status"] == Status.STALE
         self.unread = late & tables.is_read[feed_key] & (self.time_micros > 0) & ~self.gone
         self.stale = late | tables.failed[feed_key] | (from_market & ~market.usable)
+        is_market_price = from_market | (inputs["flag_bits"] & bit(Flag.SPOT) != 0)
+        self.stale |= is_market_price & market.disputed
 
 
 def _causes(

@@ -103,7 +103,9 @@ class _FlagEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Flag.ValueType],
     FLAG_CANNOT_JUDGE: _Flag.ValueType  # 4
     """Asset or side is unknown: cannot be judged."""
     FLAG_MARK_STALE: _Flag.ValueType  # 5
-    """The mark is older than its limit, or the last fetch of the wallet failed."""
+    """The mark is older than its limit, the last fetch of the wallet failed, or the mark is a market price whose sources
+    contradict each other: its figures raise levels and lower none.
+    """
     FLAG_MARK_MISSING: _Flag.ValueType  # 6
     """No mark price is known."""
     FLAG_DEMO: _Flag.ValueType  # 7
@@ -139,7 +141,9 @@ FLAG_MARK_PRICE_DISAGREES: Flag.ValueType  # 3
 FLAG_CANNOT_JUDGE: Flag.ValueType  # 4
 """Asset or side is unknown: cannot be judged."""
 FLAG_MARK_STALE: Flag.ValueType  # 5
-"""The mark is older than its limit, or the last fetch of the wallet failed."""
+"""The mark is older than its limit, the last fetch of the wallet failed, or the mark is a market price whose sources
+contradict each other: its figures raise levels and lower none.
+"""
 FLAG_MARK_MISSING: Flag.ValueType  # 6
 """No mark price is known."""
 FLAG_DEMO: Flag.ValueType  # 7
