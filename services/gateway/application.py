@@ -22,7 +22,7 @@ from services.gateway.conditions import place_if_match, tagged
 from services.gateway.encoding import encoded
 from services.gateway.events import Streams
 from services.gateway.failures import DOMAIN, Refused, failure_response, precondition_failed
-from services.gateway.guard import HEADERS, Guard, json_body
+from services.gateway.guard import HEADERS, Guard, json_body, small_body
 from services.gateway.hooks import CycleHook
 from services.gateway.limits import Limit
 from services.gateway.links import TEMPLATE as LINKS
@@ -49,6 +49,8 @@ _PROBES = frozenset({"/livez", "/healthz", "/readyz"})
 # At once, in all and by one client. A connection that is busy is one of these or a stream.
 MAX_CALLS, _MAX_CALLS_OF_ONE = 256, 128
 _MAX_BODY_BYTES, _MAX_BODY_BYTES_OF_ONE = 64 * 1024 * 1024, 32 * 1024 * 1024
+# Of one request of those who show no token.
+_MAX_BODY_BYTES_OUTSIDE = 16 * 1024
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 _VERBS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _REST = "(other)"
@@ -203,8 +205,7 @@ class Application:
         if path in sign_in.PATHS:
             return await sign_in.serve(path, self._access, request, client)
         if path == calls.PATH or path in self._links or path in self._hook:
-            with self._calls.held(client):
-                return await self._from_outside(path, request)
+            return await self._from_outside(path, request, client)
         # Files that are the same for everybody say nothing of anybody.
         if path.startswith(FILES_BELOW) and path in self._pages:
             return await _read_only(request, lambda: self._pages.answer(path, request))
@@ -245,16 +246,20 @@ class Application:
         verbs = {route.verb for route, _ in found}
         raise _wrong_verb(request, verbs | {"HEAD"} if "GET" in verbs else verbs)
 
-    async def _from_outside(self, path: str, request: Request) -> Response:
+    async def _from_outside(self, path: str, request: Request, client: str) -> Response:
         """What others call by an address that we gave them: each shows by itself who it is."""
-        if path == calls.PATH:
-            return await calls.press_key(self._peers, request)
         verbs = ("GET", "HEAD", "POST") if path in self._links else ("POST",)
         if request.method not in verbs:
             raise _wrong_verb(request, verbs)
-        if path in self._links:
-            return await self._links.answer(path, request)
-        return await self._hook.answer(request)
+        # Read before the place of a call is taken: strangers who send slowly hold none.
+        is_sent = request.method == "POST"
+        body = await small_body(request, _MAX_BODY_BYTES_OUTSIDE) if is_sent else b""
+        with self._calls.held(client):
+            if path == calls.PATH:
+                return await calls.press_key(self._peers, request, body)
+            if path in self._links:
+                return await self._links.answer(path, body, acts=is_sent)
+            return await self._hook.answer(request, body)
 
     async def _rpc(self, route: Route, at: Mapping[str, str], request: Request) -> Response:
         client = self._guard.client(request)

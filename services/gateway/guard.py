@@ -114,14 +114,20 @@ async def _read(request: Request, held: Limit, client: str, pieces: list[bytes])
     if not declared.isdecimal() or int(declared) > MAX_BODY_BYTES:
         raise _too_large()
     size = 0
+    async with _in_time():
+        async for piece in request.stream():
+            size += len(piece)
+            if size > MAX_BODY_BYTES:
+                raise _too_large()
+            held.take(client, len(piece))
+            pieces.append(piece)
+
+
+@asynccontextmanager
+async def _in_time() -> AsyncIterator[None]:
     try:
         async with asyncio.timeout(_BODY_SECONDS):
-            async for piece in request.stream():
-                size += len(piece)
-                if size > MAX_BODY_BYTES:
-                    raise _too_large()
-                held.take(client, len(piece))
-                pieces.append(piece)
+            yield
     except (TimeoutError, ClientDisconnect) as error:
         raise Refused(408, "BODY_TOO_SLOW", "the body did not arrive in time") from error
 
@@ -134,14 +140,17 @@ def _json(request: Request, body: bytes) -> bytes:
 
 
 async def small_body(request: Request, most_bytes: int) -> bytes:
-    """The body of a form or a signed request, as it was sent. Refused 413 BODY_TOO_LARGE."""
+    """The body of a form or a signed request, as it was sent. Refused 413 BODY_TOO_LARGE, 408
+    BODY_TOO_SLOW.
+    """
     body = b""
-    async for piece in request.stream():
-        body += piece
-        if len(body) > most_bytes:
-            raise Refused(413, "BODY_TOO_LARGE", f"a body here has at most {most_bytes} bytes")
+    async with _in_time():
+        async for piece in request.stream():
+            body += piece
+            if len(body) > most_bytes:
+                raise _too_large(most_bytes)
     return body
 
 
-def _too_large() -> Refused:
-    return Refused(413, "BODY_TOO_LARGE", f"a body has at most {MAX_BODY_BYTES} bytes")
+def _too_large(most_bytes: int = MAX_BODY_BYTES) -> Refused:
+    return Refused(413, "BODY_TOO_LARGE", f"a body here has at most {most_bytes} bytes")

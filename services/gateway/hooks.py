@@ -17,7 +17,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from services.gateway.failures import Refused
-from services.gateway.guard import small_body
 from services.gateway.peers import Peers
 from services.gateway.surface import Route
 from services.gateway.transcode import request_message
@@ -27,7 +26,6 @@ from shared.json_writer import written
 PATH = "/hooks/cycle"
 WINDOW_SECONDS = 300
 LEAST_SECRET_LENGTH = 16
-_MOST_BODY_BYTES = 16 * 1024
 _KEY = re.compile(r"([A-Za-z0-9._-]{1,64}):(\S+)")
 _TIMESTAMP = re.compile(r"[0-9]{1,12}")
 _REQUEST_ID = "request_id"
@@ -64,9 +62,8 @@ class CycleHook:
     def __contains__(self, path: str) -> bool:
         return path == PATH and bool(self._keys)
 
-    async def answer(self, request: Request) -> Response:
-        """The cycle, 200; Refused 401 BAD_SIGNATURE or SIGNATURE_EXPIRED, 413 BODY_TOO_LARGE."""
-        body = await small_body(request, _MOST_BODY_BYTES)
+    async def answer(self, request: Request, body: bytes) -> Response:
+        """The cycle, 200; Refused 401 BAD_SIGNATURE or SIGNATURE_EXPIRED."""
         signature = self._checked(request, body)
         message = self._message(request, body, signature)
         answer = await self._peers.ask(self._route, message)

@@ -13,7 +13,6 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from sonic.xcom.v1 import xcom_pb2 as pb
-from starlette.requests import Request
 from starlette.responses import Response
 
 from services.gateway.peers import Peers
@@ -24,7 +23,6 @@ from shared.errors import FailedPrecondition, InvalidArgument, NotFound, SonicEr
 
 TEMPLATE = "/link/{token}"
 _PATH = re.compile(r"/link/([A-Za-z0-9_-]{1,128})")
-_MOST_BODY_BYTES = 1024
 _ACTIONS = {
     "acknowledge": pb.LINK_ACTION_ACKNOWLEDGE,
     "snooze": pb.LINK_ACTION_SNOOZE,
@@ -49,13 +47,15 @@ class LinkPages:
     def __contains__(self, path: str) -> bool:
         return _PATH.fullmatch(path) is not None
 
-    async def answer(self, path: str, request: Request) -> Response:
-        """The page; whatever is wrong is said in words on it."""
+    async def answer(self, path: str, body: bytes, *, acts: bool) -> Response:
+        """The page, after what the form asks for when it `acts`; whatever is wrong is said in words
+        on it.
+        """
         found = _PATH.fullmatch(path)
         token = found[1] if found else ""
         try:
-            if request.method == "POST":
-                return await self._used(token, await _action(request))
+            if acts:
+                return await self._used(token, _action(body))
             return await self._shown(token)
         except (NotFound, FailedPrecondition, InvalidArgument) as error:
             return page(*_WORDS.get(error.reason, _WORDS["LINK_NOT_FOUND"]))
@@ -93,13 +93,8 @@ class LinkPages:
         return page(200, done, words, _subject(link, self._clock.now()))
 
 
-async def _action(request: Request) -> Any:
+def _action(body: bytes) -> Any:
     """What the form asks for; None when it is no word of ours."""
-    body = b""
-    async for piece in request.stream():
-        body += piece
-        if len(body) > _MOST_BODY_BYTES:
-            return None
     given = parse_qs(body.decode("ascii", errors="replace")).get("action", [""])
     return _ACTIONS.get(given[0])
 

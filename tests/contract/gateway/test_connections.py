@@ -17,6 +17,7 @@ import httpx
 import pytest
 from sonic.price.v1 import price_pb2 as pb
 
+from services.gateway import guard
 from services.gateway.access import Access
 from services.gateway.application import Application
 from services.gateway.connection import Room
@@ -68,8 +69,8 @@ async def gate(scripted: str, room: Room, streams: Streams | None = None) -> Asy
     streams = streams or Streams()
     peers = Peers({peer: scripted if peer == "price" else NOWHERE for peer in PEERS})
     clock = SystemClock()
-    access = Access(None, clock, None, is_open=True)
-    application = Application(peers, streams, Guard([]), access, Metrics(), {}, clock)
+    access, keys = Access(None, clock, None, is_open=True), {"ci": b"a-long-random-secret"}
+    application = Application(peers, streams, Guard([]), access, Metrics(), keys, clock)
     server = HttpServer("127.0.0.1:0", application, leaving=streams.end, grace_seconds=2, room=room)
     async with contextlib.AsyncExitStack() as opened, App("gateway", [*peers.parts, server]) as app:
         async with client(app) as web:
@@ -222,6 +223,35 @@ async def test_a_body_that_never_comes_does_not_hold_its_place(scripted: str) ->
             await held.dial(head)
         await held.works()
         assert held.room.count <= 21
+
+
+def _begun(path: str) -> bytes:
+    """A form whose body does not come."""
+    return f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\na".encode()
+
+
+@pytest.mark.parametrize("path", ["/link/abc", "/calls/keys", "/hooks/cycle", "/sign-in"])
+async def test_bodies_of_strangers_that_never_come_hold_no_place_of_a_call(
+    scripted: str, path: str
+) -> None:
+    async with gate(scripted, Room(300)) as held:
+        for _ in range(140):
+            await held.dial(_begun(path))
+        await held.works()
+
+
+@pytest.mark.parametrize("path", ["/link/abc", "/calls/keys", "/hooks/cycle", "/sign-in"])
+async def test_the_body_of_a_stranger_must_come_in_time(
+    scripted: str, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guard, "_BODY_SECONDS", 0.2)
+    async with gate(scripted, Room(40)) as held:
+        reader, writer = await held.dial(_begun(path))
+        async with asyncio.timeout(45):
+            status = (await reader.readuntil(b"\r\n")).split()[1]
+            told = await reader.readuntil(b"BODY_TOO_SLOW")
+        assert status == b"408", told
+        writer.close()
 
 
 async def test_who_takes_nothing_of_an_answer_is_cut_off(scripted: str) -> None:
