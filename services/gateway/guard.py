@@ -53,8 +53,10 @@ class Guard:
         """Who asks, to be counted: whose address it is, or the one that our proxy, the last of
         all, has added.
         """
-        if self._behind_proxy and (passed := request.headers.get("x-forwarded-for")):
-            return network_of(passed.rpartition(",")[2].strip()[:64])
+        # Some proxies add to the caller's line, others write one of their own after it.
+        passed = request.headers.getlist("x-forwarded-for") if self._behind_proxy else []
+        if passed and (added := passed[-1].rpartition(",")[2].strip()):
+            return network_of(added[:64])
         return network_of(request.client.host) if request.client is not None else ""
 
     def check_host(self, request: Request) -> None:

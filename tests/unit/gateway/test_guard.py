@@ -162,3 +162,26 @@ def test_a_failure_tells_fields_metadata_and_when_to_try_again() -> None:
     assert details[0]["reason"] == "SLOW_DOWN" and details[0]["metadata"] == {"k": "v"}
     assert details[1]["field_violations"] == [{"field": "a", "description": "b"}]
     assert details[2]["retry_delay"] == "1.200s"
+
+
+@pytest.mark.parametrize(
+    ("behind_proxy", "lines", "client"),
+    [
+        (True, ["10.0.0.7"], "10.0.0.7"),
+        (True, ["1.2.3.4, 10.0.0.7"], "10.0.0.7"),
+        # HAProxy leaves the caller's line as it is and writes one after it.
+        (True, ["1.2.3.4", "10.0.0.7"], "10.0.0.7"),
+        (True, ["1.2.3.4", "5.6.7.8, 10.0.0.7 "], "10.0.0.7"),
+        (True, ["2001:db8::1"], "2001:db8::/64"),
+        (True, ["1.2.3.4", ""], "192.0.2.1"),
+        (True, [], "192.0.2.1"),
+        (False, ["1.2.3.4"], "192.0.2.1"),
+    ],
+)
+def test_a_client_is_whom_our_own_proxy_named_last(
+    behind_proxy: bool, lines: list[str], client: str
+) -> None:
+    asked = request()
+    asked.scope["client"] = ("192.0.2.1", 5000)
+    asked.scope["headers"] = [(b"x-forwarded-for", line.encode()) for line in lines]
+    assert Guard([], behind_proxy=behind_proxy).client(asked) == client
