@@ -184,11 +184,19 @@ class Children:
         if self._health.interval_seconds <= 0:
             return
         born = next_time = self._clock.monotonic()
-        missed, answered = 0, False
+        missed, answered, said = 0, False, False
         while True:
             next_time += self._health.interval_seconds
             await self._clock.sleep(next_time - self._clock.monotonic())
-            if await child.answers():
+            try:
+                is_answered = await child.answers()
+            except Exception as problem:  # noqa: BLE001  # what could not be asked owes no answer
+                if not said:
+                    self._say(f"{child.name} cannot be asked for its health: {problem}")
+                said = True
+                continue
+            said = False
+            if is_answered:
                 missed, answered = 0, True
                 continue
             missed += 1
@@ -212,7 +220,10 @@ def _alive(child: Child) -> bool:
 
 def cause_of(code: int) -> str:
     """An exit code as people say it."""
-    return f"exit code {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
+    if code >= 0:
+        return f"exit code {code}"
+    known = -code in set(signal.Signals)
+    return f"signal {signal.Signals(-code).name if known else -code}"
 
 
 def last_words(child: Child, line_count: int = 1) -> str:

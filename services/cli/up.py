@@ -229,7 +229,9 @@ async def _renewing(plan: Plan, say: Voice, clock: Clock) -> None:
 async def _listening(complaints: Complaints, clock: Clock) -> None:
     while True:
         await clock.sleep(_COMPLAINTS_SECONDS)
-        await complaints.look()
+        # A certificate that cannot be read now is looked at again.
+        with suppress(SonicError):
+            await complaints.look()
 
 
 async def _until_free(plan: Plan, say: Voice) -> None:

@@ -5,10 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-import asyncpg
-
 from shared.database.pool import Database
-from shared.errors import SonicError
 from shared.log import get_logger
 
 _FIRST_RETRY_SECONDS = 0.5
@@ -32,7 +29,7 @@ async def listen(database: Database, channel: str, hear: Callable[[str], None]) 
     while True:
         try:
             await _until_lost(database, channel, hear, connected)
-        except (SonicError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except Exception as error:  # noqa: BLE001  # who stopped listening would never be woken again
             get_logger().warning("not listening", channel=channel, problem=type(error).__name__)
         await asyncio.sleep(retry_seconds)
         retry_seconds = min(retry_seconds * 2, _LONGEST_RETRY_SECONDS)

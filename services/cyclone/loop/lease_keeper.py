@@ -23,6 +23,8 @@ from shared.errors import SonicError
 from shared.log import get_logger
 
 _RETRY_SECONDS = 0.5
+# What nobody thought of is tried again ever later, so that its tracebacks do not fill the log.
+_MOST_DOUBLINGS = 4
 # A waiting replica looks just after the lease would run out, and at least this often.
 _MARGIN_SECONDS = 0.05
 _LONGEST_WAIT_SECONDS = 10.0
@@ -97,13 +99,19 @@ class LeaseKeeper:
             await asyncio.wait({self._task})
 
     async def _run(self) -> None:
+        failure_count = 0
         with self._listener.subscribed(self._on_notice):
             while True:
                 try:
                     wait_seconds = await self._try()
+                    failure_count = 0
                 except SonicError as error:
                     get_logger().warning("lease cannot be asked for", problem=error.message)
                     wait_seconds = _RETRY_SECONDS
+                except Exception as error:  # noqa: BLE001  who asks no more never owns again
+                    get_logger().error("lease cannot be asked for", exc_info=error)
+                    failure_count = min(failure_count + 1, _MOST_DOUBLINGS)
+                    wait_seconds = _RETRY_SECONDS * 2.0**failure_count
                 await self._pause(wait_seconds)
 
     def _on_notice(self, word: str) -> None:
@@ -151,8 +159,10 @@ class LeaseKeeper:
                     max(held_lease.until - asked_at, _SHORTEST_RENEWAL_SECONDS)
                 ):
                     renewal = await self._renewed(held_lease)
-            except (SonicError, TimeoutError) as error:
-                get_logger().warning("lease not renewed", problem=str(error))
+            except Exception as error:  # noqa: BLE001  it is ours all the same, until it runs out
+                known = isinstance(error, (SonicError, TimeoutError))
+                trace = None if known else error
+                get_logger().warning("lease not renewed", problem=str(error), exc_info=trace)
                 left_seconds = min(left_seconds, _RETRY_SECONDS)
                 continue
             if renewal is None:
@@ -196,9 +206,11 @@ class LeaseKeeper:
             await asyncio.sleep(_RETRY_SECONDS)
 
     async def _release(self, epoch: int) -> None:
-        with contextlib.suppress(SonicError, TimeoutError):
+        try:
             async with asyncio.timeout(1.0), self._begin() as store:
                 await store.release(epoch)
+        except Exception as error:  # noqa: BLE001  it runs out by itself; a cancel goes on being one
+            get_logger().warning("lease not let go", problem=type(error).__name__)
 
     async def _pause(self, seconds: float) -> None:
         """Waits, or less when somebody let go of the lease or changed the interval."""

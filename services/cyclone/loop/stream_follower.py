@@ -119,7 +119,7 @@ class StreamFollower:
         try:
             known = self._kept.get(service, ())
             await self._keep(service, unheard(known, self._clock.now()), held_lease)
-        except (Fenced, SonicError) as error:
+        except Exception as error:  # noqa: BLE001  streams are followed on, however they are kept
             get_logger().info("streams not kept", service=service, problem=str(error))
 
     async def _keep(self, service: str, streams: tuple[Stream, ...], held_lease: HeldLease) -> None:

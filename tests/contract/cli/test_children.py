@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from services.cli import system
-from services.cli.children import Child, Children, Health, last_words
+from services.cli.children import Child, Children, Health, cause_of, last_words
 from services.cli.cycle import _some_system
 from services.cli.plan import SERVICES, Plan
 from shared.clock import PushedClock
@@ -123,6 +123,36 @@ async def test_a_child_that_never_answered_gets_its_time_to_start(
         assert said == []
         await check(clock)
         assert said[0] == "x does not answer: 6 health checks in a row; killed"
+
+
+async def test_a_child_that_cannot_be_asked_is_asked_again_and_replaced_when_it_hangs(
+    tmp_path: Path, clock: PushedClock, said: list[str]
+) -> None:
+    async with patient(tmp_path, clock, said) as child:
+        answers = child.answers
+
+        async def unreadable() -> bool:
+            raise ValueError("a certificate that is being renewed")
+
+        child.answers = unreadable
+        for _ in range(4):
+            await check(clock)
+        told = "x cannot be asked for its health: a certificate that is being renewed"
+        assert said == [told]
+        child.answers = answers
+        await check(clock)
+        await stopped(child)
+        for _ in range(3):
+            await check(clock)
+        assert said[1:2] == ["x does not answer: 3 health checks in a row; killed"]
+
+
+def test_a_signal_without_a_name_has_its_number() -> None:
+    assert [cause_of(code) for code in (2, -9, -40)] == [
+        "exit code 2",
+        "signal SIGKILL",
+        "signal 40",
+    ]
 
 
 async def test_a_killed_child_comes_back_after_its_wait_and_its_last_words_are_whole(

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
+import asyncpg
 import grpc
 import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
@@ -20,6 +21,7 @@ from pydantic import SecretStr
 from sonic.cyclone.v1 import cyclone_pb2 as pb
 from sonic.positions.v1 import positions_pb2
 from sonic.price.v1 import price_pb2
+from structlog.testing import capture_logs
 
 from shared.clock import PushedClock
 from shared.codec import to_timestamp
@@ -241,6 +243,24 @@ async def test_how_streams_stand_is_shown_and_one_that_is_down_is_no_death(stand
     assert handed.HasField("since_time")
     assert await stand.value("select count(*) from incident where open") == 0
     assert await stand.value("select count(*) from event where severity <> 'INFO'") == 0
+
+
+async def test_a_database_that_does_not_keep_how_streams_stand_ends_no_following(
+    stand: Stand, databases: Databases
+) -> None:
+    await stand.open()
+    await stand.first_slot()
+    owner = await asyncpg.connect(databases.owner_url("cyclone"))
+    try:
+        await owner.execute("revoke insert, update, delete on stream from cyclone")
+        stand.streams.is_refusing = True
+        stand.streams.hang_up()
+        with capture_logs() as lines:
+            await until(lambda: [line for line in lines if line["event"] == "streams not kept"])
+        stand.streams.is_refusing = False
+        await until(lambda: bool(stand.streams.watchers))
+    finally:
+        await owner.close()
 
 
 async def test_connections_that_are_renewed_are_no_trouble(stand: Stand) -> None:

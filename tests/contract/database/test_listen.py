@@ -34,7 +34,12 @@ class Cut(Database):
 
 
 @pytest.mark.parametrize(
-    "problem", [asyncpg.InterfaceError("connection is closed"), ConnectionResetError()]
+    "problem",
+    [
+        asyncpg.InterfaceError("connection is closed"),
+        ConnectionResetError(),
+        RuntimeError("what nobody thought of"),
+    ],
 )
 async def test_words_are_heard_after_the_connection_broke(
     databases: Databases, problem: Exception
