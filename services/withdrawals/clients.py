@@ -46,7 +46,8 @@ class AlertsClient:
         """The decision as it stands: what may be withdrawn, and whether the peg holds."""
         record = news.record
         price = "unknown" if record.price_usd is None else f"{record.price_usd:.4f} USD"
-        peg = "is off its peg" if record.is_off_peg else "holds its peg"
+        held = "has no price" if record.price_usd is None else "holds its peg"
+        peg = "is off its peg" if record.is_off_peg else held
         await self._stub.ReportDecision(
             alerts_pb2.ReportDecisionRequest(
                 request_id=news.request_id,

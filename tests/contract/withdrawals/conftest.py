@@ -83,13 +83,14 @@ class FakePrices:
     clock: PushedClock
     usd: dict[str, float] = field(default_factory=dict)
     down: bool = False
+    age: timedelta = timedelta(0)
     name: str = "minswap"
 
     async def quotes(self, assets: Sequence[PricedAsset]) -> Mapping[str, PriceQuote]:
         if self.down:
             raise Unavailable("PRICES_UNAVAILABLE", "minswap does not answer")
         return {
-            asset.name: PriceQuote("minswap", self.usd[asset.name], self.clock.now())
+            asset.name: PriceQuote("minswap", self.usd[asset.name], self.clock.now() - self.age)
             for asset in assets
             if asset.name in self.usd
         }

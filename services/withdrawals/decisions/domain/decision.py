@@ -74,7 +74,7 @@ def decide(
     asset: str, gains: AssetGains, rules: DecisionRules, circumstances: Circumstances
 ) -> Decision:
     """WITHDRAW_OK where a holding has something to withdraw and nothing holds or fails."""
-    price = gains.price_usd if circumstances.price_usd is None else circumstances.price_usd
+    price = _price(gains, circumstances)
     failed = {failure.holding for failure in circumstances.failures}
     # Of one that failed no limit is known, whatever its gain.
     allowances = [
@@ -114,6 +114,13 @@ def decide(
         rules,
         circumstances,
     )
+
+
+def _price(gains: AssetGains, circumstances: Circumstances) -> Decimal | None:
+    since, time = circumstances.sample_price_since, gains.snapshot_time
+    if circumstances.price_usd is not None:
+        return circumstances.price_usd
+    return None if since is not None and time is not None and time < since else gains.price_usd
 
 
 def _allowed(

@@ -170,8 +170,9 @@ def asset_findings(
         found.append(Finding(Reason.NO_DATA, Weight.FAILS, detail="no wallet has a sample"))
     found += _stale(gains, rules, circumstances)
     found += _sums(gains, rules, allowances, total)
+    found += _peg(rules, price_usd)
     if any(gain.is_known for gain in gains.holdings):
-        found += price_findings(rules, circumstances, price_usd)
+        found += price_findings(circumstances, price_usd)
         found += gate_findings(rules, circumstances)
     return found
 
@@ -204,19 +205,20 @@ def _sums(
     return found
 
 
-def price_findings(
-    rules: DecisionRules, circumstances: Circumstances, price_usd: Decimal | None
-) -> list[Finding]:
-    """DEPEG whatever the mode; a mismatch holds once it has lasted; no price at all holds, because
-    the peg cannot be judged.
-    """
+def _peg(rules: DecisionRules, price_usd: Decimal | None) -> list[Finding]:
+    """DEPEG whatever the mode, and whether or not a gain is known."""
+    if price_usd is None or abs(price_usd - rules.peg_usd) <= rules.depeg_ratio * rules.peg_usd:
+        return []
+    return [Finding(Reason.DEPEG, Weight.HOLDS, detail=f"{price_usd} USD")]
+
+
+def price_findings(circumstances: Circumstances, price_usd: Decimal | None) -> list[Finding]:
+    """A mismatch holds once it has lasted; no price at all holds: the peg cannot be judged."""
     found = []
     prices = circumstances.prices
     if price_usd is None:
         found.append(Finding(Reason.PRICE_UNAVAILABLE, Weight.HOLDS, detail="no price"))
-    elif abs(price_usd - rules.peg_usd) > rules.depeg_ratio * rules.peg_usd:
-        found.append(Finding(Reason.DEPEG, Weight.HOLDS, detail=f"{price_usd} USD"))
-    if prices is not None and prices.is_unavailable and price_usd is not None:
+    elif prices is not None and prices.is_unavailable:
         found.append(Finding(Reason.PRICE_UNAVAILABLE, Weight.SHOWN))
     if prices is not None and (prices.is_mismatch or prices.holds):
         weight = Weight.HOLDS if prices.holds else Weight.SHOWN

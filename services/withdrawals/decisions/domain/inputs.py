@@ -93,14 +93,15 @@ class DecisionRules:
 class Circumstances:
     """What was known of the world at `as_of`.
 
-    `price_usd`: the chosen source's price; None: that of the newest sample is used. `collateral_
-    units`: free tokens by holding, only where its supply backs a loan. `gate` and `prices` None:
-    not asked.
+    `price_usd`: the chosen source's price; None: that of the newest sample is used, where it is not
+    older than `sample_price_since`. `collateral_units`: free tokens by holding, only where its
+    supply backs a loan. `gate` and `prices` None: not asked.
     """
 
     as_of: datetime
     is_resolved: bool = True
     price_usd: Decimal | None = None
+    sample_price_since: datetime | None = None
     markets: Mapping[str, MarketTerms] = field(default_factory=dict)
     collateral_units: Mapping[Holding, Decimal] = field(default_factory=dict)
     gate: GateResult | None = None

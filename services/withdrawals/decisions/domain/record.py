@@ -94,6 +94,8 @@ class DecisionRecord:
     since_time: datetime | None = None
     # As last judged: without a price it is not known to be found again.
     is_off_peg: bool = False
+    # When the price was true by which the peg was last judged; None: it never was.
+    peg_time: datetime | None = None
 
     @property
     def id(self) -> str:
@@ -103,6 +105,13 @@ class DecisionRecord:
     def fresh_until_time(self) -> datetime:
         """Afterwards it is not to be followed: judged now, its samples would be too old."""
         return self.evaluated_time + self.settings.sample_age_limit
+
+    @property
+    def peg_lost_time(self) -> datetime | None:
+        """When the price was true by which the peg is lost: none before it finds it again. None: it
+        is not lost.
+        """
+        return (self.peg_time or self.evaluated_time) if self.is_off_peg else None
 
     def is_stale(self, now: datetime) -> bool:
         """Whether it was not judged again for so long."""
@@ -114,8 +123,9 @@ class DecisionRecord:
 
     def after(self, before: DecisionRecord | None) -> DecisionRecord:
         """With how the peg stands."""
-        kept = before is not None and self.price_usd is None and before.is_off_peg
-        return replace(self, is_off_peg=kept or "DEPEG" in self.reasons)
+        if before is not None and self.price_usd is None:
+            return replace(self, is_off_peg=before.is_off_peg, peg_time=before.peg_time)
+        return replace(self, is_off_peg="DEPEG" in self.reasons)
 
 
 def recorded(
@@ -129,11 +139,13 @@ def recorded(
 ) -> DecisionRecord:
     """The decision as it is kept."""
     reference = _newest_reference(decision.gains.holdings)
+    as_of = decision.circumstances.as_of
+    peg_time = decision.gains.snapshot_time if prices.chosen is None else as_of
     return DecisionRecord(
         asset=decision.asset,
         value=int(decision.verdict),
         summary=decision_line(decision),
-        evaluated_time=decision.circumstances.as_of,
+        evaluated_time=as_of,
         settings=settings,
         alternate_name=settings.shown_alternate,
         reasons=tuple(map(str, (*decision.holding_reasons, *_shown_only(decision)))),
@@ -162,6 +174,7 @@ def recorded(
         ),
         demo=demo,
         cycle_id=cycle_id,
+        peg_time=None if decision.price_usd is None else peg_time,
     )
 
 

@@ -12,7 +12,7 @@ from services.withdrawals.assets.service.assets import AssetsService
 from services.withdrawals.decisions.domain.history import AssetState
 from services.withdrawals.decisions.domain.record import DecisionRecord, failed_record, is_news
 from services.withdrawals.decisions.service.gathering import Gathered, Gathering
-from services.withdrawals.decisions.service.judging import Judgement, judgement_of
+from services.withdrawals.decisions.service.judging import Before, Judgement, judgement_of
 from services.withdrawals.decisions.store import Begin
 from services.withdrawals.supply.domain.demo import demo_flows, demo_samples
 from services.withdrawals.supply.service.history import HistoryService
@@ -97,6 +97,7 @@ class EvaluateService:
                 if keys is not None:
                     return _answer(await store.some(keys), assets)
                 states = await store.states()
+                told = await store.newest() if as_of is None else {}
             now = self._clock.now()
             kept = as_of is None and not dry_run
             gathered = await self._gather(assets, now, kept=kept, live=as_of is None)
@@ -104,7 +105,7 @@ class EvaluateService:
                 await self._judge(
                     asset,
                     gathered[asset.settings.name],
-                    states.get(asset.settings.name, AssetState()).mismatch_count,
+                    _before(asset.settings.name, states, told),
                     as_of or now,
                     step.cycle_id,
                 )
@@ -171,13 +172,13 @@ class EvaluateService:
         return self._gathering.simulated(start, now)
 
     async def _judge(
-        self, asset: Asset, gathered: Gathered, count: int, as_of: datetime, cycle_id: str
+        self, asset: Asset, gathered: Gathered, before: Before, as_of: datetime, cycle_id: str
     ) -> Judgement:
         """A fault of ours in one asset stops no other, and is a decision too: ERROR."""
         try:
             loaded = await self._supply.load(asset, as_of)
             return await asyncio.to_thread(
-                judgement_of, asset, loaded, gathered, count, as_of, cycle_id
+                judgement_of, asset, loaded, gathered, before, as_of, cycle_id
             )
         except SonicError:
             raise
@@ -189,7 +190,7 @@ class EvaluateService:
                 exc_info=error,
             )
             record = failed_record(asset.settings, as_of, demo=asset.demo, cycle_id=cycle_id)
-            return Judgement(record, count)
+            return Judgement(record, before.mismatch_count)
 
     async def _write(
         self,
@@ -220,6 +221,13 @@ class EvaluateService:
                 records.append(record)
             await store.record_step(step, [record.key for record in records], now)
         return records
+
+
+def _before(
+    name: str, states: Mapping[str, AssetState], told: Mapping[str, DecisionRecord]
+) -> Before:
+    lost = told[name].peg_lost_time if name in told else None
+    return Before(states.get(name, AssetState()).mismatch_count, lost)
 
 
 def _chosen(watched: Sequence[Asset], names: Sequence[str]) -> list[Asset]:

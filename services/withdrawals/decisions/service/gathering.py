@@ -9,13 +9,13 @@ from datetime import datetime
 from decimal import Decimal
 from functools import partial
 
-from services.withdrawals.assets.domain.settings import Asset, Wallet
+from services.withdrawals.assets.domain.settings import Asset, PriceConfig, Wallet
 from services.withdrawals.assets.service.assets import AssetsService
 from services.withdrawals.decisions.domain.inputs import HoldingFailure
 from services.withdrawals.decisions.domain.reasons import Reason
 from services.withdrawals.decisions.ports import PricedAsset, PriceSource
 from services.withdrawals.gains.domain.flows import Holding
-from services.withdrawals.prices.domain import PriceQuote
+from services.withdrawals.prices.domain import PriceQuote, PriceRules, compare
 from services.withdrawals.supply.domain.demo import demo_price_usd, next_sample_time
 from services.withdrawals.supply.domain.rows import RowSource, SampleRow
 from services.withdrawals.supply.domain.venue import Held, Market, market_of
@@ -77,9 +77,9 @@ class Gathering:
         )
         for asset in assets:
             mine = gathered[asset.settings.name]
-            order = asset.settings.price.sources
-            mine.quotes.sort(key=lambda quote: order.index(quote.source))
-            price = next((quote.price_usd for quote in mine.quotes if quote.price_usd), None)
+            # What is refused as a price is none of a sample either.
+            chosen = compare(mine.quotes, price_rules(asset.settings.price), now, 0).chosen
+            price = None if chosen is None else chosen.price_usd
             ada = next((quote.ada_usd for quote in mine.quotes if quote.ada_usd), None)
             priced = partial(replace, price_usd=price, ada_usd=ada)
             mine.samples = list(map(priced, mine.samples))
@@ -157,6 +157,17 @@ class Gathering:
 
         found = await asyncio.gather(*map(ask, wallets))
         return {wallet.name: one for wallet, one in zip(wallets, found, strict=True)}
+
+
+def price_rules(price: PriceConfig) -> PriceRules:
+    """As prices are compared."""
+    return PriceRules(
+        sources=price.sources,
+        relative=price.relative,
+        epsilon=price.epsilon,
+        persistence=price.persistence,
+        age_limit=price.age_limit,
+    )
 
 
 def _settle(

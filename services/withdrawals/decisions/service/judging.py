@@ -6,10 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import NamedTuple
 
 import numpy as np
 
-from services.withdrawals.assets.domain.settings import Asset, AssetSettings, PriceConfig
+from services.withdrawals.assets.domain.settings import Asset, AssetSettings
 from services.withdrawals.decisions.domain.allowance import TakenRule
 from services.withdrawals.decisions.domain.decision import decide
 from services.withdrawals.decisions.domain.even_points import evenly
@@ -22,7 +23,7 @@ from services.withdrawals.decisions.domain.inputs import (
 )
 from services.withdrawals.decisions.domain.reasons import Reason
 from services.withdrawals.decisions.domain.record import DecisionRecord, recorded
-from services.withdrawals.decisions.service.gathering import Gathered
+from services.withdrawals.decisions.service.gathering import Gathered, price_rules
 from services.withdrawals.gains.domain.evaluation import (
     AssetGains,
     GainRules,
@@ -47,7 +48,7 @@ from services.withdrawals.gate.domain.gate import (
     Numbers,
     judge,
 )
-from services.withdrawals.prices.domain import PriceRules, compare
+from services.withdrawals.prices.domain import compare
 from services.withdrawals.supply.domain.rows import SCALE, Cursor, ReferenceRow, SampleRow
 from services.withdrawals.supply.domain.venue import Market
 from services.withdrawals.supply.service.loading import Loaded
@@ -65,26 +66,37 @@ class Judgement:
     due_time: datetime | None = None
 
 
+class Before(NamedTuple):
+    """What the judgement before left: price mismatches in a row, and when the price was true by
+    which the peg is lost (None: it is not).
+    """
+
+    mismatch_count: int = 0
+    peg_lost_time: datetime | None = None
+
+
 def judgement_of(
     asset: Asset,
     loaded: Loaded,
     gathered: Gathered,
-    mismatch_count: int,
+    before: Before,
     as_of: datetime,
     cycle_id: str,
 ) -> Judgement:
-    """By what was known up to `as_of`. `mismatch_count`: price mismatches in a row before."""
+    """By what was known up to `as_of`."""
     settings = asset.settings
     gains = asset_gains(asset, loaded, gathered, as_of)
-    prices = compare(gathered.quotes, _price_rules(settings.price), as_of, mismatch_count)
+    prices = compare(gathered.quotes, price_rules(settings.price), as_of, before.mismatch_count)
     is_asked = settings.gated and settings.gate.mode != "OFF"
     gate = judge(*gate_series(settings, gains), gate_settings(settings)) if is_asked else None
     price = None if prices.chosen is None else prices.chosen.price_usd
+    oldest = as_of - settings.price.age_limit
     unlisted = _unlisted(settings, loaded.told, gathered)
     circumstances = Circumstances(
         as_of,
         is_resolved=not (gathered.is_unresolved and (unlisted or not gains.holdings)),
         price_usd=None if price is None else decimal_of(price),
+        sample_price_since=max(oldest, before.peg_lost_time or oldest),
         markets=_terms(gathered.market),
         collateral_units=gathered.collateral_units,
         gate=gate,
@@ -145,16 +157,6 @@ def gate_settings(settings: AssetSettings) -> GateSettings:
         lookback=gate.lookback,
         min_points=gate.min_points,
         tick=10.0**-SCALE.decimals,
-    )
-
-
-def _price_rules(price: PriceConfig) -> PriceRules:
-    return PriceRules(
-        sources=price.sources,
-        relative=price.relative,
-        epsilon=price.epsilon,
-        persistence=price.persistence,
-        age_limit=price.age_limit,
     )
 
 
