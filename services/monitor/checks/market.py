@@ -6,7 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from services.monitor.checks import Check, CheckContext, PastPrice, PriceReading, metric
+from services.monitor.checks import (
+    Check,
+    CheckContext,
+    JudgedReading,
+    PastPrice,
+    PriceReading,
+    metric,
+)
 from services.monitor.domain.findings import Badge, Finding, Level, Part, RunStatus
 
 # Percent moved, either way, that is a breach; by hours back.
@@ -17,6 +24,9 @@ _OLDER = timedelta(hours=2)
 _UNUSABLE = ("STALE", "NONE")
 # A breach stays one down to this share of its limit: a value that flaps is one notification.
 _STAYS_SHARE = 0.8
+_BADGE = "market_badge"
+# Ends what names the encroachment of an asset.
+_SHARE = " encroachment"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +46,15 @@ class MarketCheck(Check):
     interval = timedelta(minutes=5)
     threshold_percent = 50.0
     takes_threshold = True
+    remembers = True
 
     async def run(self, context: CheckContext) -> Finding:
-        """BREACH when an asset moved by a limit, or its range encroaches on a liquidation."""
+        """BREACH when an asset moved by a limit, or its range encroaches on a liquidation; what was
+        one stays one while it is not known.
+        """
         prices = await context.readings.prices()
-        reading = metric(await context.readings.judged(), "LIQUIDATION_DISTANCE")
+        judged = await context.readings.judged()
+        reading = metric(judged, "LIQUIDATION_DISTANCE")
         distances = reading.worst_by_asset if reading else {}
         found: dict[str, Market] = {}
         for price in prices:
@@ -48,28 +62,62 @@ class MarketCheck(Check):
                 past = await context.readings.history(price.asset, context.now - _DAY - _OLDER)
                 found[price.asset] = survey(price, past, distances.get(price.asset), context.now)
         limit = 50.0 if context.threshold_percent is None else context.threshold_percent
-        before = context.last.metadata.get("breaches") if context.last else None
+        stored = context.last.metadata.get("breaches") if context.last else None
+        before = stored if isinstance(stored, dict) else {}
         breaches: dict[str, str] = {}
+        measured: set[str] = set()
         for asset, market in sorted(found.items()):
-            breaches |= breaches_of(
-                asset, market, limit, before if isinstance(before, dict) else {}
-            )
+            breaches |= breaches_of(asset, market, limit, before)
+            measured |= _measured(asset, market)
+        possible = _move_subjects(prices, before) | _share_subjects(judged)
+        unknown = {
+            about: str(words)
+            for about, words in before.items()
+            if about in possible and about not in measured and about not in breaches
+        }
         metadata: dict[str, object] = {
             "assets": {asset: _market_metadata(market) for asset, market in sorted(found.items())},
-            "breaches": breaches,
+            "breaches": breaches | unknown,
+            "unknown": sorted(unknown),
         }
-        if not breaches:
-            return Finding(RunStatus.SUCCESS, metadata, {"market_badge": None})
-        words = list(breaches.values())
-        parts = tuple(Part(about, word, Level.MEDIUM) for about, word in breaches.items())
-        badge = Badge("market_badge", words[0], Level.MEDIUM, parts=parts)
-        return Finding(
-            RunStatus.BREACH,
-            metadata,
-            {"market_badge": badge},
-            concern=", ".join(words),
-            members=breaches,
-        )
+        return _finding(metadata, breaches, unknown)
+
+
+def _finding(
+    metadata: Mapping[str, object], breaches: Mapping[str, str], unknown: Mapping[str, str]
+) -> Finding:
+    members = {
+        **breaches,
+        **{about: f"{words}, not known now" for about, words in unknown.items()},
+    }
+    if not members:
+        return Finding(RunStatus.SUCCESS, metadata, {_BADGE: None})
+    words = list(members.values())
+    parts = tuple(
+        Part(about, word, Level.MEDIUM, about in unknown) for about, word in members.items()
+    )
+    badge = Badge(_BADGE, words[0], Level.MEDIUM, stale=bool(unknown), parts=parts)
+    return Finding(
+        RunStatus.BREACH, metadata, {_BADGE: badge}, concern=", ".join(words), members=members
+    )
+
+
+def _move_subjects(prices: Sequence[PriceReading], before: Mapping[str, object]) -> set[str]:
+    """Moves that there may be: of tracked assets; without any price the list is not known."""
+    if not prices:
+        return {about for about in before if not about.endswith(_SHARE)}
+    return {_move(price.asset, hours) for price in prices for hours in MOVE_LIMITS}
+
+
+def _share_subjects(judged: Sequence[JudgedReading]) -> set[str]:
+    """Encroachments that there may be: of assets of which anything is held."""
+    assets = {
+        asset
+        for one in judged
+        if one.scope == "POSITION"
+        for asset in (*one.worst_by_asset, *(raised.asset for raised in one.raised))
+    }
+    return {f"{asset}{_SHARE}" for asset in assets}
 
 
 def survey(
@@ -115,15 +163,28 @@ def breaches_of(
     """Words by what they are about; `before` holds those of the last run."""
     found: dict[str, str] = {}
     for hours, move in market.moves.items():
-        about = f"{asset} {hours} h"
+        about = _move(asset, hours)
         if move is not None and abs(move) >= MOVE_LIMITS[hours] * (
             _STAYS_SHARE if about in before else 1
         ):
             found[about] = f"{asset} {move:+.1f} % in {hours} h"
-    share, about = market.encroachment_percent, f"{asset} encroachment"
+    share, about = market.encroachment_percent, f"{asset}{_SHARE}"
     if share is not None and share >= limit_percent * (_STAYS_SHARE if about in before else 1):
         found[about] = f"{asset} liquidation within a day's range (encroachment {share:.0f} %)"
     return found
+
+
+def _measured(asset: str, market: Market) -> set[str]:
+    """What is known well enough to end a breach."""
+    known = {_move(asset, hours) for hours, move in market.moves.items() if move is not None}
+    # The range of a day whose prices are missing in part may be wider than it seems.
+    if market.encroachment_percent is not None and _move(asset, 24) in known:
+        known.add(f"{asset}{_SHARE}")
+    return known
+
+
+def _move(asset: str, hours: int) -> str:
+    return f"{asset} {hours} h"
 
 
 def _market_metadata(market: Market) -> dict[str, object]:

@@ -33,7 +33,9 @@ class StorageCheck(Check):
             sizes[SEALED] = ledger.file_bytes
         metadata: dict[str, object] = {"bytes": sizes, "ledger": _told(ledger)}
         if ledger is None:
-            return Finding(RunStatus.SUCCESS, metadata)
+            # What is not known ends nothing that was told.
+            was_well = context.last is None or context.last.status is RunStatus.SUCCESS
+            return Finding(RunStatus.SUCCESS if was_well else RunStatus.BREACH, metadata)
         if not (ledger.overdue and ledger.problem):
             return Finding(RunStatus.SUCCESS, metadata, {_BADGE: None})
         words = f"old rows of the ledger stay: {ledger.problem}"

@@ -340,6 +340,10 @@ async def test_what_each_service_keeps_is_said_and_is_no_breach() -> None:
     assert (found.status, found.badges) == (RunStatus.SUCCESS, {})
     sizes = {"alerts": 5_242_880, "monitor": 1_048_576}
     assert found.metadata == {"bytes": sizes, "ledger": None}
+    # A ledger of which alerts said nothing is not well again.
+    last = Run("storage", NOW - MINUTE, 0.1, RunStatus.BREACH, {}, "")
+    found = await StorageCheck().run(CheckContext(Known(), NOW, last=last))
+    assert (found.status, found.concern, found.badges) == (RunStatus.BREACH, "", {})
 
 
 @pytest.mark.parametrize(
