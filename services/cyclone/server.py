@@ -264,7 +264,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
     results = ResultService(database.open(ResultStore), reports, outbox, clock, config.public_url)
     telling = Loop("cyclone results", results.turn, clock)
     listener.on(("", RESULT), telling.wake)
-    side = _side(config, database)
+    side = _side(config, database, clock)
     loops: list[Part] = [notifier, keeping, listener, telling, side, server, keeper]
     loops += _telling(config, sleep, database, peers, clock)
     return App("cyclone", [database, *peers.values(), *outside, *loops])
@@ -338,8 +338,8 @@ def _telling(
     return [*loops, Loop("cyclone restore", restores.turn, clock)]
 
 
-def _side(config: Config, database: Database) -> metrics.SidePort:
-    store = FigureStore(database, heartbeat_configured=bool(config.heartbeat_url))
+def _side(config: Config, database: Database, clock: Clock) -> metrics.SidePort:
+    store = FigureStore(database, clock, heartbeat_configured=bool(config.heartbeat_url))
     return metrics.serve(
         config.metrics_address,
         of_server("cyclone", config.tls, [database]),

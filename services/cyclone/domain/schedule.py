@@ -44,9 +44,12 @@ class Due:
 def due(setting: Setting, now: datetime, *, anew: bool = False, held_up: bool = False) -> Due:
     """Slots in the past are counted, never run. `anew`: whoever begins to own the schedule after it
     stood still does not wait for the grid, but runs a slot of this moment. `held_up`: a cycle of
-    no slot ran over it, so that the last one is run however late.
+    no slot ran over it, so that the last one is run however late. A slot further ahead than an
+    interval is of a clock that was set back since: one of this moment is run instead.
     """
     late = now - setting.next_time
+    if late < -setting.interval - STEP:
+        return Due(now, 0, now + setting.interval)
     if late < timedelta(0):
         return Due(None, 0, setting.next_time)
     passed = late // setting.interval

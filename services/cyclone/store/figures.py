@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from services.cyclone.domain.cycle import CycleState
+from shared.clock import Clock
 from shared.database.pool import Database
 from shared.database.statement import Statement
 from shared.metrics import Figure, Values
@@ -19,6 +20,8 @@ FIGURES = (
 _READ = Statement(f"""
     select interval_seconds, enabled, (select ended_time from cycle
         where state in ({CycleState.SUCCEEDED.value}, {CycleState.PARTIAL.value})
+        -- By a clock that was set back since: it says nothing of now.
+        and greatest(created_time, ended_time) < cast(:now as timestamptz) + interval '1 minute'
         order by created_time desc, id desc limit 1) as good_time
     from setting
 """)
@@ -27,13 +30,14 @@ _READ = Statement(f"""
 class FigureStore:
     """Each reading is one statement."""
 
-    def __init__(self, database: Database, *, heartbeat_configured: bool) -> None:
+    def __init__(self, database: Database, clock: Clock, *, heartbeat_configured: bool) -> None:
         self._database = database
+        self._clock = clock
         self._heartbeat_configured = heartbeat_configured
 
     async def read(self) -> Values:
         """FIGURES; before the first good cycle it has no time."""
-        row = next(iter(await self._database.fetch(_READ)), None)
+        row = next(iter(await self._database.fetch(_READ, now=self._clock.now())), None)
         if row is None:
             return {}
         good_time = row["good_time"]

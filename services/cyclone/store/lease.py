@@ -12,7 +12,15 @@ from shared.database.fence import LATEST_EPOCH, NOW_EPOCH
 from shared.database.statement import Statement
 from shared.database.transaction import Transaction
 
-_TTL = "make_interval(secs => least(10, (select interval_seconds from setting) / 3))"
+_LONGEST_SECONDS = 10
+_TTL = (
+    f"make_interval(secs => least({_LONGEST_SECONDS}, (select interval_seconds from setting) / 3))"
+)
+# Nobody holds one for longer: what is further ahead is of a clock that was set back since.
+_IS_HELD = (
+    "expires_time between clock_timestamp()"
+    f" and clock_timestamp() + make_interval(secs => {_LONGEST_SECONDS})"
+)
 _LEFT = "cast(extract(epoch from {time} - clock_timestamp()) as float8)"
 
 _ENSURE = Statement(
@@ -24,7 +32,7 @@ _ABOVE = f"case when {{seen}} > {LATEST_EPOCH} then 0 else {{seen}} end + 1"
 _NEXT_EPOCH = f"greatest({NOW_EPOCH}, {_ABOVE.format(seen='epoch')})"
 _TAKE = Statement(
     f"with taken as (update lease set epoch = {_NEXT_EPOCH}, owner = :owner,"
-    f" expires_time = clock_timestamp() + {_TTL} where expires_time < clock_timestamp()"
+    f" expires_time = clock_timestamp() + {_TTL} where not ({_IS_HELD})"
     " returning epoch, expires_time)"
     f" select taken.epoch, {_LEFT.format(time='coalesce(taken.expires_time, lease.expires_time)')}"
     " as left_seconds from lease left join taken on true"
@@ -53,8 +61,7 @@ _SETTING = Statement(
 )
 _SHIFT = Statement(f"update setting set next_time = next_time + :shift from {FENCE} returning 1")
 _HOLDER = Statement(
-    "select epoch, case when expires_time > clock_timestamp() then owner else '' end as owner from"
-    " lease"
+    f"select epoch, case when {_IS_HELD} then owner else '' end as owner from lease"
 )
 # The next slot is moved here: the caller may have read it before the owner moved it on.
 _EDIT = Statement(

@@ -208,6 +208,25 @@ async def test_after_standing_still_the_past_is_counted_and_one_cycle_runs_now(
     assert await servers.value("select slot_time from cycle") == START
 
 
+async def test_a_clock_that_was_ahead_and_set_right_while_nobody_ran_holds_no_slot_back(
+    servers: Servers, clock: PushedClock
+) -> None:
+    await servers.rows(
+        "insert into setting values (1, 60, true, $1, 0, 1) returning 1", START + timedelta(hours=5)
+    )
+    await servers.rows(
+        "update lease set owner = 'killed', expires_time = clock_timestamp() + interval '5 hours'"
+        " returning 1"
+    )
+    stub = await servers.start(clock, sonic_schedule=True)
+    await until(lambda: servers.value("select count(*) = 1 from cycle where state = 3"))
+    assert await servers.value("select slot_time from cycle") == START
+    schedule = await stub.GetSchedule(pb.GetScheduleRequest())
+    assert schedule.owner != "killed"
+    assert schedule.next_time.ToDatetime() == START.replace(tzinfo=None) + timedelta(seconds=60)
+    assert await servers.value("select missed_count from setting") == 0
+
+
 async def test_a_shorter_interval_counts_from_now_and_off_is_off(
     servers: Servers, clock: PushedClock
 ) -> None:

@@ -68,6 +68,19 @@ def test_a_slot_that_another_cycle_held_up_is_run_however_late(
     assert schedule.due(_setting(), now, held_up=True) == expected
 
 
+@pytest.mark.parametrize("anew", [True, False])
+@pytest.mark.parametrize(
+    ("ahead_seconds", "is_due"),
+    [(60, False), (60.9, False), (61, False), (61.1, True), (3_600, True), (5 * 86_400, True)],
+)
+def test_a_slot_that_a_clock_set_back_left_far_ahead_is_not_waited_for(
+    ahead_seconds: float, is_due: bool, anew: bool
+) -> None:
+    now = SLOT - timedelta(seconds=ahead_seconds)
+    expected = Due(now, 0, now + MINUTE) if is_due else Due(None, 0, SLOT)
+    assert schedule.due(_setting(), now, anew=anew) == expected
+
+
 @given(
     late=st.timedeltas(min_value=timedelta(0), max_value=timedelta(days=3)),
     interval=st.timedeltas(min_value=schedule.SHORTEST, max_value=schedule.LONGEST),
