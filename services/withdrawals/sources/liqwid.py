@@ -26,7 +26,7 @@ from services.withdrawals.sources.liqwid_rows import (
     read_page,
     read_yields,
 )
-from services.withdrawals.sources.reading import RowRefused, at, bad_body, listed, written
+from services.withdrawals.sources.reading import MOST, RowRefused, at, bad_body, listed, written
 from services.withdrawals.supply.domain.addresses import payment_key_hash
 from services.withdrawals.supply.domain.venue import (
     KINDS,
@@ -231,12 +231,13 @@ def _held(
         if units is None or market.exchange_rate is None:
             continue
         rate = decimal_of(market.exchange_rate)
+        tokens = EXACT.multiply(units, rate)
+        if max(units, tokens) > MOST:
+            raise bad_body(NAME, "more of a market than there can be")
         free = None
         if locked and market.id in locked:
             free = EXACT.multiply(max(units - locked[market.id], Decimal(0)), rate)
-        found.append(
-            Held(market.id, EXACT.multiply(units, rate), units, yields.get(market.id), free)
-        )
+        found.append(Held(market.id, tokens, units, yields.get(market.id), free))
     return found
 
 

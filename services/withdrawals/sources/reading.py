@@ -11,8 +11,8 @@ from services.withdrawals.gains.domain.exact import decimal_of
 from shared.http import FailureKind, ProviderFailure
 
 _DECIMAL = re.compile(r"-?[0-9]{1,30}(\.[0-9]{1,30})?")
-# No token has so many; what is larger is a wrong field, and too large for sums.
-_MOST = Decimal(10) ** 15
+# No token has so many; what is larger is a wrong field, and too large for columns of units.
+MOST = Decimal(10) ** 12
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 _LATEST = datetime(9999, 1, 1, tzinfo=UTC)
@@ -64,7 +64,7 @@ def amount(row: object, name: str) -> Decimal | None:
         found = Decimal(value) if isinstance(value, int) else decimal_of(value)
     else:
         raise RowRefused(f"{name}: not a number")
-    if abs(found) > _MOST:
+    if abs(found) > MOST:
         raise RowRefused(f"{name}: out of range")
     return found
 

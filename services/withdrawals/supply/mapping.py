@@ -15,6 +15,7 @@ from services.withdrawals.supply.service.sync import SyncProgress
 from shared.codec import fill, from_timestamp, number
 from shared.errors import invalid
 
+_MOST_RATE = 1e12
 _KINDS = {
     pb.FLOW_KIND_DEPOSIT: FlowKind.DEPOSIT,
     pb.FLOW_KIND_WITHDRAWAL: FlowKind.WITHDRAWAL,
@@ -50,8 +51,15 @@ def new_flow(message: pb.Flow) -> FlowRow:
         flow_time=moment,
         note=message.note,
         receipt_units=_amount(receipts, "flow.receipt_units") if receipts else None,
-        exchange_rate=number(message, "exchange_rate"),
+        exchange_rate=_rate(message),
     )
+
+
+def _rate(message: pb.Flow) -> float | None:
+    found = number(message, "exchange_rate")
+    if found is not None and not 0 < found <= _MOST_RATE:
+        raise invalid("flow.exchange_rate", "above 0, to 10^12")
+    return found
 
 
 def _amount(text: str, field: str) -> Decimal:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
+import asyncpg
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from sonic.withdrawals.v1 import withdrawals_pb2 as pb
@@ -14,6 +15,7 @@ from sonic.withdrawals.v1 import withdrawals_pb2 as pb
 from services.withdrawals.supply.domain.venue import VenueTransaction
 from shared.errors import Conflict, FailedPrecondition, NotFound
 from tests.contract.withdrawals.conftest import START, Bench, Open, reasons
+from tests.fakes.databases import Databases
 
 
 def stamp(moment: object) -> Timestamp:
@@ -315,6 +317,26 @@ async def test_as_of_judges_by_what_was_stored_then(bench: Bench) -> None:
     (wallet,) = then.wallets
     assert wallet.last_time == stamp(START - timedelta(hours=10))
     assert len((await bench.advisor.ListDecisions(pb.ListDecisionsRequest())).decisions) == 1
+
+
+async def test_a_row_that_cannot_be_judged_fails_its_asset_and_no_other(
+    bench: Bench, databases: Databases
+) -> None:
+    await supplied(bench)
+    await bench.assets.CreateAsset(pb.CreateAssetRequest(asset=pb.Asset(name="usdm")))
+    flow = pb.Flow(asset="usdm", wallet="main", market="USDM", units="5", exchange_rate=1)
+    flow.kind, flow.flow_time.seconds = pb.FLOW_KIND_DEPOSIT, int(START.timestamp())
+    await bench.supply.CreateFlow(pb.CreateFlowRequest(flow=flow))
+    # As releases before took it.
+    owner = await asyncpg.connect(databases.owner_url("withdrawals"))
+    await owner.execute("update flow set exchange_rate = 0")
+    await owner.close()
+    found = (await bench.advisor.Evaluate(pb.EvaluateRequest())).decisions
+    assert [one.value for one in found] == [
+        pb.DECISION_VALUE_WITHDRAW_OK,
+        pb.DECISION_VALUE_ERROR,
+    ]
+    assert reasons(found[1]) == ["INTERNAL"]
 
 
 async def test_a_step_of_a_cycle_happens_once(bench: Bench) -> None:

@@ -214,6 +214,7 @@ async def test_a_half_page_is_not_whole(liqwid: Liqwid, provider: FakeLiqwid) ->
         ("amount", "many", "amount: not a number"),
         ("amount", True, "amount: not a number"),
         ("amount", 1e30, "amount: out of range"),
+        ("amount", 1_000_000_000_001, "amount: out of range"),
     ],
 )
 async def test_a_row_that_cannot_be_read_is_named_and_counted(

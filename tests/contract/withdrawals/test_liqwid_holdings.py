@@ -117,6 +117,15 @@ async def test_a_transaction_without_receipts_leaves_the_holding_unknown(
         await liqwid.held([ADDRESS])
 
 
+async def test_receipts_beyond_all_counting_leave_the_holding_unknown(
+    liqwid: Liqwid, provider: FakeLiqwid
+) -> None:
+    most = {**history()[0], "qAmount": 10**12}
+    provider.transactions[ADDRESS] = [most, {**most, "id": "e" * 64}]
+    with pytest.raises(Unavailable, match="more of a market than there can be"):
+        await liqwid.held([ADDRESS])
+
+
 async def test_a_name_of_two_markets_leaves_the_holding_unknown(
     liqwid: Liqwid, provider: FakeLiqwid
 ) -> None:

@@ -210,6 +210,11 @@ async def test_a_flow_by_hand_is_there_once_and_can_be_deleted(bench: Bench) -> 
         flow.units = units
         with pytest.raises(InvalidArgument):
             await bench.supply.CreateFlow(pb.CreateFlowRequest(flow=flow))
+    flow.units, flow.tx_id = "1", "of no rate"
+    for rate in (0.0, -1.0, 1e13):
+        flow.exchange_rate = rate
+        with pytest.raises(InvalidArgument):
+            await bench.supply.CreateFlow(pb.CreateFlowRequest(flow=flow))
     await bench.supply.DeleteFlow(pb.DeleteFlowRequest(id=made.id))
     with pytest.raises(NotFound):
         await bench.supply.DeleteFlow(pb.DeleteFlowRequest(id=made.id))

@@ -20,7 +20,7 @@ from services.withdrawals.supply.service.loading import SupplyRows
 from services.withdrawals.supply.service.sync import SyncService
 from shared.clock import Clock
 from shared.database.fence import Step
-from shared.errors import NotFound, SonicError
+from shared.errors import NotFound
 from shared.log import get_logger
 from shared.names import new_id
 
@@ -175,13 +175,11 @@ class EvaluateService:
         self, asset: Asset, gathered: Gathered, before: Before, as_of: datetime, cycle_id: str
     ) -> Judgement:
         """A fault of ours in one asset stops no other, and is a decision too: ERROR."""
+        loaded = await self._supply.load(asset, as_of)
         try:
-            loaded = await self._supply.load(asset, as_of)
             return await asyncio.to_thread(
                 judgement_of, asset, loaded, gathered, before, as_of, cycle_id
             )
-        except SonicError:
-            raise
         except Exception as error:  # noqa: BLE001  # one asset's fault is told, not spread
             get_logger().error(
                 "an asset cannot be judged",
