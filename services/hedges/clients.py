@@ -30,8 +30,9 @@ _LEG_FIGURES = (
     "size_usd",
     "collateral_usd",
 )
-_LEG_COLUMNS = (*_INDICES, "venue_index", *_LEG_FIGURES, "mark_time_micros", "flag_bits")
-_SPOT_BIT = 1 << pb.FLAG_SPOT
+_DOUBTS = ("status", "flag_bits")
+_LEG_COLUMNS = (*_INDICES, "venue_index", *_LEG_FIGURES, "mark_time_micros", *_DOUBTS)
+_SPOT_BIT, _REFUSED_BIT = 1 << pb.FLAG_SPOT, 1 << pb.FLAG_ROW_REFUSED
 
 
 class _Stream:
@@ -45,6 +46,12 @@ class _Stream:
     def column(self, name: str) -> Any:
         parts = [part[name] for part in self._decoded]
         return parts[0] if len(parts) == 1 else np.concatenate(parts or [np.empty(0, np.int32)])
+
+    @property
+    def stale(self) -> Any:
+        """Of each position: see Holdings."""
+        refused = self.column("flag_bits") & _REFUSED_BIT != 0
+        return refused | (self.column("status") != pb.STATUS_ACTIVE)
 
     def named(self, names: Sequence[str], index: str, rows: Sequence[int]) -> tuple[str, ...]:
         """What a dictionary column holds in these rows."""
@@ -74,7 +81,7 @@ class PositionsClient:
 
     async def read(self) -> Holdings:
         """See services.hedges.service.ports.Positions."""
-        stream = await self._stream([*_INDICES, *_FIGURES])
+        stream = await self._stream([*_INDICES, *_FIGURES, *_DOUBTS])
         names, groups = self._groups(stream)
         return Holdings(
             wallet_names=names,
@@ -83,6 +90,7 @@ class PositionsClient:
             asset=stream.column("asset_index"),
             side=stream.column("side_sign"),
             position_key=stream.column("position_key"),
+            stale=stream.stale,
             **{name: stream.column(name) for name in _FIGURES},
         )
 
@@ -122,6 +130,7 @@ class PositionsClient:
             stream.named(stream.first.wallet_names, "wallet_index", rows),
             stream.named(stream.first.venue_names, "venue_index", rows),
             tuple((stream.column("flag_bits")[rows] & _SPOT_BIT != 0).tolist()),
+            tuple(stream.stale[rows].tolist()),
         )
 
     def _groups(self, stream: _Stream) -> tuple[list[str], Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import (
     ARRAY,
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     DateTime,
@@ -17,6 +18,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 from services.hedges.domain.modifiers import NAMES
@@ -44,6 +46,7 @@ hedge = Table(
     Column("net_delta_usd", Float(53)),
     Column("imbalance_usd", Float(53)),
     Column("net_pnl_usd", Float(53)),
+    Column("stale", Boolean, nullable=False, server_default=text("true")),
     Column("member_signature", BigInteger, nullable=False, server_default="0"),
     # Of the last write, ascending over all hedges: what watchers look at.
     Column("revision", BigInteger, nullable=False, server_default="0"),

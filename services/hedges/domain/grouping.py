@@ -24,7 +24,7 @@ class Group:
     """A hedge by its members: rows of the holdings, and its figures. None is absent; USD, tokens,
     ratios.
 
-    `member_signature` tells two sets of members apart without their ids.
+    `member_signature` tells two sets of members apart without their ids. `stale`: a member is.
     """
 
     wallet: str
@@ -41,6 +41,7 @@ class Group:
     net_delta_usd: float | None
     imbalance_usd: float | None
     net_pnl_usd: float | None
+    stale: bool = field(kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,7 @@ class Hedge:
     net_delta_usd: float | None
     imbalance_usd: float | None
     net_pnl_usd: float | None
+    stale: bool
     revision: int
 
     @property
@@ -102,6 +104,10 @@ class _Sums:
         )
         counts = np.bincount(self.group, weights=present, minlength=self.count)
         return np.where(counts > 0, totals, np.nan)
+
+    def any(self, chosen: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Whether one of the group is chosen."""
+        return np.bincount(self.group, weights=chosen, minlength=self.count) > 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -172,6 +178,7 @@ def _without_figures(holdings: Holdings) -> Holdings:
         value_usd=none,
         pnl_usd=none,
         heat_index=none,
+        stale=np.empty(0, np.bool_),
     )
 
 
@@ -217,13 +224,15 @@ def _figures(holdings: Holdings, grouping: Grouping) -> list[Group]:
             row[0],
             row[1],
             *map(_present, row[2:]),
+            stale=stale,
         )
-        for wallet, asset, member, signature, row in zip(
+        for wallet, asset, member, signature, row, stale in zip(
             wallets.tolist(),
             assets.tolist(),
             grouping.members,
             grouping.signatures,
             figures,
+            sums.any(holdings.stale[rows]).tolist(),
             strict=True,
         )
     ]

@@ -22,7 +22,7 @@ class Holdings:
     """Columns of ACTIVE and STALE positions, all of the same length; NaN is absent.
 
     `wallet` and `asset` are indices into the names, `side` is +1 long, -1 short, 0 unknown; money
-    in USD.
+    in USD. `stale`: missing in its venue's last answer or refused in it, so that it may be gone.
     """
 
     wallet_names: Sequence[str]
@@ -37,6 +37,7 @@ class Holdings:
     value_usd: Floats
     pnl_usd: Floats
     heat_index: Floats
+    stale: Truths
 
     def __len__(self) -> int:
         return len(self.side)
@@ -46,7 +47,7 @@ class Holdings:
 class Legs:
     """The members of one hedge in order of their ids; `side`: +1 long, -1 short; USD per unit.
     `wallets`, `venues`: where each is held, `spot`: which is a spot balance, that nothing
-    liquidates; none = not asked.
+    liquidates, `stale`: as in Holdings; none = not asked.
     """
 
     position_ids: tuple[str, ...]
@@ -60,9 +61,15 @@ class Legs:
     wallets: tuple[str, ...] = ()
     venues: tuple[str, ...] = ()
     spot: tuple[bool, ...] = ()
+    stale: tuple[bool, ...] = ()
 
     def __len__(self) -> int:
         return len(self.position_ids)
+
+    @property
+    def stale_ids(self) -> list[str]:
+        """Members that count as held, and may be gone."""
+        return [id for id, stale in zip(self.position_ids, self.stale, strict=False) if stale]
 
     @property
     def tokens(self) -> Floats:

@@ -67,6 +67,7 @@ def _leg(held: Legs, row: int) -> pb.HedgeLeg:
     if held.wallets:
         message.wallet, message.venue = held.wallets[row], held.venues[row]
     message.spot = bool(held.spot and held.spot[row])
+    message.stale = bool(held.stale and held.stale[row])
     put(message, **{name: float(getattr(held, name)[row]) for name in _LEG_NUMBERS})
     return message
 
@@ -103,6 +104,7 @@ def advised(answer: Advised) -> pb.AdviseRebalanceResponse:
         message=rebalance.MESSAGES.get(reason, ""),
         leg=_leg(held, row),
         gone_position_ids=answer.held.gone_position_ids,
+        stale_position_ids=held.stale_ids,
     )
     put(
         message,
@@ -133,6 +135,7 @@ def corridor(answer: Corridor) -> pb.GetCorridorResponse:
         legs=legs(held),
         unjudged_position_ids=ladder.unjudged(held),
         gone_position_ids=answer.held.gone_position_ids,
+        stale_position_ids=held.stale_ids,
     )
     put(
         message,

@@ -17,7 +17,12 @@ FIGURES = tuple(
 )
 # Ids hold no unit separator: it joins a list into one text, as arrays of arrays cannot be unnested.
 _SEPARATOR = "\x1f"
-_GROUPS = {"id": "text", "member_signature": "int8", **dict.fromkeys(FIGURES, "float8")}
+_GROUPS = {
+    "id": "text",
+    "member_signature": "int8",
+    **dict.fromkeys(FIGURES, "float8"),
+    "stale": "bool",
+}
 # Of groups that came or have other members; with a wallet and an asset of those that came.
 _FRESH = dict.fromkeys(("id", "wallet", "asset", "members"), "text")
 LISTS = ("position_ids", "joined_position_ids", "left_position_ids")
@@ -40,7 +45,7 @@ def _list(pattern: str, names: Iterable[str]) -> str:
 
 
 _SPLIT = f"string_to_array({{}}, chr({ord(_SEPARATOR)}))"
-_KEPT = ("member_signature", *FIGURES)
+_KEPT = ("member_signature", *FIGURES, "stale")
 # The lock comes before the revisions, which ascend in the order of commits; nobody waits for it
 # here. Figures are written again by the next pass: losing the last of them in a crash costs
 # nothing, unlike history.

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -26,10 +29,26 @@ STATE = json.loads((FIXTURES / "hyperliquid_clearinghouse_state.json").read_text
 HELD = {"coin": "UBTC", "token": 197, "total": "0.04", "entryNtl": "3600.0"}
 
 
-@pytest.mark.parametrize("by_setting", [True, False])
-async def test_a_spot_balance_is_a_leg_by_the_setting_alone(
-    databases: Databases, by_setting: bool
-) -> None:
+@dataclass
+class Servers:
+    """A wallet at a venue that holds a short of BTC, and spot."""
+
+    venue: InfoProvider
+    positions: positions_rpc.PositionsServiceStub
+    hedges: rpc.HedgesServiceStub
+
+    async def hedged(self, *balances: dict[str, object]) -> list[pb.Hedge]:
+        """The hedges after a cycle in which the venue states these balances."""
+        spot = {"balances": list(balances)}
+        self.venue.answer("POST /info/spotClearinghouseState", json=spot)
+        await self.positions.SyncPositions(positions_pb.SyncPositionsRequest())
+        await self.positions.EnrichPositions(positions_pb.EnrichPositionsRequest())
+        await self.hedges.LinkHedges(pb.LinkHedgesRequest())
+        return list((await self.hedges.ListHedges(pb.ListHedgesRequest())).hedges)
+
+
+@asynccontextmanager
+async def servers_with(databases: Databases, *, by_setting: bool = True) -> AsyncIterator[Servers]:
     clock, market = PushedClock(START), FakePeers()
     price = price_pb2.Price(asset="BTC", price_usd=97_000.0, quality=price_pb2.QUALITY_GOOD)
     price.price_time.FromDatetime(START)
@@ -37,40 +56,70 @@ async def test_a_spot_balance_is_a_leg_by_the_setting_alone(
     async with InfoProvider() as venue:
         venue.answer("POST /info/metaAndAssetCtxs", json=[{"universe": []}, []])
         venue.answer("POST /info/clearinghouseState", json={**STATE, "time": None})
-        venue.answer("POST /info/spotClearinghouseState", json={"balances": [HELD]})
         await market.start()
-        positions_app = positions_server.build(
-            positions_server.Config(
-                listen_address="127.0.0.1:0",
-                database_url=databases.url("positions"),
-                price_address=market.address,
-                hyperliquid_url=venue.url,
-                hyperliquid_spot_legs=by_setting,
-            ),
-            clock,
+        config = positions_server.Config(
+            listen_address="127.0.0.1:0",
+            database_url=databases.url("positions"),
+            price_address=market.address,
+            hyperliquid_url=venue.url,
+            hyperliquid_spot_legs=by_setting,
         )
-        async with positions_app:
-            hedges_app = hedges_of(databases, positions_app, clock)
-            async with hedges_app:
+        async with positions_server.build(config, clock) as positions_app:
+            async with hedges_of(databases, positions_app, clock) as hedges_app:
                 channels = Channel(positions_app.address), Channel(hedges_app.address)
-                positions = channels[0].stub(positions_rpc.PositionsServiceStub)
-                wallets = channels[0].stub(positions_rpc.WalletsServiceStub)
-                hedges = channels[1].stub(rpc.HedgesServiceStub)
                 wallet = positions_pb.Wallet(
                     name="main", chain=positions_pb.CHAIN_ETHEREUM, public_address=EVM
                 )
-                await wallets.CreateWallet(positions_pb.CreateWalletRequest(wallet=wallet))
-                await positions.SyncPositions(positions_pb.SyncPositionsRequest())
-                await positions.EnrichPositions(positions_pb.EnrichPositionsRequest())
-                await hedges.LinkHedges(pb.LinkHedgesRequest())
-                found = (await hedges.ListHedges(pb.ListHedgesRequest())).hedges
-                assert len(found) == int(by_setting)
-                for hedge in found:
-                    corridor = await hedges.GetCorridor(pb.GetCorridorRequest(id=hedge.id))
-                    legs = {leg.side: leg.spot for leg in corridor.legs}
-                    assert legs == {pb.SIDE_LONG: True, pb.SIDE_SHORT: False}
-                    assert (len(corridor.down_steps), len(corridor.up_steps)) == (0, 1)
-                    assert not corridor.unjudged_position_ids, "nothing liquidates the other leg"
+                await (
+                    channels[0]
+                    .stub(positions_rpc.WalletsServiceStub)
+                    .CreateWallet(positions_pb.CreateWalletRequest(wallet=wallet))
+                )
+                yield Servers(
+                    venue,
+                    channels[0].stub(positions_rpc.PositionsServiceStub),
+                    channels[1].stub(rpc.HedgesServiceStub),
+                )
                 for one in channels:
                     await one.stop()
         await market.stop()
+
+
+@pytest.mark.parametrize("by_setting", [True, False])
+async def test_a_spot_balance_is_a_leg_by_the_setting_alone(
+    databases: Databases, by_setting: bool
+) -> None:
+    async with servers_with(databases, by_setting=by_setting) as held:
+        found = await held.hedged(HELD)
+        assert len(found) == int(by_setting)
+        for hedge in found:
+            corridor = await held.hedges.GetCorridor(pb.GetCorridorRequest(id=hedge.id))
+            legs = {leg.side: leg.spot for leg in corridor.legs}
+            assert legs == {pb.SIDE_LONG: True, pb.SIDE_SHORT: False}
+            assert (len(corridor.down_steps), len(corridor.up_steps)) == (0, 1)
+            assert not corridor.unjudged_position_ids, "nothing liquidates the other leg"
+
+
+async def test_a_leg_that_its_venue_lists_no_more_is_stale_until_it_is_there_again_or_closed(
+    databases: Databases,
+) -> None:
+    async with servers_with(databases) as held:
+        for balances, stale in (([HELD], False), ([], True), ([HELD], False)):
+            (hedge,) = await held.hedged(*balances)
+            assert (hedge.stale, hedge.member_count) == (stale, 2)
+            corridor = await held.hedges.GetCorridor(pb.GetCorridorRequest(id=hedge.id))
+            assert {leg.side: leg.stale for leg in corridor.legs} == {
+                pb.SIDE_LONG: stale,
+                pb.SIDE_SHORT: False,
+            }
+            lost = [leg.position_id for leg in corridor.legs if leg.stale]
+            assert list(corridor.stale_position_ids) == lost
+            advice = await held.hedges.AdviseRebalance(
+                pb.AdviseRebalanceRequest(
+                    id=hedge.id,
+                    target=pb.REBALANCE_TARGET_DELTA_NEUTRAL,
+                    side=pb.SIDE_SHORT,
+                    field=pb.REBALANCE_FIELD_SIZE,
+                )
+            )
+            assert list(advice.stale_position_ids) == lost

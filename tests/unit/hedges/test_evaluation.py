@@ -105,6 +105,7 @@ def as_held(held: Legs, found: Evaluation) -> Holdings:
         value_usd=held.collateral_usd + found.pnl_usd[0],
         pnl_usd=found.pnl_usd[0],
         heat_index=np.full(len(held), np.nan),
+        stale=np.zeros(len(held), np.bool_),
     )
 
 

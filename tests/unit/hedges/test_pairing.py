@@ -35,6 +35,7 @@ def holdings(rows: list[tuple[str, str, str, float]], **columns: list[float]) ->
         side=np.array([SIGN[row[2]] for row in rows], dtype=np.int64),
         position_key=np.arange(len(rows), dtype=np.int64),
         size_usd=np.array([row[3] for row in rows], dtype=np.float64),
+        stale=np.array(columns.pop("stale", np.zeros(len(rows))), dtype=np.bool_),
         **{name: np.array(columns.get(name, absent), dtype=np.float64) for name in names},
     )
 
@@ -183,3 +184,9 @@ def test_a_grouping_is_used_again_while_only_figures_move_and_gives_the_same_gro
 def test_a_grouping_of_other_members_is_not_used_again(changed: dict[str, object]) -> None:
     before = holdings([("main", "BTC", "LONG", 10.0), ("main", "BTC", "SHORT", 20.0)])
     assert not grouped(before).fits(replace(before, **changed))  # type: ignore[arg-type]
+
+
+def test_a_hedge_is_stale_when_one_of_its_members_is() -> None:
+    rows = [("w", asset, side, 10.0) for asset in ("BTC", "ETH") for side in ("LONG", "SHORT")]
+    found = pair(holdings(rows, stale=[0, 0, 1, 0]))
+    assert [(group.asset, group.stale) for group in found] == [("BTC", False), ("ETH", True)]

@@ -50,6 +50,7 @@ function change(answer) {
     present(answer.leverage_ratio) ? `then ${times(answer.leverage_ratio)}` : "",
     size && present(answer.fee_usd) ? `fee about ${usd(answer.fee_usd)}` : "",
     present(answer.imbalance_after_usd) ? `imbalance ${usd(answer.imbalance_before_usd, { sign: true })} → ${usd(answer.imbalance_after_usd, { sign: true })}` : "",
+    answer.stale_position_ids?.length ? `counts as held what may be gone: ${answer.stale_position_ids.join(", ")}` : "",
     present(answer.net_delta_after_tokens) ? `net delta ${plain(answer.net_delta_before_tokens, 4)} → ${plain(answer.net_delta_after_tokens, 4)}` : "",
   ].filter(Boolean);
   return [h("b", {}, act), h("span", { class: "subject wide-words" }, facts.join(" · "))];

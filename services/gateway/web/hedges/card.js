@@ -2,7 +2,7 @@
 
 import { age } from "/web/ages.js";
 import { get, patch } from "/web/api.js";
-import { h, scroller, show, unknown } from "/web/dom.js";
+import { h, pill, scroller, show, unknown } from "/web/dom.js";
 import { open } from "/web/dialog.js";
 import { form } from "/web/form.js";
 import { code, plain, present, price, usd } from "/web/format.js";
@@ -54,7 +54,7 @@ function head(hedge) {
   const share = long + short > 0 ? (100 * long) / (long + short) : 50;
   const signed = (value) => usd(value, { sign: true });
   return [
-    h("span", { class: "line wraps" }, h("b", {}, hedge.asset), h("span", { class: "subject" }, `${hedge.wallet} · ${hedge.member_count} positions`), h("span", { class: "row-acts" }, age(hedge.updated_time, { coloured: true }))),
+    h("span", { class: "line wraps" }, h("b", {}, hedge.asset), hedge.stale ? pill("STALE", "state-old") : null, h("span", { class: "subject" }, `${hedge.wallet} · ${hedge.member_count} positions`), h("span", { class: "row-acts" }, age(hedge.updated_time, { coloured: true }))),
     h("span", { class: "balance", style: { "--share": `${share}%` } }, h("span", { class: "side-long" }, `long ${usd(long)}`), h("i"), h("span", { class: "side-short" }, `short ${usd(short)}`)),
     h(
       "span",
@@ -80,7 +80,7 @@ function legTable(legs) {
     return h(
       "tr",
       {},
-      h("td", {}, h("span", { class: `side side-${side.toLowerCase()}` }, side), " ", h("a", { class: "plain-link", href: `/positions/${encodeURIComponent(leg.position_id)}` }, leg.position_id), leg.wallet ? h("small", {}, ` ${leg.wallet}, ${leg.venue}`) : null),
+      h("td", {}, h("span", { class: `side side-${side.toLowerCase()}` }, side), " ", h("a", { class: "plain-link", href: `/positions/${encodeURIComponent(leg.position_id)}` }, leg.position_id), leg.wallet ? h("small", {}, ` ${leg.wallet}, ${leg.venue}`) : null, leg.stale ? pill("STALE", "state-old") : null),
       cell("Size", leg.size_usd, usd),
       cell("Collateral", leg.collateral_usd, usd),
       cell("Tokens", leg.tokens, (value) => plain(value, 4)),

@@ -67,8 +67,9 @@ function ladder(down, up, asset) {
 }
 
 function remarks(found) {
-  const [unjudged, gone] = [found.unjudged_position_ids ?? [], found.gone_position_ids ?? []];
+  const [unjudged, gone, stale] = [found.unjudged_position_ids ?? [], found.gone_position_ids ?? [], found.stale_position_ids ?? []];
   return [
+    stale.length ? h("p", { class: "moved words" }, `May be gone: the venue's last answer lacks or refused ${stale.join(", ")}. Every figure counts it as held.`) : null,
     unjudged.length ? h("p", { class: "moved words" }, `No liquidation price of ${unjudged.join(", ")} is known: the corridor may be narrower than it says.`) : null,
     gone.length ? h("p", { class: "moved words" }, `Held no more, and counted for nothing here: ${gone.join(", ")}. The next cycle unlinks them.`) : null,
   ];

@@ -385,6 +385,7 @@ class Hedge(_message.Message):
     NOTE_FIELD_NUMBER: _builtins.int
     MEMBER_COUNT_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
+    STALE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Stable while the group persists."""
     wallet: _builtins.str
@@ -417,6 +418,8 @@ class Hedge(_message.Message):
     """Members, >= 2."""
     etag: _builtins.str
     """Changes with every edit of the note; UpdateHedge compares it when given."""
+    stale: _builtins.bool
+    """A member is `stale`: it counts as held in every figure here, and may be gone."""
     @_builtins.property
     def position_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Position ids of every member, sorted."""
@@ -427,7 +430,7 @@ class Hedge(_message.Message):
 
     @_builtins.property
     def updated_time(self) -> _timestamp_pb2.Timestamp:
-        """Figures or members last changed."""
+        """Figures or members last changed, or became stale or certain."""
 
     def __init__(
         self,
@@ -451,10 +454,11 @@ class Hedge(_message.Message):
         note: _builtins.str = ...,
         member_count: _builtins.int = ...,
         etag: _builtins.str = ...,
+        stale: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_hedge_ratio", b"_hedge_ratio", "_imbalance_usd", b"_imbalance_usd", "_long_heat", b"_long_heat", "_net_delta_tokens", b"_net_delta_tokens", "_net_delta_usd", b"_net_delta_usd", "_net_pnl_usd", b"_net_pnl_usd", "_short_heat", b"_short_heat", "_total_heat", b"_total_heat", "_total_long_size_usd", b"_total_long_size_usd", "_total_short_size_usd", b"_total_short_size_usd", "created_time", b"created_time", "hedge_ratio", b"hedge_ratio", "imbalance_usd", b"imbalance_usd", "long_heat", b"long_heat", "net_delta_tokens", b"net_delta_tokens", "net_delta_usd", b"net_delta_usd", "net_pnl_usd", b"net_pnl_usd", "short_heat", b"short_heat", "total_heat", b"total_heat", "total_long_size_usd", b"total_long_size_usd", "total_short_size_usd", b"total_short_size_usd", "updated_time", b"updated_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_hedge_ratio", b"_hedge_ratio", "_imbalance_usd", b"_imbalance_usd", "_long_heat", b"_long_heat", "_net_delta_tokens", b"_net_delta_tokens", "_net_delta_usd", b"_net_delta_usd", "_net_pnl_usd", b"_net_pnl_usd", "_short_heat", b"_short_heat", "_total_heat", b"_total_heat", "_total_long_size_usd", b"_total_long_size_usd", "_total_short_size_usd", b"_total_short_size_usd", "asset", b"asset", "created_time", b"created_time", "etag", b"etag", "hedge_ratio", b"hedge_ratio", "id", b"id", "imbalance_usd", b"imbalance_usd", "long_heat", b"long_heat", "member_count", b"member_count", "net_delta_tokens", b"net_delta_tokens", "net_delta_usd", b"net_delta_usd", "net_pnl_usd", b"net_pnl_usd", "note", b"note", "position_ids", b"position_ids", "short_heat", b"short_heat", "total_heat", b"total_heat", "total_long_size_usd", b"total_long_size_usd", "total_short_size_usd", b"total_short_size_usd", "updated_time", b"updated_time", "wallet", b"wallet"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_hedge_ratio", b"_hedge_ratio", "_imbalance_usd", b"_imbalance_usd", "_long_heat", b"_long_heat", "_net_delta_tokens", b"_net_delta_tokens", "_net_delta_usd", b"_net_delta_usd", "_net_pnl_usd", b"_net_pnl_usd", "_short_heat", b"_short_heat", "_total_heat", b"_total_heat", "_total_long_size_usd", b"_total_long_size_usd", "_total_short_size_usd", b"_total_short_size_usd", "asset", b"asset", "created_time", b"created_time", "etag", b"etag", "hedge_ratio", b"hedge_ratio", "id", b"id", "imbalance_usd", b"imbalance_usd", "long_heat", b"long_heat", "member_count", b"member_count", "net_delta_tokens", b"net_delta_tokens", "net_delta_usd", b"net_delta_usd", "net_pnl_usd", b"net_pnl_usd", "note", b"note", "position_ids", b"position_ids", "short_heat", b"short_heat", "stale", b"stale", "total_heat", b"total_heat", "total_long_size_usd", b"total_long_size_usd", "total_short_size_usd", b"total_short_size_usd", "updated_time", b"updated_time", "wallet", b"wallet"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__hedge_ratio: _TypeAlias = _typing.Literal["hedge_ratio"]  # noqa: Y015
     _WhichOneofArgType__hedge_ratio: _TypeAlias = _typing.Literal["_hedge_ratio", b"_hedge_ratio"]  # noqa: Y015
@@ -517,6 +521,7 @@ class HedgeLeg(_message.Message):
     WALLET_FIELD_NUMBER: _builtins.int
     VENUE_FIELD_NUMBER: _builtins.int
     SPOT_FIELD_NUMBER: _builtins.int
+    STALE_FIELD_NUMBER: _builtins.int
     position_id: _builtins.str
     """Position id."""
     side: Global___Side.ValueType
@@ -539,6 +544,10 @@ class HedgeLeg(_message.Message):
     """Venue."""
     spot: _builtins.bool
     """A spot balance: nothing liquidates it."""
+    stale: _builtins.bool
+    """Its venue's last answer lacks it (it may be closed or liquidated) or refused its row: it counts as it was held
+    before.
+    """
     @_builtins.property
     def mark_time(self) -> _timestamp_pb2.Timestamp:
         """When the mark was observed; absent = never."""
@@ -558,10 +567,11 @@ class HedgeLeg(_message.Message):
         wallet: _builtins.str = ...,
         venue: _builtins.str = ...,
         spot: _builtins.bool = ...,
+        stale: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_collateral_usd", b"_collateral_usd", "_entry_price_usd", b"_entry_price_usd", "_liquidation_price_usd", b"_liquidation_price_usd", "_mark_price_usd", b"_mark_price_usd", "_size_usd", b"_size_usd", "_tokens", b"_tokens", "collateral_usd", b"collateral_usd", "entry_price_usd", b"entry_price_usd", "liquidation_price_usd", b"liquidation_price_usd", "mark_price_usd", b"mark_price_usd", "mark_time", b"mark_time", "size_usd", b"size_usd", "tokens", b"tokens"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_collateral_usd", b"_collateral_usd", "_entry_price_usd", b"_entry_price_usd", "_liquidation_price_usd", b"_liquidation_price_usd", "_mark_price_usd", b"_mark_price_usd", "_size_usd", b"_size_usd", "_tokens", b"_tokens", "collateral_usd", b"collateral_usd", "entry_price_usd", b"entry_price_usd", "liquidation_price_usd", b"liquidation_price_usd", "mark_price_usd", b"mark_price_usd", "mark_time", b"mark_time", "position_id", b"position_id", "side", b"side", "size_usd", b"size_usd", "spot", b"spot", "tokens", b"tokens", "venue", b"venue", "wallet", b"wallet"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_collateral_usd", b"_collateral_usd", "_entry_price_usd", b"_entry_price_usd", "_liquidation_price_usd", b"_liquidation_price_usd", "_mark_price_usd", b"_mark_price_usd", "_size_usd", b"_size_usd", "_tokens", b"_tokens", "collateral_usd", b"collateral_usd", "entry_price_usd", b"entry_price_usd", "liquidation_price_usd", b"liquidation_price_usd", "mark_price_usd", b"mark_price_usd", "mark_time", b"mark_time", "position_id", b"position_id", "side", b"side", "size_usd", b"size_usd", "spot", b"spot", "stale", b"stale", "tokens", b"tokens", "venue", b"venue", "wallet", b"wallet"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__collateral_usd: _TypeAlias = _typing.Literal["collateral_usd"]  # noqa: Y015
     _WhichOneofArgType__collateral_usd: _TypeAlias = _typing.Literal["_collateral_usd", b"_collateral_usd"]  # noqa: Y015
@@ -1371,6 +1381,7 @@ class AdviseRebalanceResponse(_message.Message):
     NET_DELTA_BEFORE_TOKENS_FIELD_NUMBER: _builtins.int
     NET_DELTA_AFTER_TOKENS_FIELD_NUMBER: _builtins.int
     GONE_POSITION_IDS_FIELD_NUMBER: _builtins.int
+    STALE_POSITION_IDS_FIELD_NUMBER: _builtins.int
     outcome: Global___RebalanceOutcome.ValueType
     """What it comes to."""
     reason: Global___RebalanceReason.ValueType
@@ -1405,6 +1416,10 @@ class AdviseRebalanceResponse(_message.Message):
     def gone_position_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Members that are not held any more, and count for nothing here."""
 
+    @_builtins.property
+    def stale_position_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Members that are `stale`: they count as held here, and may be gone."""
+
     def __init__(
         self,
         *,
@@ -1423,10 +1438,11 @@ class AdviseRebalanceResponse(_message.Message):
         net_delta_before_tokens: _builtins.float | None = ...,
         net_delta_after_tokens: _builtins.float | None = ...,
         gone_position_ids: _abc.Iterable[_builtins.str] | None = ...,
+        stale_position_ids: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_collateral_change_usd", b"_collateral_change_usd", "_collateral_usd", b"_collateral_usd", "_fee_usd", b"_fee_usd", "_imbalance_after_usd", b"_imbalance_after_usd", "_imbalance_before_usd", b"_imbalance_before_usd", "_leverage_ratio", b"_leverage_ratio", "_net_delta_after_tokens", b"_net_delta_after_tokens", "_net_delta_before_tokens", b"_net_delta_before_tokens", "_size_change_usd", b"_size_change_usd", "_size_usd", b"_size_usd", "collateral_change_usd", b"collateral_change_usd", "collateral_usd", b"collateral_usd", "fee_usd", b"fee_usd", "imbalance_after_usd", b"imbalance_after_usd", "imbalance_before_usd", b"imbalance_before_usd", "leg", b"leg", "leverage_ratio", b"leverage_ratio", "net_delta_after_tokens", b"net_delta_after_tokens", "net_delta_before_tokens", b"net_delta_before_tokens", "size_change_usd", b"size_change_usd", "size_usd", b"size_usd"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_collateral_change_usd", b"_collateral_change_usd", "_collateral_usd", b"_collateral_usd", "_fee_usd", b"_fee_usd", "_imbalance_after_usd", b"_imbalance_after_usd", "_imbalance_before_usd", b"_imbalance_before_usd", "_leverage_ratio", b"_leverage_ratio", "_net_delta_after_tokens", b"_net_delta_after_tokens", "_net_delta_before_tokens", b"_net_delta_before_tokens", "_size_change_usd", b"_size_change_usd", "_size_usd", b"_size_usd", "collateral_change_usd", b"collateral_change_usd", "collateral_usd", b"collateral_usd", "fee_usd", b"fee_usd", "gone_position_ids", b"gone_position_ids", "imbalance_after_usd", b"imbalance_after_usd", "imbalance_before_usd", b"imbalance_before_usd", "leg", b"leg", "leverage_ratio", b"leverage_ratio", "message", b"message", "net_delta_after_tokens", b"net_delta_after_tokens", "net_delta_before_tokens", b"net_delta_before_tokens", "outcome", b"outcome", "reason", b"reason", "size_change_usd", b"size_change_usd", "size_usd", b"size_usd"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_collateral_change_usd", b"_collateral_change_usd", "_collateral_usd", b"_collateral_usd", "_fee_usd", b"_fee_usd", "_imbalance_after_usd", b"_imbalance_after_usd", "_imbalance_before_usd", b"_imbalance_before_usd", "_leverage_ratio", b"_leverage_ratio", "_net_delta_after_tokens", b"_net_delta_after_tokens", "_net_delta_before_tokens", b"_net_delta_before_tokens", "_size_change_usd", b"_size_change_usd", "_size_usd", b"_size_usd", "collateral_change_usd", b"collateral_change_usd", "collateral_usd", b"collateral_usd", "fee_usd", b"fee_usd", "gone_position_ids", b"gone_position_ids", "imbalance_after_usd", b"imbalance_after_usd", "imbalance_before_usd", b"imbalance_before_usd", "leg", b"leg", "leverage_ratio", b"leverage_ratio", "message", b"message", "net_delta_after_tokens", b"net_delta_after_tokens", "net_delta_before_tokens", b"net_delta_before_tokens", "outcome", b"outcome", "reason", b"reason", "size_change_usd", b"size_change_usd", "size_usd", b"size_usd", "stale_position_ids", b"stale_position_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__collateral_change_usd: _TypeAlias = _typing.Literal["collateral_change_usd"]  # noqa: Y015
     _WhichOneofArgType__collateral_change_usd: _TypeAlias = _typing.Literal["_collateral_change_usd", b"_collateral_change_usd"]  # noqa: Y015
@@ -1515,6 +1531,7 @@ class GetCorridorResponse(_message.Message):
     LEGS_FIELD_NUMBER: _builtins.int
     UNJUDGED_POSITION_IDS_FIELD_NUMBER: _builtins.int
     GONE_POSITION_IDS_FIELD_NUMBER: _builtins.int
+    STALE_POSITION_IDS_FIELD_NUMBER: _builtins.int
     reference_price_usd: _builtins.float
     """Distances are from here, USD per unit; absent without a mark."""
     lower_price_usd: _builtins.float
@@ -1545,6 +1562,10 @@ class GetCorridorResponse(_message.Message):
     def gone_position_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Members that are not held any more, and count for nothing here."""
 
+    @_builtins.property
+    def stale_position_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Members that are `stale`: they count as held here, and may be gone."""
+
     def __init__(
         self,
         *,
@@ -1558,10 +1579,11 @@ class GetCorridorResponse(_message.Message):
         legs: _abc.Iterable[Global___HedgeLeg] | None = ...,
         unjudged_position_ids: _abc.Iterable[_builtins.str] | None = ...,
         gone_position_ids: _abc.Iterable[_builtins.str] | None = ...,
+        stale_position_ids: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_lower_distance_percent", b"_lower_distance_percent", "_lower_price_usd", b"_lower_price_usd", "_reference_price_usd", b"_reference_price_usd", "_upper_distance_percent", b"_upper_distance_percent", "_upper_price_usd", b"_upper_price_usd", "lower_distance_percent", b"lower_distance_percent", "lower_price_usd", b"lower_price_usd", "reference_price_usd", b"reference_price_usd", "upper_distance_percent", b"upper_distance_percent", "upper_price_usd", b"upper_price_usd"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_lower_distance_percent", b"_lower_distance_percent", "_lower_price_usd", b"_lower_price_usd", "_reference_price_usd", b"_reference_price_usd", "_upper_distance_percent", b"_upper_distance_percent", "_upper_price_usd", b"_upper_price_usd", "down_steps", b"down_steps", "gone_position_ids", b"gone_position_ids", "legs", b"legs", "lower_distance_percent", b"lower_distance_percent", "lower_price_usd", b"lower_price_usd", "reference_price_usd", b"reference_price_usd", "unjudged_position_ids", b"unjudged_position_ids", "up_steps", b"up_steps", "upper_distance_percent", b"upper_distance_percent", "upper_price_usd", b"upper_price_usd"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_lower_distance_percent", b"_lower_distance_percent", "_lower_price_usd", b"_lower_price_usd", "_reference_price_usd", b"_reference_price_usd", "_upper_distance_percent", b"_upper_distance_percent", "_upper_price_usd", b"_upper_price_usd", "down_steps", b"down_steps", "gone_position_ids", b"gone_position_ids", "legs", b"legs", "lower_distance_percent", b"lower_distance_percent", "lower_price_usd", b"lower_price_usd", "reference_price_usd", b"reference_price_usd", "stale_position_ids", b"stale_position_ids", "unjudged_position_ids", b"unjudged_position_ids", "up_steps", b"up_steps", "upper_distance_percent", b"upper_distance_percent", "upper_price_usd", b"upper_price_usd"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__lower_distance_percent: _TypeAlias = _typing.Literal["lower_distance_percent"]  # noqa: Y015
     _WhichOneofArgType__lower_distance_percent: _TypeAlias = _typing.Literal["_lower_distance_percent", b"_lower_distance_percent"]  # noqa: Y015
