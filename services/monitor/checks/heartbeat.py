@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from services.monitor.checks import Check, CheckContext
+from services.monitor.domain.clocks import is_ahead
 from services.monitor.domain.findings import Badge, Finding, Level, RunStatus, skipped
 
 
@@ -37,6 +38,9 @@ class HeartbeatCheck(Check):
         expected = context.beat.cycle_interval or self._cycle_interval
         limit = expected * (context.threshold_percent or self.threshold_percent) / 100
         call_time, start_time = context.beat.call_time, context.start_time or context.now
+        if call_time is not None and is_ahead(call_time, context.now):
+            # Noted by a clock that was wrong: it may have been long ago.
+            call_time = None
         silent = context.now - (call_time or start_time)
         metadata: dict[str, object] = {
             "last_call_time": call_time.isoformat() if call_time else None,

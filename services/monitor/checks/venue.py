@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from services.monitor.checks import Check, CheckContext
+from services.monitor.domain.clocks import is_ahead
 from services.monitor.domain.findings import Badge, Finding, Level, Part, Run, RunStatus
 from services.monitor.domain.venues import (
     FrozenMark,
@@ -32,6 +33,15 @@ _GAP_INTERVALS = 3
 # night's sleep is no such habit.
 _LONGEST_HABIT = timedelta(hours=1)
 _HABIT = "seconds_between_looks"
+_MOMENTS = (
+    "since",
+    "trouble_since",
+    "well_since",
+    "failing_since",
+    "shrunk_time",
+    "not_down_since",
+    "unreadable_time",
+)
 # What is found is told whether positions hear it or not.
 _TELL_SECONDS = 1.5
 _LATE_MARK_AFTER = timedelta(minutes=15)
@@ -79,8 +89,9 @@ class VenueCheck(Check):
             was_lost = context.last is not None and (
                 stored is None or (before is None and one.venue in known)
             )
-            if before is not None and _is_gap(context):
-                before = after_a_gap(before, one)
+            if before is not None:
+                before = _not_ahead(before, context.now)
+                before = after_a_gap(before, one) if _is_gap(context) else before
             states[one.venue] = judge(
                 one,
                 usable,
@@ -139,7 +150,19 @@ def _is_gap(context: CheckContext) -> bool:
     habit = timedelta(seconds=before) if isinstance(before, int | float) else timedelta()
     interval = max(context.interval, context.beat.cycle_interval or timedelta())
     longest = max(_LONGEST_GAP, _GAP_INTERVALS * max(interval, min(habit, _LONGEST_HABIT)))
-    return context.now - context.last.started_time > longest
+    last_time = context.last.started_time
+    return context.now - last_time > longest or is_ahead(last_time, context.now)
+
+
+def _not_ahead(memory: VenueMemory, now: datetime) -> VenueMemory:
+    """With the moments of a clock that was set back as of now: none of them puts anything off."""
+    moments = {
+        name: min(moment, now) for name in _MOMENTS if (moment := getattr(memory, name)) is not None
+    }
+    marks = {
+        asset: replace(mark, since=min(mark.since, now)) for asset, mark in memory.marks.items()
+    }
+    return replace(memory, marks=marks, **moments)
 
 
 def _habit(context: CheckContext) -> dict[str, float]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from services.monitor.checks import ChannelReading, Check, CheckContext, is_too_many
+from services.monitor.domain.clocks import is_ahead
 from services.monitor.domain.findings import Badge, Finding, Level, Part, RunStatus
 
 _PING_EVERY = timedelta(hours=24)
@@ -39,7 +40,7 @@ class XComCheck(Check):
             one.name: pings.get(one.name) or one.last_error or "nothing was delivered"
             for one in channels
             if pings.get(one.name) != ""
-            and context.now - _proven(one, seen[one.name]) > _UNPROVEN_AFTER
+            and context.now - _proven(one, seen[one.name], context.now) > _UNPROVEN_AFTER
         }
         metadata: dict[str, object] = {
             "pings": {name: answer or "accepted" for name, answer in pings.items()},
@@ -75,20 +76,27 @@ def _first_seen(channels: tuple[ChannelReading, ...], context: CheckContext) -> 
     carried = context.last.metadata.get("first_seen") if context.last else None
     known = carried if isinstance(carried, dict) else {}
     return {
-        one.name: datetime.fromisoformat(known[one.name]) if one.name in known else context.now
+        # A clock that was set back does not put it off.
+        one.name: min(datetime.fromisoformat(known[one.name]), context.now)
+        if one.name in known
+        else context.now
         for one in channels
     }
 
 
 def _is_ping_due(channel: ChannelReading, first_seen: datetime, now: datetime) -> bool:
-    if channel.verified_time is None:
+    if channel.verified_time is None or is_ahead(channel.verified_time, now):
         return now - first_seen >= _FIRST_PING_AFTER
     return now - channel.verified_time >= _PING_EVERY
 
 
-def _proven(channel: ChannelReading, first_seen: datetime) -> datetime:
-    """The last time something was accepted; before anything was, the time it was first seen."""
+def _proven(channel: ChannelReading, first_seen: datetime, now: datetime) -> datetime:
+    """The last time something was accepted; before anything was, the time it was first seen. A
+    time that lies ahead is not known.
+    """
     times = [
-        moment for moment in (channel.verified_time, channel.last_sent_time) if moment is not None
+        moment
+        for moment in (channel.verified_time, channel.last_sent_time)
+        if moment is not None and not is_ahead(moment, now)
     ]
     return max(times, default=first_seen)

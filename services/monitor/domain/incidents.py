@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from services.monitor.domain.clocks import is_ahead
 from services.monitor.domain.findings import Finding, Level, RunStatus
 
 # Who was well for less than this and fails again has not joined anew: no flapping.
@@ -171,7 +172,11 @@ def _joined(
     before = incident.members
     new = [name for name in finding.members if _is_new(name, before, now)]
     after = {
-        **{name: since or now for name, since in before.items() if name not in finding.members},
+        **{
+            name: min(since or now, now)
+            for name, since in before.items()
+            if name not in finding.members
+        },
         **dict.fromkeys(finding.members),
     }
     if not new:
@@ -218,7 +223,10 @@ def _is_new(name: str, before: Mapping[str, datetime | None], now: datetime) -> 
     if name not in before:
         return True
     well_since = before[name]
-    return well_since is not None and now - well_since >= REJOINS_AFTER
+    if well_since is None:
+        return False
+    # By a clock that was ahead: for how long it was well is not known, and it is told.
+    return is_ahead(well_since, now) or now - well_since >= REJOINS_AFTER
 
 
 def _unnotified(change: IncidentChange, before: Incident | None) -> IncidentChange:

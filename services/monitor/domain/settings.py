@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from services.monitor.domain.clocks import is_ahead
 from services.monitor.domain.findings import Level, Run, RunStatus
 from services.monitor.domain.incidents import NotificationSettings
 
@@ -117,7 +118,9 @@ def effective(defaults: Defaults, chosen: Chosen, overrides: Mapping[str, Overri
 def snoozed_until(setting: Setting, last: Run | None, now: datetime) -> datetime | None:
     """The end of its rest, by hand or after a breach; None: no rest. `last`: not SKIPPED."""
     ends = [setting.snoozed_until_time] if setting.snoozed_until_time else []
-    if last is not None and last.status is RunStatus.BREACH and setting.snooze:
+    is_breach = last is not None and last.status is RunStatus.BREACH
+    # One from ahead would snooze for as long as the clock was wrong.
+    if last is not None and is_breach and setting.snooze and not is_ahead(last.started_time, now):
         ends.append(last.started_time + setting.snooze)
     end = max(ends, default=None)
     return end if end is not None and now < end else None

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from enum import IntEnum
 
 from services.monitor.domain.badges import KeptBadge
+from services.monitor.domain.clocks import is_ahead
 from services.monitor.domain.findings import Level, Run, RunStatus
 from services.monitor.domain.incidents import Incident
 from services.monitor.domain.settings import Chosen, Setting, resting_reason, snoozed_until
@@ -84,8 +85,12 @@ class Status:
 
 
 def health(last: Run | None, interval: timedelta, now: datetime) -> Health:
-    """Never ran or three intervals late: OFFLINE. Failed: ERROR. Late or in breach: WARNING."""
-    if last is None or now - last.started_time >= OFFLINE_INTERVAL_COUNT * interval:
+    """Never ran, three intervals late or at a time that lies ahead: OFFLINE. Failed: ERROR. Late
+    or in breach: WARNING.
+    """
+    if last is None or is_ahead(last.started_time, now):
+        return Health.OFFLINE
+    if now - last.started_time >= OFFLINE_INTERVAL_COUNT * interval:
         return Health.OFFLINE
     if last.status is RunStatus.ERROR:
         return Health.ERROR

@@ -166,11 +166,13 @@ class CheckRuns:
     ) -> _Batch:
         async with self._read() as store:
             stored, beat = await store.stored(names)
-        limits = self._limits
+        now, limits = self._clock.now(), self._limits
+        # A clock that was set back: what waits for a time since the start waits from here.
+        self._start_time = min(self._start_time, now)
         limit_seconds = limits.in_cycle_seconds if step.cycle_id else limits.outside_seconds
         if left_seconds is not None:
             limit_seconds = min(limit_seconds, left_seconds * _LEFT_SHARE)
-        return _Batch(step, readings, stored, beat, self._clock.now(), limit_seconds, by_hand)
+        return _Batch(step, readings, stored, beat, now, limit_seconds, by_hand)
 
     async def _run(self, batch: _Batch, chosen: Mapping[str, str]) -> Runs:
         """Run these, each unless it has a reason to rest, and keep what they found."""

@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from datetime import timedelta
 
+import pytest
 from google.protobuf.duration_pb2 import Duration
 from sonic.monitor.v1 import monitor_pb2 as pb
 from sonic.xcom.v1 import xcom_pb2, xcom_pb2_grpc
@@ -61,6 +63,28 @@ async def test_a_restart_neither_ends_nor_repeats_the_silence(servers: Servers) 
 
     await servers.push(breaches)
     assert len(await told(servers, "heartbeat")) == 1
+
+
+@pytest.mark.parametrize("restarted", [True, False])
+async def test_a_silence_after_a_clock_that_was_ahead_is_told_within_minutes(
+    servers: Servers, restarted: bool
+) -> None:
+    await servers.peers()
+    right = servers.clock.now()
+    servers.clock.set_time(right + timedelta(hours=8))
+    stub = await servers.monitor(**only("heartbeat"))
+    await cycle(stub)
+    if restarted:
+        await servers.apps["monitor"].stop()
+    servers.clock.set_time(right)
+    if restarted:
+        stub = await servers.monitor(**only("heartbeat"))
+
+    async def breached() -> bool:
+        runs = await runs_of(stub, "heartbeat")
+        return bool(runs) and runs[0].status == pb.RUN_STATUS_BREACH
+
+    await servers.push(breached, most=60)
 
 
 async def test_cyclone_tells_its_interval_and_an_hourly_schedule_is_no_silence(

@@ -164,6 +164,8 @@ def test_all_combinations_of_the_twelve_give_the_gravest_and_keep_its_order() ->
          "sonic channels test voice"),
         ({"channels": [replace(VOICE, proven_time=NOW - timedelta(hours=25))]}, Part.CHANNELS,
          Verdict.AMBER, "24 h"),
+        ({"channels": [replace(VOICE, proven_time=NOW + timedelta(hours=1))]}, Part.CHANNELS,
+         Verdict.AMBER, "24 h"),
         ({"channels": [VOICE, replace(VOICE, name="sms", quiet_hours=ALL_DAY)]},
          Part.QUIET_HOURS, Verdict.GREEN, "through the night"),
         ({"cycle": CycleHealth(False, timedelta(minutes=1), NOW, "")}, Part.CYCLE, Verdict.RED,

@@ -293,6 +293,8 @@ def run(status: RunStatus, age: timedelta) -> Run:
         (run(RunStatus.SUCCESS, 2 * MINUTE), Health.WARNING),
         (run(RunStatus.SUCCESS, 3 * MINUTE), Health.OFFLINE),
         (run(RunStatus.ERROR, 3 * MINUTE), Health.OFFLINE),
+        (run(RunStatus.SUCCESS, -MINUTE), Health.HEALTHY),
+        (run(RunStatus.SUCCESS, -2 * MINUTE), Health.OFFLINE),
     ],
 )
 def test_health_says_how_the_last_run_went_and_whether_it_is_late(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -222,6 +222,9 @@ async def test_a_service_is_told_when_it_is_down_twice_in_a_row(
         (None, 181, None, RunStatus.BREACH, ""),
         (3000, 9999, HOUR, RunStatus.SUCCESS, ""),
         (-50, 9999, None, RunStatus.SUCCESS, ""),
+        # Noted by a clock that was ahead: nobody knows when.
+        (-7200, 180, None, RunStatus.SKIPPED, "STARTING"),
+        (-7200, 181, None, RunStatus.BREACH, ""),
     ],
 )
 async def test_cyclone_is_silent_after_three_intervals_but_not_while_the_system_starts(
@@ -262,6 +265,11 @@ def channel(verified_hours: float | None, sent_hours: float | None = None) -> Ch
         (channel(None), 0, "", False, False),
         (channel(None), 1, "", True, False),
         (channel(None), 27, "554 no", True, True),
+        # Of a clock that was ahead and was set right.
+        (channel(-99), 99, "", True, False),
+        (channel(-99), 99, "554 no", True, True),
+        (channel(-99, sent_hours=1), 99, "554 no", True, False),
+        (channel(None), -99, "", False, False),
     ],
 )
 async def test_a_channel_is_pinged_after_a_day_and_unproven_after_26_hours(
@@ -319,3 +327,17 @@ def test_one_scheme_names_the_variables_of_every_monitor(
     name: str, expected: tuple[str, ...]
 ) -> None:
     assert prefixes(name) == expected
+
+
+def test_a_breach_of_a_clock_that_was_ahead_snoozes_nothing() -> None:
+    ahead = replace(last({}), started_time=NOW + HOUR)
+    assert not resting_reason(setting(snooze_seconds=600.0), ahead, NOW)
+    beside = replace(last({}), started_time=NOW + timedelta(seconds=5))
+    assert resting_reason(setting(snooze_seconds=600.0), beside, NOW), "the clock of a replica"
+
+
+async def test_a_channel_seen_by_a_clock_that_was_ahead_is_seen_from_now_on() -> None:
+    given = Given(asked_channels=(channel(None),))
+    ahead = last({"first_seen": {"email": (NOW + 99 * HOUR).isoformat()}})
+    found = await XComCheck().run(look(given, last=ahead))
+    assert found.metadata["first_seen"] == {"email": NOW.isoformat()}

@@ -188,3 +188,14 @@ def test_a_concern_that_nobody_wants_to_hear_is_still_an_incident() -> None:
     silent = NotificationSettings(Level.NORMAL)
     change = follow("price", None, finding(RunStatus.BREACH, "BTC stale"), "i1", NOW, silent)
     assert (change.reason, change.notification) == ("OPENED", None)
+
+
+def test_who_was_well_by_a_clock_that_was_ahead_is_told_when_it_fails_again() -> None:
+    incident = follow("price", None, of("SPX", "BTC"), "i0", NOW).after
+    ahead = NOW + timedelta(hours=3)
+    incident = follow("price", incident, of("SPX"), "i1", ahead).after
+    change = follow("price", incident, of("SPX", "BTC"), "i2", NOW)
+    assert change.notification is not None and change.notification.id == "i2-joined"
+    # Or it is well since the clock is right.
+    change = follow("price", incident, of("SPX"), "i2", NOW)
+    assert change.after is not None and change.after.members["BTC"] == NOW and change.changed

@@ -254,7 +254,11 @@ def _way(what: str, channels: Sequence[NotifyChannel], now: datetime) -> tuple[V
     if not ringing:
         names = _named([one.name for one in telling])
         return Verdict.AMBER, f"Nothing rings at night: {what} goes to {names}"
-    proven = [one for one in ringing if one.proven_time and now - one.proven_time <= _PROVEN]
+    proven = [
+        one
+        for one in ringing
+        if one.proven_time and -_CLOCKS_APART <= now - one.proven_time <= _PROVEN
+    ]
     if not proven:
         name = ringing[0].name
         return Verdict.AMBER, f"{name} showed no receipt for 24 h: sonic channels test {name}"
