@@ -121,6 +121,25 @@ async def test_addresses_of_a_wallet_are_one_and_strangers_are_left(stand: Stand
     assert Decimal(holding.last_units) == pytest.approx(Decimal("1501.92"), abs=Decimal("0.01"))
 
 
+async def test_a_moment_without_one_of_the_addresses_is_no_sample_until_it_is_whole(
+    stand: Stand,
+) -> None:
+    table = stand.greptime.tables[POSITIONS.format("djed")] = [
+        *history("addr1a"),
+        *(row for row in history("addr1b", 500) if row["ts"] not in {millis(24), millis(5)}),
+    ]
+    wallet = pb.Wallet(name="main", addresses=["addr1a", "addr1b"])
+    await stand.assets.SetWallet(pb.SetWalletRequest(wallet=wallet))
+    await stand.watch()
+    for _ in range(2):
+        await stand.evaluate()
+        values = await stand.values(pb.VIEW_POSITION)
+        assert (len(values), min(values) > 1400) == (HOURS - 1, True)
+    table.append(position(5, 500.86, "addr1b"))
+    await stand.evaluate()
+    assert len(await stand.values(pb.VIEW_POSITION)) == HOURS
+
+
 async def test_it_is_read_on_from_a_day_before_its_end_and_each_row_is_kept_once(
     stand: Stand,
 ) -> None:
@@ -137,7 +156,8 @@ async def test_it_is_read_on_from_a_day_before_its_end_and_each_row_is_kept_once
     assert values[-2] != 9
     asked = [one["sql"] for one in stand.greptime.forms() if "positions" in one["sql"]]
     assert "'2022-01-01T00:00:00.000Z'" in asked[0]
-    assert "'2026-11-20T00:00:00.000Z'" in asked[1]
+    # And three hours more, to see which addresses there were.
+    assert "'2026-11-19T21:00:00.000Z'" in asked[1]
 
 
 async def test_usdc_may_be_bridged_there(stand: Stand) -> None:

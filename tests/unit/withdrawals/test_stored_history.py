@@ -14,18 +14,27 @@ from services.withdrawals.gains.domain.flows import FlowKind
 from services.withdrawals.supply.domain.rows import FlowRow, RowSource, SampleRow
 from services.withdrawals.supply.domain.stored import (
     StoredPrice,
+    WalletSums,
     by_wallet,
     one_of_each,
     suffixes,
-    summed,
     with_ada,
 )
 
+AGE = timedelta(hours=3)
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 
 def sample(wallet: str = "a", hours: float = 0, units: str = "10") -> SampleRow:
     return SampleRow("djed", wallet, "DJED", NOON + timedelta(hours=hours), Decimal(units))
+
+
+def held(rows: list[SampleRow], page: int = 100) -> list[tuple[float, str]]:
+    """Hours after noon and units of a wallet of two addresses, told in pages of so many rows."""
+    sums = WalletSums([Wallet("main", ("a", "b"))], AGE)
+    found = [one for first in range(0, len(rows), page) for one in sums.of(rows[first:][:page])]
+    assert {one.wallet for one in found} == {"main"}
+    return [((one.sample_time - NOON) / timedelta(hours=1), str(one.units)) for one in found]
 
 
 def flow(key: int, source: RowSource, minutes: float = 0, units: str = "5", **o: object) -> FlowRow:
@@ -54,8 +63,27 @@ def test_rows_belong_to_the_wallet_of_their_address_and_others_are_left() -> Non
 
 
 def test_addresses_of_a_wallet_are_added_up_at_each_moment() -> None:
-    rows = [sample(units="10"), sample(units="2.5"), sample(hours=1, units="7")]
-    assert [str(row.units) for row in summed(rows)] == ["12.5", "7"]
+    rows = [sample(), sample("b", units="2.5"), sample(hours=1), sample("b", hours=1, units="3")]
+    assert held(rows) == [(0, "12.5"), (1, "13")]
+    alone = WalletSums([], AGE).of(rows)
+    assert [(row.wallet, str(row.units)) for row in alone] == [
+        *(("a", "10"), ("b", "2.5")),
+        *(("a", "10"), ("b", "3")),
+    ]
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 100])
+def test_a_moment_that_lacks_an_address_seen_shortly_before_is_left(count: int) -> None:
+    alone = [sample("a", hours) for hours in (2, 3, 4, 4.5)]
+    both = [[sample(address, hours) for address in "ab"] for hours in (0, 1, 5)]
+    # Absent for longer than it is carried on, it holds nothing.
+    rows = [*both[0], *both[1], *alone, *both[2], sample(hours=6)]
+    assert held(rows, count * 2) == [(0, "20"), (1, "20"), (4.5, "10"), (5, "20")]
+
+
+def test_an_address_of_another_market_is_not_missing() -> None:
+    rows = [sample(), replace(sample("b"), market="USDM"), sample(hours=1)]
+    assert held(rows) == [(0, "10"), (0, "10"), (1, "10")]
 
 
 def test_a_sample_has_the_last_price_of_ada_before_it_as_long_as_it_is_not_old() -> None:

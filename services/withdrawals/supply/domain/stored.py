@@ -6,6 +6,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import reduce
 from typing import Generic, TypeVar
 
 from services.withdrawals.assets.domain.settings import AssetSettings, Wallet
@@ -52,18 +53,51 @@ def by_wallet(rows: Sequence[Row], wallets: Sequence[Wallet]) -> list[Row]:
     """
     if not wallets:
         return list(rows)
-    names = {address: wallet.name for wallet in wallets for address in wallet.addresses}
+    names = _names(wallets)
     return [replace(row, wallet=names[row.wallet]) for row in rows if row.wallet in names]
 
 
-def summed(samples: Sequence[SampleRow]) -> list[SampleRow]:
-    """One a wallet, market and moment: what its addresses hold together."""
-    found: dict[tuple[str, str, datetime], SampleRow] = {}
-    for row in samples:
-        key = (row.wallet, row.market, row.sample_time)
-        one = found.get(key)
-        found[key] = row if one is None else replace(one, units=one.units + row.units)
-    return list(found.values())
+def _names(wallets: Sequence[Wallet]) -> dict[str, str]:
+    return {address: wallet.name for wallet in wallets for address in wallet.addresses}
+
+
+class WalletSums:
+    """Samples of addresses as those of their wallets, page after page in the order of time: one a
+    wallet, market and moment, what its addresses hold together.
+
+    A moment that lacks an address which was there at most `age` before is left: without it the sum
+    would be too small, and its return a gain.
+    """
+
+    def __init__(self, wallets: Sequence[Wallet], age: timedelta) -> None:
+        self._names = _names(wallets) if wallets else None
+        self._age = age
+        self._seen: dict[tuple[str, str], dict[str, datetime]] = {}
+
+    def of(self, samples: Sequence[SampleRow]) -> list[SampleRow]:
+        """What this page adds."""
+        moments: dict[tuple[datetime, str, str], dict[str, SampleRow]] = {}
+        for row in samples:
+            wallet = row.wallet if self._names is None else self._names.get(row.wallet)
+            if wallet is not None:
+                held = moments.setdefault((row.sample_time, wallet, row.market), {})
+                one = held.get(row.wallet)
+                held[row.wallet] = row if one is None else _added(one, row)
+        return [
+            replace(reduce(_added, held.values()), wallet=moment[1])
+            for moment, held in sorted(moments.items(), key=lambda one: one[0])
+            if self._is_whole(*moment, held)
+        ]
+
+    def _is_whole(self, time: datetime, wallet: str, market: str, held: Iterable[str]) -> bool:
+        seen = self._seen.setdefault((wallet, market), {})
+        there = {one for one, last in seen.items() if time - last <= self._age}
+        seen |= dict.fromkeys(held, time)
+        return there <= set(held)
+
+
+def _added(one: SampleRow, other: SampleRow) -> SampleRow:
+    return replace(one, units=one.units + other.units)
 
 
 def with_ada(samples: Sequence[SampleRow], prices: Sequence[StoredPrice]) -> list[SampleRow]:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from services.withdrawals.assets.domain.settings import Asset, Wallet
 from services.withdrawals.gains.domain.flows import FlowKind
 from services.withdrawals.supply.domain.rows import FlowRow, SampleRow
-from services.withdrawals.supply.domain.stored import by_wallet, suffixes, summed, with_ada
+from services.withdrawals.supply.domain.stored import WalletSums, by_wallet, suffixes, with_ada
 from services.withdrawals.supply.ports import History, Watched
 from services.withdrawals.supply.service.loading import SupplyRows
 from shared.clock import Clock
@@ -49,12 +49,16 @@ class HistoryService:
         name, end = asset.settings.name, self._clock.now() + timedelta(milliseconds=1)
         last = await self._supply.last_stored_time(name)
         start = FIRST_TIME if last is None else last - _OVERLAP
+        age = asset.settings.sample_age_limit
+        # Which addresses a moment lacks is known by those before it.
+        lead = start if last is None else start - age
         for suffix in suffixes(asset.settings):
+            sums = WalletSums(wallets, age)
             # A flow may be written long after its time.
             flows, refused = await _flows(history, name, suffix, FIRST_TIME, end)
             await self._supply.add([], by_wallet(flows, wallets))
             count = len(flows)
-            async for page in history.samples(name, suffix, start, end):
+            async for page in history.samples(name, suffix, lead, end):
                 count += len(page.rows)
                 refused += page.refused
                 if not page.rows:
@@ -63,7 +67,7 @@ class HistoryService:
                 # knows would be a gain.
                 first = page.rows[0].sample_time - _OVERLAP
                 flows, _ = await _flows(history, name, suffix, first, end)
-                samples = summed(by_wallet(page.rows, wallets))
+                samples = [row for row in sums.of(page.rows) if row.sample_time >= start]
                 priced = await _priced(history, suffix, samples)
                 await self._supply.add(priced, by_wallet(flows, wallets))
             _log(name, refused)
