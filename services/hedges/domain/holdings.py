@@ -66,6 +66,10 @@ class Legs:
     def __len__(self) -> int:
         return len(self.position_ids)
 
+    def is_spot(self, row: int) -> bool:
+        """Whether this leg is a spot balance."""
+        return bool(self.spot) and self.spot[row]
+
     @property
     def stale_ids(self) -> list[str]:
         """Members that count as held, and may be gone."""

@@ -55,7 +55,7 @@ def up(legs: Legs, reference_price_usd: float) -> Ladder:
 def unjudged(legs: Legs) -> list[str]:
     """Members whose liquidation price is not known; a spot balance has none."""
     missing = np.flatnonzero(~(legs.liquidation_price_usd > 0)).tolist()
-    return [legs.position_ids[row] for row in missing if not (legs.spot and legs.spot[row])]
+    return [legs.position_ids[row] for row in missing if not legs.is_spot(row)]
 
 
 def _ladder(legs: Legs, side: int, reference_price_usd: float) -> Ladder:

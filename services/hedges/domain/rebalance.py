@@ -2,7 +2,8 @@
 reason.
 
 Pure, one answer per row of prices; NaN is absent. The leg's entry price is taken as kept, and how
-the venue's liquidation price moves with the change is not known here.
+the venue's liquidation price moves with the change is not known here. A spot balance is bought and
+sold: its collateral is all of its size, and moves with it.
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ class Reason(IntEnum):
     COLLATERAL_NOT_POSITIVE = 4
     SIZE_NOT_POSITIVE = 5
     VALUE_NOT_POSITIVE = 6
+    SPOT_HAS_NO_COLLATERAL = 7
 
 
 MESSAGES = {
@@ -64,6 +66,8 @@ MESSAGES = {
     "enough.",
     Reason.VALUE_NOT_POSITIVE: "The leg's value would be zero or less; it would be liquidated "
     "first.",
+    Reason.SPOT_HAS_NO_COLLATERAL: "A spot balance has no collateral apart from its size; change "
+    "the size, or name another leg.",
 }
 
 
@@ -108,7 +112,7 @@ def largest(legs: Legs, side: int, position_id: str) -> int:
 def advise(legs: Legs, question: Question, prices_usd: Floats) -> Advice:
     """The change that reaches the target at each row of prices."""
     before = evaluate(legs, prices_usd)
-    row, side = question.row, float(legs.side[question.row])
+    row, side, is_spot = question.row, float(legs.side[question.row]), legs.is_spot(question.row)
     sums = (
         before.value_usd
         if question.target is Target.EQUAL_VALUE
@@ -120,19 +124,17 @@ def advise(legs: Legs, question: Question, prices_usd: Floats) -> Advice:
     collateral = np.full(len(gap), float(legs.collateral_usd[row]))
     size = np.full(len(gap), float(legs.size_usd[row]))
     with np.errstate(all="ignore"):
-        if question.target is Target.DELTA_NEUTRAL:
-            moved = question.field is Field.SIZE
-            size = size + gap * legs.entry_price_usd[row] if moved else size
-            flat = np.full(len(gap), not moved)
-        elif question.field is Field.COLLATERAL:
-            collateral, flat = collateral + gap, np.zeros(len(gap), bool)
+        if question.field is Field.COLLATERAL:
+            stuck = np.full(len(gap), _collateral_stuck(question.target, is_spot=is_spot))
+            collateral = np.where(stuck, collateral, collateral + gap)
         else:
-            gain_ratio = side * (prices_usd[:, row] / legs.entry_price_usd[row] - 1.0)
-            size, flat = size + gap / gain_ratio, gain_ratio == 0
+            change, stuck = _size_change(legs, question, prices_usd, gap)
+            size = size + change
+            collateral = collateral + change if is_spot else collateral
         value = _value(legs, row, prices_usd, collateral, size)
         # Rounding of a change that takes everything must not read as a little left.
         least = MET_RATIO * legs.size_usd[row]
-        reason = _reason(question, gap, flat, collateral - least, size - least, value - least)
+        reason = _reason(question, gap, stuck, collateral - least, size - least, value - least)
     reason = np.where(met, Reason.NONE, reason)
     outcome = np.where(
         met, Outcome.ALREADY_MET, np.where(reason, Outcome.CANNOT_BE_MET, Outcome.CHANGE)
@@ -164,24 +166,51 @@ def _value(legs: Legs, row: int, prices_usd: Floats, collateral: Floats, size: F
     return gain
 
 
-def _reason(
-    question: Question, gap: Floats, flat: Truths, collateral: Floats, size: Floats, value: Floats
-) -> Integers:
-    """The first reason that holds, by price."""
+def _collateral_stuck(target: Target, *, is_spot: bool) -> Reason:
+    """Why collateral cannot be what changes."""
+    if is_spot:
+        return Reason.SPOT_HAS_NO_COLLATERAL
+    is_value = target is Target.EQUAL_VALUE
+    return Reason.NONE if is_value else Reason.COLLATERAL_MOVES_NO_DELTA
+
+
+def _size_change(
+    legs: Legs, question: Question, prices_usd: Floats, gap: Floats
+) -> tuple[Floats, Integers]:
+    """By how much the size must change at each price to close the gap, USD, and why it cannot."""
+    row = question.row
+    entry = legs.entry_price_usd[row]
     if question.target is Target.DELTA_NEUTRAL:
-        stuck, judged = Reason.COLLATERAL_MOVES_NO_DELTA, np.isfinite(gap)
-    else:
-        stuck, judged = Reason.PRICE_AT_ENTRY, np.isfinite(gap) & np.isfinite(collateral)
-    causes: list[tuple[Truths, Reason]] = [
+        return gap * entry, np.zeros(len(gap), np.int64)
+    gain_ratio = prices_usd[:, row] / entry
+    if not legs.is_spot(row):
+        gain_ratio = legs.side[row] * (gain_ratio - 1.0)
+    return gap / gain_ratio, np.where(gain_ratio == 0, int(Reason.PRICE_AT_ENTRY), 0)
+
+
+def _reason(
+    question: Question,
+    gap: Floats,
+    stuck: Integers,
+    collateral: Floats,
+    size: Floats,
+    value: Floats,
+) -> Integers:
+    """The first reason that holds, by price. `stuck`: why the change moves nothing, 0: it does."""
+    judged = np.isfinite(gap)
+    if question.target is Target.EQUAL_VALUE:
+        judged &= np.isfinite(collateral)
+    causes: list[tuple[Truths, Integers | Reason]] = [
         (~judged, Reason.FIGURE_ABSENT),
-        (flat, stuck),
+        (stuck != 0, stuck),
         (~np.isfinite(size), Reason.FIGURE_ABSENT),
-        (collateral <= 0, Reason.COLLATERAL_NOT_POSITIVE),
+        # Before the collateral, which of a spot balance is its size.
         (size <= 0, Reason.SIZE_NOT_POSITIVE),
+        (collateral <= 0, Reason.COLLATERAL_NOT_POSITIVE),
         (value <= 0, Reason.VALUE_NOT_POSITIVE),
     ]
     return np.select(
-        [where for where, _ in causes], [int(reason) for _, reason in causes], int(Reason.NONE)
+        [where for where, _ in causes], [reason for _, reason in causes], int(Reason.NONE)
     ).astype(np.int64)
 
 

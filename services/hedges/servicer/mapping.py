@@ -66,7 +66,7 @@ def _leg(held: Legs, row: int) -> pb.HedgeLeg:
     )
     if held.wallets:
         message.wallet, message.venue = held.wallets[row], held.venues[row]
-    message.spot = bool(held.spot and held.spot[row])
+    message.spot = held.is_spot(row)
     message.stale = bool(held.stale and held.stale[row])
     put(message, **{name: float(getattr(held, name)[row]) for name in _LEG_NUMBERS})
     return message

@@ -98,6 +98,18 @@ async def test_a_spot_balance_is_a_leg_by_the_setting_alone(
             assert legs == {pb.SIDE_LONG: True, pb.SIDE_SHORT: False}
             assert (len(corridor.down_steps), len(corridor.up_steps)) == (0, 1)
             assert not corridor.unjudged_position_ids, "nothing liquidates the other leg"
+            asked = pb.AdviseRebalanceRequest(
+                id=hedge.id,
+                target=pb.REBALANCE_TARGET_EQUAL_VALUE,
+                side=pb.SIDE_LONG,
+                field=pb.REBALANCE_FIELD_COLLATERAL,
+            )
+            refused = await held.hedges.AdviseRebalance(asked)
+            assert refused.reason == pb.REBALANCE_REASON_SPOT_HAS_NO_COLLATERAL
+            asked.field = pb.REBALANCE_FIELD_SIZE
+            advised = await held.hedges.AdviseRebalance(asked)
+            assert advised.collateral_change_usd == pytest.approx(advised.size_change_usd)
+            assert advised.imbalance_after_usd == pytest.approx(0, abs=1e-6)
 
 
 async def test_a_leg_that_its_venue_lists_no_more_is_stale_until_it_is_there_again_or_closed(

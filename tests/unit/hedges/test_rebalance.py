@@ -94,6 +94,34 @@ def test_what_cannot_be_met_says_why() -> None:
     assert reason(absent, value, LONG_ROW, Field.COLLATERAL, 105) is Reason.FIGURE_ABSENT
 
 
+def spot_hedge(short_size: float) -> Legs:
+    """10 tokens of spot bought at 100, and a short entered at 100."""
+    held = legs((1, 100, 100, NAN, 1000, 1000), (-1, 100, 100, 150, short_size, 400))
+    return replace(held, spot=(True, False))
+
+
+def test_a_spot_balance_is_sold_or_bought_at_any_price_and_has_no_collateral_to_move() -> None:
+    held = spot_hedge(800.0)
+    for target in Target:
+        for price in (80, 100, 120):
+            without = reason(held, target, LONG_ROW, Field.COLLATERAL, price)
+            assert without is Reason.SPOT_HAS_NO_COLLATERAL
+            advice = asked(held, target, LONG_ROW, Field.SIZE, price)
+            assert advice.outcome[0] == Outcome.CHANGE
+            assert advice.collateral_usd[0] == pytest.approx(advice.size_usd[0])
+    # 2 tokens too many; at their entry 600 USD of value too many: 6 tokens.
+    neutral = asked(held, Target.DELTA_NEUTRAL, LONG_ROW, Field.SIZE, 120)
+    assert neutral.size_usd[0] == pytest.approx(800)
+    value = asked(held, Target.EQUAL_VALUE, LONG_ROW, Field.SIZE, 100)
+    assert value.size_usd[0] == pytest.approx(400)
+    # The short is worth less than nothing: no sale makes the long worth as little.
+    assert reason(held, Target.EQUAL_VALUE, LONG_ROW, Field.SIZE, 160) is Reason.SIZE_NOT_POSITIVE
+    # Of the other leg everything is as ever.
+    assert (
+        asked(held, Target.EQUAL_VALUE, SHORT_ROW, Field.COLLATERAL, 100).collateral_usd[0] == 1000
+    )
+
+
 def test_a_value_that_would_be_gone_is_no_advice() -> None:
     # The short has lost more than its collateral: the long would have to be worth less than
     # nothing.
@@ -136,16 +164,24 @@ def test_the_largest_leg_of_the_side_changes_unless_one_is_named() -> None:
         assert refused.value.reason == "LEG_NOT_FOUND"
 
 
+def with_spot(held: Legs) -> Legs:
+    """The first leg, a long, held without a loan."""
+    collateral = np.concatenate([held.size_usd[:1], held.collateral_usd[1:]])
+    spot = (True, *[False] * (len(held) - 1))
+    return replace(held, collateral_usd=collateral, spot=spot)
+
+
 CHOICES = st.tuples(
     st.sampled_from(list(Target)), st.sampled_from(list(Field)), st.sampled_from([0, 1])
 )
 
 
-@given(hedges(), CHOICES, st.lists(PRICES, min_size=1, max_size=4))
+@given(hedges(), CHOICES, st.lists(PRICES, min_size=1, max_size=4), st.booleans())
 def test_an_advice_that_is_followed_reaches_the_target(
-    held: Legs, choice: tuple[Target, Field, int], prices: list[float]
+    held: Legs, choice: tuple[Target, Field, int], prices: list[float], has_spot: bool
 ) -> None:
     target, field, row = choice
+    held = with_spot(held) if has_spot else held
     advice = advise(held, Question(target, row, field), held.at(prices))
     for place, price in enumerate(prices):
         if advice.outcome[place] != Outcome.CHANGE:

@@ -200,7 +200,9 @@ class _RebalanceFieldEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Rebala
     REBALANCE_FIELD_COLLATERAL: _RebalanceField.ValueType  # 1
     """Its collateral alone."""
     REBALANCE_FIELD_SIZE: _RebalanceField.ValueType  # 2
-    """Its size alone; entry price and collateral are taken as kept."""
+    """Its size alone; entry price and collateral are taken as kept. Of a spot balance, which is bought and sold, the
+    collateral is all of the size and moves with it.
+    """
 
 class RebalanceField(_RebalanceField, metaclass=_RebalanceFieldEnumTypeWrapper):
     """What a rebalance may change of one leg."""
@@ -210,7 +212,9 @@ REBALANCE_FIELD_UNSPECIFIED: RebalanceField.ValueType  # 0
 REBALANCE_FIELD_COLLATERAL: RebalanceField.ValueType  # 1
 """Its collateral alone."""
 REBALANCE_FIELD_SIZE: RebalanceField.ValueType  # 2
-"""Its size alone; entry price and collateral are taken as kept."""
+"""Its size alone; entry price and collateral are taken as kept. Of a spot balance, which is bought and sold, the
+collateral is all of the size and moves with it.
+"""
 Global___RebalanceField: _TypeAlias = RebalanceField  # noqa: Y015
 
 class _RebalanceOutcome:
@@ -261,6 +265,8 @@ class _RebalanceReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Rebal
     """The size would have to be zero or less: the leg's whole closing is not enough."""
     REBALANCE_REASON_VALUE_NOT_POSITIVE: _RebalanceReason.ValueType  # 6
     """The leg's value would be zero or less: it would be liquidated first."""
+    REBALANCE_REASON_SPOT_HAS_NO_COLLATERAL: _RebalanceReason.ValueType  # 7
+    """A spot balance has no collateral apart from its size."""
 
 class RebalanceReason(_RebalanceReason, metaclass=_RebalanceReasonEnumTypeWrapper):
     """Why a target cannot be met."""
@@ -279,6 +285,8 @@ REBALANCE_REASON_SIZE_NOT_POSITIVE: RebalanceReason.ValueType  # 5
 """The size would have to be zero or less: the leg's whole closing is not enough."""
 REBALANCE_REASON_VALUE_NOT_POSITIVE: RebalanceReason.ValueType  # 6
 """The leg's value would be zero or less: it would be liquidated first."""
+REBALANCE_REASON_SPOT_HAS_NO_COLLATERAL: RebalanceReason.ValueType  # 7
+"""A spot balance has no collateral apart from its size."""
 Global___RebalanceReason: _TypeAlias = RebalanceReason  # noqa: Y015
 
 class _LinkChangeKind:
