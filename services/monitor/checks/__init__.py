@@ -300,6 +300,12 @@ def shown(pattern: str, asset: str, value: float | None) -> str:
     return f"{asset} {'?' if value is None else pattern.format(value)}".strip()
 
 
+def unread_level(reading: JudgedReading) -> Level:
+    """The highest of subjects whose value is not known: no threshold of a value hides it."""
+    unread = (one.level for one in reading.raised if one.value is None)
+    return max(unread, default=Level.NORMAL)
+
+
 def raised_parts(raised: Iterable[SubjectReading], pattern: str, sign: int) -> list[Part]:
     """A part a subject; `sign`: 1 where the higher value is the worse one, -1 where the lower."""
     return [

@@ -5,7 +5,15 @@ from __future__ import annotations
 import math
 from datetime import timedelta
 
-from services.monitor.checks import Check, CheckContext, JudgedReading, metric, raised_parts, shown
+from services.monitor.checks import (
+    Check,
+    CheckContext,
+    JudgedReading,
+    metric,
+    raised_parts,
+    shown,
+    unread_level,
+)
 from services.monitor.domain.badges import worst_first
 from services.monitor.domain.findings import Badge, Finding, Level, Part, RunStatus
 
@@ -58,12 +66,14 @@ def _parts(reading: JudgedReading, threshold_percent: float | None) -> tuple[Par
 def _worst(
     reading: JudgedReading | None, threshold_percent: float | None
 ) -> tuple[str, float | None, Level]:
-    """As judged; with a threshold the nearest asset that has a value, NORMAL beyond it."""
+    """As judged; with a threshold the nearest asset that has a value, and beyond it what is not
+    known, else NORMAL.
+    """
     if reading is None:
         return "", None, Level.NORMAL
     nearest = min(reading.worst_by_asset.items(), key=lambda pair: pair[1], default=None)
     if threshold_percent is None or nearest is None:
         return reading.worst_asset, reading.worst_value, reading.level
     if nearest[1] > threshold_percent:
-        return *nearest, Level.NORMAL
+        return "", None, unread_level(reading)
     return *nearest, max(reading.level, Level.LOW)

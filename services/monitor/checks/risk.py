@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from services.monitor.checks import Check, CheckContext, JudgedReading, metric, raised_parts, shown
+from services.monitor.checks import (
+    Check,
+    CheckContext,
+    JudgedReading,
+    metric,
+    raised_parts,
+    shown,
+    unread_level,
+)
 from services.monitor.domain.badges import worst_first
 from services.monitor.domain.findings import Badge, Finding, Level, RunStatus
 
@@ -46,13 +54,15 @@ class RiskCheck(Check):
 
 
 def _travel_level(travel: JudgedReading | None, threshold_percent: float | None) -> Level:
-    """As judged; with a threshold and a value NORMAL before it, at least LOW from it on."""
+    """As judged; with a threshold and a value at least LOW from it on, before it what is not known,
+    else NORMAL.
+    """
     if travel is None:
         return Level.NORMAL
     if threshold_percent is None or travel.worst_value is None:
         return travel.level
     if travel.worst_value > -threshold_percent:
-        return Level.NORMAL
+        return unread_level(travel)
     return max(travel.level, Level.LOW)
 
 
@@ -65,4 +75,7 @@ def _badge(
     parts = worst_first(raised_parts(reading.raised, pattern, sign))
     asset = "" if reading.worst_value is None else reading.worst_asset
     value = shown(pattern, asset, reading.worst_value)
+    if parts and parts[0].badness is None:
+        # The level is that of a subject without a value: no other's number stands for it.
+        value = parts[0].value
     return Badge(name, value, level, reading.stale_count > 0, parts)

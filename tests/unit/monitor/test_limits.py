@@ -10,10 +10,12 @@ import pytest
 from services.monitor.checks import (
     AnswerReading,
     ChannelReading,
+    Check,
     CheckContext,
     JudgedReading,
     PastPrice,
     PriceReading,
+    SubjectReading,
 )
 from services.monitor.checks.heartbeat import HeartbeatCheck
 from services.monitor.checks.liquidation import LiquidationCheck
@@ -183,6 +185,26 @@ async def test_a_threshold_of_risk_is_travel_lost(
     reading = JudgedReading("TRAVEL_PERCENT", "POSITION", Level.MEDIUM, value, "SOL", 1, 0, {})
     found = await RiskCheck().run(look(Given(asked_judged=(reading,)), threshold_percent=threshold))
     assert (found.badges["travel_risk_badge"] is not None) is shown
+
+
+@pytest.mark.parametrize(
+    ("check", "kind", "value", "name"),
+    [
+        (LiquidationCheck(), "LIQUIDATION_DISTANCE", 50.0, "liquidation_badge"),
+        (RiskCheck(), "TRAVEL_PERCENT", -1.0, "travel_risk_badge"),
+    ],
+)
+async def test_a_threshold_hides_no_level_that_is_held_without_a_value_beside_others_that_have_one(
+    check: Check, kind: str, value: float, name: str
+) -> None:
+    unread = SubjectReading("p1", "BTC", Level.HIGH, None, True)
+    reading = JudgedReading(
+        kind, "POSITION", Level.HIGH, value, "SOL", 2, 1, {"SOL": value}, (unread,)
+    )
+    found = await check.run(look(Given(asked_judged=(reading,)), threshold_percent=5.0))
+    badge = found.badges[name]
+    assert badge is not None and (badge.level, badge.stale) == (Level.HIGH, True)
+    assert "?" in badge.value and [part.value for part in badge.parts] == ["BTC ?"]
 
 
 @pytest.mark.parametrize(
