@@ -154,7 +154,11 @@ class StepClient:
         parts = await _parts(partial(self._alerts.CreateAlerts, request, timeout=seconds))
         created = sum(part.created_count for part in parts)
         counts = {"created": created, "alerts": parts[-1].alert_count}
-        return Answer(outcomes.read_counts(counts, unfinished=parts[-1].unfinished))
+        last = parts[-1]
+        outcome = outcomes.read_creation(
+            counts, unread=last.positions_unavailable, unfinished=last.unfinished
+        )
+        return Answer(outcome)
 
     async def _evaluate_alerts(self, call: Call, seconds: float) -> Answer:
         request = alerts_pb2.EvaluateAlertsRequest(

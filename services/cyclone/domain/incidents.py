@@ -10,9 +10,12 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from services.cyclone.domain.cycle import CycleState
+from services.cyclone.domain import steps
+from services.cyclone.domain.cycle import Cause, Cycle, CycleState, Step
+from services.cyclone.domain.outcomes import is_without_positions
 
 CYCLE = "cycle"
+_NOT_JUDGED = "Positions were not judged."
 # One call that finds nobody may be a restart; two cycles in a row are not.
 DOWN_CYCLES = 2
 
@@ -62,33 +65,23 @@ class Finding:
     limit: int = 1
 
 
-def findings(
-    state: CycleState,
-    message: str,
-    judged: bool,
-    up: Collection[str],
-    down: Mapping[str, str],
-    *,
-    without_positions: bool = False,
-    pulled: bool = False,
-) -> list[Finding]:
+def findings(cycle: Cycle, up: Collection[str], down: Mapping[str, str]) -> list[Finding]:
     """What a cycle that ended says: of itself (only when it was to judge) and of each service it
     called.
 
     A cycle that judged without the positions is as bad as one that failed. `down` maps a service to
-    the sentence of its failure; a service that failed once and answered once is up. A `pulled`
-    cycle says only what is well: they may follow each other faster than a server restarts.
+    the sentence of its failure; a service that failed once and answered once is up. A cycle that a
+    stream pulled says only what is well: they may follow each other faster than a server restarts.
     """
     found = []
-    if state is not CycleState.CANCELLED and judged:
-        failed = state is CycleState.FAILED
-        words = "The cycle failed." if failed else "Positions were not judged."
-        found.append(Finding(CYCLE, failed or without_positions, f"{words} {message}".strip()))
+    if cycle.state is not CycleState.CANCELLED and _step(cycle, steps.EVALUATE_ALERTS):
+        words, limit = _undone(cycle)
+        found.append(Finding(CYCLE, bool(words), f"{words} {cycle.message}".strip(), limit))
     for service in sorted({*up, *down}):
         why = down.get(service, "") if service not in up else ""
         summary = f"The {service} service does not answer: {why}"
         found.append(Finding(f"service:{service}", service not in up, summary, DOWN_CYCLES))
-    return [each for each in found if not (pulled and each.bad)]
+    return [each for each in found if not (cycle.cause is Cause.STREAM and each.bad)]
 
 
 def changed(known: Mapping[str, Incident], found: Iterable[Finding], new_id: str) -> list[Incident]:
@@ -104,6 +97,26 @@ def unnotified(known: Iterable[Incident]) -> list[Incident]:
         for each in known
         if each.resolving or (each.open and each.notified_by is NotifiedBy.NOBODY)
     ]
+
+
+def _undone(cycle: Cycle) -> tuple[str, int]:
+    """What the cycle was for and did not do, empty: nothing; and after how many in a row it counts.
+    That alerts did not get the positions once may be a restart.
+    """
+    if cycle.state is CycleState.FAILED:
+        return "The cycle failed.", 1
+    if steps.is_useless(_step(cycle, steps.ENRICH_POSITIONS)):
+        return _NOT_JUDGED, 1
+    if is_without_positions(_step(cycle, steps.EVALUATE_ALERTS)):
+        return _NOT_JUDGED, DOWN_CYCLES
+    making = _step(cycle, steps.CREATE_ALERTS)
+    if steps.is_useless(making) or is_without_positions(making):
+        return "New positions get no alerts.", DOWN_CYCLES
+    return "", 1
+
+
+def _step(cycle: Cycle, name: str) -> Step | None:
+    return next((step for step in cycle.steps if step.name == name), None)
 
 
 def _after(old: Incident, found: Finding, new_id: str) -> Incident:

@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from services.cyclone.domain.cycle import NOT_CONFIGURED, Cycle, CycleState, StepState
+from services.cyclone.domain.cycle import NOT_CONFIGURED, Cycle, CycleState, Step, StepState
 
 _SUCCEEDED, _PARTIAL, _FAILED = StepState.SUCCEEDED, StepState.PARTIAL, StepState.FAILED
 # A step that is PARTIAL for this alone works: no such price was stated or entered.
 NO_LIQUIDATION_PRICE = "NO_LIQUIDATION_PRICE"
 _LIQUIDATION_PRICE_MISSING = "LIQUIDATION_PRICE_MISSING"
+# The reason of a step whose service could not read the positions.
+POSITIONS_NOT_READ = "POSITIONS_NOT_READ"
 # Reason and message.
 _UNFINISHED = ("UNFINISHED", "there was more than one cycle does: the next one goes on from there")
 # How a call ends when its service is not there, as opposed to one that refuses.
@@ -188,20 +190,28 @@ def read_counts(counts: Mapping[str, int], *, unfinished: bool = False) -> Outco
     return Outcome(_PARTIAL, counts, *_UNFINISHED) if unfinished else Outcome(_SUCCEEDED, counts)
 
 
+def read_creation(counts: Mapping[str, int], *, unread: bool, unfinished: bool) -> Outcome:
+    """PARTIAL while positions cannot be read: those that are new have no alerts."""
+    if unread:
+        message = "positions could not be read: new ones have no alerts yet"
+        return Outcome(_PARTIAL, counts, POSITIONS_NOT_READ, message)
+    return read_counts(counts, unfinished=unfinished)
+
+
 def read_evaluation(
     counts: Mapping[str, int], unseen: Sequence[str] = (), *, unfinished: bool = False
 ) -> Outcome:
     """PARTIAL while an alert has no reading; an old one is judged and lowers nothing. `unseen`:
     what nobody could look at between two marks, which is said, not counted as a failure.
     """
-    if unfinished:
-        return Outcome(_PARTIAL, counts, *_UNFINISHED)
     left, unknown = counts["unjudged"], counts["unknown"]
     if left:
         message = (
             f"positions could not be read: {left} alerts hold their levels, the others were judged"
         )
-        return Outcome(_PARTIAL, counts, "POSITIONS_NOT_READ", message)
+        return Outcome(_PARTIAL, counts, POSITIONS_NOT_READ, message)
+    if unfinished:
+        return Outcome(_PARTIAL, counts, *_UNFINISHED)
     if unknown:
         message = f"alerts without a reading: {unknown}; their levels hold"
         return Outcome(_PARTIAL, counts, "READING_UNKNOWN", message)
@@ -242,10 +252,17 @@ def read_advice(
 
 def without_positions(outcome: Outcome) -> Outcome:
     """The outcome of judging when positions could not be read: their levels hold."""
-    if outcome.state is not _SUCCEEDED:
+    if outcome.state is _FAILED or outcome.reason == POSITIONS_NOT_READ:
         return outcome
     message = "positions could not be read: their levels hold, the others were judged"
-    return replace(outcome, state=_PARTIAL, reason="POSITIONS_NOT_READ", message=message)
+    if outcome.state is _PARTIAL:
+        message = f"{message}; {outcome.message}"
+    return replace(outcome, state=_PARTIAL, reason=POSITIONS_NOT_READ, message=message)
+
+
+def is_without_positions(step: Step | None) -> bool:
+    """Whether the step did its work on all but the positions."""
+    return step is not None and step.reason == POSITIONS_NOT_READ
 
 
 def read_failure(reason: str, message: str) -> Outcome:

@@ -86,7 +86,7 @@ def skipped(steps: Sequence[Step]) -> list[Step]:
     present = {step.name: step for step in steps}
     found = []
     for name in [step.name for step in steps if step.state is StepState.PENDING]:
-        lost = next((need for need in BY_NAME[name].needs if _is_useless(present.get(need))), None)
+        lost = next((need for need in BY_NAME[name].needs if is_useless(present.get(need))), None)
         if lost is not None:
             message = f"{lost} gave nothing to work on"
             present[name] = replace(
@@ -117,6 +117,7 @@ def cancelled(steps: Iterable[Step]) -> list[Step]:
     ]
 
 
-def _is_useless(step: Step | None) -> bool:
+def is_useless(step: Step | None) -> bool:
+    """Whether it is done and gave nothing to work on."""
     # A step that was not asked for counts as there.
     return step is not None and step.state in DONE and step.state not in USABLE

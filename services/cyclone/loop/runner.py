@@ -18,7 +18,6 @@ from services.cyclone.domain import bounds, incidents, outcomes, steps
 from services.cyclone.domain import cycle as cycles
 from services.cyclone.domain.bounds import Caps
 from services.cyclone.domain.cycle import (
-    USABLE,
     Cause,
     Cycle,
     CycleState,
@@ -242,7 +241,8 @@ class Run:
         name, started, bound_seconds = self._calls.pop(task)
         service = steps.BY_NAME[name].service
         outcome = self._outcome(task, name, service, bound_seconds)
-        if name == steps.EVALUATE_ALERTS and self._is_without_positions():
+        enriched = self._steps.get(steps.ENRICH_POSITIONS)
+        if name == steps.EVALUATE_ALERTS and steps.is_useless(enriched):
             outcome = outcomes.without_positions(outcome)
         duration = self._clock.monotonic() - started
         step = replace(
@@ -336,15 +336,7 @@ class Run:
         ended = replace(self._cycle, state=state, ended_time=now, message=message, steps=listed)
         severity = _CYCLE_SEVERITIES.get(state, Severity.WARNING)
         self._say(severity, "cycle", f"{state.name}. {message}".strip())
-        found = incidents.findings(
-            state,
-            message,
-            steps.EVALUATE_ALERTS in self._steps,
-            self._up,
-            self._down,
-            without_positions=self._is_without_positions(),
-            pulled=self._cycle.cause is Cause.STREAM,
-        )
+        found = incidents.findings(ended, self._up, self._down)
         changed = incidents.changed(self._runner.notifier.incidents, found, new_id("incident"))
         async with self._one_write:
             if writing.done():
@@ -371,11 +363,6 @@ class Run:
                 self._held_lease.cancelled.discard(self._cycle.id)
                 return
             await self._held_lease.cancel.wait()
-
-    def _is_without_positions(self) -> bool:
-        """Whether this cycle was to read the positions and could not."""
-        step = self._steps.get(steps.ENRICH_POSITIONS)
-        return step is not None and step.state not in USABLE
 
     def _listed(self) -> list[Step]:
         return list(self._steps.values())

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from services.cyclone.domain import steps
 from services.cyclone.domain.cycle import PING_SOURCE, Cycle, CycleState, Event, EventFilter
-from services.cyclone.domain.outcomes import works
+from services.cyclone.domain.outcomes import is_without_positions, works
 from services.cyclone.domain.schedule import Lease, Setting
 from services.cyclone.sleep.domain.evening import (
     Evening,
@@ -124,7 +124,7 @@ class SleepService:
         setting, _ = await self._cycles.schedule()
         whole = [cycle for cycle in recent if {step.name for step in cycle.steps} >= _LOOKING]
         ended = [cycle for cycle in whole if cycle.ended_time is not None]
-        good = [cycle.ended_time for cycle in ended if cycle.state in _GOOD and cycle.ended_time]
+        good = [cycle.ended_time for cycle in ended if _is_good(cycle) and cycle.ended_time]
         last = ended[0] if ended else None
         problem = ""
         if last is not None and last.state is not CycleState.SUCCEEDED:
@@ -133,6 +133,13 @@ class SleepService:
         return CycleHealth(
             setting.enabled, setting.interval, max(good, default=None), problem, pause
         )
+
+
+def _is_good(cycle: Cycle) -> bool:
+    """Whether it judged, and the positions too."""
+    return cycle.state in _GOOD and not any(
+        step.name == steps.EVALUATE_ALERTS and is_without_positions(step) for step in cycle.steps
+    )
 
 
 class EveningOutbox(Protocol):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from services.cyclone.domain import steps
 from services.cyclone.domain.cycle import CycleState
+from services.cyclone.domain.outcomes import POSITIONS_NOT_READ
 from shared.clock import Clock
 from shared.database.pool import Database
 from shared.database.statement import Statement
@@ -11,7 +13,7 @@ from shared.metrics import Figure, Values
 FIGURES = (
     Figure(
         "sonic_last_good_cycle_timestamp_seconds",
-        "End of the last cycle that judged the alerts (SUCCEEDED or PARTIAL)",
+        "End of the last cycle that judged the alerts, those of positions too",
     ),
     Figure("sonic_cycle_interval_seconds", "Time between cycles as it is set"),
     Figure("sonic_schedule_enabled", "1 while cycles are begun by the schedule, else 0"),
@@ -20,6 +22,8 @@ FIGURES = (
 _READ = Statement(f"""
     select interval_seconds, enabled, (select ended_time from cycle
         where state in ({CycleState.SUCCEEDED.value}, {CycleState.PARTIAL.value})
+        and exists (select from step where cycle_id = cycle.id
+            and name = '{steps.EVALUATE_ALERTS}' and reason <> '{POSITIONS_NOT_READ}')
         -- By a clock that was set back since: it says nothing of now.
         and greatest(created_time, ended_time) < cast(:now as timestamptz) + interval '1 minute'
         order by created_time desc, id desc limit 1) as good_time

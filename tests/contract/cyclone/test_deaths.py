@@ -27,7 +27,7 @@ from tests.fakes import pushing
 from tests.fakes.databases import Template
 from tests.fakes.http_provider import HttpProvider
 from tests.fakes.mail import FakeMailServer
-from tests.fakes.peers import aborts, answers, refuses
+from tests.fakes.peers import Behaviour, aborts, answers, refuses
 from tests.fakes.webhook import FakeWebhook
 
 DOWN = aborts(grpc.StatusCode.UNAVAILABLE)
@@ -71,6 +71,35 @@ async def test_a_cycle_without_the_positions_is_told_once_and_its_recovery_once(
     servers.peers.told["alerts.EvaluateAlerts"] = BROKEN
     assert (await servers.run(stub)).state == pb.CYCLE_STATE_FAILED
     await until(lambda: _raised(servers) == ["cycle", "cycle"])
+
+
+_UNREAD = alerts_pb2.EvaluateAlertsResponse(evaluated_count=3, unjudged_count=13)
+_NOT_MADE = alerts_pb2.CreateAlertsResponse(alert_count=16, positions_unavailable=True)
+
+
+@pytest.mark.parametrize(
+    ("method", "behaviour", "said"),
+    [
+        ("EvaluateAlerts", answers(_UNREAD), "Positions were not judged. EVALUATE_ALERTS PARTIAL"),
+        ("CreateAlerts", answers(_NOT_MADE), "New positions get no alerts. CREATE_ALERTS PARTIAL"),
+        ("CreateAlerts", BROKEN, "New positions get no alerts. CREATE_ALERTS FAILED"),
+    ],
+    ids=["not judged", "not made", "failed"],
+)
+async def test_alerts_that_do_not_get_the_positions_in_two_cycles_in_a_row_are_a_death(
+    servers: Servers, method: str, behaviour: Behaviour, said: str
+) -> None:
+    stub = await servers.start()
+    told = servers.peers.told
+    for count in (1, 2):
+        for _ in range(count):
+            told[f"alerts.{method}"] = behaviour
+            assert (await servers.run(stub)).state == pb.CYCLE_STATE_PARTIAL
+        del told[f"alerts.{method}"]
+        assert _raised(servers) == ["cycle"] * (count - 1)
+        assert (await servers.run(stub)).state == pb.CYCLE_STATE_SUCCEEDED
+    await until(lambda: _resolved(servers) == ["cycle"])
+    assert servers.peers.requests("alerts.RaiseDeath")[0].summary.startswith(said)
 
 
 async def test_a_service_down_in_two_cycles_in_a_row_is_a_death_and_in_one_is_not(

@@ -13,23 +13,32 @@ _ENDED = (
     "insert into cycle (id, state, cause, created_time, started_time, ended_time, epoch, message,"
     " demo, cancel, request_id) values ($1, $2, 1, $3, $3, $3, 1, '', false, false, '') returning 1"
 )
+_JUDGED = (
+    "insert into step (cycle_id, name, place, state, attempt, epoch, counts, reason, message)"
+    " values ($1, $2, 1, 4, 1, 1, '{}', $3, '') returning 1"
+)
 _GOOD = "sonic_last_good_cycle_timestamp_seconds"
 
 
-async def test_a_good_cycle_of_a_clock_that_was_ahead_hides_no_later_one(
+async def test_good_is_a_cycle_that_judged_the_positions_by_a_clock_that_is_not_ahead(
     servers: Servers, database: Database, clock: PushedClock
 ) -> None:
     figures = FigureStore(database, clock, heartbeat_configured=False)
     await servers.rows("insert into setting values (1, 60, true, $1, 0, 1) returning 1", START)
 
-    async def ended(id: str, state: int, time: datetime) -> float | None:
+    async def ended(
+        id: str, state: int, time: datetime, name: str = "EVALUATE_ALERTS", reason: str = ""
+    ) -> float | None:
         await servers.rows(_ENDED, id, state, time)
+        await servers.rows(_JUDGED, id, name, reason)
         return (await figures.read())[_GOOD][()]
 
     right = START - timedelta(minutes=2)
     assert await ended("ahead", 3, START + timedelta(hours=5)) is None
     assert await ended("good", 4, right) == right.timestamp()
     assert await ended("failed", 5, START) == right.timestamp()
+    assert await ended("other", 3, START, "NOTIFY") == right.timestamp()
+    assert await ended("unread", 4, START, reason="POSITIONS_NOT_READ") == right.timestamp()
     # Clocks of two machines need not agree to the second.
     near = START + timedelta(seconds=20)
     assert await ended("near", 3, near) == near.timestamp()

@@ -320,6 +320,12 @@ async def test_a_cycle_that_did_not_look_is_no_good_cycle(servers: Servers) -> N
         pb.SLEEP_VERDICT_RED,
         "No cycle has succeeded yet",
     )
+    # Nor is one whose alerts did not get the positions.
+    unread = alerts_pb2.EvaluateAlertsResponse(evaluated_count=3, unjudged_count=13)
+    servers.peers.told["alerts.EvaluateAlerts"] = answers(unread)
+    await servers.run(cycles, *WHOLE)
+    assert (await said()).message == "No cycle has succeeded yet"
+    del servers.peers.told["alerts.EvaluateAlerts"]
     await servers.run(cycles, *WHOLE)
     assert ((await said()).verdict, (await said()).message) == (
         pb.SLEEP_VERDICT_AMBER,

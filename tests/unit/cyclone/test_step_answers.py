@@ -111,3 +111,41 @@ def test_rows_that_still_wait_leave_notify_partial(waiting: int, state: StepStat
 def test_a_call_without_an_answer_is_failed_with_its_reason() -> None:
     read = outcomes.read_failure("PEER_UNAVAILABLE", "nobody there")
     assert (read.state, read.reason, read.message) == (FAILED, "PEER_UNAVAILABLE", "nobody there")
+
+
+@pytest.mark.parametrize(
+    ("unread", "unfinished", "state", "reason"),
+    [
+        (False, False, SUCCEEDED, ""),
+        (False, True, PARTIAL, "UNFINISHED"),
+        (True, False, PARTIAL, "POSITIONS_NOT_READ"),
+        (True, True, PARTIAL, "POSITIONS_NOT_READ"),
+    ],
+)
+def test_alerts_made_without_the_positions_are_not_all_there_are(
+    unread: bool, unfinished: bool, state: StepState, reason: str
+) -> None:
+    read = outcomes.read_creation({"created": 1}, unread=unread, unfinished=unfinished)
+    assert (read.state, read.reason) == (state, reason)
+
+
+@pytest.mark.parametrize(
+    ("before", "state", "reason"),
+    [
+        (outcomes.Outcome(SUCCEEDED), PARTIAL, "POSITIONS_NOT_READ"),
+        (outcomes.Outcome(PARTIAL, {}, "UNFINISHED", "more"), PARTIAL, "POSITIONS_NOT_READ"),
+        (outcomes.Outcome(FAILED, {}, "INTERNAL", "broken"), FAILED, "INTERNAL"),
+    ],
+)
+def test_whatever_else_is_amiss_judging_without_positions_is_said(
+    before: outcomes.Outcome, state: StepState, reason: str
+) -> None:
+    after = outcomes.without_positions(before)
+    assert (after.state, after.reason) == (state, reason)
+    assert before.message in after.message
+
+
+def test_positions_that_were_not_read_are_said_before_what_is_unfinished() -> None:
+    counts = {"unjudged": 2, "unknown": 1}
+    read = outcomes.read_evaluation(counts, unfinished=True)
+    assert read.reason == "POSITIONS_NOT_READ"

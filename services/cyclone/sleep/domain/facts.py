@@ -106,8 +106,8 @@ class SilentWindow:
 
 @dataclass(frozen=True, slots=True)
 class CycleHealth:
-    """`last_good_time`: end of the last that succeeded, wholly or in part; `longest_pause`: without
-    one, within the last hour.
+    """`last_good_time`: end of the last that succeeded, wholly or in part, and judged the
+    positions; `longest_pause`: without one, within the last hour.
     """
 
     enabled: bool
