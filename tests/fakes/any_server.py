@@ -5,12 +5,14 @@ never stop speaking, and the RPCs named to hang are never answered.
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
+from google.protobuf.message import Message
 
 
 @dataclass
@@ -20,6 +22,9 @@ class Calls:
     address: str = ""
     begun: list[str] = field(default_factory=list)
     ended: list[str] = field(default_factory=list)
+    # What to answer instead of the empty message, and what was asked, by the name of the RPC.
+    answers: dict[str, Message] = field(default_factory=dict)
+    asked: dict[str, list[bytes]] = field(default_factory=lambda: defaultdict(list))
 
     def hangs(self, name: str) -> bool:
         """Whether one is asked for and was never given up."""
@@ -34,12 +39,14 @@ class _Handler(grpc.GenericRpcHandler):
     def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any]:
         name = details.method.rpartition("/")[2]
 
-        async def answer(_request: bytes, _context: object) -> bytes:
+        async def answer(request: bytes, _context: object) -> bytes:
             self._calls.begun.append(name)
+            self._calls.asked[name].append(request)
             try:
                 if name in self._hanging:
                     await asyncio.Event().wait()
-                return b""
+                told = self._calls.answers.get(name)
+                return b"" if told is None else told.SerializeToString()
             finally:
                 self._calls.ended.append(name)
 

@@ -28,6 +28,7 @@ from services.cli.terminal.dialogs import CycleRun, Form, Question, Shown, Steps
 from services.cli.terminal.overview import PARTS
 from services.cli.terminal.panes import PANES, Action, Pane
 from services.cli.terminal.reads import Reads
+from services.cli.terminal.rows import Rows
 from services.cli.worst import headline
 from shared.errors import SonicError
 from shared.service_tokens import Identity
@@ -94,7 +95,6 @@ class Console(App[None]):
         self._addresses = addresses
         self._identity = identity
         self._stack = AsyncExitStack()
-        self._rows: dict[str, list[Message]] = {}
         # By what was read: since when it fails, and why.
         self._down: dict[str, tuple[datetime, str]] = {}
         self._filter = ""
@@ -109,14 +109,14 @@ class Console(App[None]):
                     yield Static("...", id=name, classes="part")
             for pane in PANES:
                 with TabPane(pane.name, id=pane.name):
-                    yield DataTable(cursor_type="row", zebra_stripes=True, id=f"rows-{pane.name}")
+                    yield Rows(pane.known_by, f"rows-{pane.name}")
         yield Input(placeholder="rows with this text", id="filter", compact=True)
         yield Footer()
 
     async def on_mount(self) -> None:
         self.query_one("#down", Label).display = False
         for pane in PANES:
-            made = self.query_one(f"#rows-{pane.name}", DataTable)
+            made = self._rows(pane)
             for path in pane.lists.columns:
                 made.add_column(path.rpartition(".")[2].replace("_", " "), key=path)
         self._system: System = await self._stack.enter_async_context(
@@ -165,7 +165,7 @@ class Console(App[None]):
     async def _list(self, pane: Pane) -> None:
         if not self.is_running:
             return
-        made = self.query_one(f"#rows-{pane.name}", DataTable)
+        made = self._rows(pane)
         made.add_class("stale")
 
         def show(rows: list[Message]) -> None:
@@ -198,21 +198,16 @@ class Console(App[None]):
         if self.is_running:
             self._show_down()
 
-    def _put(self, pane: Pane, made: DataTable[Text], rows: list[Message]) -> None:
-        """The rows that the filter leaves, the cursor where it was."""
+    def _put(self, pane: Pane, made: Rows, rows: list[Message]) -> None:
+        """The rows that the filter leaves."""
         cells = [[cell(row, path) for path in pane.lists.columns] for row in rows]
-        kept = [
-            (row, line)
-            for row, line in zip(rows, cells, strict=True)
-            if self._filter in " ".join(map(str, line)).lower()
-        ]
-        self._rows[pane.name] = [row for row, _ in kept]
-        place, offset = made.cursor_row, made.scroll_offset
-        made.clear()
-        for _, line in kept:
-            made.add_row(*line)
-        made.move_cursor(row=min(place, max(0, len(kept) - 1)))
-        made.scroll_to(offset.x, offset.y, animate=False)
+        made.put(
+            [
+                (row, line)
+                for row, line in zip(rows, cells, strict=True)
+                if self._filter in " ".join(map(str, line)).lower()
+            ]
+        )
 
     def _show_down(self) -> None:
         label = self.query_one("#down", Label)
@@ -274,7 +269,7 @@ class Console(App[None]):
         self._filter = event.value.strip().lower()
         event.input.display = False
         if self.pane is not None:
-            self.query_one(f"#rows-{self.pane.name}", DataTable).focus()
+            self._rows(self.pane).focus()
         self.look()
 
     async def action_cycle(self) -> None:
@@ -319,7 +314,10 @@ class Console(App[None]):
         """The key's action on the row under the cursor."""
         pane, row = self.pane, self._row()
         found = [one for one in pane.actions if one.key == key] if pane else []
-        if row is None or not found:
+        if not found:
+            return
+        if row is None:
+            self.notify(f"{found[0].words}: the cursor is on no row; move it to one")
             return
         action, id = found[0], str(getattr(row, found[0].id_field))
         if action.asks:
@@ -366,9 +364,7 @@ class Console(App[None]):
         return answer
 
     def _row(self) -> Message | None:
-        pane = self.pane
-        if pane is None:
-            return None
-        rows = self._rows.get(pane.name, [])
-        place = self.query_one(f"#rows-{pane.name}", DataTable).cursor_row
-        return rows[place] if place < len(rows) else None
+        return None if self.pane is None else self._rows(self.pane).row_under_cursor
+
+    def _rows(self, pane: Pane) -> Rows:
+        return self.query_one(f"#rows-{pane.name}", Rows)

@@ -37,6 +37,11 @@ class Pane:
     id_field: str = "id"
     fixed: Mapping[str, object] = field(default_factory=dict)
 
+    @property
+    def known_by(self) -> str:
+        """The field that tells its rows apart: what its keys act by."""
+        return self.actions[0].id_field if self.actions else self.id_field
+
 
 def _verb(noun: str, name: str) -> Verb:
     return _BY_NAME[noun][name]
