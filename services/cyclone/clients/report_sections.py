@@ -116,8 +116,14 @@ class SectionClient:
             (row(one, shown.HEDGES) for one in answer.hedges),
             key=lambda one: -abs(float(one["net_delta_usd"] or 0)),
         )
+        stale = [f"{one.asset} of {one.wallet}" for one in answer.hedges if one.stale]
         return self._section(
-            "hedges", Basis.READ, shown.HEDGES, rows, more=bool(answer.next_page_token)
+            "hedges",
+            Basis.READ,
+            shown.HEDGES,
+            rows,
+            more=bool(answer.next_page_token),
+            note=f"a leg may be gone, and counts as held: {', '.join(stale[:5])}" if stale else "",
         )
 
     async def _read_alerts(self, window: Window, seconds: float) -> Section:

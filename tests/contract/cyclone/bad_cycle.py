@@ -106,7 +106,13 @@ def speak(peers: FakePeers) -> None:
         masked_body='{"size": "NaN", "u": "' + LINK + '"}',
     )
     hedge = hedges_pb2.Hedge(
-        id="h-1", wallet=NASTY, asset="SOL", net_delta_usd=-500.0, member_count=2, note=NASTY
+        id="h-1",
+        wallet=NASTY,
+        asset="SOL",
+        net_delta_usd=-500.0,
+        member_count=2,
+        note=NASTY,
+        stale=True,
     )
     peers.told |= {
         "positions.ListPositions": answers(

@@ -169,6 +169,7 @@ async def test_a_hundred_thousand_positions_are_a_small_report(servers: Servers)
     assert (positions.total_count, positions.more) == (100_000, True)
     assert "and 99,998 more" in report.html
     assert "of 1 the distance to liquidation is not known" in positions.note
+    assert "a leg may be gone, and counts as held: SOL of " in _parts(report)["hedges"].note
     entries = [
         alerts_pb2.LedgerEntry(sequence=n, subject="x" * 5_000, reason="RAISED", level_after=2)
         for n in range(1, 501)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,10 +53,12 @@ async def servers_with(databases: Databases, *, by_setting: bool = True) -> Asyn
     price = price_pb2.Price(asset="BTC", price_usd=97_000.0, quality=price_pb2.QUALITY_GOOD)
     price.price_time.FromDatetime(START)
     market.told["price.ListPrices"] = answers(price_pb2.ListPricesResponse(prices=[price]))
-    async with InfoProvider() as venue:
+    async with AsyncExitStack() as stack:
+        venue = await stack.enter_async_context(InfoProvider())
         venue.answer("POST /info/metaAndAssetCtxs", json=[{"universe": []}, []])
         venue.answer("POST /info/clearinghouseState", json={**STATE, "time": None})
         await market.start()
+        stack.push_async_callback(market.stop)
         config = positions_server.Config(
             listen_address="127.0.0.1:0",
             database_url=databases.url("positions"),
@@ -64,25 +66,18 @@ async def servers_with(databases: Databases, *, by_setting: bool = True) -> Asyn
             hyperliquid_url=venue.url,
             hyperliquid_spot_legs=by_setting,
         )
-        async with positions_server.build(config, clock) as positions_app:
-            async with hedges_of(databases, positions_app, clock) as hedges_app:
-                channels = Channel(positions_app.address), Channel(hedges_app.address)
-                wallet = positions_pb.Wallet(
-                    name="main", chain=positions_pb.CHAIN_ETHEREUM, public_address=EVM
-                )
-                await (
-                    channels[0]
-                    .stub(positions_rpc.WalletsServiceStub)
-                    .CreateWallet(positions_pb.CreateWalletRequest(wallet=wallet))
-                )
-                yield Servers(
-                    venue,
-                    channels[0].stub(positions_rpc.PositionsServiceStub),
-                    channels[1].stub(rpc.HedgesServiceStub),
-                )
-                for one in channels:
-                    await one.stop()
-        await market.stop()
+        apps = [await stack.enter_async_context(positions_server.build(config, clock))]
+        apps.append(await stack.enter_async_context(hedges_of(databases, apps[0], clock)))
+        channels = [Channel(app.address) for app in apps]
+        for one in channels:
+            stack.push_async_callback(one.stop)
+        wallet = positions_pb.Wallet(
+            name="main", chain=positions_pb.CHAIN_ETHEREUM, public_address=EVM
+        )
+        wallets = channels[0].stub(positions_rpc.WalletsServiceStub)
+        await wallets.CreateWallet(positions_pb.CreateWalletRequest(wallet=wallet))
+        positions = channels[0].stub(positions_rpc.PositionsServiceStub)
+        yield Servers(venue, positions, channels[1].stub(rpc.HedgesServiceStub))
 
 
 @pytest.mark.parametrize("by_setting", [True, False])
