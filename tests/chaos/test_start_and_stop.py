@@ -75,7 +75,7 @@ async def test_a_system_whose_output_nobody_reads_goes_on_and_a_closed_terminal_
                 await asyncio.sleep(0.1)
         everything = running.everything()
         running.process.send_signal(signal.SIGHUP)
-        await asyncio.wait_for(running.process.wait(), 10)
+        await asyncio.wait_for(running.process.wait(), 20)
         assert not (home / "running.json").exists()
         await until_gone(everything, 1)
 
