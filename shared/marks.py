@@ -12,6 +12,8 @@ _SAME_RATIO: Final = 1e-9
 FROZEN_MOVE_PERCENT: Final = 0.3
 # How far from the market a mark may be.
 AWAY_PERCENT: Final = 1.0
+# Assets that are an index: a venue's coin of the same name is something else.
+INDEXES: Final = frozenset({"SPX"})
 
 
 def is_same(mark_usd: Any, other_usd: Any) -> Any:

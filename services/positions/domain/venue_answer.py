@@ -94,8 +94,9 @@ UNKNOWN_ASSET = "UNKNOWN"
 class WalletRef:
     """What an adapter needs to ask for a wallet; the address never shows in a repr or a log.
 
-    `parts`: those of the venue in which positions are stored that are not over; whatever is
-    believed of these they are asked, for nothing is gone from where nobody looked. `wallets`:
+    `parts`: those of the venue in which positions are stored that are not over, dexes by name and
+    subaccounts as ids name them; whatever is believed of these they are asked, for nothing is gone
+    from where nobody looked. `wallets`:
     addresses of all active wallets, lower case: a part that is one of them is read there.
     """
 

@@ -26,7 +26,7 @@ from services.positions.domain.venue_answer import (
     Unwatched,
     WalletRef,
 )
-from services.positions.venues.dydx_fills import ask_fills, forced, parents
+from services.positions.venues.dydx_fills import PARENT_COUNT, ask_fills, forced, parents
 from services.positions.venues.dydx_parser import (
     MarketTerms,
     asset_of,
@@ -34,6 +34,7 @@ from services.positions.venues.dydx_parser import (
     listed_subaccounts,
     missing_positions,
     pool_name,
+    position_id,
     read_markets,
     read_subaccount,
     subaccount,
@@ -64,6 +65,7 @@ class DydxVenue:
     """
 
     name = "dydx"
+    asks_parts = True
     forces_parts = True
     chains = frozenset({Chain.DYDX})
 
@@ -74,8 +76,6 @@ class DydxVenue:
         self._reading = asyncio.Lock()
         self._markets: Mapping[str, MarketTerms] = {}
         self._markets_until_seconds = float("-inf")
-        # Addresses that held something when they were read whole last.
-        self._held: set[str] = set()
 
     async def fetch(
         self, wallet: WalletRef, reference_prices: Mapping[str, float], now: datetime
@@ -99,13 +99,18 @@ class DydxVenue:
         answer = read_accounts(
             accounts, markets, address, reference_prices, self._clock.now(), reason
         )
-        if not accounts and address in self._held:
-            # Subaccounts stay when they are emptied: an indexer that knows none lost them.
+        if not accounts and wallet.parts:
             raise bad_body("dydx", "that it knows no subaccount of an address that held positions")
-        if answer.row_count:
-            self._held.add(address)
-        elif answer.complete:
-            self._held.discard(address)
+        lost = lost_numbers(wallet.parts, {number for number, _ in accounts})
+        if lost and answer.complete:
+            unwatched = tuple(Unwatched(pool_name(number), "UNREAD") for number in lost)
+            answer = replace(
+                answer,
+                complete=False,
+                incomplete_reason="SUBACCOUNTS_UNREAD",
+                message=_UNREAD["SUBACCOUNTS_UNREAD"],
+                unread_ids=tuple(position_id(address, number, "*") for number in lost),
+            )
         return replace(answer, unwatched=unwatched)
 
     async def forced_trades(
@@ -165,6 +170,14 @@ class DydxVenue:
                 return []
             ending = f": {masked_text(words, address)[:_WORDS_LENGTH]}" if words else ""
             raise worded(failure, ending) from failure
+
+
+def lost_numbers(parts: Sequence[str], found: Set[int]) -> list[int]:
+    """Of the subaccounts in which positions are stored those that an indexer lost with their
+    parent. Subaccounts stay when they are emptied: one that is not there says nothing.
+    """
+    stored = sorted(int(one) for one in parts if one.isdecimal())
+    return [number for number in stored if not found & {number, number % PARENT_COUNT}]
 
 
 def build(context: VenueContext) -> Built:

@@ -40,7 +40,7 @@ from services.positions.venues.hyperliquid_parser import OLD_STATE, holdings, re
 from services.positions.venues.hyperliquid_rates import NO_RATES, Rates
 from services.positions.venues.hyperliquid_spot import PART as SPOT_PART
 from services.positions.venues.hyperliquid_spot import spot_part
-from services.positions.venues.hyperliquid_subaccounts import Subaccount
+from services.positions.venues.hyperliquid_subaccounts import Subaccount, stored_subaccounts
 from services.positions.venues.hyperliquid_unified import (
     POOLED,
     DexPools,
@@ -92,9 +92,10 @@ class HyperliquidVenue:
         answer = await self._http.post_json("/info", _state_of(address))
         held = _holds(answer.body)
         rates = await self._rates.read() if held else NO_RATES
+        stored, dexes_held = stored_subaccounts(wallet.parts)
         account, subaccounts = await asyncio.gather(
-            self._accounts.look(address, reference_prices, wallet.parts, empty=not held),
-            self._accounts.subaccounts(address, reference_prices, wallet.wallets),
+            self._accounts.look(address, reference_prices, dexes_held, empty=not held),
+            self._accounts.subaccounts(address, reference_prices, wallet.wallets, stored),
         )
         first = read_answer(
             answer.body,

@@ -19,6 +19,8 @@ from services.positions.venues.hyperliquid_parser import ADDRESS
 from services.positions.venues.hyperliquid_subaccounts import (
     ANY_SUBACCOUNT,
     Subaccount,
+    ids_of,
+    lacking,
     read_subaccounts,
     split,
     unwatched,
@@ -152,15 +154,21 @@ class Accounts:
         return Account(mode, tuple(found), used, unread_dexes, self._unlisted(stored))
 
     async def subaccounts(
-        self, address: str, prices: Mapping[str, float], wallets: frozenset[str]
+        self,
+        address: str,
+        prices: Mapping[str, float],
+        wallets: frozenset[str],
+        stored: Sequence[str] = (),
     ) -> Subaccounts:
         """Asked for with every look while one holds a position, and for five minutes after; every
         five minutes else, when nothing of them counts as gone in between. `wallets`: addresses, in
-        lower case, that are read for themselves.
+        lower case, that are read for themselves; `stored`: keys of those with stored positions.
         """
         now_seconds = self._clock.monotonic()
-        is_trading = now_seconds < self._trades_until.get(address, -math.inf) or any(
-            one.position_count for one in self.known_subaccounts(address)
+        is_trading = (
+            bool(stored)
+            or now_seconds < self._trades_until.get(address, -math.inf)
+            or any(one.position_count for one in self.known_subaccounts(address))
         )
         kept, stale = (0.0, 0.0) if is_trading else (KNOWN_SECONDS, STALE_SECONDS)
         try:
@@ -181,8 +189,15 @@ class Accounts:
             return Subaccounts((), tuple(unwatched(left)), unasked, apart_ids=apart)
         modes = await asyncio.gather(*map(self._mode_of, read))
         known = tuple(zip(read, modes, strict=True))
-        rest = (*unwatched(left), *_not_read(known, prices))
-        return Subaccounts(known, rest, tuple(one.ids for one in left), apart_ids=apart)
+        lost = lacking(stored, found)
+        left_out = [Unwatched(key.replace("-", " "), "UNREAD") for key in lost]
+        return Subaccounts(
+            known,
+            (*left_out, *unwatched(left), *_not_read(known, prices)),
+            tuple(one.ids for one in left),
+            tuple(map(ids_of, lost)),
+            apart,
+        )
 
     def known_subaccounts(self, address: str) -> Sequence[Subaccount]:
         """Those that were stated last."""

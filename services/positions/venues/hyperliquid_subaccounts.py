@@ -34,6 +34,11 @@ class Subaccount:
     position_count: int
 
     @property
+    def is_used(self) -> bool:
+        """Whether it holds more than dust."""
+        return self.value_usd >= SMALL_USD or self.position_count > 0
+
+    @property
     def part(self) -> str:
         """For people."""
         return f"subaccount {self.name}".strip()
@@ -45,8 +50,8 @@ class Subaccount:
 
     @property
     def ids(self) -> str:
-        """The pattern of its positions, within those of its owner."""
-        return f"{self.key}-*"
+        """See `ids_of`."""
+        return ids_of(self.key)
 
     def owned_id(self, owner: str, own_id: str) -> str:
         """The id of a position among those of its owner."""
@@ -54,10 +59,27 @@ class Subaccount:
         return position_id(owner, f"{self.key}-{coin}")
 
 
-def read_subaccounts(body: object) -> list[Subaccount]:
-    """Those that hold something, those with most in them first; null when there are none. Raises
-    NotThat.
+def ids_of(key: str) -> str:
+    """The pattern of the positions of a subaccount, within those of its owner."""
+    return f"{key}-*"
+
+
+def stored_subaccounts(parts: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Of the parts in which positions are stored the keys of subaccounts, and the dexes."""
+    keys = [one for one in parts if one.startswith(_PREFIX)]
+    return keys, [one for one in parts if not one.startswith(_PREFIX)]
+
+
+def lacking(stored: Sequence[str], found: Sequence[Subaccount]) -> list[str]:
+    """Those of the stored keys that are not in the list. A subaccount stays when it is emptied: a
+    list without it says nothing about what it holds.
     """
+    listed_keys = {one.key for one in found}
+    return [key for key in stored if key not in listed_keys]
+
+
+def read_subaccounts(body: object) -> list[Subaccount]:
+    """All of them, those with most in them first; null when there are none. Raises NotThat."""
     if body is None:
         return []
     if not isinstance(body, list):
@@ -71,20 +93,19 @@ def read_subaccounts(body: object) -> list[Subaccount]:
         worths = [read_worth(state) for _, state in pairs]
         value = sum(worth for worth, _ in worths) + spot_usd(at(one, "spotState"), {})
         count = sum(count for _, count in worths)
-        if value >= SMALL_USD or count:
-            address, name = str(at(one, "subAccountUser") or ""), _plain(at(one, "name"))
-            named = tuple((str(dex), state) for dex, state in pairs)
-            found.append(Subaccount(name, address, named, at(one, "spotState"), value, count))
+        address, name = str(at(one, "subAccountUser") or ""), _plain(at(one, "name"))
+        named = tuple((str(dex), state) for dex, state in pairs)
+        found.append(Subaccount(name, address, named, at(one, "spotState"), value, count))
     return _named_apart(sorted(found, key=lambda one: (-one.position_count, -one.value_usd)))
 
 
 def split(
     found: Sequence[Subaccount], wallets: frozenset[str]
 ) -> tuple[list[Subaccount], list[Subaccount]]:
-    """Those to be read here, and those that are not: too many, or without an address. One that is a
-    wallet of its own (by address, lower case) is read there, and is in neither.
+    """Those to be read here, and those that are not: too many, or without an address. One that
+    holds nothing, or is a wallet of its own (by address, lower case) and read there, is in neither.
     """
-    others = [one for one in found if one.address.lower() not in wallets]
+    others = [one for one in found if one.is_used and one.address.lower() not in wallets]
     known = [one for one in others if ADDRESS.fullmatch(one.address)]
     unknown = [one for one in others if not ADDRESS.fullmatch(one.address)]
     return known[:MOST_SUBACCOUNTS], [*unknown, *known[MOST_SUBACCOUNTS:]]

@@ -34,13 +34,13 @@ class Venue(Protocol):
 
 @runtime_checkable
 class Parted(Protocol):
-    """A venue whose accounts have parts that are asked one by one; an asset of one is named
-    `part:asset`.
+    """A venue whose accounts have parts, dexes or subaccounts; an asset of a dex is named
+    `dex:asset`, the id of a position names its subaccount after the address.
     """
 
     @property
     def asks_parts(self) -> bool:
-        """Whether it asks the parts that a WalletRef names."""
+        """Whether it looks at the parts that a WalletRef names."""
         ...
 
 

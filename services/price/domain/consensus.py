@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from services.price.domain import trading_hours
 from services.price.domain.prices import MAX_AGE, Dropped, Quality, Quote
+from shared.marks import INDEXES
 
 # Over a long weekend the index's last close is all there is.
 MAX_AGE_INDEX = timedelta(days=4)
@@ -82,7 +83,7 @@ def agree(
     judged.sort(key=lambda quote: quote.source)
     if not used:
         return Consensus(None, None, None, tuple(judged))
-    if asset in trading_hours.INDEXES and not trading_hours.is_open(now):
+    if asset in INDEXES and not trading_hours.is_open(now):
         quality = Quality.CLOSED
     price_time = max(one.price_time for one in used)
     return Consensus(_median([one.price_usd for one in used]), price_time, quality, tuple(judged))
@@ -115,7 +116,7 @@ def _admit(asset: str, quote: Quote, now: datetime) -> _Usable | str:
 def _untimely(asset: str, moment: datetime, now: datetime) -> str:
     if moment > now + FUTURE_TOLERANCE:
         return Dropped.FROM_FUTURE
-    max_age = MAX_AGE_INDEX if asset in trading_hours.INDEXES else MAX_AGE
+    max_age = MAX_AGE_INDEX if asset in INDEXES else MAX_AGE
     return Dropped.TOO_OLD if moment < now - max_age else ""
 
 

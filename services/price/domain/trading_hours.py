@@ -2,8 +2,6 @@
 
 from datetime import UTC, date, datetime, time, timedelta
 
-INDEXES = frozenset({"SPX"})
-
 _OPEN = time(9, 30)
 _CLOSE = time(16, 0)
 _SATURDAY = 5

@@ -279,6 +279,33 @@ async def test_a_side_that_turned_on_hyperliquid_is_another_position(live, outsi
     assert (again.id, again.side) == (long.id, pb.SIDE_LONG)
 
 
+async def test_a_coin_with_the_name_of_an_index_is_not_measured_by_it(live, outside) -> None:
+    body = copy.deepcopy(STATE)
+    body["assetPositions"][0]["position"]["coin"] = "SPX"
+    live.price.set("SPX", 6_900.0)
+    outside.state(body)
+    outcome = (await sync(live))["evm"]
+    assert (outcome.state, outcome.reason) == (pb.WALLET_SYNC_STATE_COMPLETE, "")
+    assert "SPX" in {one.asset for one in (await held(live, wallet="evm")).values()}
+
+
+async def test_a_turned_position_goes_on_when_the_one_before_it_is_removed(live, outside) -> None:
+    await sync(live)
+    (long,) = [one for one in (await held(live, wallet="evm")).values() if one.asset == "SOL"]
+    outside.state(turned(STATE))
+    await sync(live)
+    (short,) = [one for one in (await held(live, wallet="evm")).values() if one.asset == "SOL"]
+    await live.positions.DeletePosition(pb.DeletePositionRequest(id=long.id))
+    for _ in range(3):
+        outcome = (await sync(live))["evm"]
+        assert (outcome.opened_count, outcome.closed_count, outcome.stale_count) == (0, 0, 0)
+        (same,) = [one for one in (await held(live, wallet="evm")).values() if one.asset == "SOL"]
+        assert same.id == short.id
+    outside.state(STATE)
+    outcome = (await sync(live))["evm"]
+    assert (outcome.opened_count, outcome.closed_count, outcome.stale_count) == (1, 1, 0)
+
+
 async def test_a_refused_row_of_a_turned_position_marks_the_one_that_is_held(live, outside) -> None:
     await sync(live)
     outside.state(turned(STATE))

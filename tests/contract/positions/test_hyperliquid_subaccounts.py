@@ -138,6 +138,27 @@ async def test_a_subaccount_that_cannot_be_read_is_said_and_closes_nothing(serve
     assert len(await held(servers)) == 4
 
 
+async def test_a_list_that_lost_a_subaccount_closes_nothing_also_after_a_restart(
+    open_system, venue
+) -> None:
+    for _ in range(2):
+        servers = await open_system(hyperliquid_url=venue.url)
+        if not (await servers.wallets.ListWallets(pb.ListWalletsRequest())).wallets:
+            await wallet(servers, "main", EVM)
+            await sync(servers)
+        for lost in (None, [], [{**grid(["", FIRST])[0], "subAccountUser": EVM}]):
+            venue.answer(SUBACCOUNTS, json=lost)
+            for _ in range(2):
+                outcome = await sync(servers)
+                assert (outcome.state, outcome.reason) == (PARTIAL, "SUBACCOUNT_UNREAD")
+                assert any(one.startswith("not looked at: sub") for one in outcome.unwatched)
+        assert {"SOL", "BTC", "xyz:TSLA", "xyz:GOLD"} <= set(await held(servers))
+    venue.answer(SUBACCOUNTS, json=grid(["", NOTHING]))
+    for _ in range(3):
+        outcome = await sync(servers)
+    assert outcome.state == COMPLETE and not await held(servers)
+
+
 async def test_what_a_subaccount_holds_no_more_is_closed_and_asked_for_with_every_sync(
     servers, venue
 ) -> None:

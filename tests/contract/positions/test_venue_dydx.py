@@ -8,13 +8,16 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from services.positions.domain.venue_answer import Chain, Side, WalletRef
+from services.positions.sync.domain.answer_columns import answered
 from services.positions.venues import VENUES, Venue, VenueContext
+from services.positions.venues.dydx_parser import position_id
 from shared.clock import PushedClock
 from shared.http import FailureKind, ProviderFailure
 from shared.lifecycle import App
@@ -138,21 +141,35 @@ async def test_an_address_that_never_traded_holds_nothing_and_that_is_complete(
 async def test_an_indexer_that_knows_nothing_of_an_address_that_held_positions_closes_none(
     venue, stand
 ) -> None:
-    await venue.fetch(WALLET, PRICES, START)
     stand.answer(CROSS, status=404, json=NEVER_TRADED)
     stand.answer(EVERY, status=404, json=NEVER_TRADED)
+    holding = replace(WALLET, parts=("0",))
     with pytest.raises(ProviderFailure, match="of an address that held positions") as caught:
-        await venue.fetch(WALLET, PRICES, START)
+        await venue.fetch(holding, PRICES, START)
     assert caught.value.kind is FailureKind.BAD_BODY
     empty = {**SUBACCOUNT["subaccount"], "openPerpetualPositions": {}, "assetPositions": {}}
     empty |= {"equity": "0", "freeCollateral": "0"}
     stand.answer(CROSS, json={"subaccount": empty})
     stand.answer(EVERY, json={"subaccounts": [empty]})
-    assert (await venue.fetch(WALLET, PRICES, START)).complete
+    assert (await venue.fetch(holding, PRICES, START)).complete
     # What was emptied may be forgotten.
     stand.answer(CROSS, status=404, json=NEVER_TRADED)
     stand.answer(EVERY, status=404, json=NEVER_TRADED)
     assert (await venue.fetch(WALLET, PRICES, START)).complete
+
+
+async def test_subaccounts_that_an_indexer_lost_are_said_and_close_nothing(venue, stand) -> None:
+    stand.answer(EVERY, json={"subaccounts": [SUBACCOUNT["subaccount"]]})
+    holding = replace(WALLET, parts=("0", "1", "129", "256"))
+    answer = await venue.fetch(holding, PRICES, START)
+    assert (answer.complete, answer.incomplete_reason) == (False, "SUBACCOUNTS_UNREAD")
+    said = [one.words for one in answer.unwatched]
+    assert said == ["not looked at: subaccount 1", "not looked at: subaccount 129"]
+    rows = answered(answer)
+    assert rows.unread(position_id(ADDRESS, 1, "BTC-USD"), 0)
+    assert rows.unread(position_id(ADDRESS, 129, "BTC-USD"), 0)
+    # An isolated one of a parent that was read is gone by that.
+    assert not rows.unread(position_id(ADDRESS, 256, "BTC-USD"), 0) and rows.complete == (True,)
 
 
 OTHER = json.loads((FIXTURES / "dydx_other_subaccount.json").read_text())["GET /v4/addresses/{a}"]

@@ -109,7 +109,8 @@ def test_a_subaccount_that_holds_something_is_named_with_its_worth_and_never_its
         "spotState": {"balances": [{"coin": "USDC", "total": "99.6"}]},
     }
     empty = {"name": "old", "dexToClearinghouseState": [], "spotState": {"balances": []}}
-    (one,) = read_subaccounts([holding, empty])
+    one, nothing = read_subaccounts([holding, empty])
+    assert one.is_used and not nothing.is_used and split([nothing], frozenset()) == ([], [])
     (words,) = unwatched([one])
     assert words.words == "not watched: subaccount Grid[31m, 2,100 USD"
     assert (words.address, one.address) == (MASTER, MASTER)

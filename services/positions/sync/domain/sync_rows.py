@@ -138,17 +138,21 @@ def under_side_names(
     stored: Stored, answers: AnswerColumns, at: NDArray[np.int64]
 ) -> AnswerColumns | None:
     """The answers with other ids where a one-way venue holds the other side than is stored under
-    the id; None when there is none. The first position of a market keeps the plain id.
+    the id, or where that row is removed and the side is stored under its own name; None when there
+    is none. The first position of a market keeps the plain id.
     """
     if not len(stored.columns["side"]):
         return None
-    sides = stored.columns["side"][at]
-    turned = answers.columns["one_way"] & (at >= 0) & (sides != answers.columns["side"])
+    one_way, side = answers.columns["one_way"], answers.columns["side"]
+    turned = one_way & (at >= 0) & (stored.columns["side"][at] != side)
+    unknown = np.flatnonzero(one_way & (at < 0)).tolist()
+    stored_ids = frozenset(stored.ids) if unknown else frozenset[str]()
+    turned[[row for row in unknown if of_side(answers.ids[row], int(side[row])) in stored_ids]] = 1
     if not turned.any():
         return None
     ids = list(answers.ids)
     for row in np.flatnonzero(turned).tolist():
-        ids[row] = of_side(ids[row], int(answers.columns["side"][row]))
+        ids[row] = of_side(ids[row], int(side[row]))
     return replace(answers, ids=ids)
 
 

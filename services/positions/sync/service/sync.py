@@ -31,6 +31,7 @@ from shared.database.fence import StaleEpoch, Step
 from shared.errors import Conflict, NotFound, SonicError
 from shared.http import asking
 from shared.log import get_logger
+from shared.marks import INDEXES
 
 _REFUSED = "REFUSED"
 
@@ -337,9 +338,11 @@ def _check_names(wanted: Sequence[str], found: Sequence[Wallet]) -> None:
 
 
 def _fresh(market: Mapping[str, MarketPrice], not_before: datetime) -> dict[str, float]:
-    """Prices that a venue's units may be checked against."""
+    """Prices that a venue's units may be checked against: none of an index, for a coin of its name
+    is no share of it.
+    """
     return {
         asset: price.price_usd
         for asset, price in market.items()
-        if price.usable and price.price_time >= not_before
+        if price.usable and price.price_time >= not_before and asset not in INDEXES
     }

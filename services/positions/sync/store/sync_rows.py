@@ -122,12 +122,17 @@ _REFUSED = Statement(
     f"update position set flag_bits = flag_bits | {1 << Flag.ROW_REFUSED}"
     " where position_key = any(:keys)"
 )
+# A subaccount by what the id names after the address, else a dex by what its asset begins with.
+_PART = (
+    "coalesce(substring(p.id from '^[a-z]+-[0-9a-f]{12}-(subaccount-[0-9a-f]{8}|[0-9]+)-'),"
+    " case when a.name like '%_:%' then split_part(a.name, ':', 1) end)"
+)
 _PARTS = Statement(
-    "select w.name as wallet, f.venue, array_agg(distinct split_part(a.name, ':', 1)) as parts"
+    f"select w.name as wallet, f.venue, array_agg(distinct {_PART}) as parts"
     " from wallet w join feed f on f.wallet_key = w.wallet_key"
     " join position p on p.feed_key = f.feed_key join asset a on a.asset_key = p.asset_key"
     " where w.name = any(:wallets) and f.venue = any(:venues) and p.status in (1, 2, 5)"
-    " and a.name like '%_:%' group by w.name, f.venue"
+    f" and {_PART} is not null group by w.name, f.venue"
 )
 _COUNTS = Statement(
     "select count(*) filter (where status = 1) as active, count(*) filter (where status = 2)"
