@@ -30,6 +30,11 @@ _SET_WALLET = Statement(
     "insert into wallet (name, addresses) values (:name, :addresses)"
     " on conflict (name) do update set addresses = excluded.addresses"
 )
+_READ_ANEW = Statement("delete from sync_cursor")
+_READ_OTHERS = Statement(
+    "delete from sync_cursor where wallet = :name and not exists"
+    " (select from wallet where name = :name and addresses = :addresses)"
+)
 _DELETE_WALLET = Statement("delete from wallet where name = :name")
 _TOKENS = Statement("select asset, policy_id, token_name_hex from token order by asset")
 _SET_TOKEN = Statement(
@@ -63,7 +68,12 @@ class AssetStore:
         return [_asset(row) for row in await self._transaction.fetch(query)]
 
     async def write(self, row: Asset) -> None:
-        """Insert or replace."""
+        """Insert or replace. What the venue tells of one that is new, or is called otherwise there,
+        was passed over: transactions are read from the first again.
+        """
+        present = await self.get(row.settings.name)
+        if present is None or present.settings.symbol != row.settings.symbol:
+            await self._transaction.execute(_READ_ANEW)
         settings = _SETTINGS.dump_json(row.settings).decode()
         await self._transaction.execute(
             _WRITE, name=row.settings.name, settings=settings, revision=row.revision
@@ -82,10 +92,14 @@ class AssetStore:
         return [rows.read(Wallet, row) for row in await self._transaction.fetch(query)]
 
     async def set_wallet(self, row: Wallet) -> None:
-        await self._transaction.execute(_SET_WALLET, name=row.name, addresses=list(row.addresses))
+        """Insert or replace; transactions of other addresses are read from the first."""
+        values = {"name": row.name, "addresses": list(row.addresses)}
+        await self._transaction.execute(_READ_OTHERS, **values)
+        await self._transaction.execute(_SET_WALLET, **values)
 
     async def delete_wallet(self, name: str) -> bool:
         """Whether it was there."""
+        await self._transaction.execute(_READ_OTHERS, name=name, addresses=[])
         return bool(await self._transaction.execute(_DELETE_WALLET, name=name))
 
     async def tokens(self) -> list[Token]:

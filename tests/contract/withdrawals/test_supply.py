@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
+import asyncpg
 import pytest
 from sonic.withdrawals.v1 import withdrawals_pb2 as pb
 
@@ -99,13 +101,91 @@ async def test_one_wallets_failure_stops_no_other_and_is_said(bench: Bench) -> N
     assert (last.wallet_count, last.wallets_total, last.new_count) == (2, 2, 5)
 
 
+async def _flow_of(bench: Bench, asset: str) -> list[str]:
+    flows = (await bench.supply.ListFlows(pb.ListFlowsRequest(asset=asset))).flows
+    return [flow.tx_id for flow in flows]
+
+
+async def test_what_was_passed_over_is_read_when_somebody_watches_it(bench: Bench) -> None:
+    await bench.watch_djed()
+    bench.venue.listed.append(Market("USDM", "USDM", "USDM", 1.0, exchange_rate=0.02))
+    old = replace(told(1)[0], tx_id="old", market_id="USDM", time=START - timedelta(days=90))
+    bench.venue.told["addr1main"] = [old, *told(3)]
+    bench.venue.told["addr1more"] = [replace(old, tx_id="more")]
+    assert (await sync(bench))[-1].new_count == 3
+    # An asset that is new; then one that is called otherwise; then an address.
+    await bench.assets.CreateAsset(pb.CreateAssetRequest(asset=pb.Asset(name="usdm")))
+    await bench.advisor.Evaluate(pb.EvaluateRequest())
+    assert await _flow_of(bench, "usdm") == ["old"]
+    await bench.assets.DeleteAsset(pb.DeleteAssetRequest(name="usdm"))
+    other = pb.Asset(name="other")
+    await bench.assets.CreateAsset(pb.CreateAssetRequest(asset=other))
+    await sync(bench)
+    other.alternate_name = "USDM"
+    await bench.assets.UpdateAsset(
+        pb.UpdateAssetRequest(asset=other, update_mask={"paths": ["alternate_name"]})
+    )
+    await sync(bench)
+    assert await _flow_of(bench, "other") == ["old"]
+    wallet = pb.Wallet(name="main", addresses=["addr1main", "addr1more"])
+    await bench.assets.SetWallet(pb.SetWalletRequest(wallet=wallet))
+    await sync(bench)
+    assert await _flow_of(bench, "other") == ["more", "old"]
+
+
+async def test_what_a_missing_market_left_is_read_when_it_is_back(bench: Bench) -> None:
+    await bench.watch_djed()
+    await bench.assets.CreateAsset(pb.CreateAssetRequest(asset=pb.Asset(name="usdm")))
+    usdm = Market("USDM", "USDM", "USDM", 1.0, exchange_rate=0.02)
+    bench.venue.listed.append(usdm)
+    old = replace(told(1)[0], tx_id="u1", market_id="USDM")
+    bench.venue.told["addr1main"] = [old]
+    await sync(bench)
+    late = replace(old, tx_id="u2", time=START + timedelta(hours=1))
+    bench.venue.told["addr1main"].append(late)
+    bench.venue.listed.remove(usdm)
+    for _ in range(3):
+        bench.clock.advance(86_400)
+        await sync(bench)
+    bench.venue.listed.append(usdm)
+    await sync(bench)
+    assert await _flow_of(bench, "usdm") == ["u2", "u1"]
+
+
+async def test_what_was_read_in_part_is_read_whole_without_a_span(bench: Bench) -> None:
+    await bench.watch_djed()
+    bench.venue.told["addr1main"] = told(60)
+    await sync(bench, start_time=stamp(START - timedelta(hours=30)))
+    assert await flow_count(bench) < 30
+    await sync(bench)
+    assert await flow_count(bench) == 52
+
+
+async def test_what_is_still_to_come_is_not_said_to_be_read(
+    bench: Bench, databases: Databases
+) -> None:
+    await bench.watch_djed()
+    await sync(bench)
+    week = START + timedelta(days=7)
+    await sync(bench, start_time=stamp(START - timedelta(days=1)), end_time=stamp(week))
+    owner = await asyncpg.connect(databases.owner_url("withdrawals"))
+    until = "select until_time from sync_cursor"
+    assert await owner.fetchval(until) == START
+    # A clock that was ahead.
+    await owner.execute("update sync_cursor set until_time = $1", week)
+    bench.venue.told["addr1main"] = [replace(told(1)[0], time=START + timedelta(hours=1))]
+    bench.clock.advance(2 * 86_400)
+    await bench.advisor.Evaluate(pb.EvaluateRequest())
+    assert await owner.fetchval(until) == START + timedelta(days=2)
+    await owner.close()
+    assert await flow_count(bench) == 1
+
+
 async def test_the_same_transaction_in_two_markets_is_two_flows(bench: Bench) -> None:
     await bench.watch_djed()
     await bench.assets.CreateAsset(pb.CreateAssetRequest(asset=pb.Asset(name="usdc")))
     bench.venue.listed.append(Market("wanUSDC", "USDC", "wanUSDC"))
     one = told(1)[0]
-    from dataclasses import replace
-
     bench.venue.told["addr1main"] = [
         one,
         one,

@@ -49,10 +49,19 @@ class SyncProgress:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """From when until when; None: as the cursors say, until now."""
+    """From when until when, at most until now; None: as the cursors say, until now."""
 
     start: datetime | None = None
     end: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """The venue's markets, names of assets by market id, and what every asset is called there."""
+
+    markets: Sequence[Market]
+    assets: Mapping[str, str]
+    symbols: Mapping[str, str]
 
 
 @dataclass(slots=True)
@@ -95,13 +104,13 @@ class SyncService:
         failed: dict[str, str] = {}
         known = {wallet.name: wallet for wallet in await self.wallets()}
         try:
-            markets = await self._markets()
+            listed = await self._markets()
         except SonicError as error:
             return dict.fromkeys(wallets, error.message)
         for name in wallets:
             if name in known:
                 try:
-                    await self._wallet(known[name], Span(), markets, SyncProgress())
+                    await self._wallet(known[name], Span(), listed, SyncProgress())
                 except SonicError as error:
                     failed[name] = error.message
         return failed
@@ -115,15 +124,21 @@ class SyncService:
             names = await store.sampled_wallets()
         return [Wallet(name, (name,)) for name in names if is_address(name)]
 
-    async def _markets(self) -> dict[str, tuple[str, Sequence[Market]]]:
-        """Asset name by market id, each with all markets."""
+    async def _markets(self) -> _Listed:
         if self._venue is None:
             raise Unavailable("VENUE_UNAVAILABLE", "no venue is configured")
         markets = await self._venue.markets()
-        return _by_market(await self._watched.watched(), markets)
+        symbols = await self._symbols()
+        found = {name: market_of(symbol, markets) for name, symbol in symbols.items()}
+        assets = {market.id: name for name, market in found.items() if market is not None}
+        return _Listed(markets, assets, symbols)
+
+    async def _symbols(self) -> dict[str, str]:
+        watched = await self._watched.watched()
+        return {asset.settings.name: asset.settings.symbol for asset in watched}
 
     async def _sync(self, span: Span, names: Sequence[str]) -> AsyncIterator[SyncProgress]:
-        if span.start is not None and span.start >= (span.end or self._clock.now()):
+        if span.start is not None and span.start >= _end(span, self._clock.now()):
             raise invalid("start_time", "before end_time")
         wallets = [wallet for wallet in await self.wallets() if not names or wallet.name in names]
         watched = await self._watched.watched()
@@ -135,12 +150,12 @@ class SyncService:
                 "NO_WALLETS", "no such wallet is configured, and none is found in the samples"
             )
         progress = SyncProgress(wallets_total=len(wallets))
-        markets = await self._markets()
+        listed = await self._markets()
         for wallet in wallets:
             progress = replace(progress, wallet=wallet.name)
             yield progress
             try:
-                progress = await self._wallet(wallet, span, markets, progress)
+                progress = await self._wallet(wallet, span, listed, progress)
             except SonicError as error:
                 said = f"{shown_wallet(wallet.name)}: {error.message}"
                 progress = replace(progress, errors=(*progress.errors, said))
@@ -160,22 +175,28 @@ class SyncService:
         self,
         wallet: Wallet,
         span: Span,
-        markets: Mapping[str, tuple[str, Sequence[Market]]],
+        listed: _Listed,
         progress: SyncProgress,
     ) -> SyncProgress:
-        start, end = span.start, span.end or self._clock.now()
+        now = self._clock.now()
+        start, end = span.start, _end(span, now)
         if start is None:
             async with self._read() as store:
-                cursor = (await store.cursors()).get(wallet.name)
-            start = FIRST_TIME if cursor is None else cursor.until_time - _OVERLAP
+                start = _start((await store.cursors()).get(wallet.name), end, now)
         gathered = _Gathered()
-        windows = await self._windows(wallet, start, end, markets, gathered)
+        windows = await self._windows(wallet, start, end, listed, gathered)
         flows = list(gathered.flows.values())
+        is_same = listed.symbols == await self._symbols() and wallet in await self.wallets()
         async with self._begin() as store:
-            keys = await store.add_flows(flows, self._clock.now())
-            if not gathered.refused and start < end:
-                # What could not be read may be a deposit: the span is whole without it only.
-                await store.set_cursor(Cursor(wallet.name, start, end, bool(gathered.seen)))
+            now = self._clock.now()
+            keys = await store.add_flows(flows, now)
+            missing = listed.symbols.keys() - set(listed.assets.values())
+            told = [one.wallet for name in missing for one in await store.told_holdings(name)]
+            is_same &= wallet.name not in told
+            if not gathered.refused and start < end and is_same:
+                # What could not be read may be a deposit: the span is whole without it only. So may
+                # what was left because its market is missing, or its asset was made meanwhile.
+                await store.set_cursor(Cursor(wallet.name, start, end, bool(gathered.seen)), now)
         errors = [f"{shown_wallet(wallet.name)}: {refused}" for refused in gathered.refused[:10]]
         return replace(
             progress,
@@ -192,7 +213,7 @@ class SyncService:
         wallet: Wallet,
         start: datetime,
         end: datetime,
-        markets: Mapping[str, tuple[str, Sequence[Market]]],
+        listed: _Listed,
         gathered: _Gathered,
     ) -> int:
         """Halved until each fits into an answer; how many were asked for."""
@@ -206,7 +227,7 @@ class SyncService:
             if page.is_whole:
                 gathered.refused += page.refused
                 for one in page.transactions:
-                    _gather(one, wallet.name, markets, gathered)
+                    _gather(one, wallet.name, listed, gathered)
                 continue
             if last - first <= LEAST_WINDOW:
                 raise Unavailable(
@@ -220,21 +241,23 @@ class SyncService:
         return count
 
 
-def _by_market(
-    assets: Sequence[Asset], markets: Sequence[Market]
-) -> dict[str, tuple[str, Sequence[Market]]]:
-    found: dict[str, tuple[str, Sequence[Market]]] = {"": ("", markets)}
-    for asset in assets:
-        market = market_of(asset.settings.symbol, markets)
-        if market is not None:
-            found[market.id] = (asset.settings.name, markets)
-    return found
+def _end(span: Span, now: datetime) -> datetime:
+    return now if span.end is None else min(span.end, now)
+
+
+def _start(cursor: Cursor | None, end: datetime, now: datetime) -> datetime:
+    """The venue's first, until everything since then was read once; then from the cursor on. One
+    that is ahead was written by a clock that was, and says nothing.
+    """
+    if cursor is None or cursor.since_time > FIRST_TIME or cursor.until_time > now:
+        return FIRST_TIME
+    return min(cursor.until_time, end) - _OVERLAP
 
 
 def _gather(
     one: VenueTransaction,
     wallet: str,
-    markets: Mapping[str, tuple[str, Sequence[Market]]],
+    listed: _Listed,
     gathered: _Gathered,
 ) -> None:
     identity = (one.tx_id, one.market_id or one.market_name, one.type)
@@ -245,8 +268,8 @@ def _gather(
     if kind is None:
         gathered.ignored_count += 1
         return
-    market = market_id_of(one, markets[""][1])
-    asset, _ = markets.get(market, ("", ()))
+    market = market_id_of(one, listed.markets)
+    asset = listed.assets.get(market, "")
     if not market or not asset:
         # A market that nobody watches is known and left; one without a name is not.
         gathered.unresolved_count += not market

@@ -19,13 +19,15 @@ _CURSORS = Statement("select wallet, since_time, until_time, is_seen from sync_c
 _SET_CURSOR = Statement(
     "insert into sync_cursor as old (wallet, since_time, until_time, is_seen)"
     " values (:wallet, :since_time, :until_time, :is_seen) on conflict (wallet) do update"
-    # Spans that touch are one; else the newest is what is known.
+    # Spans that touch are one; else the newest is what is known. What a clock once said that was
+    # ahead, nobody has read.
     " set since_time = case when old.until_time >= excluded.since_time"
     " and old.since_time <= excluded.until_time"
     " then least(old.since_time, excluded.since_time) else excluded.since_time end,"
     " until_time = case when old.until_time >= excluded.since_time"
     " and old.since_time <= excluded.until_time"
-    " then greatest(old.until_time, excluded.until_time) else excluded.until_time end,"
+    " then greatest(least(old.until_time, :now), excluded.until_time)"
+    " else excluded.until_time end,"
     " is_seen = old.is_seen or excluded.is_seen"
 )
 _DRAW_BACK = Statement(
@@ -56,9 +58,9 @@ class SupplyStore(FlowRows, SampleRows):
         found = await self._transaction.fetch(_CURSORS)
         return {row["wallet"]: rows.read(Cursor, row) for row in found}
 
-    async def set_cursor(self, cursor: Cursor) -> None:
+    async def set_cursor(self, cursor: Cursor, now: datetime) -> None:
         """Widen the span, or begin it anew where the two do not touch."""
-        await self._transaction.execute(_SET_CURSOR, **cursor._asdict())
+        await self._transaction.execute(_SET_CURSOR, **cursor._asdict(), now=now)
 
     async def draw_cursor_back(self, wallet: str, until_time: datetime) -> None:
         """What comes after has to be read again."""
