@@ -13,6 +13,7 @@ from shared.codec import number, read
 from shared.rpc.client import Channel
 
 _SECONDS = 5.0
+_ENDS = (pb.POSITION_EVENT_KIND_CLOSED, pb.POSITION_EVENT_KIND_LIQUIDATED)
 _MOST_EVENTS = 500  # that ListPositionEvents gives
 
 
@@ -29,6 +30,14 @@ class EventsClient:
         with positions_asked():
             answer = await self._stub.ListPositionEvents(request, timeout=_SECONDS)
         return list(map(_event, answer.events)), bool(answer.next_page_token)
+
+    async def ends(self, position_ids: Sequence[str]) -> Sequence[PositionEvent]:
+        request = pb.ListPositionEventsRequest(
+            page_size=_MOST_EVENTS, position_ids=position_ids, kinds=_ENDS
+        )
+        with positions_asked():
+            answer = await self._stub.ListPositionEvents(request, timeout=_SECONDS)
+        return list(map(_event, answer.events))
 
     async def last_event(self) -> int:
         request = pb.ListPositionEventsRequest(page_size=1)

@@ -168,6 +168,25 @@ def last_ends(events: Sequence[PositionEvent]) -> list[PositionEvent]:
     return list(ends.values())
 
 
+def first_openings(events: Sequence[PositionEvent]) -> list[PositionEvent]:
+    """Of each position the first of these events, where that is that it opened: how it ended before
+    is in none of them. `events`: in their order.
+    """
+    firsts: dict[str, PositionEvent] = {}
+    for event in events:
+        if event.kind in (EventKind.OPENED, *ENDS):
+            firsts.setdefault(event.position_id, event)
+    return [event for event in firsts.values() if event.kind == EventKind.OPENED]
+
+
+def opened_again(
+    events: Sequence[PositionEvent], ends: Sequence[PositionEvent]
+) -> list[PositionEvent]:
+    """Those of these ends after which the position opened. `events`: in their order."""
+    opened = {one.position_id: one.sequence for one in events if one.kind == EventKind.OPENED}
+    return [end for end in ends if opened.get(end.position_id, 0) > end.sequence]
+
+
 def _is_urgent(event: PositionEvent, ends: Mapping[int, str]) -> bool:
     return event.kind in FORCED or ends.get(event.sequence, CLOSED) != CLOSED
 

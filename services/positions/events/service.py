@@ -1,5 +1,7 @@
 """Events as people and other services read them."""
 
+from collections.abc import Sequence
+
 from services.positions.service.ports import Begin
 from services.positions.sync.domain.events import PositionEvent
 from shared import paging
@@ -13,13 +15,18 @@ class EventsService:
         self._read = read
 
     async def list(
-        self, after_sequence: int | None, page_size: int, page_token: str
+        self,
+        after_sequence: int | None,
+        page_size: int,
+        page_token: str,
+        position_ids: Sequence[str] = (),
+        kinds: Sequence[int] = (),
     ) -> Page[PositionEvent]:
-        """Newest first; of those after a sequence the oldest first. InvalidArgument
-        BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH.
+        """Newest first; of those after a sequence the oldest first; no ids, no kinds: of all.
+        InvalidArgument BAD_PAGE_TOKEN, PAGE_TOKEN_MISMATCH.
         """
-        context = paging.context("events", after_sequence)
+        context = paging.context("events", after_sequence, *position_ids, *kinds)
         request = paging.parse(page_size, page_token, context=context)
         async with self._read() as store:
-            found = await store.events.page(request, after_sequence)
+            found = await store.events.page(request, after_sequence, position_ids, kinds)
         return paging.cut(found, request, context, lambda event: (event.sequence,))

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import ARRAY, Column, ColumnElement, any_, cast, select
 
 from services.positions.sync.domain.events import Happening, PositionEvent
 from services.positions.tables import position_event
@@ -87,12 +88,28 @@ class EventStore:
         found = await self._transaction.fetch(_UNTOLD_DELISTINGS, keys=position_keys, since=since)
         return {row["position_key"]: row["id"] for row in found}
 
-    async def page(self, page: PageRequest, after_sequence: int | None) -> list[PositionEvent]:
-        """Newest first; after a sequence the oldest first. One more than the page holds."""
+    async def page(
+        self,
+        page: PageRequest,
+        after_sequence: int | None,
+        position_ids: Sequence[str],
+        kinds: Sequence[int],
+    ) -> list[PositionEvent]:
+        """Newest first; after a sequence the oldest first. One more than the page holds. No ids,
+        no kinds: of all.
+        """
         query = select(position_event)
+        if position_ids:
+            query = query.where(_is_one_of(position_event.c.position_id, position_ids))
+        if kinds:
+            query = query.where(_is_one_of(position_event.c.kind, kinds))
         if after_sequence is not None:
             query = query.where(position_event.c.sequence > after_sequence)
         number = position_event.c.sequence
         order: Ordering = [(number, "desc") if after_sequence is None else (number, "asc")]
         found = await self._transaction.fetch(apply(query, order, page.after, page.size))
         return [rows.read(PositionEvent, row) for row in found]
+
+
+def _is_one_of(column: Column[Any], values: Sequence[object]) -> ColumnElement[bool]:
+    return any_(cast(list(values), ARRAY(column.type))) == column

@@ -232,7 +232,13 @@ class PositionsServicer(rpc.PositionsServiceServicer):
         self, request: pb.ListPositionEventsRequest, context: Context
     ) -> pb.ListPositionEventsResponse:
         after = request.after_sequence if request.HasField("after_sequence") else None
-        page = await self._events.list(after, request.page_size, request.page_token)
+        page = await self._events.list(
+            after,
+            request.page_size,
+            request.page_token,
+            list(request.position_ids),
+            list(request.kinds),
+        )
         return pb.ListPositionEventsResponse(
             events=[fill(pb.PositionEvent, event) for event in page.rows],
             next_page_token=page.next_page_token,

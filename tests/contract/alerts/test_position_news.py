@@ -67,20 +67,22 @@ class Book:
         return [one.subject for one in await self.news()]
 
 
+async def watched(servers: Servers, jupiter: HttpProvider) -> Book:
+    """All three servers, and a wallet that holds nothing yet."""
+    await servers.start_positions(jupiter_api_base=jupiter.url, jupiter_api_version="v1")
+    await servers.start_xcom()
+    await servers.start_alerts()
+    jupiter.answer("GET /v2/trades", json={"count": 0, "dataList": []})
+    await servers.only(DISTANCE)
+    wallet = positions_pb.Wallet(name="sol", chain=positions_pb.CHAIN_SOLANA, public_address=SOLANA)
+    await servers.wallets.CreateWallet(positions_pb.CreateWalletRequest(wallet=wallet))
+    return Book(servers, jupiter)
+
+
 @pytest.fixture
 async def book(not_started: Servers) -> AsyncIterator[Book]:
     async with HttpProvider() as jupiter:
-        servers = not_started
-        await servers.start_positions(jupiter_api_base=jupiter.url, jupiter_api_version="v1")
-        await servers.start_xcom()
-        await servers.start_alerts()
-        jupiter.answer("GET /v2/trades", json={"count": 0, "dataList": []})
-        await servers.only(DISTANCE)
-        wallet = positions_pb.Wallet(
-            name="sol", chain=positions_pb.CHAIN_SOLANA, public_address=SOLANA
-        )
-        await servers.wallets.CreateWallet(positions_pb.CreateWalletRequest(wallet=wallet))
-        yield Book(servers, jupiter)
+        yield await watched(not_started, jupiter)
 
 
 def _sized(row: dict[str, object], size: str) -> dict[str, object]:

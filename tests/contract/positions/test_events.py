@@ -212,6 +212,24 @@ async def test_events_come_in_pages_either_way_and_are_forgotten_by_age(venue: V
     await database.stop()
 
 
+async def test_events_are_of_some_positions_and_kinds_when_that_is_asked(venue: Venue) -> None:
+    venue.holds()
+    await venue.sync()
+    venue.holds(*ROWS[:2])
+    await venue.sync()
+    venue.holds(_sized(ROWS[0], "75000.00"), ROWS[1])
+    await venue.sync()
+    opened, _, grew = await venue.events(after=0)
+    assert grew.position_id == opened.position_id
+    both, kinds = [opened.position_id, "nobody"], [pb.POSITION_EVENT_KIND_GREW]
+    assert await venue.events(after=0, position_ids=both) == [opened, grew]
+    assert await venue.events(after=0, kinds=kinds) == [grew]
+    assert await venue.events(after=0, position_ids=["nobody"], kinds=kinds) == []
+    request = pb.ListPositionEventsRequest(position_ids=both)
+    newest = await venue.servers.positions.ListPositionEvents(request)
+    assert list(newest.events) == [grew, opened]
+
+
 async def test_the_simulation_and_what_people_enter_are_no_events(open_system) -> None:
     servers = await open_system()
     for asset, price in (("BTC", 97400.0), ("ETH", 3380.0), ("SOL", 182.0)):

@@ -47,6 +47,18 @@ class PositionEnd:
     distance_percent: float = math.nan
 
 
+@dataclass(frozen=True, slots=True)
+class AlertedLife:
+    """A position by its alerts: since when they stand, microseconds; its last distance from
+    liquidation, percent, NaN unknown; the worst of its dangers.
+    """
+
+    position_key: int
+    created_micros: int
+    distance_percent: float
+    worst: Level
+
+
 UNRECORDED = PositionEnd(EndRecord.CLOSED)
 # Of an account: how its positions ended is told by them.
 AT_EASE = PositionEnd(EndRecord.BY_HAND)
@@ -62,6 +74,20 @@ def ending(ended: PositionEnd, distance_percent: float, worst: Level) -> str:
         worst is Level.HIGH if math.isnan(distance_percent) else distance_percent < NEAR_PERCENT
     )
     return GONE if is_near else CLOSED
+
+
+def alerted_life(columns: AlertColumns, position_key: int) -> AlertedLife:
+    """Of a position that has alerts."""
+    rows = np.flatnonzero(columns.subject_key == position_key)
+    types = type_number(columns.kind[rows])
+    seen = columns.readings.value[rows[types == AlertType.LIQUIDATION_DISTANCE]]
+    dangers = columns.level[rows[~IS_OPPORTUNITY[columns.kind[rows]]]]
+    return AlertedLife(
+        position_key,
+        int(columns.created_micros[rows].min()),
+        float(np.fmin.reduce([*seen.tolist(), math.nan])),
+        Level(max(dangers.tolist(), default=Level.NORMAL)),
+    )
 
 
 def end_notification(

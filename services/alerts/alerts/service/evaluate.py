@@ -149,7 +149,7 @@ class EvaluateAlerts:
         try:
             positions, read_totals = await self._positions.readings(since_micros)
             given = read_totals if totals is None else totals
-            untold = await self._news.untold(positions.event_sequence)
+            untold = await self._news.untold(positions)
             request = _Request(step, work, prices, positions, given, untold=untold)
         except Unavailable as error:
             get_logger().warning(
