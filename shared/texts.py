@@ -1,6 +1,7 @@
-"""Texts cut to a length between two words, and the characters that no name holds."""
+"""Texts cut to a length between two words, the characters that no name holds, names in any case."""
 
 import re
+from collections.abc import Collection
 
 # C0, DEL and C1: they move a terminal's cursor, and two names that differ in them alone look the
 # same.
@@ -11,6 +12,11 @@ _MARK = "..."
 def holds_control(text: str) -> bool:
     """Whether a control character is in it, which no name or id that a caller makes up may hold."""
     return _CONTROL.search(text) is not None
+
+
+def spelled(text: str, known: Collection[str]) -> list[str]:
+    """The known names that `text` means: itself, else all that differ from it by case alone."""
+    return [text] if text in known else [one for one in known if one.upper() == text.upper()]
 
 
 def cut(text: str, length: int) -> str:

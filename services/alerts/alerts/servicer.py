@@ -117,7 +117,7 @@ class AlertsServicer(rpc.AlertsServiceServicer):
             min_level=chosen(Level, request.min_level, "min_level"),
             status=chosen(AlertStatus, request.status, "status"),
             position_id=request.position_id,
-            asset=request.asset.strip().upper(),
+            asset=request.asset.strip(),
             position_ids=tuple(sorted(set(request.position_ids))),
         )
         page = await self._cases.queries.list(wanted, request.page_size, request.page_token)

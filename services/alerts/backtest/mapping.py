@@ -27,7 +27,7 @@ def request_of(message: pb.RunBacktestRequest) -> BacktestRequest:
                 for column in (candles.high_usd, candles.low_usd, candles.close_usd)
             ),
         ),
-        asset=message.asset.strip().upper(),
+        asset=message.asset.strip(),
         side=Side(message.side),
         distance_percent=number(message, "liquidation_distance_percent"),
         entry_usd=number(message, "entry_price_usd"),

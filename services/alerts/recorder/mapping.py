@@ -34,7 +34,7 @@ def replay_request(message: pb.ReplayRequest) -> ReplayRequest:
 def _threshold(message: pb.ReplayThreshold) -> Threshold:
     kind = AlertType(message.type)
     side = Condition(message.condition) if message.condition else dangerous_side(kind)
-    scope = Scope(kind, side, message.asset.strip().upper())
+    scope = Scope(kind, side, message.asset.strip())
     low, medium, high = (number(message, name) for name in ("low", "medium", "high"))
     return Threshold(scope, low, medium, high, True, (), (), (), 0, _NEVER)
 

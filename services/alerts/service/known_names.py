@@ -58,14 +58,21 @@ def check_asset(asset: str, service_state: ServiceState, field: str) -> None:
 
 def check_scope_asset(scope: Scope, snapshot: Snapshot, field: str) -> None:
     """A price limit needs a price; a limit of positions a price, or a position that is held."""
-    tracked, columns = snapshot.service_state.tracked_assets, snapshot.columns
-    if not scope.asset or not tracked:
-        return
-    known = set(tracked)
+    if scope.asset and snapshot.service_state.tracked_assets:
+        _check_asset(scope.asset, _assets(scope, snapshot), field)
+
+
+def known_scope(scope: Scope, snapshot: Snapshot) -> Scope:
+    """With its asset as a venue, the prices or a threshold of the kind spell it."""
+    return snapshot.thresholds.as_spelled(scope, _assets(scope, snapshot))
+
+
+def _assets(scope: Scope, snapshot: Snapshot) -> set[str]:
+    known, columns = set(snapshot.service_state.tracked_assets), snapshot.columns
     if scope.alert_class is AlertClass.POSITION:
         held = columns.asset_key[columns.alert_class == AlertClass.POSITION]
         known |= {columns.assets[key] for key in set(held.tolist())}
-    _check_asset(scope.asset, known, field)
+    return known
 
 
 def _check_asset(asset: str, known: Collection[str], field: str) -> None:

@@ -252,7 +252,7 @@ def _scope(message: pb.Threshold) -> Scope | None:
     alert_class = chosen(AlertClass, message.alert_class, "threshold.alert_class")
     if alert_type is None or condition is None:
         return None
-    scope = Scope(alert_type, condition, message.asset.strip().upper())
+    scope = Scope(alert_type, condition, message.asset.strip())
     check_scope(scope)
     if alert_class not in (None, scope.alert_class):
         problem = f"{alert_type.name} is not of class {message.alert_class}"

@@ -52,7 +52,7 @@ class SilencesServicer(rpc.AttentionServiceServicer):
             type=chosen(AlertType, request.type, "type"),
             min_level=chosen(Level, request.min_level, "min_level"),
             position_id=request.position_id,
-            asset=request.asset.strip().upper(),
+            asset=request.asset.strip(),
         )
         async for news in self._watch.watch(wanted):
             yield self._shown(news)

@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import NamedTuple
 
@@ -26,6 +26,7 @@ from services.alerts.domain.kinds import (
     parts_of,
 )
 from shared.errors import InvalidArgument, invalid
+from shared.texts import spelled
 
 LIMITS = ("low", "medium", "high")
 CHANNELS = ("low_channels", "medium_channels", "high_channels")
@@ -135,7 +136,7 @@ def scope_from_id(id: str) -> Scope | None:
         return None
     if alert_type not in METRICS:
         return None
-    scope = Scope(alert_type, condition, parts[3].upper() if len(parts) > 3 else "")
+    scope = Scope(alert_type, condition, parts[3] if len(parts) > 3 else "")
     return scope if parts[1] == scope.alert_class.name else None
 
 
@@ -198,12 +199,17 @@ def _refused(reason: str, field: str, problem: str) -> InvalidArgument:
 
 
 class ThresholdSet:
-    """All thresholds by (kind, asset); the most specific one wins, enabled or not."""
+    """All thresholds by (kind, asset); the most specific one wins, enabled or not. One whose asset
+    differs by case alone judges an asset that has none of its very name.
+    """
 
     def __init__(self, thresholds: Iterable[Threshold]) -> None:
         self._by_scope = {
             (kind_of(row.scope.type, row.scope.condition), row.scope.asset): row
             for row in thresholds
+        }
+        self._in_any_case = {
+            (kind, asset.upper()): row for (kind, asset), row in sorted(self._by_scope.items())
         }
 
     @property
@@ -212,11 +218,24 @@ class ThresholdSet:
         return list(self._by_scope.values())
 
     def find(self, kind: int, asset: str) -> Threshold | None:
-        return self._by_scope.get((kind, asset)) or self._by_scope.get((kind, ""))
+        own = self._by_scope.get((kind, asset)) or self._in_any_case.get((kind, asset.upper()))
+        return own or self._by_scope.get((kind, ""))
 
-    def assets_of(self, kind: int) -> set[str]:
-        """Assets with a threshold of their own."""
-        return {asset for known, asset in self._by_scope if known == kind and asset}
+    def as_spelled(self, scope: Scope, assets: Iterable[str]) -> Scope:
+        """The scope with its asset as `assets` or a threshold of the kind spell it, else as typed:
+        small letters alone are made capitals. Prices are kept in capitals.
+        """
+        asset = scope.asset
+        if scope.alert_class is not AlertClass.POSITION:
+            return replace(scope, asset=asset.upper())
+        kind = kind_of(scope.type, scope.condition)
+        known = {*assets, *(name for of_kind, name in self._by_scope if of_kind == kind)}
+        found = spelled(asset, known)
+        if len(found) == 1:
+            asset = found[0]
+        elif not found and asset.islower():
+            asset = asset.upper()
+        return replace(scope, asset=asset)
 
     def tables(self, assets: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """Limits (kind, asset, 3) with NaN for none, and whether they judge (kind, asset)."""

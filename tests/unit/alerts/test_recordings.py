@@ -216,7 +216,7 @@ def _told_by(recordings: Sequence[Recording], others: Sequence[Threshold]) -> tu
     """HIGHs told as recorded, and by the others from cycle to cycle."""
     columns, before, after = None, 0, 0
     for one in recordings:
-        known = with_thresholds(one.judgement.thresholds, others)
+        known = with_thresholds(one.judgement, others)
         outcome = judged_by(one, known, columns)
         columns = outcome.columns
         before += told_counts(one.judgement.columns, one.changes)[Level.HIGH]

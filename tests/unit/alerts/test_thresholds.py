@@ -141,6 +141,50 @@ def test_the_most_specific_threshold_wins_even_when_it_judges_nothing() -> None:
     assert enabled[kind].tolist() == [True, False, True]
 
 
+@pytest.mark.parametrize(
+    ("rows", "asset", "high"),
+    [
+        (["KPEPE"], "kPEPE", 1),
+        (["kPEPE"], "kPEPE", 1),
+        (["KPEPE", "kPEPE"], "KPEPE", 1),
+        (["KPEPE", "kPEPE"], "kPEPE", 2),
+        (["KPEPE"], "PEPE", 5),
+    ],
+)
+def test_a_limit_of_the_very_name_judges_and_else_one_that_differs_by_case_alone(
+    rows: list[str], asset: str, high: float
+) -> None:
+    own = [
+        _threshold(replace(DISTANCE, asset=name), None, None, number + 1.0)
+        for number, name in enumerate(rows)
+    ]
+    known = ThresholdSet([_threshold(DISTANCE, 10, 7, 5), *own])
+    found = known.find(kind_of(DISTANCE.type, DISTANCE.condition), asset)
+    assert found is not None and found.high == high
+
+
+@pytest.mark.parametrize(
+    ("rows", "assets", "typed", "kept"),
+    [
+        ([], ["kPEPE"], "kpepe", "kPEPE"),
+        ([], ["xyz:TSLA"], "XYZ:TSLA", "xyz:TSLA"),
+        (["KPEPE"], [], "kpepe", "KPEPE"),
+        (["KPEPE"], ["kPEPE"], "kPEPE", "kPEPE"),
+        ([], ["KPEPE", "kPEPE"], "kpepe", "kpepe"),
+        ([], [], "kPEPE", "kPEPE"),
+        ([], [], "eth", "ETH"),
+        ([], [], "", ""),
+    ],
+)
+def test_an_asset_is_kept_as_it_is_known_and_else_as_it_is_typed(
+    rows: list[str], assets: list[str], typed: str, kept: str
+) -> None:
+    known = ThresholdSet([_threshold(replace(DISTANCE, asset=name), 3, 2, 1) for name in rows])
+    assert known.as_spelled(replace(DISTANCE, asset=typed), assets).asset == kept
+    price = Scope(AlertType.PRICE_THRESHOLD, Condition.ABOVE, typed)
+    assert known.as_spelled(price, assets).asset == typed.upper()
+
+
 def test_kinds_with_nothing_enabled_make_no_alerts() -> None:
     rules = ThresholdSet(
         [_threshold(DISTANCE, 10, 7, 5, enabled=False), _threshold(HEAT, 30, 40, 50)]

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from services.alerts.alerts.domain.alert_columns import OFF_BIT, AlertColumns
 from services.alerts.alerts.domain.views import present
@@ -46,14 +45,18 @@ def preview(
     columns: AlertColumns,
     scope: Scope,
     limits: Sequence[float],
-    other_assets: frozenset[str],
+    is_judged: Sequence[bool],
 ) -> Preview:
     """Levels by the readings alone: no memory, no margin.
 
-    `limits` low, medium, high, NaN for none; `other_assets` have thresholds of their own, which
-    judge them instead of one for every asset.
+    `limits` low, medium, high, NaN for none; `is_judged`: whether by this threshold, by asset.
     """
-    rows = _judged(columns, scope, other_assets)
+    rows = np.flatnonzero(
+        (columns.kind == kind_of(scope.type, scope.condition))
+        & np.isnan(columns.trigger_value)
+        & (columns.trait_bits & OFF_BIT == 0)
+        & np.array(is_judged, bool)[columns.asset_key]
+    )
     value = columns.readings.value[rows]
     known = ~np.isnan(value)
     sign = -1.0 if scope.condition is Condition.BELOW else 1.0
@@ -72,21 +75,6 @@ def preview(
             for place in ranked[:_MOST_RAISED].tolist()
         ],
     )
-
-
-def _judged(columns: AlertColumns, scope: Scope, other_assets: frozenset[str]) -> NDArray[np.int64]:
-    """Rows whose level is this threshold's to say."""
-    mine = [
-        asset == scope.asset if scope.asset else asset not in other_assets
-        for asset in columns.assets
-    ]
-    of_asset = np.array(mine, bool)[columns.asset_key]
-    is_judged = (
-        (columns.kind == kind_of(scope.type, scope.condition))
-        & np.isnan(columns.trigger_value)
-        & (columns.trait_bits & OFF_BIT == 0)
-    )
-    return np.flatnonzero(is_judged & of_asset)
 
 
 def _row(columns: AlertColumns, row: int, level: int) -> PreviewedRow:

@@ -35,6 +35,7 @@ from services.alerts.domain.kinds import (
 )
 from services.alerts.domain.levels import next_limit, progress_percent
 from services.alerts.notifications.domain import about
+from shared.texts import spelled
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,9 +281,8 @@ def choose(
         status = np.where(columns.held_status > 0, columns.held_status, AlertStatus.ACTIVE)
         mask &= np.where(active, status, AlertStatus.INACTIVE) == wanted.status
     if wanted.asset:
-        mask &= columns.asset_key == (
-            columns.assets.index(wanted.asset) if wanted.asset in columns.assets else -1
-        )
+        names = spelled(wanted.asset, columns.assets)
+        mask &= np.isin(columns.asset_key, [columns.assets.index(name) for name in names])
     if subject_keys is not None:
         mask &= np.isin(columns.subject_key, subject_keys) & (
             columns.alert_class == AlertClass.POSITION

@@ -217,7 +217,7 @@ def _of_position(wanted: NewAlert, members: Members) -> _Place:
     except ValueError as error:
         raise NotFound("POSITION_NOT_FOUND", f"no position {wanted.position_id[:80]!r}") from error
     asset = members.asset_names[members.asset_index[row]]
-    if wanted.scope.asset not in ("", asset):
+    if wanted.scope.asset not in ("", asset.upper()):
         raise invalid("alert.asset", f"the position is in {asset}")
     wallet = members.wallet_names[members.wallet_index[row]]
     key, side = int(members.position_key[row]), int(members.side_sign[row])

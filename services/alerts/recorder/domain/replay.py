@@ -144,11 +144,13 @@ def _put(column: Column, rows: Column, values: Column) -> Column:
     return found
 
 
-def with_thresholds(known: Sequence[Threshold], others: Sequence[Threshold]) -> Sequence[Threshold]:
+def with_thresholds(judgement: Judgement, others: Sequence[Threshold]) -> Sequence[Threshold]:
     """Those in force, the others in the place of theirs or beside them."""
-    by_scope: dict[Scope, Threshold] = {one.scope: one for one in known}
+    by_scope: dict[Scope, Threshold] = {one.scope: one for one in judgement.thresholds}
+    known = ThresholdSet(judgement.thresholds)
     for other in others:
-        same = by_scope.get(other.scope)
+        scope = known.as_spelled(other.scope, judgement.columns.assets)
+        other, same = replace(other, scope=scope), by_scope.get(scope)
         if same is not None:
             other = replace(
                 other,

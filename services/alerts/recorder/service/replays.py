@@ -184,7 +184,7 @@ class _Run:
 
     async def _judge_by(self, recording: Recording) -> None:
         judgement = recording.judgement
-        thresholds = with_thresholds(judgement.thresholds, self._thresholds)
+        thresholds = with_thresholds(judgement, self._thresholds)
         outcome = await offload(
             len(judgement.columns) * _ROW_COST, judged_by, recording, thresholds, self._columns
         )

@@ -10,8 +10,8 @@ from typing import Any, Protocol
 
 from services.alerts.ledger.domain.chain import Entry
 from services.alerts.service.commits import Commits, Decision, Edit, Entries
-from services.alerts.service.known_names import Channels, check_scope_asset
-from services.alerts.service.snapshot_cache import SnapshotCache
+from services.alerts.service.known_names import Channels, check_scope_asset, known_scope
+from services.alerts.service.snapshot_cache import Snapshot, SnapshotCache
 from services.alerts.store.unit_of_work import Store
 from services.alerts.thresholds.domain import (
     CHANNELS,
@@ -97,10 +97,10 @@ class ThresholdEdits:
         """
         now = self._cache.clock.now()
         scope = _scope(edit)
-        id = edit.id or (scope.id if scope else "")
-        await self._check_channels(id, edit.values)
+        await self._check_channels(scope, edit.values)
         async with self._commits.edit() as written:
-            present = await written.store.thresholds.get(id)
+            scope = _known(scope, written.snapshot)
+            present = await _found(written.store, scope)
             before = present or _missing(edit, scope, now)
             if present is None:
                 check_scope_asset(before.scope, written.snapshot, "threshold.asset")
@@ -116,8 +116,9 @@ class ThresholdEdits:
         """ALREADY_THERE, LIMITS_OUT_OF_ORDER, UNKNOWN_NAME, INVALID_FIELD, XCOM_UNAVAILABLE."""
         check_scope(scope)
         now = self._cache.clock.now()
-        await self._check_channels(scope.id, values)
+        await self._check_channels(scope, values)
         async with self._commits.edit() as written:
+            scope = known_scope(scope, written.snapshot)
             check_scope_asset(scope, written.snapshot, "threshold.asset")
             if await written.store.thresholds.get(scope.id) is not None:
                 raise AlreadyExists(
@@ -135,10 +136,10 @@ class ThresholdEdits:
         ETAG_MISMATCH.
         """
         now = self._cache.clock.now()
-        scope = scope_from_id(id)
-        limits = None if scope is None else built_in(scope)
         async with self._commits.edit() as written:
-            present = await written.store.thresholds.get(id)
+            scope = _known(scope_from_id(id), written.snapshot)
+            limits = None if scope is None else built_in(scope)
+            present = await _found(written.store, scope)
             if scope is None or (present is None and limits is None):
                 raise NotFound("THRESHOLD_NOT_FOUND", f"no threshold {id[:80]!r}")
             if limits is None:
@@ -159,7 +160,7 @@ class ThresholdEdits:
         """The one of an asset. THRESHOLD_NOT_FOUND, THRESHOLD_IS_DEFAULT, ETAG_MISMATCH."""
         now = self._cache.clock.now()
         async with self._commits.edit() as written:
-            before = await written.store.thresholds.get(id)
+            before = await _found(written.store, _known(scope_from_id(id), written.snapshot))
             if before is None:
                 raise NotFound("THRESHOLD_NOT_FOUND", f"no threshold {id[:80]!r}")
             if etag and etag != before.etag:
@@ -169,16 +170,17 @@ class ThresholdEdits:
                     "THRESHOLD_IS_DEFAULT",
                     "a threshold for every asset is only disabled, never deleted",
                 )
-            await written.store.thresholds.delete(id)
+            await written.store.thresholds.delete(before.scope.id)
             await self._kept.commit(written, [entry(before, None, now)], "DELETED", now)
 
-    async def _check_channels(self, id: str, values: Mapping[str, Any]) -> None:
+    async def _check_channels(self, scope: Scope | None, values: Mapping[str, Any]) -> None:
         """Outside a transaction: somebody else is asked."""
         named = {name: values[name] for name in CHANNELS if values.get(name)}
         if not named:
             return
         async with self._cache.begin_reading() as store:
-            present = await store.thresholds.get(id)
+            snapshot = await self._cache.read(store)
+            present = await _found(store, _known(scope, snapshot))
         for name, channels in named.items():
             before = () if present is None else getattr(present, name)
             await self._channels.check(channels, before, f"threshold.{name}")
@@ -187,10 +189,18 @@ class ThresholdEdits:
 def _scope(edit: ThresholdEdit) -> Scope | None:
     """What the edit is about; INVALID_FIELD when id and scope are of two thresholds."""
     spelled = scope_from_id(edit.id) if edit.id else None
-    if edit.scope is not None and edit.id and edit.scope.id != edit.id:
+    if edit.scope is not None and edit.id and edit.scope.id.upper() != edit.id.upper():
         problem = f"type, class, condition and asset spell {edit.scope.id}"
         raise invalid("threshold.id", problem, problem)
-    return edit.scope or spelled
+    return spelled or edit.scope
+
+
+def _known(scope: Scope | None, snapshot: Snapshot) -> Scope | None:
+    return None if scope is None else known_scope(scope, snapshot)
+
+
+async def _found(store: Store, scope: Scope | None) -> Threshold | None:
+    return None if scope is None else await store.thresholds.get(scope.id)
 
 
 def _missing(edit: ThresholdEdit, scope: Scope | None, now: datetime) -> Threshold:

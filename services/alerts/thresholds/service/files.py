@@ -12,7 +12,7 @@ from typing import Any
 
 from services.alerts.domain.kinds import JUDGED, AlertClass, AlertType, Condition
 from services.alerts.service.commits import Commits
-from services.alerts.service.known_names import Channels, check_scope_asset
+from services.alerts.service.known_names import Channels, check_scope_asset, known_scope
 from services.alerts.service.snapshot_cache import Snapshot, SnapshotCache
 from services.alerts.thresholds.domain import (
     CHANNELS,
@@ -89,6 +89,7 @@ class ThresholdFiles:
         await self._check_channels(parsed)
         async with self._commits.edit() as edit:
             known = {row.scope: row for row in await edit.store.thresholds.all()}
+            parsed = _as_known(parsed, edit.snapshot)
             rows = _merged(parsed, known, now, partial(_check_asset, edit.snapshot))
             changed = [row for row in rows if row.revision]
             if changed and not dry_run:
@@ -103,6 +104,7 @@ class ThresholdFiles:
         """Outside a transaction: somebody else is asked."""
         async with self._cache.begin_reading() as store:
             known = {row.scope: row for row in await store.thresholds.all()}
+            parsed = _as_known(parsed, await self._cache.read(store))
         problems = {}
         for place, (scope, values) in parsed.items():
             for name in CHANNELS:
@@ -113,6 +115,12 @@ class ThresholdFiles:
                     problems[place] = error.message
         if problems:
             raise _bad(problems)
+
+
+def _as_known(parsed: _Parsed, snapshot: Snapshot) -> _Parsed:
+    return {
+        place: (known_scope(scope, snapshot), values) for place, (scope, values) in parsed.items()
+    }
 
 
 def _check_asset(snapshot: Snapshot, scope: Scope) -> None:
@@ -202,9 +210,7 @@ def _parse(fields: object) -> tuple[Scope, dict[str, Any]]:
         condition = Condition[
             choose(_text(fields, "condition"), ("ABOVE", "BELOW"), field="condition")
         ]
-    scope = Scope(
-        alert_type, condition, _text(fields, "asset").strip().upper() if "asset" in fields else ""
-    )
+    scope = Scope(alert_type, condition, _text(fields, "asset").strip())
     if "class" in fields:
         named = choose(_text(fields, "class"), [kind.name for kind in AlertClass], field="class")
         if named != scope.alert_class.name:
