@@ -11,9 +11,12 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from shared.clock import Clock, SystemClock
+
+if TYPE_CHECKING:
+    from services.cli.alarm import Alarms
 
 Say = Callable[[str], None]
 
@@ -38,8 +41,9 @@ BACKOFF_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 HEALTHY_SECONDS = 60.0
 # A child that has not answered yet since its start is given this long.
 START_SECONDS = 60.0
-# What a server ends with when its settings are wrong: starting it again would not mend them.
-SETTINGS_REFUSED = 2
+# What a server ends with when its settings are wrong. When they were right before, what it could
+# not read (a file of a secret) may be back: it is started again no more often than this.
+SETTINGS_REFUSED, REFUSED_SECONDS = 2, 60.0
 _WORDS_LENGTH = 500
 
 
@@ -67,11 +71,15 @@ class Child:
     death_count: int = 0
     # Killed by us, since it owed too many answers.
     is_replaced: bool = False
+    # What people were told of its settings; empty: nothing, or that it is over.
+    incident: str = ""
     watcher: asyncio.Task[None] | None = field(default=None, repr=False)
 
 
 class Children:
-    """All child processes of the system. Time is asked of `clock`."""
+    """All child processes of the system. Time is asked of `clock`; `alarm` tells people of one that
+    refuses its settings after it ran with them.
+    """
 
     def __init__(
         self,
@@ -79,6 +87,7 @@ class Children:
         say: Say,
         spawn: Spawn,
         *,
+        alarm: Alarms | None = None,
         clock: Clock | None = None,
         health: Health | None = None,
         grace_seconds: float = 9.0,
@@ -86,6 +95,7 @@ class Children:
         self._children = children
         self._say = say
         self._spawn_one = spawn
+        self._alarm = alarm
         self._clock = clock or SystemClock()
         self._health = health or Health()
         self._grace_seconds = grace_seconds
@@ -148,11 +158,7 @@ class Children:
                 asking.cancel()
             if self._stopping:
                 return
-            if code == SETTINGS_REFUSED:
-                if child.start_count > 1:
-                    self._say(
-                        f"{child.name} refuses its settings and stays down. {last_words(child)}"
-                    )
+            if code == SETTINGS_REFUSED and child.start_count == 1:
                 return
             if self._clock.monotonic() - started > HEALTHY_SECONDS:
                 child.death_count = 0
@@ -160,9 +166,12 @@ class Children:
 
     async def _revive(self, child: Child, code: int) -> None:
         """Start it again after its wait; a start that fails is said and tried again."""
-        cause = f"died ({cause_of(code)})"
+        is_refused = code == SETTINGS_REFUSED
+        cause = "refuses its settings" if is_refused else f"died ({cause_of(code)})"
+        if is_refused:
+            self._raise(child)
         while True:
-            delay_seconds = backoff_seconds(child.death_count)
+            delay_seconds = REFUSED_SECONDS if is_refused else backoff_seconds(child.death_count)
             child.death_count += 1
             if child.is_replaced:
                 self._say(f"{child.name} starts again in {delay_seconds:g} s")
@@ -178,6 +187,23 @@ class Children:
                 cause = f"cannot start: {problem.strerror or problem}"
             else:
                 return
+
+    def _raise(self, child: Child) -> None:
+        """Tell people once, until it answers again."""
+        if self._alarm is not None and not child.incident:
+            child.incident = self._alarm.raised(
+                f"Sonic's {child.name} is down: it refuses its settings",
+                f"It ran with them before, and is started again every {REFUSED_SECONDS:.0f} s."
+                f" What it cannot read now is the last line of {child.log_file}.",
+            )
+
+    def _answered(self, child: Child) -> None:
+        """Of what people were told it is over."""
+        if self._alarm is not None and child.incident:
+            incident, child.incident = child.incident, ""
+            self._alarm.over(
+                incident, f"Sonic's {child.name} is up again", "It takes its settings again."
+            )
 
     async def _ask(self, child: Child, process: Running) -> None:
         """Ask for a sign of life; kill the process when it owes too many."""
@@ -198,6 +224,7 @@ class Children:
             said = False
             if is_answered:
                 missed, answered = 0, True
+                self._answered(child)
                 continue
             missed += 1
             is_starting = not answered and self._clock.monotonic() - born < START_SECONDS

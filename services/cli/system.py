@@ -19,6 +19,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from services.cli import certificates, early
+from services.cli.alarm import Alarms
 from services.cli.children import (
     SETTINGS_REFUSED,
     START_SECONDS,
@@ -74,6 +75,7 @@ async def in_processes(
     forks: Forks,
     *,
     reload: bool = False,
+    alarm: Alarms | None = None,
 ) -> AsyncIterator[dict[str, str]]:
     """Every server as a process, forked by `forks`; answers their addresses once all are serving.
 
@@ -102,7 +104,7 @@ async def in_processes(
         )
         for name, listen in listens.items()
     ]
-    system = Children(children, say, forks.spawn, health=health)
+    system = Children(children, say, forks.spawn, alarm=alarm, health=health)
     try:
         await system.start()
         for name, address in addresses.items():

@@ -130,7 +130,7 @@ async def _serving(
         finally:
             await asyncio.wait({making})
         making.result()
-        await stack.enter_async_context(kept(plan, opened, say))
+        alarm = await stack.enter_async_context(kept(plan, opened, say))
         urls = await database.prepare(
             opened,
             plan.home,
@@ -143,14 +143,14 @@ async def _serving(
             log.configure("sonic", "WARNING", json=False)
             serving = system.in_one_process(plan, urls, say, listens=listens, tls=plan.tls_folder)
         else:
-            serving = system.in_processes(plan, urls, say, forks, reload=reload)
+            serving = system.in_processes(plan, urls, say, forks, reload=reload, alarm=alarm)
         async with serving as addresses:
             yield addresses
 
 
 @asynccontextmanager
-async def kept(plan: Plan, opened: database.Opened, say: Voice) -> AsyncIterator[None]:
-    """The database looked after, and somebody told when that does not help."""
+async def kept(plan: Plan, opened: database.Opened, say: Voice) -> AsyncIterator[Alarm]:
+    """The database looked after, and somebody told when that does not help, as by this alarm."""
     clock = SystemClock()
     own = partial(certificates.operators, plan.tls_folder)
     alarm = Alarm(lambda: plan.addresses["xcom"], say, clock, own)
@@ -170,7 +170,7 @@ async def kept(plan: Plan, opened: database.Opened, say: Voice) -> AsyncIterator
     for task in tasks:
         task.add_done_callback(partial(_say_its_end, say))
     try:
-        yield
+        yield alarm
     finally:
         for task in tasks:
             task.cancel()

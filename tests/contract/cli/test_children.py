@@ -175,17 +175,61 @@ async def test_nothing_is_said_and_nothing_started_after_the_stop(
     assert child.start_count == 1
 
 
-async def test_a_child_whose_settings_are_refused_at_a_later_start_is_not_dropped_without_a_word(
+class Told:
+    """What people hear."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def raised(self, subject: str, body: str) -> str:
+        self.lines.append(subject)
+        return "one"
+
+    def over(self, incident: str, subject: str, body: str) -> None:
+        self.lines.append(f"{incident}: {subject}")
+
+
+async def test_a_child_that_refuses_its_settings_at_a_later_start_is_told_and_tried_until_it_runs(
     tmp_path: Path, clock: PushedClock, said: list[str]
 ) -> None:
-    command = [sys.executable, "-c", _REFUSING]
-    child = Child("xcom", {}, tmp_path / "x.log", lambda: asyncio.sleep(0, True))
-    children = Children([child], said.append, executed(command), clock=clock)
+    command, told = [sys.executable, "-c", _REFUSING], Told()
+    child = Child(
+        "xcom", {}, tmp_path / "x.log", lambda: asyncio.sleep(0, last_words(child) == "up")
+    )
+    children = Children(
+        [child],
+        said.append,
+        executed(command),
+        alarm=told,
+        clock=clock,
+        health=Health(10, 1_000),
+    )
     await children.start()
     command.append("refuse")
     os.kill(pid(child), signal.SIGKILL)
     await pushed(clock, lambda: len(said) == 2)
-    assert said[1].startswith("xcom refuses its settings and stays down.")
+    assert said[1].startswith("xcom refuses its settings; again in 60 s.")
+    await pushed(clock, lambda: len(said) == 3, step_seconds=5)
+    down = "Sonic's xcom is down: it refuses its settings"
+    assert told.lines == [down]
+    command.pop()
+    await pushed(clock, lambda: len(told.lines) == 2, step_seconds=5)
+    assert told.lines == [down, "one: Sonic's xcom is up again"]
+    await children.stop()
+
+
+async def test_a_child_that_refuses_its_settings_at_first_is_not_started_again(
+    tmp_path: Path, clock: PushedClock, said: list[str]
+) -> None:
+    told = Told()
+    child = Child("xcom", {}, tmp_path / "x.log", lambda: asyncio.sleep(0, True))
+    command = [sys.executable, "-c", _REFUSING, "refuse"]
+    children = Children([child], said.append, executed(command), alarm=told, clock=clock)
+    await children.start()
+    assert child.watcher is not None
+    async with asyncio.timeout(20):
+        await child.watcher
+    assert (child.start_count, said, told.lines) == (1, [], [])
     await children.stop()
 
 
