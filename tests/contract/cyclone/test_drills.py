@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
+import asyncpg
 import pytest
 from google.protobuf.duration_pb2 import Duration
 from pydantic import SecretStr
@@ -17,6 +18,7 @@ from shared.clock import PushedClock
 from shared.codec import to_timestamp
 from shared.errors import FailedPrecondition, InvalidArgument, NotFound
 from tests.contract.cyclone.conftest import START, Servers, until
+from tests.fakes.databases import Databases
 from tests.fakes.http_provider import HttpProvider
 from tests.fakes.peers import answers, hangs
 
@@ -136,6 +138,18 @@ async def test_a_planned_day_changes_nothing_before_and_can_be_taken_back(
     assert cancelled.state == pb.DRILL_STATE_CANCELLED
     with pytest.raises(NotFound, match="DRILL_NOT_FOUND"):
         await stub.CancelDrill(pb.CancelDrillRequest(id=drill.id))
+
+
+async def test_a_database_that_does_not_show_the_drills_keeps_no_ping_back(
+    drilled: tuple[Drills, Any], databases: Databases
+) -> None:
+    drills, _ = drilled
+    owner = await asyncpg.connect(databases.owner_url("cyclone"))
+    try:
+        await owner.execute("revoke select on drill from cyclone")
+        await drills.pings(2, 2)
+    finally:
+        await owner.close()
 
 
 async def test_without_an_outside_there_is_no_drill(
