@@ -1,7 +1,9 @@
-"""High and low of an asset since the last look, and the stretches nobody looked at; pure."""
+"""High and low of assets since a moment, and the stretches nobody looked at; pure."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 from itertools import pairwise
 from math import inf, isnan, nan
 from typing import Any, Final
@@ -19,6 +21,8 @@ DISAGREES: Final = "DISAGREES"
 _DRIFT_RATIO: Final = 0.002
 # Candles this far from the market's price are of another market or currency.
 _MARKET_RATIO: Final = 0.02
+# Candles know no seconds: half a minute of one is most of it.
+_MOSTLY_MICROS: Final = MINUTE_MICROS // 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,41 +47,75 @@ class Unseen:
 
 
 @dataclass(frozen=True, slots=True)
-class Extreme:
-    """A price and the start of its minute; NaN and 0: none is known."""
+class Pieces:
+    """Minutes as looks cut them, in the order of time, and what each added to the high and the low
+    of its minute; -inf and inf: nothing. `known_micros`: who has judged until then has judged it:
+    its end, or of what looks before had missed the time of the look that learned it.
+    """
 
-    price_usd: float = nan
-    micros: int = 0
+    start_micros: NDArray[np.int64]
+    end_micros: NDArray[np.int64]
+    known_micros: NDArray[np.int64]
+    high_usd: NDArray[np.float64]
+    low_usd: NDArray[np.float64]
+
+    def pick(self, rows: NDArray[np.bool_]) -> Pieces:
+        return Pieces(*(getattr(self, one.name)[rows] for one in fields(self)))
+
+    def joined(self, later: Pieces) -> Pieces:
+        order = np.argsort(np.append(self.start_micros, later.start_micros), kind="stable")
+        return Pieces(
+            *(
+                np.append(getattr(self, one.name), getattr(later, one.name))[order]
+                for one in fields(self)
+            )
+        )
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
-    """What one look learned that the one before did not know."""
-
-    until_micros: int
-    high: Extreme
-    low: Extreme
-    source: str
-    unseen: tuple[Unseen, ...] = ()
+_NO_PIECES: Final = Pieces(*np.empty((3, 0), np.int64), *np.empty((2, 0)))
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """How far one asset has been looked at. `open_*`: the minute that was not over then, as far as
-    it was known; `failure`: why everything since `until_micros` is not known.
+    """What a day of looks learned of one asset. `until_micros`: where the next one begins;
+    `failed_micros`: until when looks asked and did not get everything; `failure`: why everything
+    since `until_micros` is not known; `open_*`: the minute that was not over then, as far as it was
+    known; `began_micros`: what was before, nobody looked at; `wanted_micros`: from when on somebody
+    asked for it, so that the next look begins there.
     """
 
     until_micros: int
+    began_micros: int
+    wanted_micros: int
     failed_micros: int = 0
     failure: str = ""
     open_minute: int = -1
     open_high_usd: float = -inf
     open_low_usd: float = inf
+    pieces: Pieces = _NO_PIECES
+    source: str = ""
+    unseen: tuple[Unseen, ...] = ()
+
+
+def unlooked(start_micros: int) -> Seen:
+    """An asset that is to be looked at from then on."""
+    return Seen(start_micros, start_micros, start_micros)
+
+
+def wanted(seen: Seen, since_micros: int | None) -> Seen:
+    """The same when somebody asked since then."""
+    if since_micros is None:
+        return seen
+    return replace(seen, wanted_micros=min(seen.wanted_micros, since_micros))
 
 
 def first_micros(seen: Seen, now_micros: int) -> int:
     """From when on minutes are wanted: a day at most; now, after a clock that was ahead."""
-    return min(max(seen.until_micros, now_micros - MOST_MICROS), now_micros)
+    oldest_micros = now_micros - MOST_MICROS
+    wanted_micros = max(seen.wanted_micros, oldest_micros)
+    if wanted_micros < seen.began_micros:
+        return min(wanted_micros, now_micros)
+    return min(max(seen.until_micros, oldest_micros), now_micros)
 
 
 def look(
@@ -86,32 +124,72 @@ def look(
     minutes: MinuteColumns,
     now_micros: int,
     market_price_usd: float = nan,
-) -> tuple[Seen, Look | None]:
-    """What a look adds; a failed one adds nothing, and the next one looks from the same time on.
+) -> Seen:
+    """What is known after a look; a failed one adds nothing, and the next one looks from the same
+    time on.
 
     A minute that was open at the last look counts by what it added since: what was judged then is
     not judged again. A minute that is over and not told of yet, and all after it, is wanted again.
     """
-    if minutes.failure or not len(minutes.minute):
-        failure = minutes.failure or "NO_CANDLES"
-        return replace(seen, failed_micros=now_micros, failure=failure), None
-    if _is_elsewhere(minutes, now_micros, market_price_usd):
-        return replace(seen, failed_micros=now_micros, failure=DISAGREES), None
     start = first_micros(seen, now_micros)
     inside = minutes.minute >= start // MINUTE_MICROS
     minute, high, low = minutes.minute[inside], minutes.high_usd[inside], minutes.low_usd[inside]
-    if not len(minute) and start // MINUTE_MICROS < now_micros // MINUTE_MICROS:
-        return replace(seen, failed_micros=now_micros, failure="NO_CANDLES"), None
-    unseen = _unseen(asset, seen.until_micros, start, now_micros, minute)
-    known = minute == seen.open_minute
-    new_high = np.where(known & (high <= seen.open_high_usd), -inf, high)
-    new_low = np.where(known & (low >= seen.open_low_usd), inf, low)
-    highest, lowest = _extreme(minute, new_high, 1), _extreme(minute, new_low, -1)
-    found = Look(now_micros, highest, lowest, minutes.source, unseen)
-    if not len(minute) or int(minute[-1]) < now_micros // MINUTE_MICROS:
-        known_micros = (int(minute[-1]) + 1) * MINUTE_MICROS if len(minute) else now_micros
-        return Seen(min(known_micros, now_micros)), found
-    return Seen(now_micros, 0, "", int(minute[-1]), float(high[-1]), float(low[-1])), found
+    over = now_micros // MINUTE_MICROS
+    failure = minutes.failure
+    if not len(minutes.minute) or (not len(minute) and start // MINUTE_MICROS < over):
+        failure = failure or "NO_CANDLES"
+    elif _is_elsewhere(minutes, now_micros, market_price_usd):
+        failure = failure or DISAGREES
+    if failure:
+        return replace(seen, failed_micros=now_micros, failure=failure)
+    if start < seen.began_micros <= seen.until_micros:
+        late_micros = max(seen.failed_micros, seen.began_micros)
+        seen = replace(unlooked(start), failed_micros=late_micros)
+    unseen = [one for one in seen.unseen if now_micros - MOST_MICROS < one.end_micros <= start]
+    after = Seen(
+        now_micros,
+        max(min(seen.began_micros, _floor(start)), _floor(now_micros - MOST_MICROS)),
+        start,
+        pieces=_kept(seen.pieces, now_micros).joined(_pieces(seen, minute, high, low, now_micros)),
+        source=minutes.source,
+        unseen=(*unseen, *_unseen(asset, start, now_micros, minute)),
+    )
+    if len(minute) and int(minute[-1]) >= over:
+        highest, lowest = float(high[-1]), float(low[-1])
+        return replace(
+            after, open_minute=int(minute[-1]), open_high_usd=highest, open_low_usd=lowest
+        )
+    known_micros = (int(minute[-1]) + 1) * MINUTE_MICROS if len(minute) else now_micros
+    return replace(after, until_micros=min(known_micros, now_micros), failed_micros=now_micros)
+
+
+def _floor(micros: int) -> int:
+    return micros // MINUTE_MICROS * MINUTE_MICROS
+
+
+def _kept(pieces: Pieces, now_micros: int) -> Pieces:
+    """Of a day. Those of a clock that was ahead would be later than every moment for a while."""
+    is_young = pieces.start_micros >= _floor(now_micros - MOST_MICROS)
+    return pieces.pick(is_young & (pieces.known_micros <= now_micros))
+
+
+def _pieces(
+    seen: Seen,
+    minute: NDArray[np.int64],
+    high: NDArray[np.float64],
+    low: NDArray[np.float64],
+    now_micros: int,
+) -> Pieces:
+    is_open = minute == seen.open_minute
+    start = np.where(is_open, seen.until_micros, minute * MINUTE_MICROS)
+    end = np.minimum((minute + 1) * MINUTE_MICROS, now_micros)
+    return Pieces(
+        start,
+        end,
+        np.where(start < seen.failed_micros, now_micros, end),
+        np.where(is_open & (high <= seen.open_high_usd), -inf, high),
+        np.where(is_open & (low >= seen.open_low_usd), inf, low),
+    )
 
 
 def _is_elsewhere(minutes: MinuteColumns, now_micros: int, market_price_usd: float) -> bool:
@@ -123,19 +201,9 @@ def _is_elsewhere(minutes: MinuteColumns, now_micros: int, market_price_usd: flo
     return not low * (1 - _MARKET_RATIO) <= market_price_usd <= high * (1 + _MARKET_RATIO)
 
 
-def _extreme(minute: NDArray[np.int64], price_usd: NDArray[np.float64], sign: int) -> Extreme:
-    if not len(minute):
-        return Extreme()
-    place = int(np.argmax(sign * price_usd))
-    price = float(price_usd[place])
-    return Extreme(price, int(minute[place]) * MINUTE_MICROS) if abs(price) < inf else Extreme()
-
-
-def _unseen(
-    asset: str, until: int, start: int, now: int, minute: NDArray[np.int64]
-) -> tuple[Unseen, ...]:
-    """What lies longer ago than a day, and minutes that are over and that nobody has."""
-    found = [Unseen(asset, until, start, TOO_LONG_AGO)] if until < start else []
+def _unseen(asset: str, start: int, now: int, minute: NDArray[np.int64]) -> tuple[Unseen, ...]:
+    """Minutes that are over and that nobody has."""
+    found = list[Unseen]()
     over = now // MINUTE_MICROS
     ends = [start // MINUTE_MICROS - 1, *minute[minute < over].tolist(), over]
     for before, after in pairwise(ends):
@@ -147,52 +215,79 @@ def _unseen(
 
 @dataclass(frozen=True, slots=True)
 class Since:
-    """Of one asset since a moment."""
+    """Of one asset: pieces, and the high and the low from each of them on with the start of its
+    minute; one value more, for after the last: NaN and 0, as where none is known.
+    """
 
-    high: Extreme
-    low: Extreme
+    start_micros: NDArray[np.int64]
+    end_micros: NDArray[np.int64]
+    high_usd: NDArray[np.float64]
+    high_time_micros: NDArray[np.int64]
+    low_usd: NDArray[np.float64]
+    low_time_micros: NDArray[np.int64]
     source: str
     unseen: tuple[Unseen, ...]
 
 
-def since(
-    asset: str, looks: Sequence[Look], seen: Seen | None, since_micros: int, now_micros: int
-) -> Since:
-    """The extremes of the looks after the moment, and what was not looked at since then."""
+def since(asset: str, seen: Seen | None, since_micros: int, now_micros: int) -> Since:
+    """What somebody who has judged until that moment has not judged, and what was not looked at
+    since then.
+    """
     if seen is None:
-        return Since(
-            Extreme(), Extreme(), "", (Unseen(asset, since_micros, now_micros, NOT_ASKED),)
-        )
-    later = [one for one in looks if one.until_micros > since_micros]
-    highs = [one.high for one in later if not isnan(one.high.price_usd)]
-    lows = [one.low for one in later if not isnan(one.low.price_usd)]
-    unseen = [one for look in later for one in look.unseen if one.end_micros > since_micros]
+        return _since(_NO_PIECES, "", Unseen(asset, since_micros, now_micros, NOT_ASKED))
+    pieces = seen.pieces.pick(seen.pieces.known_micros > since_micros)
+    unseen = [one for one in seen.unseen if one.end_micros > since_micros]
+    if since_micros < seen.began_micros:
+        is_old = seen.began_micros - MINUTE_MICROS < now_micros - MOST_MICROS
+        reason = TOO_LONG_AGO if is_old else NOT_ASKED
+        unseen.append(Unseen(asset, since_micros, min(seen.began_micros, now_micros), reason))
     if seen.failure:
         start_micros = min(seen.until_micros, seen.failed_micros)
         unseen.append(Unseen(asset, start_micros, seen.failed_micros, seen.failure))
-    return Since(
-        max(highs, key=lambda one: one.price_usd, default=Extreme()),
-        min(lows, key=lambda one: one.price_usd, default=Extreme()),
-        later[-1].source if later else "",
-        tuple(unseen),
-    )
+    return _since(pieces, seen.source if len(pieces.start_micros) else "", *unseen)
+
+
+def _since(pieces: Pieces, source: str, *unseen: Unseen) -> Since:
+    start = pieces.start_micros
+    highs, lows = _from_each_on(start, pieces.high_usd, 1), _from_each_on(start, pieces.low_usd, -1)
+    return Since(start, pieces.end_micros, *highs, *lows, source, unseen)
+
+
+def _from_each_on(
+    start_micros: NDArray[np.int64], price_usd: NDArray[np.float64], sign: int
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """The highest price (the lowest, for -1) from each piece on, and the start of its minute."""
+    backward = sign * price_usd[::-1]
+    highest = np.maximum.accumulate(backward)
+    places = np.maximum.accumulate(np.where(backward == highest, np.arange(len(backward)), 0))
+    is_known = highest > -inf
+    price = np.where(is_known, sign * highest, nan)[::-1]
+    minute = start_micros[::-1][places] // MINUTE_MICROS * MINUTE_MICROS
+    return np.append(price, nan), np.append(np.where(is_known, minute, 0)[::-1], 0)
 
 
 def adverse(
-    side_sign: NDArray[np.int8], asset_index: NDArray[np.int64], found: Mapping[int, Since]
+    side_sign: NDArray[np.int8],
+    asset_index: NDArray[np.int64],
+    changed_micros: NDArray[np.int64],
+    found: Mapping[int, Since],
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """The worst price for each row and the start of its minute: the low for a long, the high for a
-    short; NaN and 0 where none is known.
+    """The worst price for each row after it changed and the start of its minute: the low for a
+    long, the high for a short; NaN and 0 where none is known. Of a piece in which it changed nobody
+    knows what came first: it counts when the change was in its first half minute.
     """
-    length = max(found, default=-1) + 2
-    prices, moments = np.full((2, length), np.nan), np.zeros((2, length), np.int64)
+    price, moment = np.full(len(side_sign), nan), np.zeros(len(side_sign), np.int64)
     for place, one in found.items():
-        for row, extreme in enumerate((one.low, one.high)):
-            prices[row, place], moments[row, place] = extreme.price_usd, extreme.micros
-    is_short = (side_sign < 0).astype(np.int64)
-    known = side_sign != 0
-    price = np.where(known, prices[is_short, asset_index], np.nan)
-    return price, np.where(known, moments[is_short, asset_index], 0)
+        rows = np.flatnonzero((asset_index == place) & (side_sign != 0))
+        changed = changed_micros[rows]
+        first = np.maximum(
+            np.searchsorted(one.start_micros, changed - _MOSTLY_MICROS),
+            np.searchsorted(one.end_micros, changed, side="right"),
+        )
+        is_short = side_sign[rows] < 0
+        price[rows] = np.where(is_short, one.high_usd[first], one.low_usd[first])
+        moment[rows] = np.where(is_short, one.high_time_micros[first], one.low_time_micros[first])
+    return price, moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,16 +303,16 @@ class Basis:
     since_micros: NDArray[np.int64]
 
 
-def basis(columns: Mapping[str, NDArray[Any]], before: Basis | None, now_micros: int) -> Basis:
+def basis(columns: Mapping[str, NDArray[Any]], before: Basis | None, pass_micros: int) -> Basis:
     """The basis of these columns. That of a position that is new, changed its side, or whose entry
-    or liquidation price moved further than fees move it holds from now on.
+    or liquidation price moved further than fees move it holds from this pass on.
     """
     now = Basis(
         columns["position_key"],
         columns["side_sign"],
         columns["entry_price_usd"],
         columns["risk_liquidation_price_usd"],
-        np.full(len(columns["position_key"]), 0 if before is None else now_micros, np.int64),
+        np.full(len(columns["position_key"]), 0 if before is None else pass_micros, np.int64),
     )
     if before is None or not len(before.position_key):
         return now
@@ -235,7 +330,8 @@ def basis(columns: Mapping[str, NDArray[Any]], before: Basis | None, now_micros:
         now,
         entry_price_usd=np.where(same, entry, now.entry_price_usd),
         liquidation_price_usd=np.where(same, liquidation, now.liquidation_price_usd),
-        since_micros=np.where(same, before.since_micros[places], now_micros),
+        # One from a clock that was ahead would be later than every price for a while.
+        since_micros=np.where(same, before.since_micros[places], pass_micros).clip(max=pass_micros),
     )
 
 

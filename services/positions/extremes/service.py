@@ -1,7 +1,6 @@
 """Looks for extremes beside every sync, and keeps what a day of looks learned."""
 
 import asyncio
-from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -18,7 +17,6 @@ from services.positions.enrichment.service import EnrichmentService
 from services.positions.extremes.domain import (
     MINUTE_MICROS,
     Basis,
-    Look,
     MinuteColumns,
     Seen,
     Since,
@@ -28,12 +26,12 @@ from services.positions.extremes.domain import (
     first_micros,
     look,
     since,
+    unlooked,
+    wanted,
 )
 from shared.clock import Clock
 from shared.log import get_logger
 
-# A look a minute for a day.
-_MOST_LOOKS = 1440
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -66,7 +64,8 @@ class ExtremesService:
         self._source = source
         self._clock = clock
         self._seen: dict[str, Seen] = {}
-        self._looks: dict[str, deque[Look]] = {}
+        # From when on somebody asked for what was not looked at.
+        self._wanted: dict[str, int] = {}
         self._until_micros = 0
         self._compared: EnrichedFrame | None = None
         self._basis: Basis | None = None
@@ -86,26 +85,19 @@ class ExtremesService:
         now = self._clock.now()
         now_micros = micros(now)
         self._compare(frame, now_micros)
+        start_micros = _began(frame, now_micros)
         self._seen = {
-            asset: self._seen.get(asset) or Seen(_began(frame, now_micros)) for asset in assets
-        }
-        # Looks of a clock that was ahead would be later than every moment for a while.
-        self._looks = {
-            asset: deque(
-                (one for one in self._looks.get(asset, ()) if one.until_micros <= now_micros),
-                maxlen=_MOST_LOOKS,
-            )
+            asset: wanted(self._seen.get(asset) or unlooked(start_micros), self._wanted.get(asset))
             for asset in assets
         }
+        self._wanted = {}
         if not assets:
             return
         found = await self._minutes(now_micros)
         for asset in assets:
-            self._seen[asset], learned = look(
+            self._seen[asset] = look(
                 asset, self._seen[asset], found[asset], now_micros, prices_usd.get(asset, nan)
             )
-            if learned is not None:
-                self._looks[asset].append(learned)
         self._until_micros = now_micros
         if failed := {asset: seen.failure for asset, seen in self._seen.items() if seen.failure}:
             get_logger().warning("extremes cannot be looked at", failures=failed)
@@ -126,7 +118,7 @@ class ExtremesService:
 
     def _compare(self, frame: EnrichedFrame, now_micros: int) -> Basis:
         if self._basis is None or frame is not self._compared:
-            self._basis = basis(frame.columns, self._basis, now_micros)
+            self._basis = basis(frame.columns, self._basis, _passed(frame, now_micros))
             self._compared = frame
         return self._basis
 
@@ -136,14 +128,9 @@ class ExtremesService:
         """
         now_micros = micros(self._clock.now())
         columns = frame.columns
-        found = self._found(columns["asset_index"], frame, since_micros, now_micros)
-        price, moment = adverse(columns["side_sign"], columns["asset_index"], found)
         changed = self._compare(frame, now_micros).since_micros
-        for later_micros in np.unique(changed[changed > since_micros]).tolist():
-            rows = changed == later_micros
-            side, asset = columns["side_sign"][rows], columns["asset_index"][rows]
-            later = self._found(asset, frame, later_micros, now_micros)
-            price[rows], moment[rows] = adverse(side, asset, later)
+        found = self._found(frame, np.maximum(changed, since_micros), now_micros)
+        price, moment = adverse(columns["side_sign"], columns["asset_index"], changed, found)
         odd = columns["flag_bits"] & bit(Flag.MARK_PRICE_DISAGREES) != 0
         return Extremes(
             np.where(odd, np.nan, price),
@@ -154,18 +141,33 @@ class ExtremesService:
         )
 
     def _found(
-        self, asset_index: Column, frame: EnrichedFrame, since_micros: int, now_micros: int
+        self, frame: EnrichedFrame, since_micros: Column, now_micros: int
     ) -> dict[int, Since]:
+        """Of each asset since the first of its rows wants to know. What happened after the last
+        pass the next look looks at; what before it nobody looked at is said, and looked at, too.
+        """
+        places = frame.columns["asset_index"]
+        firsts = np.full(len(frame.asset_names), now_micros)
+        np.minimum.at(firsts, places, since_micros)
         found = {}
-        for place in np.unique(asset_index).tolist():
-            asset = frame.asset_names[place]
-            looks, seen = self._looks.get(asset, ()), self._seen.get(asset)
-            found[place] = since(asset, tuple(looks), seen, since_micros, now_micros)
+        for place in np.unique(places).tolist():
+            asset, first = frame.asset_names[place], int(firsts[place])
+            seen = self._seen.get(asset)
+            if seen is None and first >= _passed(frame, now_micros):
+                seen = unlooked(first)
+            found[place] = since(asset, seen, first, now_micros)
+            self._wanted[asset] = min(self._wanted.get(asset, first), first)
         return found
 
 
-def _began(frame: EnrichedFrame, now_micros: int) -> int:
-    """An asset that nobody looked at yet is held since the last pass at the latest."""
+def _passed(frame: EnrichedFrame, now_micros: int) -> int:
     if frame.enriched_time is None:
         return now_micros
     return min(micros(frame.enriched_time), now_micros)
+
+
+def _began(frame: EnrichedFrame, now_micros: int) -> int:
+    """An asset that nobody looked at yet is held since the last pass at the latest; the look that
+    belongs to a pass was before it.
+    """
+    return _passed(frame, now_micros) - MINUTE_MICROS

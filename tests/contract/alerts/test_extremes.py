@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import UTC, timedelta
 
 from sonic.alerts.v1 import alerts_pb2 as pb
 from sonic.positions.v1 import positions_pb2 as positions_pb
@@ -177,3 +177,78 @@ async def test_a_position_that_opens_after_a_touch_is_not_touched(servers: Serve
     await servers.create()
     answer = await cycle(servers, 10)
     assert answer.raised_count == 1, "the one that was held then"
+
+
+async def test_minutes_that_come_late_say_nothing_of_a_position_that_changed_after_them(
+    servers: Servers,
+) -> None:
+    candles = await ready(servers)
+    servers.market.told["price.ReadMinutes"] = refuses(Unavailable("DOWN", "down"))
+    (position,) = (
+        await servers.positions.ListPositions(positions_pb.ListPositionsRequest())
+    ).positions
+    for minute in range(10):
+        if minute == 5:
+            # At 89 it was 10.1 % from 80; it is 3.4 % from 86, which 95 is 9.5 % from.
+            candles.touch(89.0, 2)
+            await servers.positions.UpdatePosition(
+                positions_pb.UpdatePositionRequest(
+                    position=positions_pb.Position(id=position.id, liquidation_price_usd=86.0),
+                    update_mask={"paths": ["liquidation_price_usd"]},
+                )
+            )
+        assert (await cycle(servers)).unseen
+    servers.market.told["price.ReadMinutes"] = candles
+    assert not (await cycle(servers)).unseen
+    assert max(candles.asked) >= 11
+    entries = await changes(servers)
+    assert all("extreme_price_usd" not in entry.inputs_json for entry in entries)
+    assert (await servers.alert(DISTANCE)).level < pb.LEVEL_HIGH
+    # What came after it is held against it.
+    moment = candles.touch(89.0, 0.0)
+    await cycle(servers)
+    assert (await servers.alert(DISTANCE)).level == pb.LEVEL_HIGH
+    inputs = json.loads((await changes(servers))[-1].inputs_json)
+    assert inputs["extreme_time"][11:16] == moment
+
+
+async def test_a_machine_that_died_between_sync_and_enrich_says_what_it_did_not_see_and_finds_it(
+    servers: Servers,
+) -> None:
+    await ready(servers)
+    listen = servers.apps["positions"].address
+    await servers.stop("alerts")
+    await servers.stop("positions")
+    died = servers.clock.now()
+    servers.clock.advance(3 * 3600)
+    await servers.start_positions(listen)
+    candles = Candles(servers)
+    moment = candles.touch(83.0, 90)
+    await servers.start_alerts()
+    # The cycle is taken up where it was: what it synced then is judged by a pass of now.
+    await servers.positions.EnrichPositions(positions_pb.EnrichPositionsRequest(epoch=1))
+    answer = await servers.evaluate()
+    (unseen,) = answer.unseen
+    assert (unseen.asset, unseen.reason) == ("SOL", "NOT_ASKED") and answer.raised_count == 0
+    assert unseen.start_time.ToDatetime(UTC) <= died
+    answer = await cycle(servers)
+    assert answer.raised_count == 1 and not answer.unseen
+    (entry,) = await changes(servers)
+    assert json.loads(entry.inputs_json)["extreme_time"][11:16] == moment
+
+
+async def test_what_happened_between_a_look_and_its_evaluation_is_not_lost_with_who_judged(
+    servers: Servers,
+) -> None:
+    candles = await ready(servers)
+    servers.clock.advance(50 - servers.clock.now().second)
+    await cycle(servers)
+    # A slow cycle: the minute ends between its look and its evaluation.
+    moment = candles.touch(82.5, -5 / 60)
+    servers.clock.advance(20)
+    assert (await servers.evaluate()).raised_count == 0
+    await servers.stop("alerts")
+    await servers.start_alerts()
+    assert (await cycle(servers)).raised_count == 1
+    (entry,) = await changes(servers)
+    assert json.loads(entry.inputs_json)["extreme_time"][11:16] == moment

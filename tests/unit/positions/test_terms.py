@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -13,11 +14,11 @@ import pytest
 from services.positions.extremes.domain import (
     MINUTE_MICROS,
     MinuteColumns,
-    Seen,
     basis,
     first_micros,
     look,
     since,
+    unlooked,
 )
 from services.positions.extremes.service import ExtremesService
 from shared.clock import PushedClock
@@ -72,27 +73,29 @@ def minutes(*rows: tuple[int, float, float]) -> MinuteColumns:
 
 def test_a_minute_that_the_provider_is_late_with_is_looked_at_by_the_next_look() -> None:
     now = START + 2 * MINUTE_MICROS + 1_000_000
-    seen, first = look("BTC", Seen(START), minutes((0, 101, 99)), now)
-    assert first is not None and first.unseen[0].start_micros == START + MINUTE_MICROS
+    seen = look("BTC", unlooked(START), minutes((0, 101, 99)), now)
+    assert since("BTC", seen, START, now).unseen[0].start_micros == START + MINUTE_MICROS
     later = now + MINUTE_MICROS
     assert first_micros(seen, later) == START + MINUTE_MICROS
-    found = minutes((1, 101, 82), (2, 101, 99), (3, 101, 99))
-    _, second = look("BTC", seen, found, later)
-    assert second is not None and second.low.price_usd == 82 and not second.unseen
-    nothing, none = look("BTC", seen, minutes((0, 101, 99)), later)
-    assert none is None and nothing.failure == "NO_CANDLES"
-    assert nothing.until_micros == seen.until_micros
+    # Who has judged until then has not heard of it.
+    second = look("BTC", seen, minutes((1, 101, 82), (2, 101, 99), (3, 101, 99)), later)
+    found = since("BTC", second, now, later)
+    assert found.low_usd[0] == 82 and not found.unseen
+    nothing = look("BTC", seen, minutes((0, 101, 99)), later)
+    assert nothing.failure == "NO_CANDLES" and nothing.until_micros == seen.until_micros
 
 
 def test_a_clock_that_was_ahead_does_not_blind_the_looks() -> None:
-    seen = Seen(START + 60 * MINUTE_MICROS)
+    ahead = unlooked(START + 60 * MINUTE_MICROS)
     now = START + MINUTE_MICROS + 30_000_000
-    assert first_micros(seen, now) == now
-    after, learned = look("BTC", seen, minutes((1, 101, 82)), now)
-    assert after.until_micros == now and learned is not None and learned.low.price_usd == 82
-    failed = Seen(START + 60 * MINUTE_MICROS, now, "DOWN")
-    (unseen,) = since("BTC", (), failed, now, now).unseen
-    assert unseen.start_micros <= unseen.end_micros
+    assert first_micros(ahead, now) == now
+    after = look("BTC", ahead, minutes((1, 101, 82)), now)
+    assert after.until_micros == now and since("BTC", after, now - 1, now).low_usd[0] == 82
+    failed = look("BTC", ahead, replace(minutes((1, 101, 82)), failure="DOWN"), now)
+    assert all(one.start_micros <= one.end_micros for one in since("BTC", failed, now, now).unseen)
+    known = basis(columns((1, 1, 100.0, 80.0)), basis(columns((2, 1, 9, 8)), None, 0), now + 9)
+    again = basis(columns((1, 1, 100.0, 80.0)), known, now)
+    assert known.since_micros.tolist() == [now + 9] and again.since_micros.tolist() == [now]
 
 
 class Servers:
@@ -157,6 +160,90 @@ async def test_an_old_low_is_not_compared_with_a_liquidation_price_that_came_aft
     assert servers.service.of(after, evaluated).price_usd.tolist() == [83.0, 82.5, 83.0]
 
 
+@pytest.mark.parametrize(("low_at", "touched"), [(2, 95.0), (4, 95.0), (5, 82.5), (8, 82.5)])
+async def test_a_look_at_minutes_in_which_a_position_changed_says_nothing_of_those_before_it(
+    low_at: int, touched: float
+) -> None:
+    servers = Servers()
+    before = servers.hold((1, 1, 100.0, 50.0), (2, 1, 100.0, 80.0))
+    await servers.service.look({})
+    servers.lows, servers.blind = {low_at: 82.5}, {"BTC"}
+    frame, judged = before, servers.micros()
+    for minute in range(1, 11):
+        servers.clock.advance(60)
+        servers.blind = set() if minute == 10 else {"BTC"}
+        await servers.service.look({})
+        servers.clock.advance(2)
+        if minute == 5:
+            frame = servers.hold(*((key, 1, 100.0, 80.0) for key in (1, 2, 3)))
+        found = servers.service.of(frame, judged)
+        judged = found.until_micros
+    assert found.price_usd.tolist() == [touched, 82.5, touched]
+
+
+async def test_what_one_replica_looked_at_is_not_told_again_by_another() -> None:
+    servers = Servers()
+    other = ExtremesService(servers, servers, servers.clock)  # type: ignore[arg-type]
+    frame = servers.hold((1, 1, 100.0, 80.0))
+    for service in (servers.service, other):
+        servers.clock.advance(30)
+        await service.look({})
+    judged, told = servers.micros(), []
+    servers.lows = {1: 82.5}
+    for turn in range(4):
+        servers.clock.advance(60)
+        service = (servers.service, other)[turn % 2]
+        await service.look({})
+        found = service.of(frame, judged)
+        judged = found.until_micros
+        told += found.price_usd.tolist()
+    assert told == [82.5, 95.0, 95.0, 95.0]
+
+
+async def test_what_was_before_a_pass_that_no_look_preceded_is_said_and_looked_at() -> None:
+    servers = Servers()
+    judged = servers.micros()
+    servers.lows = {100: 82.5}
+    # Everything was away for three hours; the pass that had begun is made, and judged, first.
+    servers.clock.advance(3 * 3600)
+    frame = servers.hold((1, 1, 100.0, 80.0))
+    (unseen,) = servers.service.of(frame, judged).unseen
+    assert (unseen.start_micros, unseen.end_micros) == (judged, servers.micros())
+    servers.clock.advance(60)
+    await servers.service.look({})
+    found = servers.service.of(frame, judged)
+    assert found.price_usd.tolist() == [82.5] and not found.unseen
+
+
+async def test_what_was_before_an_edit_that_nobody_judged_is_said_and_then_looked_at() -> None:
+    servers = Servers()
+    judged = servers.micros()
+    servers.lows = {100: 82.5}
+    servers.clock.advance(3 * 3600)
+    frame = servers.hold((1, 1, 100.0, 80.0))
+    await servers.service.look({})
+    found = servers.service.of(frame, judged)
+    assert [one.reason for one in found.unseen] == ["NOT_ASKED"]
+    assert found.unseen[0].start_micros == judged
+    servers.clock.advance(60)
+    await servers.service.look({})
+    found = servers.service.of(frame, found.until_micros)
+    assert found.price_usd.tolist() == [82.5] and not found.unseen
+
+
+async def test_an_asset_that_is_new_was_not_left_out_before() -> None:
+    servers = Servers()
+    servers.hold((1, 1, 100.0, 80.0))
+    await servers.service.look({})
+    judged = servers.micros()
+    servers.service.of(servers.shown, judged)
+    servers.clock.advance(60)
+    await servers.service.look({})
+    opened = servers.hold((1, 1, 100.0, 80.0), (2, 1, 100.0, 80.0), assets=("BTC", "ETH"))
+    servers.clock.advance(2)
+    assert not servers.service.of(opened, judged).unseen
+
+
 async def test_an_asset_that_was_opened_is_looked_at_from_the_pass_that_showed_it_on() -> None:
     servers = Servers()
     servers.hold((1, 1, 100.0, 80.0))
@@ -166,8 +253,7 @@ async def test_an_asset_that_was_opened_is_looked_at_from_the_pass_that_showed_i
     servers.clock.advance(150)
     servers.lows = {1: 82.5}
     await servers.service.look({})
-    servers.service.of(servers.shown, opened)
-    assert servers.service._looks["ETH"][-1].low.price_usd == 82.5
+    assert servers.service.of(servers.shown, opened).price_usd.tolist() == [82.5, 82.5]
 
 
 async def test_two_looks_at_once_of_different_holdings_do_not_break_each_other() -> None:
@@ -210,7 +296,7 @@ async def test_candles_far_from_the_markets_price_are_not_looked_at_and_asked_fo
     await servers.service.look({"BTC": 95.0})
     found = servers.service.of(frame, evaluated)
     assert found.price_usd.tolist() == [96.0] and not found.unseen
-    assert servers.asked[-1][1] == 3
+    assert servers.asked[-1][1] == 4
 
 
 async def test_an_asset_nobody_has_candles_of_does_not_have_a_day_of_the_others_asked_for() -> None:
@@ -220,4 +306,4 @@ async def test_an_asset_nobody_has_candles_of_does_not_have_a_day_of_the_others_
     for _ in range(5):
         servers.clock.advance(600)
         await servers.service.look({})
-    assert servers.asked[-2:] == [(("BTC",), 11), (("SPX",), 51)]
+    assert servers.asked[-2:] == [(("BTC",), 11), (("SPX",), 52)]

@@ -48,6 +48,8 @@ from shared.log import get_logger
 
 # Changes of level of one commit: a second or two of work.
 _PART_ROWS = 100_000
+# A look comes before the evaluation that judges it, by this at most as a rule.
+_LOOK_MICROS = 30_000_000
 
 
 class Work(Enum):
@@ -164,23 +166,24 @@ class EvaluateAlerts:
 
     async def _extremes_since(self) -> int:
         """Where the extremes begin that no evaluation saw: at the last one's end of looking, or,
-        when another process made that, at its moment; 0 before the first. Never in the future: a
-        clock that was ahead must not hide what comes.
+        when another process made that, before its moment; 0 before the first. Never in the future:
+        a clock that was ahead must not hide what comes.
         """
         snapshot = self._cache.last() or await self._cache.present()
         evaluated_micros = snapshot.columns.evaluated_micros
         known_micros, until_micros = self._looked
-        since_micros = until_micros if evaluated_micros == known_micros else evaluated_micros
-        return min(since_micros, micros_of(self._cache.clock.now()))
+        if evaluated_micros != known_micros:
+            until_micros = max(evaluated_micros - _LOOK_MICROS, 0)
+        return min(until_micros, micros_of(self._cache.clock.now()))
 
     def _extremes_judged(self, extremes: Extremes, since_micros: int) -> None:
         """After its commit. What was not looked at is asked for again. An answer of the record
-        judged nothing.
+        judged nothing. A replica of positions that looked earlier takes nothing judged back.
         """
         snapshot = self._cache.last()
         if snapshot is None or snapshot.columns.evaluated_micros == self._looked[0]:
             return
-        until_micros = extremes.until_micros or since_micros
+        until_micros = max(extremes.until_micros, since_micros)
         evaluated_micros = snapshot.columns.evaluated_micros
         self._looked = evaluated_micros, until_micros or evaluated_micros
 
