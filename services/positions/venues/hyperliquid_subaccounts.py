@@ -118,10 +118,10 @@ def unwatched(found: Sequence[Subaccount]) -> list[Unwatched]:
 
 def _named_apart(found: Sequence[Subaccount]) -> list[Subaccount]:
     """With names that differ also where only letters and digits of them are left."""
-    letters = Counter("".join(filter(str.isalnum, one.name)) for one in found)
+    letters = Counter("".join(filter(str.isalnum, one.name)) for one in found if one.is_used)
     return [
         one
-        if letters["".join(filter(str.isalnum, one.name))] == 1
+        if letters["".join(filter(str.isalnum, one.name))] <= 1
         else replace(one, name=f"{one.name} {one.key.removeprefix(_PREFIX)}".strip())
         for one in found
     ]

@@ -247,7 +247,12 @@ async def test_subaccounts_that_are_not_read_close_nothing_and_their_accounts_ar
     outside.dydx.answer(every, json=both)
     assert await looked("c5") == (count, "")
     outside.dydx.answer(every, json={"subaccounts": [ACCOUNT["subaccount"]]})
-    assert [(await looked(f"c{number}"))[1] for number in (6, 7)] == [None, None]
+    assert [await looked(f"c{number}") for number in (6, 7)] == [(count, "ACCOUNT_UNREAD")] * 2
+    nothing = {"openPerpetualPositions": {}, "assetPositions": {}}
+    empty = {**other, **nothing, "equity": "0", "freeCollateral": "0"}
+    outside.dydx.answer(every, json={"subaccounts": [ACCOUNT["subaccount"], empty]})
+    assert [(await looked(f"c{number}"))[1] for number in (8, 9)] == [None, None]
+    assert len(await listed(live, wallet="dydx", status=pb.STATUS_ACTIVE)) == count - 1
 
 
 async def test_an_outage_of_dydx_closes_nothing_nor_does_an_indexer_that_lost_the_address(
