@@ -37,9 +37,9 @@ async def _update(servers: Servers, *mask: str, **fields: object) -> pb.Alert:
     return await servers.alerts.UpdateAlert(request)
 
 
-async def _price(servers: Servers, price: float) -> pb.EvaluateAlertsResponse:
+async def _price(servers: Servers, price: float, stale: bool = False) -> pb.EvaluateAlertsResponse:
     servers.clock.advance(60)
-    reading = pb.PriceReading(asset="BTC", price_usd=price)
+    reading = pb.PriceReading(asset="BTC", price_usd=price, stale=stale)
     reading.price_time.FromDatetime(servers.clock.now())
     return await servers.alerts.EvaluateAlerts(pb.EvaluateAlertsRequest(prices=[reading]))
 
@@ -187,6 +187,21 @@ async def test_a_rule_with_a_window_forgets_what_is_older(servers: Servers) -> N
         servers.clock.advance(1740)
     assert not (await _price(servers, 111)).rule_events
     assert (await _price(servers, 117.5)).rule_events
+
+
+async def test_a_stale_price_is_not_measured_from_before_its_window(servers: Servers) -> None:
+    rule = pb.Rule(
+        asset="BTC", metric=pb.RULE_METRIC_MOVE_PERCENT, direction=pb.RULE_DIRECTION_BOTH,
+        threshold=10.0,
+        window=Duration(seconds=3600),
+    )  # fmt: skip
+    await servers.rules.CreateRule(pb.CreateRuleRequest(rule=rule))
+    assert not (await _price(servers, 100)).rule_events
+    servers.clock.advance(3 * 3600)
+    for price in (150, 151):
+        assert not (await _price(servers, price, stale=True)).rule_events
+    assert not (await _price(servers, 152)).rule_events
+    assert (await _price(servers, 170, stale=True)).rule_events
 
 
 async def test_a_window_does_not_look_back_beyond_a_clearing(servers: Servers) -> None:

@@ -194,6 +194,19 @@ def test_a_window_measures_from_the_oldest_price_within_it() -> None:
     assert events[0].anchor_price_usd == 105
 
 
+@pytest.mark.parametrize("recurrence", [SINGLE, RESET])
+def test_of_a_window_without_a_known_price_no_move_is_known(recurrence: RuleRecurrence) -> None:
+    rule = _rule(PERCENT, BOTH, 5, window_seconds=3600, recurrence=recurrence)
+    rule, _ = judge_rule(rule, Observation(60_000, MINUTE, reference_usd=60_000), MINUTE)
+    # Within the window the anchor is what is known, also to a stale price.
+    _, (event,) = judge_rule(rule, Observation(64_000, 61 * MINUTE, stale=True), MINUTE)
+    assert event.anchor_price_usd == 60_000
+    late = 62 * MINUTE
+    assert judge_rule(rule, Observation(90_000, late, stale=True), late) == (rule, [])
+    after, events = judge_rule(rule, Observation(90_000, late), late)
+    assert (after.armed, after.state, after.ratio, events) == (True, RuleState.NORMAL, 0.0, [])
+
+
 @pytest.mark.parametrize(
     "broken",
     [

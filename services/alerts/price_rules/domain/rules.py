@@ -183,7 +183,7 @@ def unhindered(rule: Rule, observation: Observation, now_micros: int) -> Rule:
 
 def judge_rule(rule: Rule, observation: Observation, now_micros: int) -> tuple[Rule, list[Event]]:
     """The rule after a sight, and what happened. A stale price raises, sets no anchor and lowers
-    nothing.
+    nothing; of a window in which it is the only one it says nothing.
 
     An observation that is not later than the last one changes nothing.
     """
@@ -196,6 +196,8 @@ def judge_rule(rule: Rule, observation: Observation, now_micros: int) -> tuple[R
             rule, anchor_price_usd=observation.price_usd, anchor_micros=observation.observed_micros
         )
     anchor = _anchor(rule, observation)
+    if anchor is None:
+        return rule, []
     move, ratio = measure(rule, anchor, observation.price_usd)
     seen = replace(
         rule, ratio=ratio, price_usd=observation.price_usd, price_micros=observation.observed_micros
@@ -221,13 +223,16 @@ def measure(rule: Rule, anchor: float, price: float) -> tuple[float, float]:
     return move, max(signed / rule.threshold, 0.0)
 
 
-def _anchor(rule: Rule, observation: Observation) -> float:
-    anchor = observation.price_usd if rule.anchor_price_usd is None else rule.anchor_price_usd
-    return (
-        anchor
-        if not rule.window_seconds or observation.reference_usd is None
-        else observation.reference_usd
-    )
+def _anchor(rule: Rule, observation: Observation) -> float | None:
+    """What the move is measured from; None when no price within the window is known but a stale
+    one.
+    """
+    since_micros = observation.observed_micros - rule.window_seconds * 1_000_000
+    if rule.window_seconds and observation.reference_usd is not None:
+        return observation.reference_usd
+    if rule.window_seconds and rule.anchor_micros < since_micros:
+        return None if observation.stale else observation.price_usd
+    return rule.anchor_price_usd
 
 
 def _target_ratio(rule: Rule, anchor: float, price: float) -> float:
