@@ -52,6 +52,7 @@ _MARKETS_SECONDS = 30.0
 # A transaction may be told late.
 _OVERLAP = timedelta(days=1)
 _KEPT_WALLETS = 1_000
+_UNKNOWN_LOANS = "loans cannot be asked for by an address without a payment key"
 
 
 @dataclass(slots=True)
@@ -89,7 +90,10 @@ class Liqwid:
             history, loans, yields = await asyncio.gather(
                 self._history(tuple(addresses)), self._loans(addresses), self._yields(addresses)
             )
-            return _held(history, markets, loans, yields)
+            found = _held(history, markets, loans, yields)
+            if any(one.units for one in found) and None in map(payment_key_hash, addresses):
+                raise Unavailable("VENUE_UNAVAILABLE", _UNKNOWN_LOANS)
+            return found
 
     async def transactions(
         self, addresses: Sequence[str], start: datetime, end: datetime

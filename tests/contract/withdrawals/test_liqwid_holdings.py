@@ -101,6 +101,18 @@ async def test_without_an_answer_about_loans_nothing_is_held(
         await liqwid.held([ADDRESS])
 
 
+async def test_what_may_serve_loans_that_cannot_be_asked_for_is_not_known(
+    liqwid: Liqwid, provider: FakeLiqwid
+) -> None:
+    for addresses in ([STAKE_ADDRESS], [ADDRESS, STAKE_ADDRESS]):
+        provider.transactions = {addresses[0]: history()}
+        with pytest.raises(Unavailable, match="an address without a payment key"):
+            await liqwid.held(addresses)
+    # Where nothing is held there is nothing to be free.
+    provider.transactions = {}
+    assert await liqwid.held([STAKE_ADDRESS[:-1] + "q"]) == []
+
+
 async def test_yields_that_are_not_told_cost_no_holding(
     liqwid: Liqwid, provider: FakeLiqwid
 ) -> None:
