@@ -241,7 +241,7 @@ def _services(config: Config, database: Database, world: Outside, clock: Clock) 
     rows = SupplyRows(supply, database.open(SupplyStore, isolation="REPEATABLE READ"), clock)
     history = HistoryService(world.history, assets, rows, clock)
     seed = config.sonic_demo_seed
-    gathering = Gathering(assets, sync, world.venue, world.prices, seed)
+    gathering = Gathering(assets, sync, world.venue, world.prices, clock, seed)
     return _Services(
         assets,
         schedule,

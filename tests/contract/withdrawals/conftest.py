@@ -44,6 +44,8 @@ class FakeVenue:
     told: dict[str, list[VenueTransaction]] = field(default_factory=dict)
     down: bool = False
     failing: set[str] = field(default_factory=set)
+    # What happens while it answers what a wallet holds.
+    meanwhile: Callable[[], None] = lambda: None
     windows: list[tuple[datetime, datetime]] = field(default_factory=list)
 
     def hold(self, address: str, units: str, **others: Decimal | None) -> None:
@@ -56,6 +58,7 @@ class FakeVenue:
 
     async def held(self, addresses: Sequence[str]) -> Sequence[Held]:
         self._answer(addresses[0])
+        self.meanwhile()
         return [held for address in addresses for held in self.holdings.get(address, [])]
 
     async def transactions(

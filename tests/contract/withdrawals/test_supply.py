@@ -152,6 +152,28 @@ async def test_what_a_missing_market_left_is_read_when_it_is_back(bench: Bench) 
     assert await _flow_of(bench, "usdm") == ["u2", "u1"]
 
 
+async def test_a_deposit_made_while_the_venue_answers_is_no_gain(bench: Bench) -> None:
+    await bench.watch_djed()
+    units = await bench.grow(60)
+    await bench.refer(60)
+    bench.clock.advance(3600)
+
+    def deposit() -> None:
+        bench.clock.advance(5)
+        moment = bench.clock.now()
+        bench.venue.told["addr1main"] = [
+            VenueTransaction("late", "SUPPLY", "DJED", "", moment, Decimal(100))
+        ]
+        bench.clock.advance(5)
+        bench.venue.hold("addr1main", str(units + 100))
+
+    bench.venue.meanwhile = deposit
+    (decision,) = (await bench.advisor.Evaluate(pb.EvaluateRequest())).decisions
+    (wallet,) = decision.wallets
+    assert Decimal(wallet.last_units) == units + 100
+    assert 0 < Decimal(wallet.gain_units) < 2
+
+
 async def test_what_was_read_in_part_is_read_whole_without_a_span(bench: Bench) -> None:
     await bench.watch_djed()
     bench.venue.told["addr1main"] = told(60)

@@ -98,9 +98,9 @@ class EvaluateService:
                     return _answer(await store.some(keys), assets)
                 states = await store.states()
                 told = await store.newest() if as_of is None else {}
-            now = self._clock.now()
             kept = as_of is None and not dry_run
-            gathered = await self._gather(assets, now, kept=kept, live=as_of is None)
+            gathered = await self._gather(assets, kept=kept, live=as_of is None)
+            now = self._clock.now()
             judged = [
                 await self._judge(
                     asset,
@@ -137,7 +137,7 @@ class EvaluateService:
             changed(records, {asset.settings.name for asset in watched})
 
     async def _gather(
-        self, assets: Sequence[Asset], now: datetime, *, kept: bool, live: bool
+        self, assets: Sequence[Asset], *, kept: bool, live: bool
     ) -> Mapping[str, Gathered]:
         """Prices and samples first, flows after them: a flow that a sample holds is known then."""
         real = [asset for asset in assets if not asset.demo]
@@ -145,7 +145,7 @@ class EvaluateService:
         gathered: dict[str, Gathered] = {asset.settings.name: Gathered() for asset in assets}
         if not live:
             return gathered
-        gathered |= await self._gathering.take(real, now)
+        gathered |= await self._gathering.take(real)
         for asset in real:
             mine = gathered[asset.settings.name]
             mine.samples += await self._supply.emptied(asset, mine.absent)
@@ -159,7 +159,7 @@ class EvaluateService:
                 get_logger().warning("flows of a wallet cannot be read", problem=problem)
                 del name  # A wallet's name may be an address.
         for asset in demo:
-            gathered[asset.settings.name] = await self._simulate(asset, now)
+            gathered[asset.settings.name] = await self._simulate(asset, self._clock.now())
         return gathered
 
     async def _simulate(self, asset: Asset, now: datetime) -> Gathered:

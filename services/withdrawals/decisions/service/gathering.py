@@ -21,6 +21,7 @@ from services.withdrawals.supply.domain.rows import RowSource, SampleRow
 from services.withdrawals.supply.domain.venue import Held, Market, market_of
 from services.withdrawals.supply.ports import Venue
 from services.withdrawals.supply.service.sync import SyncService
+from shared.clock import Clock
 from shared.errors import SonicError
 
 _WALLETS_AT_ONCE = 4
@@ -59,22 +60,23 @@ class Gathering:
         sync: SyncService,
         venue: Venue | None,
         prices: Sequence[PriceSource],
+        clock: Clock,
         demo_seed: str,
     ) -> None:
+        self._clock = clock
         self._assets = assets
         self._sync = sync
         self._venue = venue
         self._prices = prices
         self._demo_seed = demo_seed
 
-    async def take(self, assets: Sequence[Asset], now: datetime) -> dict[str, Gathered]:
+    async def take(self, assets: Sequence[Asset]) -> dict[str, Gathered]:
         """By asset; who does not answer is said in it."""
         gathered = {asset.settings.name: Gathered() for asset in assets}
         if not assets:
             return gathered
-        await asyncio.gather(
-            self._ask_prices(assets, gathered, now), self._ask_venue(assets, gathered, now)
-        )
+        await asyncio.gather(self._ask_prices(assets, gathered), self._ask_venue(assets, gathered))
+        now = self._clock.now()
         for asset in assets:
             mine = gathered[asset.settings.name]
             # What is refused as a price is none of a sample either.
@@ -95,9 +97,7 @@ class Gathering:
         ]
         return Gathered(quotes=quotes, due_time=next_sample_time(start, now))
 
-    async def _ask_prices(
-        self, assets: Sequence[Asset], gathered: Mapping[str, Gathered], now: datetime
-    ) -> None:
+    async def _ask_prices(self, assets: Sequence[Asset], gathered: Mapping[str, Gathered]) -> None:
         tokens = {token.asset: token.token_id for token in await self._assets.tokens()}
         await asyncio.gather(
             *(self._ask_source(source, assets, tokens, gathered) for source in self._prices)
@@ -125,9 +125,7 @@ class Gathering:
             none = PriceQuote(source.name, None, None, "gave no price")
             gathered[one.name].quotes.append(found.get(one.name, none))
 
-    async def _ask_venue(
-        self, assets: Sequence[Asset], gathered: Mapping[str, Gathered], now: datetime
-    ) -> None:
+    async def _ask_venue(self, assets: Sequence[Asset], gathered: Mapping[str, Gathered]) -> None:
         wallets = await self._sync.wallets() if self._venue is not None else []
         if self._venue is None:
             return
@@ -142,6 +140,8 @@ class Gathering:
                     mine.quotes.append(PriceQuote("liqwid", None, None, error.message))
             return
         held = await self._held(wallets)
+        # Of a moment before it a flow that it holds would be a gain.
+        now = self._clock.now()
         for asset in assets:
             _settle(asset, gathered[asset.settings.name], markets, wallets, held, now)
 
