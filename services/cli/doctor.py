@@ -22,6 +22,7 @@ from sonic.cyclone.v1 import cyclone_pb2, cyclone_pb2_grpc
 from services.cli import certificates, database, privacy, system
 from services.cli.backup.schedule import overdue
 from services.cli.connection import System, connected
+from services.cli.database import given
 from services.cli.output import command, console, print_json, short, table
 from services.cli.plan import Plan, running_file, taken_addresses
 from services.cli.room import (
@@ -57,6 +58,19 @@ TOGETHER = (
     ("SMTP_SERVER", ("SMTP_DEFAULT_RECIPIENT",)),
     ("SMTP_USERNAME", ("SMTP_PASSWORD",)),
     ("WEBHOOK_URL", ("WEBHOOK_SECRET",)),
+    ("TWILIO_ACCOUNT_SID", ("TWILIO_AUTH_TOKEN", "TWILIO_FROM")),
+)
+# By which people are told elsewhere; one is enough.
+CHANNELS = (
+    "SMTP_SERVER",
+    "TWILIO_ACCOUNT_SID",
+    "WEBHOOK_URL",
+    "XCOM_SLACK_URL",
+    "XCOM_TELEGRAM_URL",
+    "XCOM_DISCORD_URL",
+    "XCOM_NTFY_URL",
+    "XCOM_PUSHOVER_URL",
+    "XCOM_APPRISE_URLS",
 )
 _STREAM_STATES = cyclone_pb2.StreamState
 STYLES = {"ok": "green", "warning": "yellow", "problem": "bold red"}
@@ -90,7 +104,7 @@ async def doctor(
             *_machine(),
             *_home(plan.home),
             _backups(plan),
-            *_settings(os.environ),
+            *_settings(),
             *await _database(plan),
             *_certificates(plan),
             *await _ports(plan),
@@ -190,9 +204,21 @@ def _is_beside_what_it_saves(plan: Plan) -> bool:
     return folder.stat().st_dev == plan.home.stat().st_dev
 
 
-def _settings(environ: Mapping[str, str]) -> Iterable[Finding]:
+def _settings() -> Iterable[Finding]:
+    try:
+        yield from _set_settings()
+    except (OSError, UnicodeDecodeError) as problem:
+        told = getattr(problem, "strerror", None) or "it is no text"
+        where = getattr(problem, "filename", None) or "one of them"
+        yield Finding(
+            "SONIC_SECRETS_DIR", "problem", f"{where} cannot be read: {told}", "mend that file"
+        )
+
+
+def _set_settings() -> Iterable[Finding]:
+    """Of the environment and of mounted files, as the services read them."""
     for first, others in TOGETHER:
-        missing = [name for name in others if environ.get(first) and not environ.get(name)]
+        missing = [name for name in others if given(first) and not given(name)]
         if missing:
             yield Finding(
                 first,
@@ -200,16 +226,16 @@ def _settings(environ: Mapping[str, str]) -> Iterable[Finding]:
                 f"{', '.join(missing)} is not set",
                 f"set {', '.join(missing)} or unset {first}",
             )
-    told = [name for name in ("SMTP_SERVER", "WEBHOOK_URL") if environ.get(name)]
+    told = [name for name in CHANNELS if given(name)]
     yield Finding(
         "channels",
         "ok" if told else "warning",
         ", ".join(told) or "none: messages go to the log only",
         ""
         if told
-        else "set SMTP_SERVER and SMTP_DEFAULT_RECIPIENT, or WEBHOOK_URL and WEBHOOK_SECRET",
+        else "set SMTP_SERVER and SMTP_DEFAULT_RECIPIENT, or another of docs/channels.md",
     )
-    outside = bool(environ.get("HEARTBEAT_URL"))
+    outside = bool(given("HEARTBEAT_URL"))
     yield Finding(
         "HEARTBEAT_URL",
         "ok" if outside else "warning",
@@ -219,11 +245,7 @@ def _settings(environ: Mapping[str, str]) -> Iterable[Finding]:
 
 
 async def _database(plan: Plan) -> list[Finding]:
-    url = (
-        plan.database_url.get_secret_value()
-        if plan.database_url
-        else database.given("DATABASE_URL")
-    )
+    url = plan.database_url.get_secret_value() if plan.database_url else given("DATABASE_URL")
     if not url:
         return [Finding("database", "ok", "embedded")]
     try:

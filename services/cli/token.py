@@ -15,6 +15,7 @@ from services.cli.output import ago, command, console, print_json, table
 from services.cli.plan import Plan
 from services.cli.schema.fields import span
 from shared import tokens
+from shared.config import word
 from shared.errors import invalid
 from shared.names import choose
 from shared.tokens import Scope, Token
@@ -114,7 +115,7 @@ async def revoke(
 
 def tokens_file() -> Path:
     """TOKENS_FILE, else tokens.json in SONIC_HOME: as the gateway finds it."""
-    named = os.environ.get("TOKENS_FILE", "").strip()
+    named = word("TOKENS_FILE", os.environ) or ""
     return Path(named).expanduser() if named else Plan().home / tokens.FILE_NAME
 
 
