@@ -20,8 +20,8 @@ from shared.texts import cut
 _SECONDS = 2.0
 _TEXT_LENGTH = 300
 NAME = "price"
-# Others are kept for show.
-_USABLE = (pb.QUALITY_GOOD, pb.QUALITY_SINGLE, pb.QUALITY_DISAGREE)
+# Others are kept for show; sources that contradict each other vouch for no peg.
+_USABLE = (pb.QUALITY_GOOD, pb.QUALITY_SINGLE)
 
 
 def price_channel(address: str, identity: Identity | None = None) -> Channel:
@@ -89,6 +89,8 @@ class PriceServiceSource:
 
 
 def _quote(price: pb.Price) -> PriceQuote:
+    if price.quality == pb.QUALITY_DISAGREE:
+        return PriceQuote(NAME, None, None, "says that its sources disagree")
     if not price.HasField("price_usd") or price.quality not in _USABLE:
         return PriceQuote(NAME, None, None, "gave no price")
     return PriceQuote(NAME, price.price_usd, price.price_time.ToDatetime(UTC))

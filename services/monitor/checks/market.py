@@ -57,6 +57,7 @@ class MarketCheck(Check):
         reading = metric(judged, "LIQUIDATION_DISTANCE")
         distances = reading.worst_by_asset if reading else {}
         found: dict[str, Market] = {}
+        disputed = {price.asset for price in prices if price.quality == "DISAGREE"}
         for price in prices:
             if price.price_usd is not None and price.quality not in _UNUSABLE:
                 past = await context.readings.history(price.asset, context.now - _DAY - _OLDER)
@@ -68,7 +69,9 @@ class MarketCheck(Check):
         measured: set[str] = set()
         for asset, market in sorted(found.items()):
             breaches |= breaches_of(asset, market, limit, before)
-            measured |= _measured(asset, market)
+            # A price whose sources contradict each other may begin a move, and ends none.
+            if asset not in disputed:
+                measured |= _measured(asset, market)
         possible = _move_subjects(prices, before) | _share_subjects(judged)
         unknown = {
             about: str(words)

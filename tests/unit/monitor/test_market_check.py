@@ -103,6 +103,15 @@ async def test_a_fall_whose_price_is_not_known_any_more_is_not_well_again() -> N
     assert watched.badge is None
 
 
+async def test_a_price_whose_sources_disagree_begins_a_move_and_ends_none() -> None:
+    watched = Watched(prices_now={"BTC": ("DISAGREE", 94.0)})
+    assert len(await watched.look()) == 1
+    watched.prices_now = {"BTC": ("DISAGREE", 100.0)}
+    assert await watched.look(4) == [] and watched.badge is not None
+    watched.prices_now = {"BTC": ("GOOD", 100.0)}
+    assert any("well again" in words for words in await watched.look(4))
+
+
 async def test_beside_another_asset_in_breach_it_is_not_told_well_again_either() -> None:
     watched = await fallen()
     watched.prices_now = {"BTC": (STALE, 94.0), "ETH": ("GOOD", 90.0)}
