@@ -18,6 +18,7 @@ from services.cli.output import (
     enum_name,
     number,
     print_json,
+    show_more,
     table,
 )
 from shared.names import choose
@@ -39,14 +40,15 @@ async def list_alerts(
     """Show alerts, the worst first."""
     aliases = {"WARNING": "MEDIUM", "CRITICAL": "HIGH"}
     least = LEVELS[choose(level, LEVELS, field="level", aliases=aliases)] if level else 0
-    request = pb.ListAlertsRequest(page_size=min(limit, 500), min_level=pb.Level.ValueType(least))
+    request = pb.ListAlertsRequest(min_level=pb.Level.ValueType(least))
     found: list[pb.Alert] = []
     async with connected() as system:
         alerts = await system.stub("alerts", rpc.AlertsServiceStub)
-        while len(found) < limit:
+        while True:
+            request.page_size = min(limit - len(found), 500)
             page = await alerts.ListAlerts(request)
-            found.extend(page.alerts[: limit - len(found)])
-            if not page.next_page_token:
+            found.extend(page.alerts)
+            if not page.next_page_token or len(found) >= limit:
                 break
             request.page_token = page.next_page_token
     if json:
@@ -66,3 +68,4 @@ async def list_alerts(
             Text(alert.why),
         )
     console.print(made)
+    show_more(page)

@@ -221,6 +221,12 @@ def show_notices(found: Sequence[str]) -> None:
         console.print(Text("! ", style="bold yellow").append(notice, style="yellow"))
 
 
+def show_more(page: Message) -> None:
+    """Say that rows were left out, when this last page names a next one."""
+    if getattr(page, "next_page_token", ""):
+        console.print(Text("There are more: --limit shows them.", style="yellow"))
+
+
 def as_json(message: Message) -> Mapping[str, Any]:
     """A message with the names of its proto."""
     found: Mapping[str, Any] = json_format.MessageToDict(

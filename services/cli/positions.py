@@ -22,6 +22,7 @@ from services.cli.output import (
     heat,
     number,
     print_json,
+    show_more,
     table,
     travel,
 )
@@ -54,9 +55,7 @@ async def list_positions(
 ) -> None:
     """Show positions: first what cannot be judged, then the nearest to liquidation."""
     found: list[pb.Position] = []
-    unwatched: list[str] = []
     request = pb.ListPositionsRequest(
-        page_size=min(limit, 500),
         wallet=wallet,
         asset=asset,
         order_by=order_by,
@@ -64,18 +63,19 @@ async def list_positions(
     )
     async with connected() as system:
         positions = await system.stub("positions", rpc.PositionsServiceStub)
-        while len(found) < limit:
+        while True:
+            request.page_size = min(limit - len(found), 500)
             page = await positions.ListPositions(request)
-            unwatched = list(page.unwatched)
-            found.extend(page.positions[: limit - len(found)])
-            if not page.next_page_token:
+            found.extend(page.positions)
+            if not page.next_page_token or len(found) >= limit:
                 break
             request.page_token = page.next_page_token
     if json:
         print_json([dict(as_json(position)) for position in found])
     else:
         _show(found)
-        for words in unwatched:
+        show_more(page)
+        for words in page.unwatched:
             console.print(Text(words, style="yellow"))
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,7 +23,7 @@ class Calls:
     begun: list[str] = field(default_factory=list)
     ended: list[str] = field(default_factory=list)
     # What to answer instead of the empty message, and what was asked, by the name of the RPC.
-    answers: dict[str, Message] = field(default_factory=dict)
+    answers: dict[str, Message | Callable[[bytes], Message]] = field(default_factory=dict)
     asked: dict[str, list[bytes]] = field(default_factory=lambda: defaultdict(list))
 
     def hangs(self, name: str) -> bool:
@@ -46,6 +46,7 @@ class _Handler(grpc.GenericRpcHandler):
                 if name in self._hanging:
                     await asyncio.Event().wait()
                 told = self._calls.answers.get(name)
+                told = told(request) if callable(told) else told
                 return b"" if told is None else told.SerializeToString()
             finally:
                 self._calls.ended.append(name)

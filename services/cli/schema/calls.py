@@ -117,14 +117,16 @@ async def pages(
     limit: int | None,
     seconds: float = UNARY_SECONDS,
 ) -> tuple[Message, list[Message]]:
-    """The last page, and the rows of all that were wanted."""
+    """The last page, and the rows of all that were wanted. It names a next page exactly when there
+    are more.
+    """
     rows: list[Message] = []
-    if limit is not None:
-        request.page_size = min(limit, _PAGE)
     while True:
+        if limit is not None:
+            request.page_size = min(limit - len(rows), _PAGE)
         answer = await call(request, timeout=seconds)
         rows.extend(getattr(answer, field.name))
         token = getattr(answer, "next_page_token", "")
         if not token or (limit is not None and len(rows) >= limit):
-            return answer, rows[:limit]
+            return answer, rows
         request.page_token = token

@@ -15,7 +15,7 @@ from google.protobuf.message import Message
 from rich.text import Text
 
 from services.cli.connection import connected
-from services.cli.output import as_json, command, complaints, console, print_json
+from services.cli.output import as_json, command, complaints, console, print_json, show_more
 from services.cli.schema.calls import call_of, filled, method_of, pages, rows_field, rows_of
 from services.cli.schema.fields import Field, at, names, python_type
 from services.cli.schema.render import plain_columns, rows_table, show_message, show_rows
@@ -203,8 +203,7 @@ def _show_rows(
             console.print(Text(getattr(row, verb.line)), soft_wrap=True)
     else:
         show_rows(_title(noun, verb), rows, verb.columns)
-        if getattr(answer, "next_page_token", ""):
-            console.print(Text("There are more: --limit shows them.", style="yellow"))
+        show_more(answer)
     if verb.rest and (rest := list(getattr(answer, verb.rest))):
         complaints.print(rows_table(verb.rest, rest, plain_columns(rest[0].DESCRIPTOR.fields)))
     if not rows and verb.empty:
