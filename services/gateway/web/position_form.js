@@ -55,7 +55,7 @@ export async function addPosition(refresh) {
     ...terms({}).slice(-1),
   ];
   const send = async (values) => {
-    const made = await post(`/v1/positions?request_id=${request}`, { ...values, asset: values.asset.toUpperCase() });
+    const made = await post(`/v1/positions?request_id=${request}`, values);
     say(`${made.asset} ${word(made.side, "SIDE_")} is added; the next cycle judges it.`);
     await refresh();
     dialog.close();

@@ -40,7 +40,6 @@ export function positionsTable({ address, pageSize, withStatus = false, levels }
     chosen: ({ order_by, ...others }) => setQuery({ ...others, order_by: order_by === WORST ? "" : order_by }),
     rowClass: (position) => (isPast(position) ? "level-HIGH past" : `level-${code(levels.get(position.id) ?? "", "LEVEL_")}`),
     fetch: async (asked) => {
-      if (asked.asset) asked.asset = asked.asset.toUpperCase();
       const [{ positions, next_page_token: next }, raised] = await Promise.all([get(`/v1/positions${query(asked)}`).catch(noWallet), allRaised()]);
       const judged = await readLevels(levels, positions.map(({ id }) => id), raised);
       return { rows: positions, next, judged };

@@ -78,7 +78,7 @@ class HedgesServicer(rpc.HedgesServiceServicer):
             request.page_size,
             request.page_token,
             request.wallet.strip(),
-            request.asset.strip().upper(),
+            request.asset.strip(),
             request.position_id.strip(),
             request.order_by,
         )
@@ -133,7 +133,7 @@ class HedgesServicer(rpc.HedgesServiceServicer):
         wanted = HistoryFilter(
             request.hedge_id.strip(),
             request.wallet.strip(),
-            request.asset.strip().upper(),
+            request.asset.strip(),
             Kind(request.kind) if request.kind else None,
             from_timestamp(request, "start_time"),
             from_timestamp(request, "end_time"),
@@ -148,7 +148,7 @@ class HedgesServicer(rpc.HedgesServiceServicer):
         self, request: pb.WatchHedgesRequest, context: Context
     ) -> AsyncIterator[pb.WatchHedgesResponse]:
         await self._hedges.refuse_unknown(request.wallet.strip())
-        async for news in self._watch(request.wallet.strip(), request.asset.strip().upper()):
+        async for news in self._watch(request.wallet.strip(), request.asset.strip()):
             yield pb.WatchHedgesResponse(
                 hedges=map(mapping.hedge, news.hedges), unlinked_ids=news.unlinked_ids, gap=news.gap
             )

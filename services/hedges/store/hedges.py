@@ -7,7 +7,19 @@ from dataclasses import asdict, fields
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import Select, any_, literal, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    Table,
+    and_,
+    any_,
+    exists,
+    func,
+    literal,
+    not_,
+    or_,
+    select,
+)
 
 from services.hedges.domain.grouping import Hedge, Linking, Stored
 from services.hedges.domain.history import HistoryFilter, LinkChange, Members, Pass
@@ -98,7 +110,9 @@ class Store:
     async def history(self, page: PageRequest, wanted: HistoryFilter) -> list[LinkChange]:
         """Changes, newest first, one more than the page holds."""
         query = select(link_change)
-        for name in ("hedge_id", "wallet", "asset", "kind"):
+        if wanted.asset:
+            query = query.where(_of_asset(link_change, wanted.asset))
+        for name in ("hedge_id", "wallet", "kind"):
             if value := getattr(wanted, name):
                 query = query.where(link_change.c[name] == value)
         if wanted.start_time is not None:
@@ -171,4 +185,14 @@ def _of(query: SelectT, wallet: str, asset: str) -> SelectT:
     """Of this wallet and asset; empty = all."""
     if wallet:
         query = query.where(hedge.c.wallet == wallet)
-    return query.where(hedge.c.asset == asset) if asset else query
+    return query.where(_of_asset(hedge, asset)) if asset else query
+
+
+def _of_asset(table: Table, asset: str) -> ColumnElement[bool]:
+    """Of the very name, else of all that differ from it by case alone."""
+    very = table.alias()
+    is_known = exists(select(very.c.asset).where(very.c.asset == asset))
+    return or_(
+        table.c.asset == asset,
+        and_(func.upper(table.c.asset) == func.upper(asset), not_(is_known)),
+    )

@@ -27,7 +27,7 @@ class FilesServicer(rpc.FilesServiceServicer):
     ) -> pb.ExportPositionsResponse:
         statuses = () if request.all_statuses else (Status.ACTIVE, Status.STALE)
         wanted = Filter(
-            request.wallet, request.venue.lower(), request.asset.upper(), None, statuses
+            request.wallet, request.venue.lower(), request.asset.strip(), None, statuses
         )
         content, count = await self._service.export_positions(wanted, _format(request.format))
         return pb.ExportPositionsResponse(content=content, position_count=count)

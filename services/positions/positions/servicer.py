@@ -247,7 +247,7 @@ class PositionsServicer(rpc.PositionsServiceServicer):
     async def WatchPositions(
         self, request: pb.WatchPositionsRequest, context: Context
     ) -> AsyncIterator[pb.WatchPositionsResponse]:
-        wanted = Filter(request.wallet, request.venue.lower(), request.asset.upper())
+        wanted = Filter(request.wallet, request.venue.lower(), request.asset.strip())
         async for news in self._watch.news(wanted):
             yield self._message(news)
 
@@ -264,7 +264,7 @@ def _draft(position: pb.Position) -> Draft:
     return read(
         Draft,
         position,
-        asset=position.asset.strip().upper(),
+        asset=position.asset.strip(),
         side=member(Side, position.side, "position.side"),
         **{name: getattr(position, name).strip() for name in ("id", "wallet", "venue")},
     )
@@ -289,7 +289,7 @@ def _filter(request: pb.ListPositionsRequest) -> Filter:
     return Filter(
         request.wallet,
         request.venue.lower(),
-        request.asset.upper(),
+        request.asset.strip(),
         member(Side, request.side, "side") if request.side else None,
         statuses,
     )

@@ -1,6 +1,6 @@
 """Rows of positions one by one, by page and in bulk."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -52,6 +52,7 @@ from shared.database.keyset import Ordering, page_values, prepared
 from shared.database.statement import Row, Statement
 from shared.database.transaction import Transaction
 from shared.paging import Key, PageRequest
+from shared.texts import spelled
 
 _numbers = itemgetter(*NUMBERS)
 NEVER = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
@@ -95,6 +96,14 @@ _NAMED: Final[Mapping[str, ColumnElement[str]]] = {
     "venue": feed.c.venue,
     "asset": asset.c.name,
 }
+# Of the very name, else of all held that differ from it by case alone.
+_OF_ASSET = text(
+    "asset.asset_key in (select one.asset_key from asset one"
+    " where one.name = cast(:asset as text) or (upper(one.name) = upper(cast(:asset as text))"
+    " and not exists (select from asset very join position held using (asset_key)"
+    " where very.name = cast(:asset as text))))"
+).bindparams(bindparam("asset", required=False))
+_IN_ANY_CASE = Statement("select name from asset where upper(name) = any(:names)")
 _ASSETS = Statement("select name, asset_key from asset where name = any(:names)")
 _NEW_ASSETS = Statement(
     "insert into asset (name) select unnest(cast(:names as text[])) on conflict do nothing"
@@ -283,6 +292,14 @@ class PositionStore:
             return None
         return str(await self._transaction.scalar(_REQUESTED, request_id=request_id))
 
+    async def spelled(self, names: Collection[str], priced: Iterable[str]) -> dict[str, str]:
+        """Each of these assets as a position, or else its price, has it; else in capitals."""
+        capitals = [name.upper() for name in names]
+        held = await self._transaction.fetch(_IN_ANY_CASE, names=capitals)
+        known = {*priced, *(row["name"] for row in held)}
+        found = {name: spelled(name, known) for name in names}
+        return {name: of[0] if len(of) == 1 else name.upper() for name, of in found.items()}
+
     async def asset_keys(self, names: Sequence[str]) -> dict[str, int]:
         """Keys of asset names, made where new."""
         wanted = sorted(set(names))
@@ -315,7 +332,8 @@ def _shape(wanted: Filter) -> Filter:
 
 def _filtered(query: Select[Any], wanted: Filter) -> Select[Any]:
     for name in _named(wanted):
-        query = query.where(_NAMED[name] == bindparam(name, required=False))
+        is_so = _NAMED[name] == bindparam(name, required=False)
+        query = query.where(_OF_ASSET if name == "asset" else is_so)
     if wanted.side is not None:
         query = query.where(position.c.side == int(wanted.side))
     if wanted.statuses:

@@ -31,6 +31,7 @@ from shared import paging
 from shared.clock import Clock
 from shared.errors import NotFound
 from shared.paging import Page
+from shared.texts import spelled
 
 _REST_SECONDS: Final = 30.0
 _HOUR_SECONDS: Final = 3600
@@ -172,9 +173,14 @@ class TouchRecordService:
         Worked out again only when something of it is another, and once for all who ask.
         """
         since = _whole_hour(self._clock.now() - timedelta(days=days))
+        held = (await self._enrichment.frame()).asset_names
         async with self._one:
             async with self._read() as store:
                 market = self._market.present_market or await store.touches.newest_market() or 0
+                if asset:
+                    stated = await store.touches.in_any_case(market, since, asset)
+                    names = spelled(asset, stated | set(held))
+                    asset = names[0] if len(names) == 1 else asset
                 asked = (market, since, asset)
                 version = await store.touches.version(*asked)
                 known = self._known.pop(asked, None)

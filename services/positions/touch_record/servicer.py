@@ -28,7 +28,7 @@ class TouchesServicer(rpc.TouchesServiceServicer):
     async def GetTouchRecord(
         self, request: pb.GetTouchRecordRequest, context: Context
     ) -> pb.TouchRecord:
-        found = await self._service.record(request.days or _DEFAULT_DAYS, request.asset.upper())
+        found = await self._service.record(request.days or _DEFAULT_DAYS, request.asset.strip())
         return pb.TouchRecord(
             mode=_MODES.get(found.market, pb.MODE_UNSPECIFIED),
             since_time=to_timestamp(found.since_time),

@@ -54,6 +54,10 @@ _VERSION = Statement(
     " from touch_statement where market = :market and stated_time >= :since"
     " and (cast(:asset as text) = '' or asset = :asset)"
 )
+_IN_ANY_CASE = Statement(
+    "select distinct asset from touch_statement where market = :market and stated_time >= :since"
+    " and upper(asset) = upper(:asset)"
+)
 _START: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _NEWEST_MARKET = Statement("select market from touch_statement order by stated_time desc limit 1")
 _KEEP = Statement(
@@ -103,6 +107,11 @@ class TouchStatementStore:
             _DUE, market=market, before=before, most=most, after_time=after[0], after_asset=after[1]
         )
         return [_statements(row) for row in found]
+
+    async def in_any_case(self, market: int, since: datetime, asset: str) -> set[str]:
+        """Assets of this name, whatever its case."""
+        found = await self._transaction.fetch(_IN_ANY_CASE, market=market, since=since, asset=asset)
+        return {row["asset"] for row in found}
 
     async def version(self, market: int, since: datetime, asset: str) -> tuple[int, int, int]:
         """Another one whenever `read` gives something else: each is put once and settled once."""

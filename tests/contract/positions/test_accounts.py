@@ -137,6 +137,8 @@ async def test_betas_say_how_assets_follow_one_of_them(live) -> None:
     after = (await live.accounts.EvaluateTransfer(asked)).after
     assert after.beta_down_percent == pytest.approx(account.common_down_percent / 2)
     assert after.beta_source == pb.BETA_SOURCE_GIVEN and dict(after.betas) == {"SOL": 2.0}
+    in_any_case = pb.EvaluateTransferRequest(id=account.id, betas={"sol": 2.0})
+    assert (await live.accounts.EvaluateTransfer(in_any_case)).after == after
     for betas in ({"BTC": 1.0}, {"SOL": float("nan")}):
         asked = pb.EvaluateTransferRequest(id=account.id, betas=betas)
         with pytest.raises(InvalidArgument, match="betas"):

@@ -126,9 +126,11 @@ async def test_each_statement_is_scored_when_its_day_is_over_by_what_the_minutes
     such = next(one for one in found.present if one.asset == "ETH").such
     assert such.lowest <= said(10, 9.5) < such.highest
     assert such.count >= over
-    only = await path.record(asset="ETH")
-    assert [one.asset for one in only.scores] == ["", "ETH"]
-    assert only.scores[0].statement_count == over
+    for typed in ("ETH", "eth"):
+        only = await path.record(asset=typed)
+        assert [one.asset for one in only.scores] == ["", "ETH"]
+        assert only.scores[0].statement_count == over
+        assert {one.asset for one in only.present} == {"ETH"}
 
 
 async def history(servers, id: str, **asked) -> pb.ListTouchProbabilitiesResponse:

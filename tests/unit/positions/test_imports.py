@@ -58,7 +58,7 @@ def test_a_control_character_in_a_name_is_refused_and_in_a_note_is_kept(
 
 def test_empty_cells_are_absent_and_the_wallet_is_the_default() -> None:
     (row,) = csv_of(",,eth,short,3000,,0,900,300,").rows
-    assert (row.id, row.wallet, row.asset, row.side) == (None, "manual", "ETH", Side.SHORT)
+    assert (row.id, row.wallet, row.asset, row.side) == (None, "manual", "eth", Side.SHORT)
     assert row.liquidation_price_usd is None
     assert row.mark_price_usd is None, "exporters write 0 for unknown"
 
@@ -96,7 +96,7 @@ def test_json_is_a_list_or_an_object_with_positions() -> None:
     )
     assert bare == wrapped and bare.rows[0].line == 1 and not bare.refusals
     named = json_of(
-        {"Symbol": "btc", "side": "buy", "entryPrice": "100", "leverage": 10, "collateral": "100"}
+        {"Symbol": "BTC", "side": "buy", "entryPrice": "100", "leverage": 10, "collateral": "100"}
     )
     assert named.rows == bare.rows
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.texts import cut
+from shared.texts import cut, spelled
 
 
 @pytest.mark.parametrize(
@@ -31,3 +31,19 @@ def test_a_cut_text_is_short_enough_and_begins_as_the_whole_one(text: str, lengt
     short = cut(text, length)
     assert len(short) <= length
     assert short == text or (short.endswith("...") and text.startswith(short.removesuffix("...")))
+
+
+@pytest.mark.parametrize(
+    ("text", "known", "meant"),
+    [
+        ("kpepe", ["BTC", "kPEPE"], ["kPEPE"]),
+        ("KPEPE", ["KPEPE", "kPEPE"], ["KPEPE"]),
+        ("kpepe", ["KPEPE", "kPEPE"], ["KPEPE", "kPEPE"]),
+        ("PEPE", ["kPEPE"], []),
+        ("", ["kPEPE"], []),
+    ],
+)
+def test_a_name_is_meant_as_it_stands_and_else_in_any_case(
+    text: str, known: list[str], meant: list[str]
+) -> None:
+    assert spelled(text, known) == meant

@@ -42,7 +42,7 @@ export function mount(root, { query }) {
     return h("button", { type: "button", class: "second", on: { click: () => (turn(), kept.refresh()) } }, label);
   }
 
-  const page = () => get(`/v1/alerts${text({ ...chosen, asset: chosen.asset.toUpperCase(), min_level: chosen.min_level === "ANY" ? "" : chosen.min_level || "LEVEL_LOW", page_size: PAGE, page_token: tokens.at(-1) })}`);
+  const page = () => get(`/v1/alerts${text({ ...chosen, min_level: chosen.min_level === "ANY" ? "" : chosen.min_level || "LEVEL_LOW", page_size: PAGE, page_token: tokens.at(-1) })}`);
   // Who was told is worth showing, and no reason to show nothing.
   const read = async () => {
     const answer = await page();

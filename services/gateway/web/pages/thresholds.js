@@ -28,9 +28,10 @@ export function mount(root) {
   sheet("thresholds");
   const rows = new Map();
   const tool = (text, act) => h("button", { type: "button", class: "second", on: { click: (event) => busy(event.target, act) } }, text);
-  const known = { thresholds: [], channels: [], assets: [] };
+  const known = { thresholds: [], channels: [], assets: [], held: [] };
+  const assets = () => (known.assets.length ? [...new Set([...known.assets, ...known.held])] : []);
   const tools = [
-    tool("Limits for one asset", async () => (await known.read, add(known.thresholds, known.assets, () => kept.refresh()))),
+    tool("Limits for one asset", async () => (await known.read, add(known.thresholds, assets(), () => kept.refresh()))),
     tool("Versions", () => versions("/v1/thresholdVersions", "thresholds", () => kept.refresh())),
     tool("Export", exportAll),
     tool("Import", () => importAll(() => kept.refresh())),
@@ -51,6 +52,7 @@ export function mount(root) {
 
   function display({ thresholds, summary }) {
     known.thresholds = thresholds;
+    if (summary) known.held = summary.metrics.flatMap((one) => Object.keys(one.worst_by_asset ?? {}));
     const metrics = new Map((summary?.metrics ?? []).map((one) => [one.type, one]));
     const places = placed(thresholds);
     for (const { threshold, name, about, title: called } of places) {

@@ -9,7 +9,7 @@ import { word } from "/web/format.js";
 import { LIMITS, nameOf, problems } from "/web/thresholds/words.js";
 import { say } from "/web/toast.js";
 
-/** `present`: the thresholds there are; `assets`: symbols with a price. */
+/** `present`: the thresholds there are; `assets`: symbols with a price, and those that are held. */
 export function add(present, assets, reload) {
   const bases = present.filter((one) => !one.asset && one.alert_class === "ALERT_CLASS_POSITION");
   const prices = ["ABOVE", "BELOW"].map((condition) => [`PRICE_THRESHOLD ${condition}`, `Price, ${word(condition)}`]);

@@ -6,11 +6,11 @@ import { form } from "/web/form.js";
 import { present, price, usd } from "/web/format.js";
 import { accountFigures } from "/web/wallets/account_figures.js";
 
-const PAIR = /^([A-Za-z0-9._-]{1,32})\s*=\s*(-?\d+(?:\.\d+)?)$/;
+const PAIR = /^([A-Za-z0-9:._-]{1,32})\s*=\s*(-?\d+(?:\.\d+)?)$/;
 
 const pairs = (text) => text.split(",").map((one) => one.trim()).filter(Boolean);
 const checkBetas = (text) => (pairs(text ?? "").every((one) => PAIR.test(one)) ? undefined : "is a list like BTC=1, ETH=1.3");
-const betasOf = (text) => Object.fromEntries(pairs(text ?? "").map((one) => [PAIR.exec(one)[1].toUpperCase(), Number(PAIR.exec(one)[2])]));
+const betasOf = (text) => Object.fromEntries(pairs(text ?? "").map((one) => [PAIR.exec(one)[1], Number(PAIR.exec(one)[2])]));
 
 /** Folded away; an account that cannot be judged says so when it is asked. */
 export function transfer(account) {

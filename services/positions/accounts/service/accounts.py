@@ -35,6 +35,7 @@ from shared import paging
 from shared.clock import Clock
 from shared.errors import FailedPrecondition, InvalidArgument, NotFound, invalid
 from shared.paging import Page
+from shared.texts import spelled
 
 # Where positions share a margin. At any other venue each has a collateral of its own.
 _POOLING: Final = frozenset({"dydx", "hyperliquid"})
@@ -131,6 +132,10 @@ class AccountsService:
                 "ACCOUNT_NOT_JUDGED",
                 f"what liquidates {account.id} is not known: {account.reason}",
             )
+        held = {one.asset for one in stated.margin.held}
+        betas = {
+            asset: beta for name, beta in betas.items() for asset in spelled(name, held) or [name]
+        }
         _check_betas(stated, betas)
         richer = replace(
             stated,

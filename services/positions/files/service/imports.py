@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from services.positions.domain.position import MANUAL
 from services.positions.domain.venue_answer import NUMBERS, Status
@@ -92,7 +92,9 @@ class ImportService:
     ) -> tuple[Sequence[ManualTerms], Sequence[RefusedTerms], int]:
         """Rows to take, all refusals by line, and how many of the rows' ids are known."""
         known = await store.positions.known([row.id for row in parsed.rows if row.id is not None])
-        rows, refused = against_what_is_there(parsed.rows, market, known, self._clock.now())
+        names = await store.positions.spelled({row.asset for row in parsed.rows}, market)
+        rows_read = [replace(row, asset=names[row.asset]) for row in parsed.rows]
+        rows, refused = against_what_is_there(rows_read, market, known, self._clock.now())
         refusals = sorted([*parsed.refusals, *refused], key=lambda refusal: refusal.line)
         return rows, refusals, sum(row.id in known for row in rows)
 

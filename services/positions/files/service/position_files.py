@@ -146,9 +146,7 @@ class _Names(TypedDict, total=False):
     asset: Required[
         Annotated[
             str,
-            StringConstraints(
-                strip_whitespace=True, to_upper=True, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$"
-            ),
+            StringConstraints(strip_whitespace=True, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$"),
         ]
     ]
     side: Required[Annotated[Side, BeforeValidator(_side)]]

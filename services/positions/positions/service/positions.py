@@ -91,9 +91,11 @@ class PositionsService:
             draft, id=draft.id or new_id("pos"), wallet=draft.wallet or MANUAL, venue=venue
         )
         market, now = await self._enrichment.market(), self._clock.now()
-        check_plausible(draft, market.get(draft.asset))
         frame = None
         async with self._begin() as store:
+            names = await store.positions.spelled([draft.asset], market)
+            draft = replace(draft, asset=names[draft.asset])
+            check_plausible(draft, market.get(draft.asset))
             first = (
                 await store.positions.keep_request(request_id, draft.id, now)
                 if request_id

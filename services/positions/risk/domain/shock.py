@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from services.positions.enrichment.domain.enrichment import Column
 from services.positions.enrichment.domain.metrics import Numbers
 from shared.errors import invalid
+from shared.texts import spelled
 
 _ROUNDING = 1e-9  # share of the way: a move exactly to the liquidation price reaches it
 
@@ -58,7 +59,8 @@ def check_shock(shock: Shock) -> None:
 
 def moves(shock: Shock, asset_names: tuple[str, ...]) -> Numbers:
     """Moves as ratios by asset index."""
-    named = {name.upper(): percent for name, percent in shock.moves_percent.items()}
+    given = shock.moves_percent.items()
+    named = {asset: percent for name, percent in given for asset in spelled(name, asset_names)}
     other = shock.other_move_percent or 0.0
     return np.array([named.get(name, other) / 100.0 for name in asset_names], np.float64)
 
