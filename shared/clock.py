@@ -16,10 +16,17 @@ class Clock(Protocol):
         ...
 
     def monotonic(self) -> float:
-        """Seconds from an arbitrary start that never step back: intervals are judged by these."""
+        """Seconds from an arbitrary start that never step back, and that count while the machine
+        is suspended: intervals are judged by these.
+        """
         ...
 
     async def sleep(self, seconds: float) -> None: ...
+
+
+# The one that runs on while the machine is suspended, by system (Linux, macOS): what was asked to
+# last an hour lasts an hour of the wall, also on a machine that sleeps at night.
+_ELAPSED = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", None))
 
 
 class SystemClock:
@@ -27,7 +34,7 @@ class SystemClock:
         return datetime.now(UTC)
 
     def monotonic(self) -> float:
-        return time.monotonic()
+        return time.monotonic() if _ELAPSED is None else time.clock_gettime(_ELAPSED)
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(max(seconds, 0.0))

@@ -1,6 +1,7 @@
 """The pushed clock stands still until told."""
 
 import asyncio
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -52,6 +53,12 @@ def test_a_naive_time_is_refused() -> None:
 def test_time_does_not_run_backwards() -> None:
     with pytest.raises(ValueError, match="backwards"):
         PushedClock(START).advance(-1)
+
+
+def test_the_time_in_which_the_machine_is_suspended_counts() -> None:
+    asleep = time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)
+    awake = SystemClock().monotonic() - time.monotonic()
+    assert abs(awake - asleep) < 0.1
 
 
 async def test_the_system_clock_is_aware_and_sleeps() -> None:
