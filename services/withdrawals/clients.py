@@ -48,6 +48,9 @@ class AlertsClient:
         price = "unknown" if record.price_usd is None else f"{record.price_usd:.4f} USD"
         held = "has no price" if record.price_usd is None else "holds its peg"
         peg = "is off its peg" if record.is_off_peg else held
+        peg_summary = f"{record.asset} {peg}: price {price}"
+        if record.is_over:
+            peg_summary = f"{record.asset} is not watched any more"
         await self._stub.ReportDecision(
             alerts_pb2.ReportDecisionRequest(
                 request_id=news.request_id,
@@ -55,7 +58,7 @@ class AlertsClient:
                 may_withdraw=record.value == 1,
                 depegged=record.is_off_peg,
                 summary=cut(record.summary, _TEXT_LENGTH),
-                peg_summary=cut(f"{record.asset} {peg}: price {price}", _TEXT_LENGTH),
+                peg_summary=cut(peg_summary, _TEXT_LENGTH),
                 demo=record.demo,
                 decision_epoch=record.revision,
             )

@@ -95,3 +95,33 @@ async def test_a_price_beyond_its_age_allows_nothing_also_by_way_of_a_sample(
     decision = await bench.evaluate()
     assert reasons(decision)[0] == "PRICE_UNAVAILABLE"
     assert decision.value == pb.DECISION_VALUE_HOLD
+
+
+@pytest.mark.parametrize("is_deleted", [True, False])
+async def test_what_was_told_of_an_asset_ends_when_it_is_watched_no_more(
+    bench: Bench, is_deleted: bool
+) -> None:
+    await supplied(bench)
+    await bench.evaluate()
+    bench.clock.advance(60)
+    bench.venue.listed = [replace(bench.venue.listed[0], price_usd=0.90)]
+    bench.prices.usd["djed"] = 0.90
+    await bench.evaluate()
+    await told(bench, 2)
+    if is_deleted:
+        await bench.assets.DeleteAsset(pb.DeleteAssetRequest(name="djed"))
+    else:
+        asset = pb.Asset(name="djed", enabled=False)
+        request = pb.UpdateAssetRequest(asset=asset, update_mask={"paths": ["enabled"]})
+        await bench.assets.UpdateAsset(request)
+    for _ in range(2):
+        bench.clock.advance(60)
+        assert not (await bench.advisor.Evaluate(pb.EvaluateRequest())).decisions
+    await told(bench, 3)
+    last = bench.alerts.news[-1].record
+    assert (last.value, last.is_off_peg, last.price_usd) == (0, False, None)
+    assert last.summary.endswith("[reason: not watched any more]")
+    listed = (await bench.advisor.ListDecisions(pb.ListDecisionsRequest())).decisions
+    assert len(listed) == 3
+    explained = await bench.advisor.ExplainDecision(pb.ExplainDecisionRequest(id=listed[0].id))
+    assert "not watched any more" in "\n".join(explained.lines)

@@ -96,6 +96,8 @@ class DecisionRecord:
     is_off_peg: bool = False
     # When the price was true by which the peg was last judged; None: it never was.
     peg_time: datetime | None = None
+    # The asset is watched no more: nothing is advised, and nothing known of its peg.
+    is_over: bool = False
 
     @property
     def id(self) -> str:
@@ -193,6 +195,19 @@ def failed_record(
         findings=(FindingRecord("INTERNAL", True, "", "the log has the incident"),),
         demo=demo,
         cycle_id=cycle_id,
+    )
+
+
+def over_record(before: DecisionRecord, now: datetime) -> DecisionRecord:
+    """What ends the advice about an asset that is watched no more."""
+    return DecisionRecord(
+        asset=before.asset,
+        value=0,
+        summary=f"{before.asset}: decision=0, wmax_usd=unknown [reason: not watched any more]",
+        evaluated_time=now,
+        settings=before.settings,
+        alternate_name=before.alternate_name,
+        is_over=True,
     )
 
 

@@ -10,7 +10,12 @@ from datetime import datetime
 from services.withdrawals.assets.domain.settings import Asset
 from services.withdrawals.assets.service.assets import AssetsService
 from services.withdrawals.decisions.domain.history import AssetState
-from services.withdrawals.decisions.domain.record import DecisionRecord, failed_record, is_news
+from services.withdrawals.decisions.domain.record import (
+    DecisionRecord,
+    failed_record,
+    is_news,
+    over_record,
+)
 from services.withdrawals.decisions.service.gathering import Gathered, Gathering
 from services.withdrawals.decisions.service.judging import Before, Judgement, judgement_of
 from services.withdrawals.decisions.store import Begin
@@ -88,6 +93,8 @@ class EvaluateService:
             return Evaluated(standing)
         watched = await self._assets.watched()
         assets = _chosen(watched, names)
+        if not names and as_of is None and not dry_run:
+            await self._end_others(watched)
         if not assets:
             self._tell([], watched)
             return _answer([], assets)
@@ -130,6 +137,19 @@ class EvaluateService:
         if not self._is_told:
             self._tell(found, simulated)
         return found
+
+    async def _end_others(self, watched: Sequence[Asset]) -> None:
+        """What was told of assets that are watched no more, or switched off, stands no longer."""
+        on = {one.settings.name for one in watched if one.settings.enabled and not one.demo}
+        async with self._read() as store:
+            if not _told_of_others(await store.newest(), on):
+                return
+        async with self._begin() as store:
+            await store.lock()
+            for before in _told_of_others(await store.newest(), on):
+                now = self._clock.now()
+                record = await store.add(over_record(before, now))
+                await store.tell(record, before.value, now)
 
     def _tell(self, records: Sequence[DecisionRecord], watched: Sequence[Asset]) -> None:
         self._is_told = True
@@ -226,6 +246,13 @@ def _before(
 ) -> Before:
     lost = told[name].peg_lost_time if name in told else None
     return Before(states.get(name, AssetState()).mismatch_count, lost)
+
+
+def _told_of_others(
+    newest: Mapping[str, DecisionRecord], on: Collection[str]
+) -> list[DecisionRecord]:
+    told = [one for one in newest.values() if one.asset not in on and not one.demo]
+    return [one for one in told if one.value == 1 or one.is_off_peg]
 
 
 def _chosen(watched: Sequence[Asset], names: Sequence[str]) -> list[Asset]:
