@@ -194,8 +194,8 @@ def build(config: Config, clock: Clock | None = None) -> App:
         Loop("positions moves", market.refresh_moves, clock),
         Loop("positions touch record", touches.keep, clock),
     ]
-    parts: list[Part] = [database, price, betas, *asked, watch, streams, side, server, *loops]
-    return App("positions", parts, grace_seconds=config.shutdown_grace_seconds)
+    parts: list[Part] = [database, price, betas, *asked, extremes, watch, streams, side, server]
+    return App("positions", [*parts, *loops], grace_seconds=config.shutdown_grace_seconds)
 
 
 def _streams(config: Config, read: Begin, enrichment: EnrichmentService, clock: Clock) -> StreamHub:

@@ -32,6 +32,8 @@ from services.positions.extremes.domain import (
 from shared.clock import Clock
 from shared.log import get_logger
 
+# A start waits no longer for the last pass: without a database it goes on.
+_START_SECONDS = 5.0
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -67,9 +69,28 @@ class ExtremesService:
         # From when on somebody asked for what was not looked at.
         self._wanted: dict[str, int] = {}
         self._until_micros = 0
+        # Where the first look begins; 0 before the last pass is known.
+        self._first_micros = 0
         self._compared: EnrichedFrame | None = None
         self._basis: Basis | None = None
         self._looking = asyncio.Lock()
+
+    async def start(self) -> None:
+        """Know the last pass before this process makes one: what changes then, and since when
+        nobody looked.
+        """
+        try:
+            async with asyncio.timeout(_START_SECONDS):
+                frame = await self._enrichment.frame()
+        except Exception as error:  # noqa: BLE001  # a start needs no database
+            get_logger().warning("the last pass is not known to extremes", problem=repr(error))
+            return
+        now_micros = micros(self._clock.now())
+        self._compare(frame, now_micros)
+        self._first_micros = _began(frame, now_micros)
+
+    async def stop(self) -> None:
+        """Nothing is held open."""
 
     async def look(self, prices_usd: Mapping[str, float]) -> None:
         """Look at the assets held from where the last look ended on; one look at a time. Candles
@@ -86,6 +107,8 @@ class ExtremesService:
         now_micros = micros(now)
         self._compare(frame, now_micros)
         start_micros = _began(frame, now_micros)
+        if not self._until_micros and self._first_micros:
+            start_micros = min(start_micros, self._first_micros)
         self._seen = {
             asset: wanted(self._seen.get(asset) or unlooked(start_micros), self._wanted.get(asset))
             for asset in assets

@@ -252,3 +252,34 @@ async def test_what_happened_between_a_look_and_its_evaluation_is_not_lost_with_
     assert (await cycle(servers)).raised_count == 1
     (entry,) = await changes(servers)
     assert json.loads(entry.inputs_json)["extreme_time"][11:16] == moment
+
+
+async def test_an_edit_before_the_first_sync_hides_no_touch_and_old_lows_are_none_of_its_terms(
+    servers: Servers,
+) -> None:
+    await ready(servers)
+    listen = servers.apps["positions"].address
+    (position,) = (
+        await servers.positions.ListPositions(positions_pb.ListPositionsRequest())
+    ).positions
+    other = await servers.hold(95.0, wallet="other")
+    await servers.create()
+    await cycle(servers)
+    await servers.stop("alerts")
+    await servers.stop("positions")
+    servers.clock.advance(3600)
+    await servers.start_positions(listen)
+    # At 83 the one is 3.6 % from 80; the other would be beyond its new 86.
+    Candles(servers).touch(83.0, 30)
+    await servers.start_alerts()
+    await servers.positions.UpdatePosition(
+        positions_pb.UpdatePositionRequest(
+            position=positions_pb.Position(id=position.id, liquidation_price_usd=86.0),
+            update_mask={"paths": ["liquidation_price_usd"]},
+        )
+    )
+    answer = await cycle(servers, 1)
+    assert not answer.unseen
+    entries = await changes(servers)
+    touched = [entry for entry in entries if "extreme_price_usd" in entry.inputs_json]
+    assert [entry.subject for entry in touched] == [other]
