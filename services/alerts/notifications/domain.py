@@ -183,8 +183,13 @@ def is_news(payload: Mapping[str, str]) -> bool:
     """Whether it is good to know rather than a danger: it must wake nobody."""
     if "rule_id" in payload or payload["event"] in (*ALARMS, BACK):
         return False
-    if payload["event"] == CLOSED:
-        return True
+    return payload["event"] == CLOSED or is_opportunity(payload)
+
+
+def is_opportunity(payload: Mapping[str, str]) -> bool:
+    """Whether the alert itself says what is good to know, however it ends."""
+    if "rule_id" in payload:
+        return False
     if payload["type"] == AlertType.WITHDRAWAL.name:
         return payload["condition"] == Condition.ABOVE.name
     metric = METRICS.get(AlertType[payload["type"]])

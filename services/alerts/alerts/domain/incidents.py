@@ -54,7 +54,7 @@ class AppliedLevels:
     notified: Truths
     expired: Truths
     released: Truths
-    # HIGH of danger was notified, that it is over is not: whoever still escalates it must stop.
+    # It was notified, that it is over is not: what escalates, or waits to be told, must stop.
     ended_quietly: Truths
 
 
@@ -151,7 +151,7 @@ def apply_levels(
         wanted | (ends & active & (one.notified_level > 0) & danger & ~silenced)
     )
     loud = notified & wanted
-    ended_quietly = ends & (one.notified_level == Level.HIGH) & danger & ~notified
+    ended_quietly = ends & (one.notified_level > 0) & ~notified
     kept = np.where(active & rises & ~notified, level, one.kept_level)
     released = expired | broken | (held & ends & (one.held_status == AlertStatus.ACKNOWLEDGED))
     values = {

@@ -20,11 +20,12 @@ from services.alerts.alerts.domain.change_payload import (
 from services.alerts.alerts.domain.digests import Gathered, ended_digests
 from services.alerts.alerts.domain.ends import AT_EASE, UNRECORDED, PositionEnd, end_notification
 from services.alerts.alerts.domain.gathering import LedgerPlace, Told, gather_told
+from services.alerts.alerts.domain.incidents import IS_OPPORTUNITY
 from services.alerts.alerts.service.endings import (
     end_entries,
     ended,
-    is_loud,
     quiet_entries,
+    was_told,
     without,
 )
 from services.alerts.domain.kinds import AlertClass, AlertType, Level, type_number
@@ -123,8 +124,8 @@ class DeleteAlerts:
         now = self._cache.clock.now()
         async with self._commits.edit() as edit:
             snapshot, columns = edit.snapshot, edit.snapshot.columns
-            loud, step = np.flatnonzero(is_loud(columns)), Step("CLEAR_ALERTS")
-            made = await ended(edit.store, columns, loud, snapshot, step, self._now_micros())
+            told, step = np.flatnonzero(was_told(columns)), Step("CLEAR_ALERTS")
+            made = await ended(edit.store, columns, told, snapshot, step, self._now_micros())
             state = replace(
                 snapshot.service_state,
                 alert_version=new_version(),
@@ -133,7 +134,7 @@ class DeleteAlerts:
             )
             empty = replace(columns.pick(slice(0)), evaluated_micros=0)
             entries = quiet_entries(
-                columns, loud, made, empty, now, call.person(), _summary(columns, now)
+                columns, told, made, empty, now, call.person(), _summary(columns, now)
             )
             await edit.write(Decision(None, state, empty, entries=entries, also=_delete_all))
         return len(columns)
@@ -161,7 +162,8 @@ class DeleteAlerts:
         told = _told(columns, made, asked.ends, partial(self._gathering.channels, snapshot, own))
         told = [one for one in told if self._is_told(one)]
         commit = LedgerPlace(self._gathering.most, len(made), snapshot.head.sequence)
-        gathered = gather_told(told, commit, *_lost_digests(columns, rows))
+        left, over = _lost_digests(columns, rows)
+        gathered = _settled(columns, made, told, over, gather_told(told, commit, left, over))
         entries = _closing_entries(columns, made, gathered, self._cache.clock.now())
         state = replace(state, complete=False)
         cleared = without(Cleared(len(rows), is_part), state, columns, rows, entries)
@@ -234,6 +236,35 @@ def _told(
             )
         )
     return told
+
+
+def _settled(
+    columns: AlertColumns,
+    made: Sequence[EndedAlert],
+    told: Sequence[Told],
+    over: Sequence[int],
+    gathered: Gathered,
+) -> Gathered:
+    """With what people heard of as news and no message ends, and such digests that are over: for
+    the notification service alone.
+    """
+    said, ended = {one.place for one in told}, dict(gathered.ended)
+    heard = was_told(columns) & IS_OPPORTUNITY[columns.kind]
+    places = []
+    for place, item in enumerate(made):
+        digest = int(columns.digest_sequence[item.row])
+        if digest in over and digest not in ended:
+            ended[digest] = place
+            places.append(place)
+        elif heard[item.row] and not digest and place not in said:
+            places.append(place)
+    return replace(
+        gathered,
+        place=np.concatenate([gathered.place, np.array(places, np.int64)]),
+        level=np.concatenate([gathered.level, np.full(len(places), int(Level.LOW))]),
+        noted=np.concatenate([gathered.noted, np.ones(len(places), bool)]),
+        ended=list(ended.items()),
+    )
 
 
 def _lost_digests(

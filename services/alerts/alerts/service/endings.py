@@ -20,9 +20,8 @@ from services.alerts.alerts.domain.change_payload import (
     ended_alerts,
 )
 from services.alerts.alerts.domain.digests import ended_digests
-from services.alerts.alerts.domain.incidents import IS_OPPORTUNITY
 from services.alerts.alerts.domain.views import present
-from services.alerts.domain.kinds import Level, type_number
+from services.alerts.domain.kinds import type_number
 from services.alerts.ledger.domain.chain import Entry
 from services.alerts.notifications.domain import GONE, LIQUIDATED
 from services.alerts.service.commits import Decision, Entries, Notice
@@ -73,8 +72,10 @@ def quiet_entries(
     actor: str,
     first: Sequence[Entry] = (),
 ) -> Entries:
-    """What is taken away; nobody is notified, and nothing of it escalates any more."""
-    loud, left = is_loud(columns), columns.digest_sequence
+    """What is taken away; nobody is notified, and nothing of it escalates, or waits to be told, any
+    more.
+    """
+    told, left = was_told(columns), columns.digest_sequence
     places = {item.row: len(first) + place for place, item in enumerate(made)}
     # The notification service knows of what a digest told by that digest alone.
     over = [
@@ -85,16 +86,16 @@ def quiet_entries(
     notices = [
         Notice(place, noted=True)
         for row, place in places.items()
-        if place in carriers or (loud[row] and not left[row])
+        if place in carriers or (told[row] and not left[row])
     ]
     entries = Entries.of([*first, *end_entries(columns, made, actor, now)], notices)
     return replace(entries, ended=over)
 
 
-def is_loud(columns: AlertColumns) -> NDArray[np.bool_]:
-    """Whose danger was notified at HIGH."""
-    loud: NDArray[np.bool_] = (columns.notified_level == Level.HIGH) & ~IS_OPPORTUNITY[columns.kind]
-    return loud
+def was_told(columns: AlertColumns) -> NDArray[np.bool_]:
+    """Whose present incident was notified."""
+    told: NDArray[np.bool_] = columns.notified_level > 0
+    return told
 
 
 def end_entries(

@@ -23,6 +23,7 @@ from services.alerts.notifications.domain import (
     Text,
     compose,
     is_news,
+    is_opportunity,
 )
 from services.alerts.notifications.store import Waiting
 from services.alerts.price_rules.domain.rule_texts import rule_text
@@ -52,8 +53,11 @@ class Handover:
 
     @property
     def rank(self) -> tuple[bool, int]:
-        """Danger before news, the louder before the quieter."""
-        return not self.row.noted and is_news(self.payload), -self.row.level
+        """Danger before news, the louder before the quieter. What becomes of news is no sooner than
+        the news itself, which may wait here as well.
+        """
+        is_good = is_opportunity if self.row.noted else is_news
+        return is_good(self.payload), -self.row.level
 
 
 def groups(handovers: Sequence[Handover]) -> Iterator[Sequence[Handover]]:
