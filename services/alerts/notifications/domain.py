@@ -187,8 +187,10 @@ def is_news(payload: Mapping[str, str]) -> bool:
 
 
 def is_opportunity(payload: Mapping[str, str]) -> bool:
-    """Whether the alert itself says what is good to know, however it ends."""
-    if "rule_id" in payload:
+    """Whether the alert itself says what is good to know, however it ends; a row about something
+    else than an alert does not.
+    """
+    if "rule_id" in payload or "type" not in payload:
         return False
     if payload["type"] == AlertType.WITHDRAWAL.name:
         return payload["condition"] == Condition.ABOVE.name

@@ -327,7 +327,7 @@ async def test_the_outside_hears_of_a_pulled_cycle_when_it_has_not_for_half_an_i
         await until(lambda: len(outside.requests) == 1)
         stand.streams.tell("hyperliquid fill")
         await stand.ended_count(1)
-        await stand.pass_on(30.0)
+        await stand.pass_on(31.0)
         stand.streams.tell("hyperliquid fill")
         await stand.ended_count(2)
         await until(lambda: len(outside.requests) >= 2)

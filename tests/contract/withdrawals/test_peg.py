@@ -27,7 +27,8 @@ async def test_a_lost_peg_is_danger_also_where_no_gain_is_known(bench: Bench) ->
     await bench.grow(30)
     bench.clock.advance(60)
     assert "DEPEG" in reasons(await bench.evaluate())
-    assert await told(bench, 1) == [(True, 0.90)]
+    # Once or, with the gain that is known now, twice.
+    assert {*await told(bench, 1)} == {(True, 0.90)}
 
 
 async def test_a_lost_peg_stays_lost_when_its_reference_is_deleted(bench: Bench) -> None:
@@ -103,6 +104,7 @@ async def test_what_was_told_of_an_asset_ends_when_it_is_watched_no_more(
 ) -> None:
     await supplied(bench)
     await bench.evaluate()
+    await told(bench, 1)
     bench.clock.advance(60)
     bench.venue.listed = [replace(bench.venue.listed[0], price_usd=0.90)]
     bench.prices.usd["djed"] = 0.90
