@@ -327,6 +327,8 @@ async def test_the_outside_hears_of_a_pulled_cycle_when_it_has_not_for_half_an_i
         await until(lambda: len(outside.requests) == 1)
         stand.streams.tell("hyperliquid fill")
         await stand.ended_count(1)
+        # It waits for the slot: time pushed before would be the length of its cycle.
+        await until(lambda: 54.0 in stand.clock.sleeping_seconds)
         await stand.pass_on(31.0)
         stand.streams.tell("hyperliquid fill")
         await stand.ended_count(2)

@@ -190,8 +190,8 @@ async def test_a_server_left_without_its_watcher_is_ended_by_the_next_owner(home
     await _write(owner.url)
     server = int((_data(home) / "postmaster.pid").read_text().split()[0])
     session = os.getsid(server)
-    for process in psutil.process_iter():
-        if process.name() == "sh" and os.getsid(process.pid) == session:
+    for process in psutil.process_iter(["name"]):
+        if process.info["name"] == "sh" and os.getsid(process.pid) == session:
             process.kill()
     owner.kill()
     await asyncio.sleep(0.2)
