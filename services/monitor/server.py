@@ -161,7 +161,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
     upkeep = _upkeep(config, clock)
     peers = _peers(services, xcom, around, upkeep)
     configured = _configured(config)
-    notification = notifier(NotificationSender(begin, read, xcom).notify, clock)
+    notification = notifier(NotificationSender(begin, read, xcom, clock).notify, clock)
     queries = MonitorQueries(begin, read, configured, xcom, clock)
     feed = MonitorFeed(queries.view, clock)
     queries.on_change(feed.wake)
@@ -188,7 +188,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
         callers=CALLERS,
         health_address=config.health_address,
     )
-    figures = FigureStore(StorageSizes(database), around.disk, upkeep.backup, clock)
+    figures = FigureStore(StorageSizes(database), read, around.disk, upkeep.backup, clock)
     side = _side(config, database, figures)
     database_outage = DatabaseOutage(database.has_room, read, xcom)
     loops = [scheduler(partial(database_outage.watch, check_runs.run_outside), clock), notification]

@@ -117,6 +117,8 @@ outbox = Table(
     Column("incident_key", Text, nullable=False, server_default=""),
     Column("ends_incident", Boolean, nullable=False, server_default="false"),
     Column("ended_incident_keys", ARRAY(Text), nullable=False, server_default="{}"),
+    # Whose it is; empty: not noted.
+    Column("monitor", Text, nullable=False, server_default=""),
 )
 
 # One row: when Cyclone last called.

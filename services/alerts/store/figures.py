@@ -10,8 +10,10 @@ from shared.database.transaction import Transaction
 from shared.metrics import Figure, Values
 
 OUTBOX_FIGURES = (
-    Figure("sonic_outbox_waiting", "Messages that xcom has not taken yet"),
-    Figure("sonic_outbox_oldest_seconds", "Age of the oldest of them; 0: there is none"),
+    Figure("sonic_outbox_waiting", "Messages that xcom has not taken yet", ("service",)),
+    Figure(
+        "sonic_outbox_oldest_seconds", "Age of the oldest of them; 0: there is none", ("service",)
+    ),
     Figure("sonic_ledger_head", "Number of the last row of the ledger"),
     Figure(
         "sonic_ledger_head_unanchored_seconds",
@@ -40,8 +42,8 @@ class FigureStore:
         (row,) = await self._transaction.fetch(_READ)
         now = clock.now()
         return {
-            "sonic_outbox_waiting": {(): row["waiting_count"]},
-            "sonic_outbox_oldest_seconds": {(): _age_seconds(now, row["oldest_time"])},
+            "sonic_outbox_waiting": {("alerts",): row["waiting_count"]},
+            "sonic_outbox_oldest_seconds": {("alerts",): _age_seconds(now, row["oldest_time"])},
             "sonic_ledger_head": {(): row["head_sequence"] or 0},
             "sonic_ledger_head_unanchored_seconds": {(): _age_seconds(now, row["unanchored_time"])},
         }

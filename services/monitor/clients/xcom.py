@@ -8,6 +8,7 @@ from services.monitor.checks import ChannelReading
 from services.monitor.domain.incidents import Notification
 from shared.codec import read
 from shared.errors import InvalidArgument
+from shared.log import get_logger
 from shared.names import shortened
 from shared.rpc.client import Channel
 from shared.secret_shapes import without_secrets
@@ -27,7 +28,7 @@ class XComClient:
         self._unrecorded = channel.stub(unrecorded_pb2_grpc.UnrecordedServiceStub)
 
     async def send(self, notification: Notification) -> None:
-        """See notifier.Sender; with an unknown channel it goes to those of the level."""
+        """See notifier.Sender; refused with its channels it goes to those of the level."""
         request = xcom_pb2.SendRequest(
             request_id=notification.id,
             level=xcom_pb2.Level.Value(f"LEVEL_{notification.level.name}"),
@@ -43,8 +44,12 @@ class XComClient:
         try:
             await self._stub.Send(request, timeout=_SECONDS)
         except InvalidArgument as error:
-            if error.reason != "UNKNOWN_NAME" or not notification.channels:
+            # Names that are none, or are too long or too many, cost nobody the message.
+            if not notification.channels:
                 raise
+            get_logger().warning(
+                "channels refused", notification=notification.id, words=error.message
+            )
             request.ClearField("channels")
             await self._stub.Send(request, timeout=_SECONDS)
 

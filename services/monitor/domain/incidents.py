@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Final
 
 from services.monitor.domain.clocks import is_ahead
 from services.monitor.domain.findings import Finding, Level, RunStatus
@@ -14,6 +17,9 @@ REJOINS_AFTER = timedelta(minutes=15)
 _MOST_NAMED = 10
 # That one message ends; of more those that joined first, long told, end by themselves.
 _MOST_TOLD = 901
+# Ids and names that xcom takes whatever they are for.
+_PLAIN: Final = re.compile(r"[\w.-]{1,120}", re.ASCII)
+_MOST_NAME: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +42,45 @@ class Notification:
     incident_key: str = ""
     ends_incident: bool = False
     ended_incident_keys: tuple[str, ...] = ()
+    # Empty: kept by a release that did not note it.
+    monitor: str = ""
 
     @property
     def keys(self) -> tuple[str, ...]:
         """All that it is about."""
         return (self.incident_key, *self.ended_incident_keys)
+
+
+def in_plain_words(one: Notification, reason: str) -> Notification:
+    """What is told in place of one that is refused: no word of its own, no channel, no key that
+    xcom would not take. The end of what was told by such a key has the same one.
+    """
+    ended = " that something is over" if one.ends_incident else ""
+    name = _plain_key(one.monitor)[:_MOST_NAME] or "unknown"
+    subject = f"{name} monitor: a message{ended} could not be accepted: {_plain_key(reason)}"
+    lines = (
+        f"{subject}.",
+        f"What it said is left out. What it finds: sonic monitors show {name}, and its badges.",
+        "Why: sonic logs --level error",
+    )
+    return Notification(
+        _plain_key(one.id),
+        one.level,
+        subject,
+        "\n".join(lines),
+        demo=one.demo,
+        incident_key=_plain_key(one.incident_key),
+        ends_incident=one.ends_incident and bool(one.incident_key),
+        ended_incident_keys=tuple(_plain_key(key) for key in one.ended_incident_keys if key),
+        monitor=one.monitor,
+    )
+
+
+def _plain_key(text: str) -> str:
+    """As it is when xcom would take it anywhere."""
+    if not text or _PLAIN.fullmatch(text):
+        return text
+    return f"monitor-{sha256(text.encode('utf-8', 'replace')).hexdigest()[:24]}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -325,7 +325,8 @@ class CheckRuns:
                 await store.keep_incident(run.monitor, change.after, batch.now)
             if change.notification is not None:
                 await store.add_notification(
-                    replace(change.notification, demo=bool(batch.beat.demo)), batch.now
+                    replace(change.notification, demo=bool(batch.beat.demo), monitor=run.monitor),
+                    batch.now,
                 )
                 notifies = True
         return notifies

@@ -6,11 +6,16 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from services.monitor.domain.findings import Level
-from services.monitor.domain.incidents import Notification
+from services.monitor.domain.incidents import Notification, in_plain_words
 from services.monitor.service.check_runs import Begin
 from services.monitor.service.database_outage import REASONS, UnrecordedSender
+from shared.backoff import backoff_seconds
+from shared.clock import Clock
 from shared.errors import AlreadyExists, InvalidArgument, SonicError, Unavailable
 from shared.log import get_logger
+
+_FIRST_PAUSE_SECONDS = 5.0
+_LONGEST_PAUSE_SECONDS = 300.0
 
 
 class Sender(UnrecordedSender, Protocol):
@@ -23,16 +28,20 @@ class Sender(UnrecordedSender, Protocol):
 class NotificationSender:
     """The outbox of monitor."""
 
-    def __init__(self, begin: Begin, read: Begin, sender: Sender) -> None:
+    def __init__(self, begin: Begin, read: Begin, sender: Sender, clock: Clock) -> None:
         self._begin = begin
         self._read = read
         self._sender = sender
+        self._clock = clock
+        # By id how often it was refused, and until when (monotonic seconds) it rests.
+        self._refused: dict[str, tuple[int, float]] = {}
         # Of incidents that no message was stored of: the notification that was sent without one.
         self._unrecorded: dict[str, str] = {}
 
     async def notify(self) -> bool:
         """Whether everything is sent, the loudest first; what cannot be handed over now waits, and
-        keeps back what is said later of the same incident, nothing else.
+        keeps back what is said later of the same incident, nothing else. What is refused rests
+        longer each time.
         """
         tried: list[str] = []
         kept_keys: set[str] = set()
@@ -49,6 +58,8 @@ class NotificationSender:
                     await self._drop(one)
                 else:
                     kept_keys.update(one.keys)
+        # What is gone another process handed over.
+        self._refused = {id: rest for id, rest in self._refused.items() if id in tried}
         return not kept_keys
 
     async def _waiting(self, tried: Sequence[str]) -> list[Notification]:
@@ -57,23 +68,39 @@ class NotificationSender:
 
     async def _is_handed_over(self, one: Notification) -> bool:
         """Whether it need not be tried again. Raises Unavailable when nobody answers."""
+        refused_count, until_seconds = self._refused.get(one.id, (0, 0.0))
+        if self._clock.monotonic() < until_seconds:
+            return False
         try:
             if not await self._is_end_sent_unrecorded(one):
-                await self._sender.send(one)
+                await self._send(one)
         except AlreadyExists:
             # A release that chose other words handed it over.
-            return True
-        except InvalidArgument as error:
-            # Refused for good: the same words will never be taken.
-            get_logger().error("notification refused", notification=one.id, reason=error.reason)
             return True
         except SonicError as error:
             has_no_room = error.reason in REASONS
             if isinstance(error, Unavailable) and not has_no_room:
                 raise
             _log_waiting(one, error)
-            return has_no_room and await self._is_sent_unrecorded(one)
+            if has_no_room:
+                return await self._is_sent_unrecorded(one)
+            pause = backoff_seconds(refused_count + 1, _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS)
+            self._refused[one.id] = refused_count + 1, self._clock.monotonic() + pause
+            return False
         return True
+
+    async def _send(self, one: Notification) -> None:
+        """In plain words where it is refused as it is: the same words will never be taken."""
+        try:
+            await self._sender.send(one)
+        except InvalidArgument as error:
+            get_logger().error(
+                "notification refused",
+                notification=one.id,
+                reason=error.reason,
+                words=error.message,
+            )
+            await self._sender.send(in_plain_words(one, error.reason))
 
     async def _is_sent_unrecorded(self, one: Notification) -> bool:
         """Whether a HIGH that nobody can store reached somebody all the same."""

@@ -97,7 +97,7 @@ class MonitorQueries:
         async with self._read() as store:
             stored, beat = await store.stored(self._configured.names)
             badges = self._known(await store.badges())
-            waiting_count = await store.waiting_count()
+            waiting_count, _ = await store.waiting()
         states = self._configured.states(stored, now)
         return status(states, badges, waiting_count, beat.call_time)
 

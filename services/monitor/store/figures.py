@@ -1,15 +1,24 @@
-"""What the metrics show of room: tables by service, and the disk; read when somebody asks."""
+"""What the metrics show of the outbox and of room: tables by service, and the disk; read when
+somebody asks.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from datetime import timedelta
 
 from services.monitor.checks import BackupReading, DiskReading
+from services.monitor.store.notifications import NotificationRows
 from services.monitor.store.storage import StorageSizes
 from shared.clock import Clock
 from shared.metrics import Figure, Values
 
 FIGURES = (
+    Figure("sonic_outbox_waiting", "Messages that xcom has not taken yet", ("service",)),
+    Figure(
+        "sonic_outbox_oldest_seconds", "Age of the oldest of them; 0: there is none", ("service",)
+    ),
     Figure("sonic_database_bytes", "Size of a service's tables with their indexes", ("service",)),
     Figure("sonic_disk_free_bytes", "Free on the disk of SONIC_HOME that has the least room"),
     Figure("sonic_disk_size_bytes", "Size of that disk"),
@@ -18,6 +27,8 @@ FIGURES = (
     ),
     Figure("sonic_backup_interval_seconds", "Time between backups as it is set"),
 )
+
+Begin = Callable[[], AbstractAsyncContextManager[NotificationRows]]
 
 
 class FigureStore:
@@ -28,11 +39,13 @@ class FigureStore:
     def __init__(
         self,
         sizes: StorageSizes,
+        read: Begin,
         disk: Callable[[], Awaitable[DiskReading | None]],
         backup: Callable[[], Awaitable[BackupReading | None]],
         clock: Clock,
     ) -> None:
         self._sizes = sizes
+        self._read = read
         self._disk = disk
         self._backup = backup
         self._clock = clock
@@ -42,8 +55,14 @@ class FigureStore:
         by_service, disk = await self._sizes.by_service(), await self._disk()
         backup = await self._backup()
         since = backup and (backup.last_time or backup.since_time)
-        age = (self._clock.now() - since).total_seconds() if since else None
+        now = self._clock.now()
+        age = (now - since).total_seconds() if since else None
+        async with self._read() as store:
+            waiting_count, oldest_time = await store.waiting()
+        waited = max(now - oldest_time, timedelta()) if oldest_time else timedelta()
         return {
+            "sonic_outbox_waiting": {("monitor",): waiting_count},
+            "sonic_outbox_oldest_seconds": {("monitor",): waited.total_seconds()},
             "sonic_database_bytes": {(name,): size for name, size in by_service.items()},
             "sonic_disk_free_bytes": {(): disk.free_bytes if disk else None},
             "sonic_disk_size_bytes": {(): disk.size_bytes if disk else None},

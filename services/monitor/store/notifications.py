@@ -71,9 +71,12 @@ class NotificationRows:
         )
         return [rows.read(Notification, row) for row in found]
 
-    async def waiting_count(self) -> int:
-        """How many were not sent yet."""
-        return int(await self._transaction.scalar(select(func.count()).select_from(outbox)))
+    async def waiting(self) -> tuple[int, datetime | None]:
+        """How many were not sent yet, and since when the oldest of them waits."""
+        ((count, oldest_time),) = await self._transaction.fetch(
+            select(func.count(), func.min(outbox.c.created_time))
+        )
+        return int(count), oldest_time
 
     async def drop_notification(self, id: str) -> None:
         """It was sent."""

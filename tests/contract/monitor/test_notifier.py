@@ -10,6 +10,9 @@ from google.protobuf.message import Message
 from sonic.monitor.v1 import monitor_pb2 as pb
 from sonic.xcom.v1 import xcom_pb2
 
+from services.monitor.domain.findings import Level
+from services.monitor.domain.incidents import Notification, in_plain_words
+from shared import metrics
 from shared.errors import (
     AlreadyExists,
     Conflict,
@@ -32,10 +35,6 @@ FOR_NOW = (
     PermissionDenied("CALLER_NOT_ALLOWED", "not this one"),
     Unauthenticated("UNAUTHENTICATED", "an old token"),
 )
-FOR_GOOD = (
-    InvalidArgument("INVALID_FIELD", "malformed"),
-    AlreadyExists("REQUEST_ID_REUSED", "stored in other words"),
-)
 
 
 class Taker:
@@ -45,11 +44,14 @@ class Taker:
         self.peers = FakePeers()
         self.peers.told["xcom.Send"] = self._send
         self.refusal: SonicError | None = None
+        self.takes_plain_words = False
         self.refused_count = 0
         self.told: list[str] = []
 
     async def _send(self, request: Any, context: Any) -> Message:
-        if self.refusal is not None and request.subject.startswith("price monitor"):
+        is_plain = self.takes_plain_words and "could not be accepted" in request.subject
+        is_meant = request.subject.startswith("price monitor") and not is_plain
+        if self.refusal is not None and is_meant:
             self.refused_count += 1
             return await refuses(self.refusal)(request, context)
         self.told.append(request.subject)
@@ -110,17 +112,80 @@ async def test_what_is_refused_for_now_is_told_later_before_its_end_and_keeps_no
     assert await servers.value("select count(*) from outbox") == 0
 
 
-@pytest.mark.parametrize("refusal", FOR_GOOD, ids=lambda one: type(one).__name__)
-async def test_what_can_never_be_taken_or_was_taken_before_is_tried_once(
-    servers: Servers, taker: Taker, refusal: SonicError
-) -> None:
-    await start(servers, taker, refusal)
+async def nothing_waits(servers: Servers) -> object:
+    return await servers.value("select count(*) = 0 from outbox")
 
-    async def empty() -> object:
-        return await servers.value("select count(*) = 0 from outbox")
 
-    await servers.push(empty)
+async def test_what_was_taken_before_is_tried_once(servers: Servers, taker: Taker) -> None:
+    await start(servers, taker, AlreadyExists("REQUEST_ID_REUSED", "stored in other words"))
+    await servers.push(lambda: nothing_waits(servers))
     assert (taker.refused_count, len(taker.told)) == (1, 1)
+
+
+async def test_what_can_never_be_taken_is_told_in_plain_words_and_so_is_its_end(
+    servers: Servers, taker: Taker
+) -> None:
+    taker.takes_plain_words = True
+    stub = await start(servers, taker, InvalidArgument("INVALID_FIELD", "malformed"))
+    await cycle(stub, 2, **looked(well=True))
+    await servers.push(lambda: nothing_waits(servers))
+    assert [one for one in taker.told if one.startswith("price")] == [
+        "price monitor: a message could not be accepted: INVALID_FIELD",
+        "price monitor: a message that something is over could not be accepted: INVALID_FIELD",
+    ]
+    assert taker.refused_count == 2
+
+
+async def test_what_is_refused_in_plain_words_too_waits_and_rests_longer_each_time(
+    servers: Servers, taker: Taker
+) -> None:
+    stub = await start(servers, taker, InvalidArgument("INVALID_FIELD", "malformed"))
+    began = servers.clock.monotonic()
+    await servers.push(lambda: servers.value("select count(*) = 1 from outbox"))
+
+    async def passed() -> bool:
+        return servers.clock.monotonic() - began >= 600
+
+    await servers.push(passed)
+    # After 5, 10, 20, 40, 80, 160 and 300 s, each time in two ways; not 120 times.
+    assert 12 <= taker.refused_count <= 18
+    assert (await stub.GetStatus(pb.GetStatusRequest())).waiting_count == 1
+    values = metrics.process().readings["monitor"]
+    assert await values.refresh()
+    assert values.values["sonic_outbox_waiting"] == {("monitor",): 1}
+    assert values.values["sonic_outbox_oldest_seconds"][("monitor",)] >= 600
+
+
+async def test_xcom_takes_the_words_without_channels_and_else_plain_words(
+    servers: Servers,
+) -> None:
+    await servers.peers()
+    long = "x" * 250
+    await servers.execute(
+        "insert into outbox (id, level, subject, body, created_time, incident_key, monitor,"
+        " channels, ended_incident_keys, ends_incident) values"
+        f" ('one', 4, 'SPX stale', '', now(), 'one', 'price', '{{{long}}}', '{{}}', false),"
+        f" ('two', 3, '', 'no subject', now(), 'two', 'of\u0007others', '{{}}', '{{}}', false),"
+        f" ('{long}', 3, 'long', '', now(), '{long}', '{long}', '{{}}', '{{}}', false),"
+        f" ('{long}-end', 2, 'over', '', now(), '{long}', '{long}', '{{}}', '{{one}}', true)"
+    )
+    await servers.monitor(**QUIET)
+    await servers.push(lambda: nothing_waits(servers))
+    told = await servers.messages()
+    hashed = in_plain_words(Notification(long, Level.LOW, "", ""), "").id
+    subjects = [one.subject for one in told]
+    assert subjects[0] == "SPX stale"
+    assert sorted(subjects[1:3]) == sorted(
+        f"{name} monitor: a message could not be accepted: INVALID_FIELD"
+        for name in (
+            hashed,
+            in_plain_words(Notification("of\u0007others", Level.LOW, "", ""), "").id,
+        )
+    )
+    assert subjects[3] == (
+        f"{hashed} monitor: a message that something is over could not be accepted: INVALID_FIELD"
+    )
+    assert [one.incident_key for one in told if one.subject.startswith(hashed)] == [hashed] * 2
 
 
 async def test_more_than_is_read_at_once_is_told_in_one_round_the_loudest_first(
