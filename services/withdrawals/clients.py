@@ -49,8 +49,8 @@ class AlertsClient:
         held = "has no price" if record.price_usd is None else "holds its peg"
         peg = "is off its peg" if record.is_off_peg else held
         peg_summary = f"{record.asset} {peg}: price {price}"
-        if record.is_over:
-            peg_summary = f"{record.asset} is not watched any more"
+        if record.over_reason:
+            peg_summary = f"{record.asset}: {record.over_reason}"
         await self._stub.ReportDecision(
             alerts_pb2.ReportDecisionRequest(
                 request_id=news.request_id,

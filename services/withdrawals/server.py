@@ -260,7 +260,7 @@ def _advisor(
         services.evaluations,
         services.queries,
         services.schedule,
-        Clearing(database.open(DecisionStore), services.rows.clear),
+        Clearing(database.open(DecisionStore), services.rows.clear, clock),
         feed.watch,
         SeriesReader(SeriesService(services.assets, services.rows, clock)).get,
     )

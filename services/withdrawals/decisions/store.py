@@ -96,6 +96,11 @@ _SENT = Statement(
     " where own.key = :key and older.asset = own.asset and older.key <= own.key"
     " and outbox.decision_key = older.key and sent_time is null"
 )
+_TOLD = Statement(
+    f"select distinct on (asset) {_COLUMNS}, exists (select from outbox join decision as own"
+    " on own.key = decision_key where own.asset = decision.asset and sent_time is null) as is_due"
+    " from decision where not demo order by asset, key desc"
+)
 _LATER = Statement(
     "update outbox set due_time = :due_time, refusal = :refusal where decision_key = :key"
 )
@@ -211,6 +216,14 @@ class DecisionStore:
         """The last one of each asset, or of one."""
         found = [_record(row) for row in await self._transaction.fetch(_NEWEST, asset=asset)]
         return {record.asset: record for record in found}
+
+    async def told(self) -> list[DecisionRecord]:
+        """The last one of each asset of which alerts may hold something: it advises, has lost its
+        peg, or news of the asset waits.
+        """
+        found = await self._transaction.fetch(_TOLD)
+        records = [(_record(row), row["is_due"]) for row in found]
+        return [one for one, is_due in records if is_due or one.value == 1 or one.is_off_peg]
 
     async def since(self, revision: int) -> tuple[list[DecisionRecord], int]:
         """Those written after a revision, at most 500, and the revision of the last."""

@@ -264,7 +264,8 @@ async def test_what_is_cleared_is_gone_and_settings_stay(bench: Bench) -> None:
     assert refused.value.reason == "NOT_CONFIRMED"
     answer = await bench.advisor.ClearData(pb.ClearDataRequest(confirm="withdrawals"))
     assert answer.deleted_count > 60
-    assert not (await bench.advisor.ListDecisions(pb.ListDecisionsRequest())).decisions
+    (over,) = (await bench.advisor.ListDecisions(pb.ListDecisionsRequest())).decisions
+    assert over.summary.endswith("[reason: its data were deleted]")
     assert (await bench.assets.ListAssets(pb.ListAssetsRequest())).assets
 
 

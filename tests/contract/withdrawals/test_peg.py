@@ -127,3 +127,23 @@ async def test_what_was_told_of_an_asset_ends_when_it_is_watched_no_more(
     assert len(listed) == 3
     explained = await bench.advisor.ExplainDecision(pb.ExplainDecisionRequest(id=listed[0].id))
     assert "not watched any more" in "\n".join(explained.lines)
+
+
+@pytest.mark.parametrize("is_sent", [True, False])
+async def test_what_was_told_of_an_asset_ends_when_its_data_are_deleted(
+    bench: Bench, is_sent: bool
+) -> None:
+    await supplied(bench)
+    await bench.evaluate()
+    await told(bench, 1)
+    if not is_sent:
+        # That it may be withdrawn no more waits.
+        bench.alerts.down = True
+        bench.venue.listed = [replace(bench.venue.listed[0], closed="frozen")]
+        bench.clock.advance(60)
+        await bench.evaluate()
+    await bench.advisor.ClearData(pb.ClearDataRequest(confirm="withdrawals"))
+    bench.alerts.down = False
+    await told(bench, 2)
+    assert [one.record.value for one in bench.alerts.news] == [1, 0]
+    assert bench.alerts.news[-1].record.over_reason == "its data were deleted"

@@ -96,8 +96,8 @@ class DecisionRecord:
     is_off_peg: bool = False
     # When the price was true by which the peg was last judged; None: it never was.
     peg_time: datetime | None = None
-    # The asset is watched no more: nothing is advised, and nothing known of its peg.
-    is_over: bool = False
+    # Why nothing is advised any more, and nothing known of the peg; empty: it is judged.
+    over_reason: str = ""
 
     @property
     def id(self) -> str:
@@ -198,16 +198,16 @@ def failed_record(
     )
 
 
-def over_record(before: DecisionRecord, now: datetime) -> DecisionRecord:
-    """What ends the advice about an asset that is watched no more."""
+def over_record(before: DecisionRecord, reason: str, now: datetime) -> DecisionRecord:
+    """What ends the advice about an asset; `reason`: why, as people read it."""
     return DecisionRecord(
         asset=before.asset,
         value=0,
-        summary=f"{before.asset}: decision=0, wmax_usd=unknown [reason: not watched any more]",
+        summary=f"{before.asset}: decision=0, wmax_usd=unknown [reason: {reason}]",
         evaluated_time=now,
         settings=before.settings,
         alternate_name=before.alternate_name,
-        is_over=True,
+        over_reason=reason,
     )
 
 

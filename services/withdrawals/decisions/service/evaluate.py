@@ -148,7 +148,7 @@ class EvaluateService:
             await store.lock()
             for before in _told_of_others(await store.newest(), on):
                 now = self._clock.now()
-                record = await store.add(over_record(before, now))
+                record = await store.add(over_record(before, "not watched any more", now))
                 await store.tell(record, before.value, now)
 
     def _tell(self, records: Sequence[DecisionRecord], watched: Sequence[Asset]) -> None:

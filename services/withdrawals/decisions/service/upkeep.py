@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 
 from services.withdrawals.decisions.domain.history import Timetable
+from services.withdrawals.decisions.domain.record import over_record
 from services.withdrawals.decisions.store import BITE_ROWS, Begin
 from shared.clock import Clock
 from shared.errors import Conflict, invalid, require_confirmation
@@ -92,15 +93,21 @@ class Forgetting:
 
 
 class Clearing:
-    """Deletes everything but what people set."""
+    """Deletes everything but what people set, and ends what was told of it."""
 
-    def __init__(self, begin: Begin, others: Callable[[], Awaitable[int]]) -> None:
+    def __init__(self, begin: Begin, others: Callable[[], Awaitable[int]], clock: Clock) -> None:
         self._begin = begin
         self._others = others
+        self._clock = clock
 
     async def clear(self, confirm: str) -> int:
         """Rows deleted. InvalidArgument NOT_CONFIRMED."""
         require_confirmation(confirm, "withdrawals")
         async with self._begin() as store:
+            await store.lock()
+            told, now = await store.told(), self._clock.now()
             count = await store.clear()
+            for before in told:
+                record = await store.add(over_record(before, "its data were deleted", now))
+                await store.tell(record, before.value, now)
         return count + await self._others()
