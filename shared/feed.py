@@ -65,6 +65,7 @@ class Feed(Generic[T]):
         self._changed = changed or self._other
         self._poll_seconds = poll_seconds
         self._loop = Loop(name, self._poll, clock)
+        self.name, self.failed = name, self._loop.failed
         # States are read one after the other, so that none is older than the one before.
         self._reading = asyncio.Lock()
         self._published = asyncio.Condition()

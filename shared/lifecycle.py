@@ -5,7 +5,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
@@ -74,7 +74,7 @@ class App:
     async def failed(self) -> str:
         """Returns the name of the first part that failed; never returns when none can."""
         events = {
-            asyncio.ensure_future(event.wait()): type(part).__name__
+            asyncio.ensure_future(event.wait()): getattr(part, "name", "") or type(part).__name__
             for part in self._parts
             if isinstance(event := getattr(part, "failed", None), asyncio.Event)
         }
@@ -110,6 +110,39 @@ class App:
                 part=type(part).__name__,
                 problem=repr(error),
             )
+
+
+class Endless:
+    """A Part: `work` goes on until it is stopped. One that ends all the same is logged and sets
+    `failed`, its own or the one given.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        work: Callable[[], Coroutine[Any, Any, None]],
+        failed: asyncio.Event | None = None,
+    ) -> None:
+        self.name = name
+        self.failed = failed or asyncio.Event()
+        self._work = work
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        self._task = asyncio.create_task(self._work(), name=self.name)
+        self._task.add_done_callback(self._ended)
+
+    async def stop(self) -> None:
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait({task})
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        problem = None if task.cancelled() else task.exception()
+        if self._task is task:
+            log.get_logger().error("loop ended", loop=self.name, exc_info=problem)
+            self.failed.set()
 
 
 class Loop:

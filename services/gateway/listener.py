@@ -68,6 +68,7 @@ class HttpServer:
         self._leaving = leaving
         self._grace_seconds = grace_seconds
         self._room = room or Room(most_connections())
+        self._listening: list[socket.socket] = []
         self._server: _Server | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -76,7 +77,8 @@ class HttpServer:
         listener = _bind(self._listen_address)
         self.address = f"{_dialled(self._listen_address)}:{listener.getsockname()[1]}"
         self._server = _Server(self._config())
-        self._task = asyncio.create_task(self._server.serve(sockets=[listener]), name="http")
+        self._listening = [listener]
+        self._task = asyncio.create_task(self._server.serve(self._listening), name="http")
         self._task.add_done_callback(lambda _: self.failed.set())
         while not self._server.started:
             if self._task.done():
@@ -91,6 +93,9 @@ class HttpServer:
             return
         self._leaving()
         self._server.end()
+        if task.done() and self._server.started:
+            # It died by itself, and goes on listening until it is told not to.
+            task = asyncio.create_task(self._server.shutdown(self._listening), name="http")
         _, late = await asyncio.wait({task}, timeout=self._grace_seconds)
         if late:
             # What is left is idle or slow readers.

@@ -31,6 +31,7 @@ class HedgeFeed:
         self._service = service
         self._revisions = Feed("hedge feed", service.revision, clock)
         self.start, self.stop = self._revisions.start, self._revisions.stop
+        self.name, self.failed = self._revisions.name, self._revisions.failed
         self.wake = self._revisions.wake
 
     async def watch(self, wallet: str, asset: str) -> AsyncIterator[News]:

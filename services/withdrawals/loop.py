@@ -77,6 +77,7 @@ class DecisionFeed:
 
         self._feed = Feed("decision feed", present, clock, changed=changed)
         self.start, self.stop = self._feed.start, self._feed.stop
+        self.name, self.failed = self._feed.name, self._feed.failed
 
     def wake(self, decisions: Sequence[DecisionRecord], _watched: Collection[str]) -> None:
         """Something was written here."""

@@ -28,6 +28,7 @@ class Worker:
         self.deliveries = deliveries
         self._grace_seconds = grace_seconds
         self._loop = Loop(f"xcom {name}", self._turn, clock, grace_seconds=grace_seconds)
+        self.name, self.failed = self._loop.name, self._loop.failed
         self._sending: dict[str, DeliveryAttempt] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._next_claim = 0.0

@@ -1,7 +1,6 @@
 """A gRPC server as a part: health, reflection, channelz and the one stack."""
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -13,6 +12,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from shared.clock import Clock, SystemClock
 from shared.errors import SonicError
+from shared.lifecycle import Endless
 from shared.log import get_logger
 from shared.loopback import is_local
 from shared.metrics import Metrics, process
@@ -90,7 +90,7 @@ class GrpcServer:
     ) -> None:
         self.address = self._listen_address = listen_address
         self.serving, self._names = False, tuple(service_names)
-        self._registrations = tuple(registrations)
+        self._registrations, self._health = tuple(registrations), Health()
         self._ready, self._door = ready, door
         self._grace_seconds, self._channelz = grace_seconds, channelz
         self._clock = clock or SystemClock()
@@ -112,10 +112,10 @@ class GrpcServer:
         )
         bounds = limits or Limits()
         self._probes = Gate("PROBES", bounds.probes, bounds.probes_per_peer)
-        self._health = Health()
         self._health_port = HealthPort(health_address, self._health)
         self._server: grpc.aio.Server | None = None
-        self._polling: asyncio.Task[None] | None = None
+        self._polling = Endless("health", self._keep_polling)
+        self.failed = self._polling.failed
 
     @property
     def health_address(self) -> str:
@@ -148,8 +148,8 @@ class GrpcServer:
                 listen_address=self._listen_address,
             )
         self._server = server
-        pause = await self._poll()
-        self._polling = asyncio.create_task(self._keep_polling(pause), name="health")
+        await self._poll()
+        await self._polling.start()
 
     async def stop(self) -> None:
         if self._server is None:
@@ -157,10 +157,7 @@ class GrpcServer:
         server, self._server = self._server, None
         self.serving = False
         await self._health.enter_graceful_shutdown()
-        if self._polling is not None:
-            self._polling.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._polling
+        await self._polling.stop()
         self._interceptor.drain(
             self._grace_seconds * 0.9, min(_STREAM_DRAIN_SECONDS, self._grace_seconds * 0.5)
         )
@@ -194,13 +191,13 @@ class GrpcServer:
             names.append(_CHANNELZ_NAME)
         add_reflection(names, probes)
 
-    async def _keep_polling(self, pause_seconds: float) -> None:
+    async def _keep_polling(self) -> None:
         while True:
-            await self._clock.sleep(pause_seconds)
-            pause_seconds = await self._poll()
+            await self._clock.sleep(_READY_SECONDS if self.serving else _NOT_READY_SECONDS)
+            await self._poll()
 
-    async def _poll(self) -> float:
-        """Asks once, tells health, and returns the seconds until the next time."""
+    async def _poll(self) -> None:
+        """Asks once and tells health."""
         problem = None
         try:
             async with asyncio.timeout(_READY_LIMIT_SECONDS):
@@ -219,7 +216,6 @@ class GrpcServer:
         self._health.problem = problem if isinstance(problem, SonicError) else None
         status = health_pb2.HealthCheckResponse
         await self._tell(status.NOT_SERVING if problem else status.SERVING)
-        return _NOT_READY_SECONDS if problem else _READY_SECONDS
 
     async def _tell(self, status: health_pb2.HealthCheckResponse.ServingStatus.ValueType) -> None:
         for name in ("", *self._names):

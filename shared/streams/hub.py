@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 from shared.clock import Clock
+from shared.lifecycle import Endless
 from shared.metrics import Metrics
 from shared.streams.counts import StreamCounts
 from shared.streams.stream import OPEN_SECONDS, Source, Stream, StreamState
@@ -48,23 +49,21 @@ class StreamHub:
             )
             for source in sources
         ]
-        self._tasks: list[asyncio.Task[None]] = []
+        self.failed = asyncio.Event()
+        self._running = [
+            Endless(f"stream {one.state.name}", one.run, self.failed) for one in self._streams
+        ]
         self._watchers: set[asyncio.Event] = set()
         self._left_seconds = float("-inf")
         self._number = 0
         self._last: dict[str, int] = {}
 
     async def start(self) -> None:
-        self._tasks = [
-            asyncio.create_task(stream.run(), name=f"stream {stream.state.name}")
-            for stream in self._streams
-        ]
+        for one in self._running:
+            await one.start()
 
     async def stop(self) -> None:
-        tasks, self._tasks = self._tasks, []
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*(one.stop() for one in self._running))
 
     async def watch(self) -> AsyncIterator[News]:
         """How they stand now, then what changes and what happens."""

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 
 from services.cyclone.loop.counts import CycleCounts
 from services.cyclone.store.lease import LeaseStore, Renewal
@@ -20,6 +21,7 @@ from services.cyclone.store.listener import Listener
 from services.cyclone.store.progress import Fenced
 from shared.clock import Clock
 from shared.errors import SonicError
+from shared.lifecycle import Endless
 from shared.log import get_logger
 
 _RETRY_SECONDS = 0.5
@@ -87,16 +89,10 @@ class LeaseKeeper:
         self._owner = owner
         self._interval = interval
         self._woken = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
         self._ensured = False
-
-    async def start(self) -> None:
-        self._task = asyncio.create_task(self._run(), name="lease")
-
-    async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait({self._task})
+        keeping = Endless("lease", self._run)
+        self.name, self.failed = keeping.name, keeping.failed
+        self.start, self.stop = keeping.start, keeping.stop
 
     async def _run(self) -> None:
         failure_count = 0
@@ -134,7 +130,9 @@ class LeaseKeeper:
         return _MARGIN_SECONDS
 
     async def _hold(self, held_lease: HeldLease, left_seconds: float) -> None:
-        working = asyncio.create_task(self._keep_working(held_lease), name="cycles")
+        # Nobody else may work as long as it is renewed: work that ended must end this process.
+        working = Endless("cycles", partial(self._keep_working, held_lease), self.failed)
+        await working.start()
         lost = False
         self._counts.lease(held=True)
         try:
@@ -144,8 +142,7 @@ class LeaseKeeper:
             get_logger().warning("lease lost", epoch=held_lease.epoch)
         finally:
             self._counts.lease(held=False)
-            working.cancel()
-            await asyncio.wait({working})
+            await working.stop()
             if not lost:
                 await self._release(held_lease.epoch)
 

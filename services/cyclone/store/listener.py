@@ -5,13 +5,14 @@ Nobody relies on it alone: a lost notice costs time, never a cycle.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from services.cyclone.store.rows import NOTIFY_CHANNEL
 from shared.database.listen import listen
 from shared.database.pool import Database
+from shared.lifecycle import Endless
 
 Subscriber = Callable[[str], None]
 
@@ -20,19 +21,10 @@ class Listener:
     """A Part with one connection. Subscribers get each notice, "" when some may be missed."""
 
     def __init__(self, database: Database) -> None:
-        self._database = database
         self._subscribers: set[Subscriber] = set()
-        self._task: asyncio.Task[None] | None = None
-
-    async def start(self) -> None:
-        self._task = asyncio.create_task(
-            listen(self._database, NOTIFY_CHANNEL, self._publish), name="listener"
-        )
-
-    async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait({self._task})
+        listening = Endless("listener", partial(listen, database, NOTIFY_CHANNEL, self._publish))
+        self.name, self.failed = listening.name, listening.failed
+        self.start, self.stop = listening.start, listening.stop
 
     @contextmanager
     def subscribed(self, subscriber: Subscriber) -> Iterator[None]:

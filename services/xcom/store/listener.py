@@ -5,12 +5,13 @@ Nobody relies on it alone: a payload that is missed costs time, never a message.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Final
 
 from shared.database.listen import listen
 from shared.database.pool import Database
+from shared.lifecycle import Endless
 
 # The channel of LISTEN / NOTIFY on which new deliveries are announced, and for whom.
 NOTIFY_CHANNEL: Final = "xcom_delivery"
@@ -30,21 +31,11 @@ class Listener:
     def __init__(
         self, database: Database, own_name: str, wakes: Mapping[str, Callable[[], None]]
     ) -> None:
-        self._database = database
         self._own_name = own_name
         self._wakes = wakes
-        self._task: asyncio.Task[None] | None = None
-
-    async def start(self) -> None:
-        self._task = asyncio.create_task(
-            listen(self._database, NOTIFY_CHANNEL, self._hear), name="xcom listener"
-        )
-
-    async def stop(self) -> None:
-        task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            await asyncio.wait({task})
+        listening = Endless("xcom listener", partial(listen, database, NOTIFY_CHANNEL, self._hear))
+        self.name, self.failed = listening.name, listening.failed
+        self.start, self.stop = listening.start, listening.stop
 
     def _hear(self, payload: str) -> None:
         wanted, _, sender = payload.partition(" ")

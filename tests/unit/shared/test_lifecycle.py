@@ -82,7 +82,7 @@ async def test_a_failed_part_is_named() -> None:
     part = Failing([])
     app = App("x", [part, Noted("a", [])])
     part.failed.set()
-    assert await asyncio.wait_for(app.failed(), 45) == "Failing"
+    assert await asyncio.wait_for(app.failed(), 45) == "f"
 
 
 async def test_a_loop_waits_as_long_as_its_body_says() -> None:
@@ -187,7 +187,7 @@ async def test_a_loop_that_ended_by_itself_brings_its_process_down() -> None:
 
     async with App("app", [Loop("x", body, clock())]) as app:
         async with asyncio.timeout(5):
-            assert await app.failed() == "Loop"
+            assert await app.failed() == "x"
 
 
 async def test_stopping_lets_the_body_in_flight_finish() -> None:

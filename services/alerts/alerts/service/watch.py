@@ -66,6 +66,7 @@ class AlertWatch:
             poll_seconds=_LOOK_SECONDS,
         )
         self.start, self.stop = self._feed.start, self._feed.stop
+        self.name, self.failed = self._feed.name, self._feed.failed
         cache.changed = self._feed.wake
 
     async def watch(self, wanted: Filter) -> AsyncIterator[News]:

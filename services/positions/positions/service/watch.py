@@ -55,6 +55,7 @@ class Watch:
             poll_seconds=_POLL_SECONDS,
         )
         self.start, self.stop = self._frames.start, self._frames.stop
+        self.name, self.failed = self._frames.name, self._frames.failed
         enrichment.on_frame(self._frames.wake)
 
     async def _later(self, seen: EnrichedFrame) -> EnrichedFrame | None:
