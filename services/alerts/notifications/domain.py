@@ -5,8 +5,9 @@ A payload is texts by name: numbers as plain decimals, times as RFC 3339; an abs
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -18,6 +19,7 @@ from services.alerts.domain.kinds import (
     AlertClass,
     AlertType,
     Condition,
+    Level,
 )
 from shared.texts import cut
 
@@ -47,6 +49,8 @@ _REPORTED = {kind.name for kind in REPORTED}
 ENDED_INCIDENTS: Final = "ended_incident_ids"
 # In letters that every channel has, SMS too.
 DEMO: Final = "DEMO"
+_PLAIN_FACTS = ("alert_id", "demo", "event", "ledger_head")
+_PLAIN = re.compile(r"[\w.:-]{1,80}", re.ASCII)
 # What the notification service takes as one line.
 SUBJECT_LENGTH: Final = 300
 
@@ -76,6 +80,23 @@ class Notification:
     # By which the same was told to be over before.
     superseded_request_ids: Sequence[str] = ()
     is_news: bool = False
+
+
+def in_plain_words(one: Notification, reason: str) -> Notification:
+    """What is told in place of one that is refused for its words: none of them, and no facts but
+    the alert and the ledger's head.
+    """
+    ended = " that something is over" if one.ends_incident else ""
+    kept = {name: one.payload[name] for name in _PLAIN_FACTS if name in one.payload}
+    about = kept.get("alert_id", "")
+    # A fact that is too long is perhaps what was refused.
+    kept["alert_id"] = about = about if _PLAIN.fullmatch(about) else "unknown"
+    level = Level(one.level).name
+    subject = f"{level}: a message{ended} of alert {about} could not be accepted: {reason}"
+    body = f"{subject}.\nWhat it says: sonic ledger list --alert {about}; sonic alerts list"
+    return replace(
+        one, subject=subject, body=body, dedupe_key=one.request_id, channels=(), payload=kept
+    )
 
 
 class IncidentAction(StrEnum):

@@ -10,21 +10,27 @@ from shared.errors import InvalidArgument
 from shared.log import get_logger
 
 _SECONDS: Final = 10.0
-_UNKNOWN: Final = "UNKNOWN_NAME"
 
 
 async def tell(
-    xcom: xcom_pb2_grpc.XComServiceStub, request: xcom_pb2.SendRequest, setting: str
+    xcom: xcom_pb2_grpc.XComServiceStub, request: xcom_pb2.SendRequest, setting: str = ""
 ) -> None:
-    """To the channels of the request, which `setting` names; where one of them is no channel, to
-    those of the level map. SonicError.
+    """To the channels of the request, which `setting` names; refused with them, to those of the
+    level map; refused once more, in plain words. SonicError.
     """
     try:
         await xcom.Send(request, timeout=_SECONDS)
     except InvalidArgument as error:
-        if error.reason != _UNKNOWN or not request.channels:
-            raise
         # A word that is wrong costs nobody the message.
-        get_logger().error(f"{setting} names no channel", words=error.message)
-        request.ClearField("channels")
-        await xcom.Send(request, timeout=_SECONDS)
+        event = request.facts["event"]
+        get_logger().error(
+            "message refused", event_name=event, setting=setting, words=error.message
+        )
+        if request.channels:
+            request.ClearField("channels")
+        elif request.body:
+            request.subject = f"cyclone: a message could not be accepted ({event}): {error.reason}"
+            request.body = ""
+        else:
+            raise
+        await tell(xcom, request, setting)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from sonic.xcom.v1 import xcom_pb2, xcom_pb2_grpc
 
+from services.cyclone.clients.news import tell
 from services.cyclone.restores.domain import RestoreMessage
 from shared.rpc.client import Channel
-
-_SECONDS = 10.0
 
 
 class RestoreClient:
@@ -27,4 +26,4 @@ class RestoreClient:
             source="cyclone",
             facts={"event": "RESTORED"},
         )
-        await self._xcom.Send(request, timeout=_SECONDS)
+        await tell(self._xcom, request)

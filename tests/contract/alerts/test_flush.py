@@ -127,3 +127,27 @@ async def test_one_message_that_breaks_a_rule_keeps_no_other_back(
     await not_started.until(lambda: _is_empty(not_started))
     sizes = [len(one.requests) for one in peers.requests("xcom.SendBatch")]
     assert sizes == [3, 1, 1, 1]
+
+
+async def test_one_that_is_refused_for_its_words_is_told_without_them(
+    not_started: Servers, peers: FakePeers
+) -> None:
+    reason = xcom_pb.ERROR_REASON_INVALID_FIELD
+    refused = xcom_pb.SendResult(failure=xcom_pb.SendFailure(reason=reason, detail="body"))
+
+    async def only_plain(request: xcom_pb.SendBatchRequest, context: object) -> object:
+        if all("could not be accepted" in one.subject for one in request.requests):
+            return _accepted(len(request.requests))
+        return xcom_pb.SendBatchResponse(results=[refused] * len(request.requests))
+
+    peers.told["xcom.SendBatch"] = only_plain
+    await not_started.start_positions()
+    await not_started.start_alerts(xcom_address=peers.address)
+    await _raised(not_started)
+    await not_started.until(lambda: _is_empty(not_started))
+    asked, plain = [one.requests[0] for one in peers.requests("xcom.SendBatch")]
+    id = asked.facts["alert_id"]
+    assert plain.subject == f"HIGH: a message of alert {id} could not be accepted: INVALID_FIELD"
+    assert (plain.level, plain.kind) == (xcom_pb.LEVEL_HIGH, xcom_pb.KIND_DANGER)
+    assert (plain.request_id, plain.incident_key) == (asked.request_id, asked.incident_key)
+    assert plain.facts["ledger_head"] == asked.facts["ledger_head"]

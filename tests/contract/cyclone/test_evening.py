@@ -99,14 +99,15 @@ async def test_what_passes_costs_nobody_the_message(
 
 
 @pytest.mark.parametrize(
-    "error",
+    ("error", "try_count"),
     [
-        AlreadyExists("REQUEST_ID_REUSED", "told with other words"),
-        InvalidArgument("UNKNOWN_NAME", "no channel carrier-pigeon"),
+        (AlreadyExists("REQUEST_ID_REUSED", "told with other words"), 1),
+        # As it is and in plain words.
+        (InvalidArgument("INVALID_FIELD", "body"), 2),
     ],
 )
 async def test_what_was_told_before_or_is_refused_is_settled(
-    servers: Servers, error: AlreadyExists | InvalidArgument
+    servers: Servers, error: AlreadyExists | InvalidArgument, try_count: int
 ) -> None:
     asked = 0
     refuse = refuses(error)
@@ -123,7 +124,27 @@ async def test_what_was_told_before_or_is_refused_is_settled(
     await until(lambda: asked)
     for _ in range(5):
         await push(clock, 600)
-    assert asked == 1
+    assert asked == try_count
+
+
+async def test_a_message_that_is_refused_for_its_words_is_told_without_them(
+    servers: Servers,
+) -> None:
+    refuse = refuses(InvalidArgument("INVALID_FIELD", "body"))
+    sent, clock = Sent(), PushedClock(BEFORE)
+
+    async def picky(request: Any, context: Any) -> Any:
+        return await (refuse if request.channels or request.body else sent)(request, context)
+
+    servers.peers.told["xcom.Send"] = picky
+    await servers.start(clock, **EVENING, sleep_tell_channels=("telegram",))
+    await push(clock, 61)
+    await until(lambda: sent.ids)
+    (request,) = sent.requests
+    assert request.request_id == "before-sleep-2026-03-28"
+    assert request.subject == (
+        "cyclone: a message could not be accepted (BEFORE_SLEEP): INVALID_FIELD"
+    )
 
 
 async def test_a_channel_that_is_none_costs_nobody_the_night_and_is_said(servers: Servers) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from services.alerts.notifications.domain import IncidentUpdate
+from services.alerts.notifications.domain import IncidentUpdate, Notification, in_plain_words
 from services.alerts.notifications.service.handovers import (
     Handover,
     ends_and_beginnings,
@@ -34,6 +34,8 @@ _LEAST_SECONDS = 1.5
 _SEND_SECONDS = 10.0
 _LONGEST_PAUSE_SECONDS = 300.0
 _ACCEPTED_BEFORE = "REQUEST_ID_REUSED"
+# The same words will never be taken.
+_FOR_GOOD = frozenset({"INVALID_FIELD", "UNKNOWN_NAME", "PRIVATE_KEY_REFUSED"})
 _ANY_TIME = datetime(9999, 1, 1, tzinfo=UTC)
 
 
@@ -193,9 +195,26 @@ class Relay:
         notifications = [told for place in places if (told := group[place].notification)]
         if notifications:
             answers = await self._notifier.notify(notifications, seconds)
-            for place, answer in zip(places, answers, strict=True):
-                errors[place] = answer
+            for place, told, answer in zip(places, notifications, answers, strict=True):
+                errors[place] = await self._told_plainly(told, answer, seconds)
         return errors
+
+    async def _told_plainly(
+        self, told: Notification, answer: SonicError | None, seconds: float
+    ) -> SonicError | None:
+        """What became of it: refused for its own words it is told without them, once its channels
+        are known not to be at fault.
+        """
+        if answer is None or told.channels or answer.reason not in _FOR_GOOD:
+            return answer
+        get_logger().error(
+            "message refused",
+            request_id=told.request_id,
+            reason=answer.reason,
+            words=answer.message,
+        )
+        (again,) = await self._notifier.notify([in_plain_words(told, answer.reason)], seconds)
+        return again
 
     async def _updated(
         self, updates: Sequence[IncidentUpdate], seconds: float
