@@ -21,6 +21,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -128,6 +129,8 @@ sync_cursor = Table(
     Column("until_time", _Moment, nullable=False),
     # Whether any transaction was told; null: of older spans nobody knows.
     Column("is_seen", Boolean),
+    # Assets whose market was not listed when it was read: what they have there was left.
+    Column("passed_over", ARRAY(Text), nullable=False, server_default=text("'{}'")),
 )
 
 # What an import answered, so that the same request answers so again.

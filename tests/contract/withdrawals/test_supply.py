@@ -20,8 +20,8 @@ from services.withdrawals.supply.service.sync import Span, SyncService
 from services.withdrawals.supply.store.supply import SupplyStore
 from shared.database.pool import Database
 from shared.errors import AlreadyExists, Conflict, FailedPrecondition, InvalidArgument, NotFound
-from tests.contract.withdrawals.conftest import START, Bench
-from tests.contract.withdrawals.test_evaluations import stamp
+from tests.contract.withdrawals.conftest import START, Bench, reasons
+from tests.contract.withdrawals.test_evaluations import stamp, supplied
 from tests.fakes.databases import Databases
 
 FLOWS = """asset;wallet;market;tx_id;kind;amount;time;notes
@@ -150,6 +150,47 @@ async def test_what_a_missing_market_left_is_read_when_it_is_back(bench: Bench) 
     bench.venue.listed.append(usdm)
     await sync(bench)
     assert await _flow_of(bench, "usdm") == ["u2", "u1"]
+
+
+async def test_a_market_that_is_missing_for_ever_holds_no_other_asset_of_its_wallets(
+    bench: Bench,
+) -> None:
+    usdm = Market("USDM", "USDM", "USDM", 1.0, exchange_rate=0.02)
+    bench.venue.listed.append(usdm)
+    await bench.assets.CreateAsset(pb.CreateAssetRequest(asset=pb.Asset(name="usdm")))
+    units = await supplied(bench, gate=pb.GateSettings(mode=pb.GATE_MODE_OFF))
+    bench.venue.told["addr1main"] = [replace(told(1)[0], market_id="USDM")]
+    assert not (await sync(bench))[-1].errors
+    bench.venue.listed.remove(usdm)
+    bench.clock.advance(3 * 86_400)
+    bench.venue.hold("addr1main", str(units + 1))
+    answer = await bench.advisor.Evaluate(pb.EvaluateRequest())
+    found = {one.asset: one.value for one in answer.decisions}
+    assert found == {"djed": pb.DECISION_VALUE_WITHDRAW_OK, "usdm": pb.DECISION_VALUE_ERROR}
+    bench.venue.windows.clear()
+    (error,) = (await sync(bench))[-1].errors
+    assert error.startswith("usdm: the venue lists no such market")
+    # A day is asked for again, not all since it went.
+    ((start, end),) = bench.venue.windows
+    assert end - start == timedelta(days=1)
+
+
+async def test_what_a_missing_market_left_is_not_said_to_be_read(bench: Bench) -> None:
+    bench.venue.listed.append(Market("USDM", "USDM", "USDM", 1.0, exchange_rate=0.02))
+    units = await supplied(bench)
+    await bench.assets.CreateAsset(pb.CreateAssetRequest(asset=pb.Asset(name="usdm")))
+    await bench.advisor.Evaluate(pb.EvaluateRequest())
+    del bench.venue.listed[0]
+    bench.clock.advance(3600)
+    await bench.advisor.Evaluate(pb.EvaluateRequest())
+    # Another program's sample, of which nobody knows whether a deposit is in it.
+    row = f"djed,main,DJED,{bench.clock.now().isoformat()},{units + Decimal('0.02')},0.999"
+    content = f"asset,wallet,market,time,units,price_usd\n{row}"
+    await bench.supply.ImportSamples(pb.ImportSamplesRequest(content=content))
+    asked = pb.EvaluateRequest(assets=["djed"], as_of_time=stamp(bench.clock.now()))
+    (decision,) = (await bench.advisor.Evaluate(asked)).decisions
+    assert decision.value == pb.DECISION_VALUE_HOLD
+    assert reasons(decision) == ["FLOWS_INCOMPLETE", "PRICE_UNAVAILABLE"]
 
 
 async def test_a_deposit_made_while_the_venue_answers_is_no_gain(bench: Bench) -> None:

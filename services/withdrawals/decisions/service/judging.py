@@ -242,6 +242,9 @@ def _coverage(
     if asset.demo:
         return FlowCoverage(whole=True)
     cursor = cursors.get(holding.wallet)
+    is_left = cursor is not None and asset.settings.name in cursor.passed_over
+    if is_left and not gathered.is_unresolved:
+        return FlowCoverage(since=as_of)
     if cursor is not None:
         whole = cursor.since_time <= FIRST_TIME
         return FlowCoverage(whole, None if whole else cursor.since_time, cursor.until_time)

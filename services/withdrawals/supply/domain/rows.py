@@ -118,6 +118,8 @@ class Cursor(NamedTuple):
     until_time: datetime
     # Whether any transaction was told, of whatever kind; None: of older spans nobody knows.
     is_seen: bool | None = None
+    # Assets whose market the venue did not list then: what they have in it was left.
+    passed_over: tuple[str, ...] = ()
 
 
 def key_of(id: str, prefix: str) -> int:

@@ -28,6 +28,7 @@ from shared.errors import Conflict, FailedPrecondition, SonicError, Unavailable,
 FIRST_TIME = datetime(2022, 1, 1, tzinfo=UTC)
 # A transaction may be told late.
 _OVERLAP = timedelta(days=1)
+_UNREAD = "the venue lists no such market: its transactions are not read"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,11 @@ class _Listed:
     markets: Sequence[Market]
     assets: Mapping[str, str]
     symbols: Mapping[str, str]
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Names of assets whose market the venue does not list."""
+        return tuple(sorted(self.symbols.keys() - set(self.assets.values())))
 
 
 @dataclass(slots=True)
@@ -149,8 +155,9 @@ class SyncService:
             raise FailedPrecondition(
                 "NO_WALLETS", "no such wallet is configured, and none is found in the samples"
             )
-        progress = SyncProgress(wallets_total=len(wallets))
         listed = await self._markets()
+        unread = [f"{name}: {_UNREAD}" for name in listed.missing]
+        progress = SyncProgress(wallets_total=len(wallets), errors=tuple(unread))
         for wallet in wallets:
             progress = replace(progress, wallet=wallet.name)
             yield progress
@@ -182,7 +189,8 @@ class SyncService:
         start, end = span.start, _end(span, now)
         if start is None:
             async with self._read() as store:
-                start = _start((await store.cursors()).get(wallet.name), end, now)
+                cursor = (await store.cursors()).get(wallet.name)
+            start = _start(cursor, listed.missing, end, now)
         gathered = _Gathered()
         windows = await self._windows(wallet, start, end, listed, gathered)
         flows = list(gathered.flows.values())
@@ -190,13 +198,11 @@ class SyncService:
         async with self._begin() as store:
             now = self._clock.now()
             keys = await store.add_flows(flows, now)
-            missing = listed.symbols.keys() - set(listed.assets.values())
-            told = [one.wallet for name in missing for one in await store.told_holdings(name)]
-            is_same &= wallet.name not in told
             if not gathered.refused and start < end and is_same:
                 # What could not be read may be a deposit: the span is whole without it only. So may
-                # what was left because its market is missing, or its asset was made meanwhile.
-                await store.set_cursor(Cursor(wallet.name, start, end, bool(gathered.seen)), now)
+                # what was left because its asset was made meanwhile.
+                seen = bool(gathered.seen)
+                await store.set_cursor(Cursor(wallet.name, start, end, seen, listed.missing), now)
         errors = [f"{shown_wallet(wallet.name)}: {refused}" for refused in gathered.refused[:10]]
         return replace(
             progress,
@@ -245,11 +251,14 @@ def _end(span: Span, now: datetime) -> datetime:
     return now if span.end is None else min(span.end, now)
 
 
-def _start(cursor: Cursor | None, end: datetime, now: datetime) -> datetime:
+def _start(cursor: Cursor | None, missing: Sequence[str], end: datetime, now: datetime) -> datetime:
     """The venue's first, until everything since then was read once; then from the cursor on. One
-    that is ahead was written by a clock that was, and says nothing.
+    that is ahead was written by a clock that was, and says nothing. What was left of an asset whose
+    market was missing is read once it is there.
     """
     if cursor is None or cursor.since_time > FIRST_TIME or cursor.until_time > now:
+        return FIRST_TIME
+    if set(cursor.passed_over) - set(missing):
         return FIRST_TIME
     return min(cursor.until_time, end) - _OVERLAP
 

@@ -15,10 +15,12 @@ from shared import rows
 from shared.database.statement import Statement
 from shared.database.transaction import Transaction
 
-_CURSORS = Statement("select wallet, since_time, until_time, is_seen from sync_cursor")
+_CURSORS = Statement("select wallet, since_time, until_time, is_seen, passed_over from sync_cursor")
 _SET_CURSOR = Statement(
-    "insert into sync_cursor as old (wallet, since_time, until_time, is_seen)"
-    " values (:wallet, :since_time, :until_time, :is_seen) on conflict (wallet) do update"
+    "insert into sync_cursor as old"
+    " (wallet, since_time, until_time, is_seen, passed_over)"
+    " values (:wallet, :since_time, :until_time, :is_seen, :passed_over)"
+    " on conflict (wallet) do update"
     # Spans that touch are one; else the newest is what is known. What a clock once said that was
     # ahead, nobody has read.
     " set since_time = case when old.until_time >= excluded.since_time"
@@ -28,7 +30,11 @@ _SET_CURSOR = Statement(
     " and old.since_time <= excluded.until_time"
     " then greatest(least(old.until_time, :now), excluded.until_time)"
     " else excluded.until_time end,"
-    " is_seen = old.is_seen or excluded.is_seen"
+    " is_seen = old.is_seen or excluded.is_seen,"
+    # What was left is read when all of it is read again.
+    " passed_over = case when excluded.since_time <= old.since_time"
+    " and excluded.until_time >= least(old.until_time, :now) then excluded.passed_over"
+    " else array(select unnest(old.passed_over) union select unnest(excluded.passed_over)) end"
 )
 _DRAW_BACK = Statement(
     "update sync_cursor set until_time = greatest(since_time, least(until_time, :until_time))"
