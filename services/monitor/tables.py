@@ -54,6 +54,7 @@ setting = Table(
     Column("channels", ARRAY(Text), nullable=False),
     Column("snooze_seconds", Float(53)),
     Column("snoozed_until_time", DateTime(timezone=True)),
+    Column("snoozed_time", DateTime(timezone=True)),
     Column("version", BigInteger, nullable=False),
     CheckConstraint(
         "interval_seconds > 0 and interval_seconds < 'infinity'", name="setting_interval"

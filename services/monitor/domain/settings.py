@@ -13,6 +13,8 @@ from services.monitor.domain.incidents import NotificationSettings
 # Due this much early already: a cycle may come a moment before the interval has passed.
 _EARLY_SHARE = 0.05
 _EARLY_LIMIT = timedelta(seconds=5)
+# The longest rest that is chosen by hand.
+SNOOZE_LIMIT = timedelta(days=30)
 # The only name that is shortened in the environment: LIQ_MON_THRESHOLD_PERCENT.
 _SHORT_NAMES = {"liquidation": "liq"}
 
@@ -65,6 +67,8 @@ class Chosen:
     channels: tuple[str, ...] = ()
     snooze_seconds: float | None = None
     snoozed_until_time: datetime | None = None
+    # When that was chosen; None: not noted.
+    snoozed_time: datetime | None = None
     version: int = 0
 
 
@@ -78,6 +82,7 @@ class Setting:
     threshold_percent: float | None
     snooze: timedelta
     snoozed_until_time: datetime | None
+    snoozed_time: datetime | None
     notification: NotificationSettings
     version: int
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -108,6 +113,7 @@ def effective(defaults: Defaults, chosen: Chosen, overrides: Mapping[str, Overri
         threshold_percent=threshold,
         snooze=timedelta(seconds=float(decided("snooze", chosen.snooze_seconds, 0.0) or 0)),
         snoozed_until_time=chosen.snoozed_until_time,
+        snoozed_time=chosen.snoozed_time,
         notification=NotificationSettings(chosen.notification_level, chosen.channels),
         version=chosen.version,
         environment={name: override.variable for name, override in overrides.items()},
@@ -117,13 +123,23 @@ def effective(defaults: Defaults, chosen: Chosen, overrides: Mapping[str, Overri
 
 def snoozed_until(setting: Setting, last: Run | None, now: datetime) -> datetime | None:
     """The end of its rest, by hand or after a breach; None: no rest. `last`: not SKIPPED."""
-    ends = [setting.snoozed_until_time] if setting.snoozed_until_time else []
+    ends = [end] if (end := _snoozed_by_hand(setting, now)) else []
     is_breach = last is not None and last.status is RunStatus.BREACH
     # One from ahead would snooze for as long as the clock was wrong.
     if last is not None and is_breach and setting.snooze and not is_ahead(last.started_time, now):
         ends.append(last.started_time + setting.snooze)
     end = max(ends, default=None)
     return end if end is not None and now < end else None
+
+
+def _snoozed_by_hand(setting: Setting, now: datetime) -> datetime | None:
+    """The end as it was chosen; None where a clock chose it that was ahead: how much of it is left
+    is not known.
+    """
+    end, chosen_time = setting.snoozed_until_time, setting.snoozed_time
+    if end is None or is_ahead(end, now + SNOOZE_LIMIT):
+        return None
+    return None if chosen_time is not None and is_ahead(chosen_time, now) else end
 
 
 def resting_reason(setting: Setting, last: Run | None, now: datetime) -> str:

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from services.monitor.domain.badges import KeptBadge, dismissed_parts
 from services.monitor.domain.findings import Level, Run
-from services.monitor.domain.settings import Chosen
+from services.monitor.domain.settings import SNOOZE_LIMIT, Chosen
 from services.monitor.domain.states import State, Status, status
 from services.monitor.service.check_runs import Begin
 from services.monitor.service.configured_checks import ConfiguredChecks
@@ -21,7 +21,6 @@ from shared.names import choose
 from shared.paging import Page
 
 _SNOOZE = timedelta(hours=1)
-_SNOOZE_LIMIT = timedelta(days=30)
 _INTERVAL_LEAST_SECONDS = 5.0
 _INTERVAL_MOST_SECONDS = 7 * 86_400.0
 
@@ -137,7 +136,9 @@ class MonitorQueries:
             if duration is None:
                 duration = self._configured.setting(one.name, chosen).snooze or _SNOOZE
             until = now + duration if duration else None
-            rested = replace(chosen, snoozed_until_time=until, version=chosen.version + 1)
+            rested = replace(
+                chosen, snoozed_until_time=until, snoozed_time=now, version=chosen.version + 1
+            )
             await store.choose(one.name, rested)
         self._changed()
         return await self.state(one.name)
@@ -206,6 +207,6 @@ class MonitorQueries:
 
 
 def _check_snooze(duration: timedelta, field: str) -> None:
-    if not timedelta() <= duration <= _SNOOZE_LIMIT:
-        problem = f"between 0 and {_SNOOZE_LIMIT.days} days"
+    if not timedelta() <= duration <= SNOOZE_LIMIT:
+        problem = f"between 0 and {SNOOZE_LIMIT.days} days"
         raise invalid(field, problem, f"{field} is {problem}")

@@ -30,7 +30,7 @@ KEPT_BADGES = (
 _STORED = Statement(
     "select names.name, setting.enabled, setting.interval_seconds, setting.threshold_percent,"
     " setting.notification_level, setting.channels, setting.snooze_seconds,"
-    " setting.snoozed_until_time, setting.version,"
+    " setting.snoozed_until_time, setting.snoozed_time, setting.version,"
     " incident.id as incident_id, incident.members, incident.notified, incident.tellings,"
     " last_run.id, last_run.started_time, last_run.duration_seconds, last_run.status,"
     " last_run.metadata, last_run.error, last_run.cycle_id,"

@@ -183,6 +183,22 @@ async def test_a_snooze_ends_by_itself_survives_a_restart_and_can_be_ended(
     assert awake.resting_reason == ""
 
 
+async def test_a_snooze_of_a_clock_that_was_ahead_does_not_stand_when_it_is_set_right(
+    servers: Servers,
+) -> None:
+    await servers.peers()
+    await servers.prices()
+    stub = await servers.monitor()
+    right = servers.clock.now()
+    servers.clock.set_time(right + timedelta(days=2))
+    hour = await stub.SnoozeMonitor(pb.SnoozeMonitorRequest(name="price"))
+    assert hour.resting_reason == "SNOOZED"
+    servers.clock.set_time(right)
+    shown = await get(stub, "price")
+    assert (shown.resting_reason, shown.HasField("snoozed_until_time")) == ("", False)
+    assert outcomes(await cycle(stub, 1))["price"] == "SUCCESS"
+
+
 async def test_a_monitor_that_rests_after_a_breach_does_so_over_a_restart(servers: Servers) -> None:
     await servers.peers()
     stub = await servers.monitor()

@@ -331,6 +331,13 @@ def test_the_environment_wins_over_the_choice_and_that_over_the_monitors_own() -
         ({"snooze_seconds": 600.0}, RunStatus.SUCCESS, ""),
         ({"snoozed_until_time": NOW + MINUTE}, RunStatus.SUCCESS, "SNOOZED"),
         ({"snoozed_until_time": NOW}, RunStatus.SUCCESS, ""),
+        # Chosen by a clock that was ahead: noted, and by a release that did not note it.
+        (
+            {"snoozed_until_time": NOW + 2 * HOUR, "snoozed_time": NOW + HOUR},
+            RunStatus.SUCCESS,
+            "",
+        ),
+        ({"snoozed_until_time": NOW + 31 * 24 * HOUR}, RunStatus.SUCCESS, ""),
     ],
 )
 def test_who_rests_says_why(fields: dict[str, object], status: RunStatus, word: str) -> None:
