@@ -141,11 +141,12 @@ class Endless:
     def _ended(self, task: asyncio.Task[None]) -> None:
         problem = None if task.cancelled() else task.exception()
         if self._task is task:
+            # Nobody would see that it is over: a process that is started again goes on with it.
             log.get_logger().error("loop ended", loop=self.name, exc_info=problem)
             self.failed.set()
 
 
-class Loop:
+class Loop(Endless):
     """Runs `body` for ever. It returns the seconds until its next call; None or 0 is at once.
 
     An exception is logged with an incident id and tried again after 1, 2, 4 ... 60 seconds of
@@ -162,20 +163,18 @@ class Loop:
         first_delay_seconds: float = 0,
         grace_seconds: float = 3.0,
     ) -> None:
-        self.name = name
+        super().__init__(name, self._run)
         self.stopping = asyncio.Event()
-        self.failed = asyncio.Event()
         self._body = body
         self._clock = clock
         self._first_delay_seconds = first_delay_seconds
         self._grace_seconds = grace_seconds
         self._awake = asyncio.Event()
         self._failures = 0
-        self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         self.stopping.clear()
-        self._task = asyncio.create_task(self._run(), name=self.name)
+        await super().start()
 
     async def stop(self) -> None:
         task, self._task = self._task, None
@@ -192,16 +191,10 @@ class Loop:
         self._awake.set()
 
     async def _run(self) -> None:
-        try:
-            await self._rest(self._first_delay_seconds)
-            while not self.stopping.is_set():
-                self._awake.clear()
-                await self._rest(await self._once())
-        finally:
-            # Nobody would see that it is over: a process that is started again goes on with it.
-            if not self.stopping.is_set():
-                log.get_logger().error("loop ended", loop=self.name)
-                self.failed.set()
+        await self._rest(self._first_delay_seconds)
+        while not self.stopping.is_set():
+            self._awake.clear()
+            await self._rest(await self._once())
 
     async def _once(self) -> float:
         try:

@@ -40,7 +40,9 @@ from services.cli.plan import (
 )
 from services.cli.reload import watch
 from services.cli.voice import entry
+from services.cli.within import Within
 from shared import config as configuration
+from shared.clock import SystemClock
 from shared.errors import FailedPrecondition, InvalidArgument, Unavailable
 from shared.lifecycle import App
 from shared.rpc.client import Channel
@@ -137,9 +139,12 @@ async def in_one_process(
     listens: Mapping[str, str],
     extra: Mapping[str, str] | None = None,
     tls: Path | None = None,
+    alarm: Alarms | None = None,
 ) -> AsyncIterator[dict[str, str]]:
     """Every server named in `listens` in this process; a port 0 takes a free one. Answers their
     addresses. `tls`: the folder of their certificates; without one nobody is asked who they are.
+
+    A server in which something ended is started again; `alarm` tells people of one that cannot be.
     """
     addresses: dict[str, str] = {}
     async with AsyncExitStack() as stack:
@@ -149,10 +154,14 @@ async def in_one_process(
             # One process has one port.
             environ |= plan.metrics_words(name) if name == GATEWAY else {}
             environ |= {} if tls is None else certificates.variables(tls, name)
-            app = await stack.enter_async_context(build(name, environ))
+            made = Within(name, partial(build, name, environ), say, SystemClock(), alarm)
+            app = (await stack.enter_async_context(made)).app
             if name != GATEWAY:
                 addresses[name] = app.address
                 say(entry(name, app.address))
+            if listen.endswith(":0"):
+                # Where it is found also when it is started again.
+                environ["LISTEN_ADDRESS"] = app.address
         yield addresses
 
 

@@ -141,7 +141,9 @@ async def _serving(
         say(entry("postgres", f"{where}, schemas up to date"))
         if forks is None:
             log.configure("sonic", "WARNING", json=False)
-            serving = system.in_one_process(plan, urls, say, listens=listens, tls=plan.tls_folder)
+            serving = system.in_one_process(
+                plan, urls, say, listens=listens, tls=plan.tls_folder, alarm=alarm
+            )
         else:
             serving = system.in_processes(plan, urls, say, forks, reload=reload, alarm=alarm)
         async with serving as addresses:
