@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 
 from services.xcom.calls.domain import CallState
@@ -39,6 +39,8 @@ _FAILED = Statement(
 
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
+# The clocks of two replicas differ by less.
+_CLOCKS_APART = timedelta(minutes=1)
 
 
 class ChannelHealth(IntEnum):
@@ -63,10 +65,12 @@ class ChannelRecord:
     dead_count: int
     gave_up_time: datetime | None = None
 
-    @property
-    def health(self) -> ChannelHealth:
-        """Of a channel that is configured and switched on."""
-        worked = [one for one in (self.last_sent_time, self.verified_time) if one is not None]
+    def health(self, now: datetime) -> ChannelHealth:
+        """Of a channel that is configured and switched on. A receipt of the future, left by a clock
+        that was ahead, proves nothing: it hid every failure until it had come.
+        """
+        receipts = (self.last_sent_time, self.verified_time)
+        worked = [one for one in receipts if one is not None and one <= now + _CLOCKS_APART]
         proven_time = max(worked, default=_NEVER)
         if self.gave_up_time is not None and self.gave_up_time > proven_time:
             return ChannelHealth.DEAD

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import subprocess
-from datetime import UTC
+from datetime import UTC, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -303,6 +303,21 @@ async def test_channels_are_listed_masked_with_their_counts(
     assert by_name["webhook"].last_error_time.ToDatetime(UTC) <= clock.now()
     assert "canary" not in str(listed)
     assert hook.received[0].headers["authorization"].startswith("Basic ")
+
+
+async def test_a_receipt_of_a_clock_that_was_ahead_hides_no_failure(
+    xcom: Xcom, mail: FakeMailServer, clock: PushedClock
+) -> None:
+    await xcom.start(**mail_settings(mail))
+    right = clock.now()
+    clock.set_time(right + timedelta(days=2))
+    assert (await xcom.stub.TestChannel(pb.TestChannelRequest(channel="email"))).ok
+    assert (await xcom.channel("email")).health == pb.CHANNEL_HEALTH_PROVEN
+    clock.set_time(right)
+    assert (await xcom.channel("email")).health == pb.CHANNEL_HEALTH_UNPROVEN
+    mail.reply = "451 later"
+    assert not (await xcom.stub.TestChannel(pb.TestChannelRequest(channel="email"))).ok
+    assert (await xcom.channel("email")).health == pb.CHANNEL_HEALTH_FAILING
 
 
 async def test_a_test_in_flight_ends_when_the_channel_hangs(

@@ -45,7 +45,7 @@ CHANGEABLE = tuple(field.name for field in fields(ChannelSetting))
 
 @dataclass(frozen=True, slots=True)
 class ChannelStatus:
-    """A channel with its settings and how it has done so far."""
+    """A channel with its settings, how it has done so far and how far it can be trusted."""
 
     name: str
     missing_settings: tuple[str, ...]
@@ -55,12 +55,7 @@ class ChannelStatus:
     quiet_now: bool
     etag: str
     record: ChannelRecord
-
-    @property
-    def health(self) -> ChannelHealth:
-        """How far it can be trusted."""
-        usable = self.setting.enabled and not self.missing_settings
-        return self.record.health if usable else ChannelHealth.OFF
+    health: ChannelHealth
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +189,11 @@ class ChannelService:
         settings = await store.settings()
         configured = ConfiguredChannels(self.by_name, settings)
         records, now = await store.records(names), self._clock.now()
+
+        def health(name: str) -> ChannelHealth:
+            usable = configured.setting(name).enabled and not configured.missing(name)
+            return records[name].health(now) if usable else ChannelHealth.OFF
+
         return [
             ChannelStatus(
                 name=name,
@@ -205,6 +205,7 @@ class ChannelService:
                 and hours.hold(now),
                 etag=settings.etag(channel_document(name)),
                 record=records[name],
+                health=health(name),
             )
             for name in names
         ]
