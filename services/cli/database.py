@@ -164,8 +164,20 @@ def _said(setting: str) -> Iterator[None]:
 
 
 def given(variable: str) -> str:
-    """A word of the environment or of a mounted file, found as a service finds its own; else ""."""
-    return word(variable, os.environ) or ""
+    """A word of the environment or of a mounted file, found as a service finds its own; else "".
+
+    InvalidArgument BAD_SETTINGS names it when its file cannot be read.
+    """
+    try:
+        return word(variable, os.environ) or ""
+    except (OSError, UnicodeDecodeError) as error:
+        told = "it is no text" if isinstance(error, UnicodeDecodeError) else str(error)
+        # Without its cause: an error of decoding carries what is in the file.
+        raise InvalidArgument(
+            BAD_SETTINGS,
+            f"{variable} in SONIC_SECRETS_DIR cannot be read: {told}; mend that file, or set"
+            f" {variable} in the environment",
+        ) from None
 
 
 def given_passwords() -> dict[str, str]:
@@ -181,8 +193,7 @@ def given_passwords() -> dict[str, str]:
 
 def known_passwords(home: Path) -> dict[str, str]:
     """The passwords given or kept here, as far as there are any; makes none."""
-    file = home / ROLES_FILE
-    kept: dict[str, str] = json.loads(file.read_text()) if file.exists() else {}
+    kept = _kept(home / ROLES_FILE)
     known = roles_of_services().values()
     return {role: kept[role] for role in known if role in kept} | given_passwords()
 
@@ -201,10 +212,24 @@ def _password(service: str, role: str, url: str) -> str:
 def _kept_passwords(home: Path, services: Iterable[str]) -> dict[str, str]:
     """A password per running role, made once and kept readable for the owner alone."""
     file = home / ROLES_FILE
-    kept: dict[str, str] = json.loads(file.read_text()) if file.exists() else {}
+    kept = _kept(file)
     wanted = list(services)
     missing = [service for service in wanted if service not in kept]
     if missing:
         kept |= {service: secrets.token_urlsafe(24) for service in missing}
         privacy.write(file, json.dumps(kept, indent=1))
     return {service: kept[service] for service in wanted}
+
+
+def _kept(file: Path) -> dict[str, str]:
+    """Empty when there is none. InvalidArgument BAD_SETTINGS when it cannot be read."""
+    try:
+        kept: dict[str, str] = json.loads(file.read_bytes()) if file.exists() else {}
+    except (OSError, ValueError) as error:
+        told = str(error) if isinstance(error, OSError) else "it is no JSON"
+        raise InvalidArgument(
+            BAD_SETTINGS,
+            f"{file} cannot be read: {told}; mend it, or remove it where PostgreSQL is the embedded"
+            " one: it is made anew",
+        ) from None
+    return kept

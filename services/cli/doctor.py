@@ -37,9 +37,10 @@ from shared.backup_files import backups_in, last_taken
 from shared.backup_place import trouble
 from shared.database import roles
 from shared.database.address import plain
-from shared.errors import SonicError
+from shared.errors import FailedPrecondition, InvalidArgument, SonicError
 from shared.ports import holder_of
 from shared.postgres import permissions
+from shared.service_tokens import ServiceTokens, token_of
 
 NEEDED = (
     "grpc",
@@ -107,9 +108,7 @@ async def doctor(
             *_settings(),
             *await _database(plan),
             *_certificates(plan),
-            *await _ports(plan),
-            *await _storage(plan),
-            *await _streams(plan),
+            *await _running(plan),
         ]
     if json:
         told = [asdict(finding) for finding in findings]
@@ -207,12 +206,8 @@ def _is_beside_what_it_saves(plan: Plan) -> bool:
 def _settings() -> Iterable[Finding]:
     try:
         yield from _set_settings()
-    except (OSError, UnicodeDecodeError) as problem:
-        told = getattr(problem, "strerror", None) or "it is no text"
-        where = getattr(problem, "filename", None) or "one of them"
-        yield Finding(
-            "SONIC_SECRETS_DIR", "problem", f"{where} cannot be read: {told}", "mend that file"
-        )
+    except InvalidArgument as problem:
+        yield _unread("SONIC_SECRETS_DIR", problem)
 
 
 def _set_settings() -> Iterable[Finding]:
@@ -244,15 +239,25 @@ def _set_settings() -> Iterable[Finding]:
     )
 
 
+def _unread(what: str, problem: InvalidArgument) -> Finding:
+    """What cannot be read, and its fix, as `sonic up` says it."""
+    found, _, fix = problem.message.partition("; ")
+    return Finding(what, "problem", found, fix or "correct it")
+
+
 async def _database(plan: Plan) -> list[Finding]:
-    url = plan.database_url.get_secret_value() if plan.database_url else given("DATABASE_URL")
+    try:
+        url = plan.database_url.get_secret_value() if plan.database_url else given("DATABASE_URL")
+        passwords = database.known_passwords(plan.home)
+    except InvalidArgument as problem:
+        return [_unread("database", problem)]
     if not url:
         return [Finding("database", "ok", "embedded")]
     try:
         connection = await asyncpg.connect(plain(url), timeout=5)
         version = await connection.fetchval("show server_version")
         await connection.close()
-        refused = await roles.refused(url, database.known_passwords(plan.home))
+        refused = await roles.refused(url, passwords)
     except (OSError, TimeoutError, asyncpg.PostgresError, SonicError) as error:
         # The server's own words: they name a role or a host, never a password.
         words = str(error).splitlines()[0] if str(error) else type(error).__name__
@@ -266,6 +271,21 @@ async def _database(plan: Plan) -> list[Finding]:
         Finding("DATABASE_URL", "ok", f"PostgreSQL {version}"),
         *(Finding(f"login of {role}", "problem", words, fix) for role, words in refused.items()),
     ]
+
+
+async def _running(plan: Plan) -> list[Finding]:
+    """Of a system that runs; nobody can ask one without what shows who asks."""
+    try:
+        if isinstance(identity := plan.identity, ServiceTokens):
+            token_of(identity.own)
+        elif identity is not None:
+            identity.read()
+    except (OSError, ValueError, SonicError) as problem:
+        own = "TLS_CERT, TLS_KEY, TLS_CA" if plan.tls_cert else "certificates"
+        what = "SERVICE_TOKEN_FILE" if plan.service_token_file else own
+        found = f"cannot be read, and so a system that runs cannot be asked: {problem}"
+        return [Finding(what, "problem", found, "mend that file, or unset what names it")]
+    return [*await _ports(plan), *await _storage(plan), *await _streams(plan)]
 
 
 async def _storage(plan: Plan) -> list[Finding]:
@@ -330,11 +350,13 @@ def _ledger(kept: Storage) -> Iterable[Finding]:
 
 def _certificates(plan: Plan) -> list[Finding]:
     """Until when this machine's own are good; `sonic up` renews them a month before."""
-    if certificates.operators(plan.tls_folder) is None:
-        return []
     try:
+        if certificates.operators(plan.tls_folder) is None:
+            return []
         name, until = min(certificates.expiries(plan.tls_folder).items(), key=itemgetter(1))
         certificates.files(plan.tls_folder, certificates.OPERATOR).read()
+    except FailedPrecondition as problem:
+        return [Finding("certificates", "problem", problem.message)]
     except (OSError, ValueError) as problem:
         fix = f"remove {plan.tls_folder} and start sonic up again, which makes them anew"
         return [Finding("certificates", "problem", f"cannot be read: {problem}", fix)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -13,13 +12,12 @@ from rich.text import Text
 from sonic.alerts.v1 import alerts_pb2 as pb
 from sonic.alerts.v1 import alerts_pb2_grpc as rpc
 
-from services.cli import system
+from services.cli import database, system
 from services.cli.connection import connected
 from services.cli.output import command, console, print_json, table
 from services.cli.plan import Plan
 from services.cli.schema.render import show_message
 from services.cli.system import JudgedFile
-from shared.config import word
 from shared.errors import FailedPrecondition, invalid
 
 app = typer.Typer()
@@ -80,7 +78,7 @@ def _files(given: Sequence[Path]) -> Iterator[Path]:
 
 def _key(file: Path | None) -> bytes:
     """LEDGER_KEY_MISSING says where it is looked for."""
-    given = "" if file else word(_KEY, os.environ) or ""
+    given = "" if file else database.given(_KEY)
     path = file or Plan().home / "ledger.key"
     try:
         key = given.encode() or path.read_bytes().strip()

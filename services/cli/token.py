@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,11 +10,11 @@ import typer
 from rich.text import Text
 
 from services.cli import privacy
+from services.cli.database import given
 from services.cli.output import ago, command, console, print_json, table
 from services.cli.plan import Plan
 from services.cli.schema.fields import span
 from shared import tokens
-from shared.config import word
 from shared.errors import invalid
 from shared.names import choose
 from shared.tokens import Scope, Token
@@ -115,7 +114,7 @@ async def revoke(
 
 def tokens_file() -> Path:
     """TOKENS_FILE, else tokens.json in SONIC_HOME: as the gateway finds it."""
-    named = word("TOKENS_FILE", os.environ) or ""
+    named = given("TOKENS_FILE")
     return Path(named).expanduser() if named else Plan().home / tokens.FILE_NAME
 
 

@@ -21,10 +21,12 @@ EXTRA = {"streams"}
 
 
 @pytest.fixture
-async def environ(request: pytest.FixtureRequest, databases: Databases) -> dict[str, str]:
+async def environ(
+    request: pytest.FixtureRequest, databases: Databases, tmp_path: Path
+) -> dict[str, str]:
     name = request.node.callspec.params["name"]
     urls = {} if name == GATEWAY else {name: databases.url(name)}
-    made = environment(name, "127.0.0.1:0", NOBODY, urls, Path("/nonexistent"))
+    made = environment(name, "127.0.0.1:0", NOBODY, urls, tmp_path)
     return made | {"SONIC_SCHEDULE": "0"}
 
 
