@@ -143,7 +143,7 @@ class CycloneService:
         context = paging.context("cycles", state)
         request = paging.parse(page_size, page_token, context=context)
         async with self._begin() as store:
-            rows = await store.list(request, state)
+            rows = await store.list(request, state, self._clock.now())
         return paging.cut(rows, request, context, lambda cycle: (cycle.created_time, cycle.id))
 
     async def cancel(self, id: str) -> Cycle:

@@ -85,7 +85,7 @@ class IncidentNotifier:
 
     async def load(self, epoch: int, notify_seconds: float) -> None:
         self.incidents = await self._store.incidents()
-        self.demo = await self._store.last_demo()
+        self.demo = await self._store.last_demo(self._clock.now())
         await self._notify("", epoch, notify_seconds)
 
     async def after(

@@ -89,7 +89,9 @@ class ReportService:
 
     async def _found(self, cycle_id: str) -> tuple[Neighbours, tuple[Section, ...]]:
         async with self._begin() as store:
-            found = await store.neighbours("" if cycle_id == LATEST else cycle_id)
+            found = await store.neighbours(
+                "" if cycle_id == LATEST else cycle_id, self._clock.now()
+            )
             kept = await store.kept(found.cycle.id) if found else ()
         if found is None:
             what = "no cycle has ended yet" if cycle_id == LATEST else f"no cycle {cycle_id[:80]!r}"

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 
 from services.cyclone.domain.cycle import Cycle, Event
 from services.cyclone.report.domain.document import MOST_ROWS, Section, Window
-from services.cyclone.store.rows import CYCLE_NAMES, STEPS_OF, cycle_of
+from services.cyclone.store.rows import CLOCKS_APART, CYCLE_NAMES, STEPS_OF, cycle_of, newest
 from shared import rows
 from shared.database.statement import Statement
 from shared.database.transaction import Transaction
@@ -22,10 +22,7 @@ _ENDED = "state > 2 and started_time is not null"
 _ONE = Statement(
     f"select {_NAMES}, {_STEPS} as steps from cycle where id = :id and started_time is not null"
 )
-_LATEST = Statement(
-    f"select {_NAMES}, {_STEPS} as steps from cycle where {_ENDED}"
-    " order by created_time desc, id desc limit 1"
-)
+_LATEST = Statement(newest(_ENDED, f"{_NAMES}, {_STEPS} as steps"))
 _BEFORE = Statement(
     f"select {_NAMES}, {_STEPS} as steps from cycle"
     f" where {_ENDED} and id <> :id and started_time <= :started_time"
@@ -33,7 +30,8 @@ _BEFORE = Statement(
 )
 _NEXT = Statement(
     "select started_time from cycle where started_time > :started_time"
-    " and created_time >= :created_time order by created_time, id limit 1"
+    " and created_time >= :created_time and (started_time <= :last_time or :is_ahead)"
+    " order by created_time, id limit 1"
 )
 _EVENTS = Statement(
     "select * from event where cycle_id = :id"
@@ -75,20 +73,25 @@ class ReportStore:
     def __init__(self, transaction: Transaction) -> None:
         self._transaction = transaction
 
-    async def neighbours(self, cycle_id: str) -> Neighbours | None:
+    async def neighbours(self, cycle_id: str, now: datetime) -> Neighbours | None:
         """Of a cycle that has started; without an id the newest one that has ended."""
         row = await (
             self._transaction.first(_ONE, id=cycle_id)
             if cycle_id
-            else self._transaction.first(_LATEST)
+            else self._transaction.first(_LATEST, now=now)
         )
         if row is None:
             return None
         cycle = cycle_of(row)
         started_time = cycle.started_time
         before = await self._transaction.first(_BEFORE, id=cycle.id, started_time=started_time)
+        last_time = now + CLOCKS_APART
         next_time: datetime | None = await self._transaction.scalar(
-            _NEXT, started_time=started_time, created_time=cycle.created_time
+            _NEXT,
+            started_time=started_time,
+            created_time=cycle.created_time,
+            last_time=last_time,
+            is_ahead=cycle.created_time > last_time,
         )
         return Neighbours(cycle, None if before is None else cycle_of(before), next_time)
 

@@ -24,6 +24,7 @@ from services.cyclone.store.rows import (
     cycle_of,
     events_json,
     incidents_json,
+    newest,
     recordset,
     steps_json,
     streams_json,
@@ -128,9 +129,7 @@ with {_LOGGED}, gone as (
 select {_NO_FLUSH} from {FENCE}
 """)
 _INCIDENTS = Statement(f"select {_INCIDENT_NAMES} from incident order by name")
-_LAST_DEMO = Statement(
-    "select demo from cycle where state > 2 order by created_time desc, id desc limit 1"
-)
+_LAST_DEMO = Statement(newest("state > 2", "demo"))
 _FORGET = Statement(f"""
 with old_events as (delete from event using {FENCE} where event_time < :before_time returning 1),
 old_reports as (delete from report using {FENCE}
@@ -263,9 +262,9 @@ class ProgressStore:
         found = await self._database.fetch(_INCIDENTS)
         return {row["name"]: rows.read(Incident, row) for row in found}
 
-    async def last_demo(self) -> bool:
+    async def last_demo(self, now: datetime) -> bool:
         """Whether the newest cycle ran on simulated prices and positions; False without one."""
-        return any(row["demo"] for row in await self._database.fetch(_LAST_DEMO))
+        return any(row["demo"] for row in await self._database.fetch(_LAST_DEMO, now=now))
 
     async def forget(
         self, epoch: int, before_time: datetime, reports_before_time: datetime

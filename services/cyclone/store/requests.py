@@ -10,6 +10,7 @@ from sqlalchemy import Label, func, literal_column, select
 from services.cyclone.domain.cycle import Cycle, CycleState, Event, EventFilter
 from services.cyclone.domain.streams import Stream
 from services.cyclone.store.rows import (
+    CLOCKS_APART,
     CYCLE_NAMES,
     INSERT_EVENTS,
     NOTIFY_CHANNEL,
@@ -21,7 +22,7 @@ from services.cyclone.store.rows import (
 )
 from services.cyclone.tables import cycle, event
 from shared import rows
-from shared.database.keyset import apply
+from shared.database.keyset import Ordering, apply
 from shared.database.statement import Statement
 from shared.database.transaction import Transaction
 from shared.paging import PageRequest
@@ -59,7 +60,13 @@ _STREAMS = Statement(f"select {', '.join(STREAM_NAMES)} from stream order by nam
 _CLEAR = Statement("delete from cycle where state > 2")
 _CLEAR_LOG = Statement("delete from event")
 _LOG = Statement(INSERT_EVENTS)
+_NEWEST: Ordering = [(cycle.c.created_time, "desc"), (cycle.c.id, "desc")]
 _STEPS: Label[str] = literal_column(STEPS_OF.format(cycle="cycle")).label("steps")
+
+
+def _is_ahead(created_time: object, last_time: datetime) -> bool:
+    """Of a key that perhaps belongs to another list."""
+    return isinstance(created_time, datetime) and created_time > last_time
 
 
 class RequestStore:
@@ -91,15 +98,22 @@ class RequestStore:
         row = await self._transaction.first(_GET, id=id)
         return None if row is None else cycle_of(row)
 
-    async def list(self, page: PageRequest, state: CycleState | None) -> list[Cycle]:
-        """Newest first, one more than the page holds."""
+    async def list(self, page: PageRequest, state: CycleState | None, now: datetime) -> list[Cycle]:
+        """Newest first, one more than the page holds; last those of a clock that was ahead."""
         query = select(cycle, _STEPS)
         if state is not None:
             query = query.where(cycle.c.state == state)
-        query = apply(
-            query, [(cycle.c.created_time, "desc"), (cycle.c.id, "desc")], page.after, page.size
-        )
-        return [cycle_of(row) for row in await self._transaction.fetch(query)]
+        last_time = now + CLOCKS_APART
+        after, found = page.after, []
+        if after is None or not _is_ahead(after[0], last_time):
+            known = query.where(cycle.c.created_time <= last_time)
+            found = await self._transaction.fetch(apply(known, _NEWEST, after, page.size))
+            after = None
+        if len(found) <= page.size:
+            ahead = query.where(cycle.c.created_time > last_time)
+            more = apply(ahead, _NEWEST, after, page.size - len(found))
+            found = [*found, *await self._transaction.fetch(more)]
+        return [cycle_of(row) for row in found]
 
     async def cancel_queued(self, id: str, message: str, now: datetime) -> bool:
         """False when it is not waiting any more."""

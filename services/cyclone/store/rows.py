@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import fields
+from datetime import timedelta
 from typing import Final
 
 from pydantic import TypeAdapter
@@ -19,6 +20,22 @@ from shared.database.statement import Row
 # the take-over.
 FENCE: Final = "(select epoch from lease where epoch = :epoch for share) as fence"
 NOTIFY_CHANNEL: Final = "cyclone"
+
+# When a cycle of a clock that was set back since was is not known: it is the newest only where
+# there is no other. The clocks of two owners differ by less.
+CLOCKS_APART: Final = timedelta(minutes=1)
+
+
+def newest(condition: str, wanted: str) -> str:
+    """What is `wanted` of the newest cycle for which the condition holds, at :now."""
+    chosen = f"select id from cycle where {condition}"
+    order = "order by created_time desc, id desc limit 1"
+    apart = f"interval '{CLOCKS_APART.total_seconds():g} seconds'"
+    return (
+        f"select {wanted} from cycle where id = coalesce(({chosen}"
+        f" and created_time <= cast(:now as timestamptz) + {apart} {order}), ({chosen} {order}))"
+    )
+
 
 CYCLE_NAMES: Final = [field.name for field in fields(Cycle) if field.name != "steps"]
 STEP_NAMES: Final = [field.name for field in fields(Step)]
