@@ -11,7 +11,7 @@ from typing import Protocol
 
 from sonic.xcom.v1 import unrecorded_pb2, unrecorded_pb2_grpc
 
-from services.cli.children import Say, backoff_seconds
+from services.cli.children import Say, pause_seconds
 from shared.clock import Clock
 from shared.errors import SonicError
 from shared.names import new_id
@@ -72,7 +72,7 @@ class Alarm:
                 return
             if not tries:
                 self._say(f"could not tell anybody {request.subject!r}: {problem}; trying on")
-            await self._clock.sleep(backoff_seconds(tries + 2))
+            await self._clock.sleep(pause_seconds(tries + 2))
 
     async def _try(self, request: unrecorded_pb2.SendUnrecordedRequest) -> str:
         """What kept everybody from being reached; empty when somebody was,

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from shared.backoff import backoff_seconds
 from shared.clock import Clock, SystemClock
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class Running(Protocol):
 # Starts the server of a name with an environment, its output going to the end of a file.
 Spawn = Callable[[str, Mapping[str, str], Path], Awaitable[Running]]
 
-BACKOFF_SECONDS = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.5, 30.0
 # What lived this long is healthy again: its next death starts the back-off from the beginning.
 HEALTHY_SECONDS = 60.0
 # A child that has not answered yet since its start is given this long.
@@ -171,7 +172,7 @@ class Children:
         if is_refused:
             self._raise(child)
         while True:
-            delay_seconds = REFUSED_SECONDS if is_refused else backoff_seconds(child.death_count)
+            delay_seconds = REFUSED_SECONDS if is_refused else pause_seconds(child.death_count)
             child.death_count += 1
             if child.is_replaced:
                 self._say(f"{child.name} starts again in {delay_seconds:g} s")
@@ -236,9 +237,9 @@ class Children:
                 return
 
 
-def backoff_seconds(death_count: int) -> float:
+def pause_seconds(death_count: int) -> float:
     """The wait after so many deaths before this one."""
-    return BACKOFF_SECONDS[min(death_count, len(BACKOFF_SECONDS) - 1)]
+    return backoff_seconds(death_count + 1, _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS)
 
 
 def _alive(child: Child) -> bool:

@@ -12,7 +12,7 @@ from typing import Protocol
 import asyncpg
 
 from services.cli.alarm import Alarms
-from services.cli.children import HEALTHY_SECONDS, Health, Say, backoff_seconds, cause_of
+from services.cli.children import HEALTHY_SECONDS, Health, Say, cause_of, pause_seconds
 from shared.clock import Clock
 from shared.database.address import plain
 from shared.errors import SonicError
@@ -111,7 +111,7 @@ class Keeper:
         """Start it again, after each failure a little later, until it runs."""
         since = self._clock.monotonic()
         while True:
-            delay_seconds = backoff_seconds(self._death_count)
+            delay_seconds = pause_seconds(self._death_count)
             self._death_count += 1
             self._say(f"postgres {cause}; again in {delay_seconds:g} s")
             await self._clock.sleep(delay_seconds)

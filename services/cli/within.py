@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from services.cli.alarm import Alarms
-from services.cli.children import HEALTHY_SECONDS, Say, backoff_seconds
+from services.cli.children import HEALTHY_SECONDS, Say, pause_seconds
 from shared.clock import Clock
 from shared.errors import SonicError
 from shared.lifecycle import App
@@ -62,7 +62,7 @@ class Within:
     async def _revive(self, cause: str) -> None:
         """Start it again after its wait, and later and later until it starts."""
         while True:
-            delay_seconds = backoff_seconds(self._death_count)
+            delay_seconds = pause_seconds(self._death_count)
             self._death_count += 1
             self._say(f"{self._name} {cause}; again in {delay_seconds:g} s")
             await self._clock.sleep(delay_seconds)

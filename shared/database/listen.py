@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from shared.backoff import backoff_seconds
 from shared.database.pool import Database
 from shared.log import get_logger
 
@@ -19,11 +20,11 @@ async def listen(database: Database, channel: str, hear: Callable[[str], None]) 
     Ends only when cancelled: whatever breaks the connection is logged, and tried again after half a
     second and then ever later, ten seconds at most. Takes one connection of `database` for itself.
     """
-    retry_seconds = _FIRST_RETRY_SECONDS
+    failures = 0
 
     def connected() -> None:
-        nonlocal retry_seconds
-        retry_seconds = _FIRST_RETRY_SECONDS
+        nonlocal failures
+        failures = 0
         hear("")
 
     while True:
@@ -31,8 +32,8 @@ async def listen(database: Database, channel: str, hear: Callable[[str], None]) 
             await _until_lost(database, channel, hear, connected)
         except Exception as error:  # noqa: BLE001  # who stopped listening would never be woken again
             get_logger().warning("not listening", channel=channel, problem=type(error).__name__)
-        await asyncio.sleep(retry_seconds)
-        retry_seconds = min(retry_seconds * 2, _LONGEST_RETRY_SECONDS)
+        failures += 1
+        await asyncio.sleep(backoff_seconds(failures, _FIRST_RETRY_SECONDS, _LONGEST_RETRY_SECONDS))
 
 
 async def _until_lost(

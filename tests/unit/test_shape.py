@@ -352,6 +352,12 @@ def test_domains_ask_no_clock() -> None:
     ]
 
 
+def test_a_wait_that_doubles_is_reckoned_in_one_place() -> None:
+    doubling = re.compile(r"(?i)seconds\b.*\* ?2(\.0)?( ?\*\*|[,)])|backoff_seconds = \(")
+    found = {one for one in modules("services", "shared") if doubling.search(one.read_text())}
+    assert {shown(one) for one in found} == {"shared/backoff.py"}
+
+
 def called(folder: Path) -> set[str]:
     """The other services whose stubs a service imports."""
     names = {name for path in folder.rglob("*.py") for name in imported(path)}

@@ -19,6 +19,7 @@ from services.cyclone.loop.counts import CycleCounts
 from services.cyclone.store.lease import LeaseStore, Renewal
 from services.cyclone.store.listener import Listener
 from services.cyclone.store.progress import Fenced
+from shared.backoff import backoff_seconds
 from shared.clock import Clock
 from shared.errors import SonicError
 from shared.lifecycle import Endless
@@ -26,7 +27,7 @@ from shared.log import get_logger
 
 _RETRY_SECONDS = 0.5
 # What nobody thought of is tried again ever later, so that its tracebacks do not fill the log.
-_MOST_DOUBLINGS = 4
+_LATER_SECONDS, _LATEST_SECONDS = 1.0, 8.0
 # A waiting replica looks just after the lease would run out, and at least this often.
 _MARGIN_SECONDS = 0.05
 _LONGEST_WAIT_SECONDS = 10.0
@@ -106,8 +107,8 @@ class LeaseKeeper:
                     wait_seconds = _RETRY_SECONDS
                 except Exception as error:  # noqa: BLE001  who asks no more never owns again
                     get_logger().error("lease cannot be asked for", exc_info=error)
-                    failure_count = min(failure_count + 1, _MOST_DOUBLINGS)
-                    wait_seconds = _RETRY_SECONDS * 2.0**failure_count
+                    failure_count += 1
+                    wait_seconds = backoff_seconds(failure_count, _LATER_SECONDS, _LATEST_SECONDS)
                 await self._pause(wait_seconds)
 
     def _on_notice(self, word: str) -> None:

@@ -13,6 +13,7 @@ from services.cyclone.domain.cycle import Event, Severity
 from services.cyclone.domain.streams import Stream, StreamNews, StreamState, unheard
 from services.cyclone.loop.lease_keeper import HeldLease
 from services.cyclone.store.progress import Fenced, ProgressStore
+from shared.backoff import backoff_seconds
 from shared.clock import Clock
 from shared.errors import SonicError
 from shared.log import get_logger
@@ -76,22 +77,24 @@ class StreamFollower:
 
     async def _follow(self, streams: Streams, service: str, held_lease: HeldLease) -> None:
         """Without end: what breaks it is tried again, and polling goes on meanwhile."""
-        retry_seconds = _FIRST_RETRY_SECONDS
+        vain_count = 0
         while True:
+            vain_count += 1
             try:
                 await self._watch(streams, service, held_lease)
-                retry_seconds = _FIRST_RETRY_SECONDS
+                vain_count = 1
             except Fenced:
                 # Whoever has the lease now follows them; this task is about to be cancelled.
                 pass
             except SonicError as error:
                 get_logger().info("streams not heard", service=service, problem=error.message)
-                if retry_seconds > _FIRST_RETRY_SECONDS:
+                if vain_count > 1:
                     await self._mark_unheard(service, held_lease)
             except Exception as error:  # noqa: BLE001  # streams are an extra: no fault of theirs ends a cycle
                 get_logger().error("streams not followed", service=service, exc_info=error)
-            await asyncio.sleep(retry_seconds)
-            retry_seconds = min(retry_seconds * 2, _LONGEST_RETRY_SECONDS)
+            await asyncio.sleep(
+                backoff_seconds(vain_count, _FIRST_RETRY_SECONDS, _LONGEST_RETRY_SECONDS)
+            )
 
     async def _watch(self, streams: Streams, service: str, held_lease: HeldLease) -> None:
         """Raises when it ended before anything was heard; later every connection ends some time."""

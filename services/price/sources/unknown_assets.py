@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from services.price.domain.prices import Quote
+from shared.backoff import backoff_seconds
 from shared.clock import Clock
 from shared.http import FailureKind, ProviderFailure
 from shared.log import get_logger
@@ -30,13 +31,13 @@ class UnknownAssets:
         self._name = name
         self._clock = clock
         self._is_unknown = is_unknown
-        # Monotonic second until which an asset is left out, and how long that was.
-        self._left_out: dict[str, tuple[float, float]] = {}
+        # Monotonic second until which an asset is left out, and how often that was.
+        self._left_out: dict[str, tuple[float, int]] = {}
 
     async def quotes(self, assets: Sequence[str], ask: Ask) -> Mapping[str, Quote]:
         """A quote for each asset, NOT_FOUND for unknown ones. Raises ProviderFailure."""
         now = self._clock.monotonic()
-        resting = [asset for asset in assets if self._left_out.get(asset, (now, 0.0))[0] > now]
+        resting = [asset for asset in assets if self._left_out.get(asset, (now, 0))[0] > now]
         again = [asset for asset in assets if asset in self._left_out and asset not in resting]
         known = [asset for asset in assets if asset not in self._left_out]
         search = _Search(ask, self._is_unknown)
@@ -60,7 +61,7 @@ class UnknownAssets:
     def leave_out(self, assets: Sequence[str]) -> Sequence[str]:
         """For a source that is asked asset by asset: those of them that are not asked for now."""
         now = self._clock.monotonic()
-        return [asset for asset in assets if self._left_out.get(asset, (now, 0.0))[0] > now]
+        return [asset for asset in assets if self._left_out.get(asset, (now, 0))[0] > now]
 
     def learn(self, unknown: Sequence[str], known: Sequence[str]) -> None:
         """For a source that is asked asset by asset: what came of it."""
@@ -70,12 +71,13 @@ class UnknownAssets:
             self._left_out.pop(asset, None)
 
     def _leave_out(self, asset: str) -> None:
-        seconds = min(self._left_out.get(asset, (0.0, FIRST_SECONDS / 2))[1] * 2, MOST_SECONDS)
+        count = self._left_out.get(asset, (0.0, 0))[1] + 1
+        seconds = backoff_seconds(count, FIRST_SECONDS, MOST_SECONDS)
         if asset not in self._left_out:
             get_logger().warning(
                 "price source does not know an asset", source=self._name, asset=asset
             )
-        self._left_out[asset] = (self._clock.monotonic() + seconds, seconds)
+        self._left_out[asset] = (self._clock.monotonic() + seconds, count)
 
 
 class _Search:
