@@ -55,9 +55,6 @@ _POSITION_FIELDS = (
     "risk_liquidation_price_usd",
     "flags",
 )
-_GOOD_PRICES = frozenset(
-    {price_pb2.QUALITY_GOOD, price_pb2.QUALITY_SINGLE, price_pb2.QUALITY_CLOSED}
-)
 # What says that a position comes near its end.
 _GUARDS = (
     alerts_pb2.ALERT_TYPE_LIQUIDATION_DISTANCE,
@@ -302,7 +299,7 @@ class SleepClient:
         doubtful = [
             f"{one.asset} {price_pb2.Quality.Name(one.quality).removeprefix('QUALITY_')}"
             for one in prices
-            if one.stale or one.quality not in _GOOD_PRICES
+            if one.stale
         ]
         return {"doubtful_prices": doubtful if prices else ["no price is known"]}
 
