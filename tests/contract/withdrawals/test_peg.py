@@ -24,11 +24,13 @@ async def test_a_lost_peg_is_danger_also_where_no_gain_is_known(bench: Bench) ->
     bench.venue.listed = [replace(bench.venue.listed[0], price_usd=0.90)]
     bench.prices.usd["djed"] = 0.90
     assert "DEPEG" in reasons(await bench.evaluate())
+    assert await told(bench, 1) == [(True, 0.90)]
     await bench.grow(30)
     bench.clock.advance(60)
     assert "DEPEG" in reasons(await bench.evaluate())
-    # Once or, with the gain that is known now, twice.
-    assert {*await told(bench, 1)} == {(True, 0.90)}
+    # An ERROR, and a HOLD now that the wallet has samples: advice that changed is told again.
+    assert await told(bench, 2) == [(True, 0.90)] * 2
+    assert [one.record.value for one in bench.alerts.news] == [-1, 0]
 
 
 async def test_a_lost_peg_stays_lost_when_its_reference_is_deleted(bench: Bench) -> None:
