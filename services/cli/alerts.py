@@ -53,6 +53,7 @@ async def list_alerts(
             request.page_token = page.next_page_token
     if json:
         print_json([dict(as_json(alert)) for alert in found])
+        show_more(page, for_scripts=True)
         return
     made = table("Alerts", ["id", "level", "type", "about", "value>", "reading", "why"])
     for alert in found:

@@ -221,10 +221,14 @@ def show_notices(found: Sequence[str]) -> None:
         console.print(Text("! ", style="bold yellow").append(notice, style="yellow"))
 
 
-def show_more(page: Message) -> None:
-    """Say that rows were left out, when this last page names a next one."""
+def show_more(page: Message, *, for_scripts: bool = False) -> None:
+    """Say that rows were left out, when this last page names a next one; beside what scripts read,
+    not in it.
+    """
     if getattr(page, "next_page_token", ""):
-        console.print(Text("There are more: --limit shows them.", style="yellow"))
+        (complaints if for_scripts else console).print(
+            Text("There are more: --limit shows them.", style="yellow")
+        )
 
 
 def as_json(message: Message) -> Mapping[str, Any]:

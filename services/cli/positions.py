@@ -72,6 +72,7 @@ async def list_positions(
             request.page_token = page.next_page_token
     if json:
         print_json([dict(as_json(position)) for position in found])
+        show_more(page, for_scripts=True)
     else:
         _show(found)
         show_more(page)

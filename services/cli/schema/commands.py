@@ -203,7 +203,7 @@ def _show_rows(
             console.print(Text(getattr(row, verb.line)), soft_wrap=True)
     else:
         show_rows(_title(noun, verb), rows, verb.columns)
-        show_more(answer)
+    show_more(answer, for_scripts=as_list or bool(verb.line))
     if verb.rest and (rest := list(getattr(answer, verb.rest))):
         complaints.print(rows_table(verb.rest, rest, plain_columns(rest[0].DESCRIPTOR.fields)))
     if not rows and verb.empty:

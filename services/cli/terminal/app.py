@@ -168,19 +168,22 @@ class Console(App[None]):
         made = self._rows(pane)
         made.add_class("stale")
 
-        def show(rows: list[Message]) -> None:
+        def show(answer: tuple[Message, list[Message]]) -> None:
+            page, rows = answer
             self._put(pane, made, rows)
+            more = f" ({len(rows)}, more)" if getattr(page, "next_page_token", "") else ""
+            tabs = self.query_one("#tabs", TabbedContent)
+            tabs.get_tab(pane.name).label = f"{pane.name}{more}"
             made.remove_class("stale")
 
         await self._read(pane.name, partial(self._rows_of, pane), show)
 
-    async def _rows_of(self, pane: Pane) -> list[Message]:
+    async def _rows_of(self, pane: Pane) -> tuple[Message, list[Message]]:
         call = await call_of(self._system, pane.lists)
         request = await filled(self._system, pane.lists, {})
         field = rows_field(pane.lists)
         limit = _ROWS if "page_size" in request.DESCRIPTOR.fields_by_name else None
-        _, rows = await pages(call, request, field, limit)
-        return rows
+        return await pages(call, request, field, limit)
 
     async def _read(
         self, what: str, ask: Callable[[], Awaitable[T]], show: Callable[[T], None]

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 
 import pytest
+from click.testing import Result
 from google.protobuf.message import Message
 from sonic.alerts.v1 import alerts_pb2
 from sonic.positions.v1 import positions_pb2
 from sonic.xcom.v1 import xcom_pb2
+from textual.widgets import TabbedContent
 from typer.testing import CliRunner
 
 from services.cli.assembly import assembled
+from services.cli.plan import SERVICES
+from services.cli.terminal.app import Console
+from services.cli.terminal.rows import Rows
 from tests.fakes.any_server import any_server
 
 MORE = "There are more: --limit shows them."
@@ -41,22 +47,30 @@ CASES = [
 ]
 
 
+def paged(
+    kind: type, rows: Callable[[int, int], Message], count: int = COUNT
+) -> Callable[[bytes], Message]:
+    """Answers the page that is asked for, of so many rows."""
+
+    def page(asked: bytes) -> Message:
+        request = kind.FromString(asked)
+        start = int(request.page_token or 0)
+        end = min(start + request.page_size, count)
+        found = rows(start, end - start)
+        found.next_page_token = str(end) if end < count else ""
+        return found
+
+    return page
+
+
 @pytest.mark.parametrize(("noun", "lists", "kind", "rows"), CASES, ids=[one[0] for one in CASES])
 async def test_rows_that_are_left_out_are_said_and_none_is_said_when_all_are_there(
     noun: str, lists: str, kind: type, rows: Callable[[int, int], Message]
 ) -> None:
-    def page(asked: bytes) -> Message:
-        request = kind.FromString(asked)
-        start = int(request.page_token or 0)
-        end = min(start + request.page_size, COUNT)
-        found = rows(start, end - start)
-        found.next_page_token = str(end) if end < COUNT else ""
-        return found
-
     async with any_server() as calls:
-        calls.answers[lists] = page
+        calls.answers[lists] = paged(kind, rows)
 
-        async def listed(*words: str) -> str:
+        async def listed(*words: str) -> Result:
             peers = ("ALERTS", "POSITIONS", "XCOM")
             said = await asyncio.to_thread(
                 CliRunner().invoke,
@@ -65,10 +79,29 @@ async def test_rows_that_are_left_out_are_said_and_none_is_said_when_all_are_the
                 env={f"{peer}_ADDRESS": calls.address for peer in peers} | {"COLUMNS": "200"},
             )
             assert said.exit_code == 0, said.exception
-            return said.stdout
+            return said
 
-        assert MORE in await listed()
-        assert MORE in await listed("--limit", "700")
-        assert MORE not in await listed("--limit", "900")
-        assert MORE not in await listed("--limit", "1000")
-        assert (await listed("--limit", "700", "--json")).count('"row-') == 700
+        assert MORE in (await listed()).stdout
+        assert MORE in (await listed("--limit", "700")).stdout
+        assert MORE not in (await listed("--limit", "900")).output
+        assert MORE not in (await listed("--limit", "1000")).output
+        # A script reads rows alone; what was left out is said beside them.
+        found = await listed("--limit", "700", "--json")
+        assert (len(json.loads(found.stdout)), MORE in found.stderr) == (700, True)
+        assert MORE not in (await listed("--limit", "900", "--json")).output
+
+
+async def test_a_pane_of_the_console_says_in_its_title_that_rows_are_left_out() -> None:
+    async with any_server() as calls:
+        app = Console(dict.fromkeys(SERVICES, calls.address))
+        async with app.run_test(size=(100, 30)) as pilot:
+            tabs = app.query_one("#tabs", TabbedContent)
+            tabs.active = "Alerts"
+            for count, title in ((COUNT, "Alerts (500, more)"), (500, "Alerts")):
+                kind = alerts_pb2.ListAlertsRequest
+                calls.answers["ListAlerts"] = paged(kind, alerts, count)
+                app.look()
+                async with asyncio.timeout(60):
+                    shown = app.query_one("#rows-Alerts", Rows)
+                    while shown.row_count != 500 or tabs.get_tab("Alerts").label_text != title:
+                        await pilot.pause(0.02)
