@@ -117,6 +117,18 @@ class ClockGuard:
 
     def micros(self) -> int:
         """Microseconds since 1970; for what must not end early or late by a step."""
+        self._follow()
+        return round((self._clock.monotonic() + self._offset_seconds) * 1_000_000)
+
+    def wall_micros(self, guarded_micros: int) -> int:
+        """What of these microseconds the wall clock shows then, as it is set now: for who knows
+        nothing of the step.
+        """
+        step = self._follow()
+        return guarded_micros + (round(step * 1_000_000) if self._stepped else 0)
+
+    def _follow(self) -> float:
+        """By how many seconds the wall clock is off."""
         difference = self._difference()
         step = difference - self._offset_seconds
         if abs(step) <= _DRIFT_SECONDS:
@@ -126,7 +138,7 @@ class ClockGuard:
             get_logger().warning(
                 "the clock stepped; silences and cooldowns keep their time", seconds=step
             )
-        return round((self._clock.monotonic() + self._offset_seconds) * 1_000_000)
+        return step
 
     def _difference(self) -> float:
         return self._clock.now().timestamp() - self._clock.monotonic()

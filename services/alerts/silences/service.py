@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
@@ -35,7 +35,7 @@ from services.alerts.service.ports import AcknowledgementSource, PositionsPeer
 from services.alerts.service.snapshot_cache import Snapshot, SnapshotCache
 from services.alerts.store.service_state import new_version
 from services.alerts.store.unit_of_work import Store
-from shared.clock import micros_of
+from shared.clock import ClockGuard, micros_of
 from shared.errors import FailedPrecondition, NotFound, Unavailable, invalid
 from shared.rpc import call
 
@@ -242,7 +242,8 @@ class Silences:
             actor=said.actor,
             now=now,
         )
-        entries = partial(_entries, outcome, made, gathered, said)
+        facts = _facts(outcome, said, self._cache.clock_guard) if said.reason else {}
+        entries = partial(_entries, outcome, made, gathered, said, facts)
         return await edit.write(
             Decision(
                 None,
@@ -358,9 +359,12 @@ def _noted(outcome: Outcome, gathered: Gathered, places: set[int]) -> Gathered:
 
 
 def _entries(
-    outcome: Outcome, made: Callable[[Outcome], Iterable[Entry]], gathered: Gathered, said: _Said
+    outcome: Outcome,
+    made: Callable[[Outcome], Iterable[Entry]],
+    gathered: Gathered,
+    said: _Said,
+    facts: Mapping[str, str],
 ) -> Iterator[Entry]:
-    facts = _facts(outcome, said) if said.reason else {}
     noted = set(gathered.place.tolist())
     held_levels = outcome.columns.held_level[outcome.changed]
     for place, entry in enumerate(made(outcome)):
@@ -376,11 +380,12 @@ def _entries(
     yield from digest_entries(gathered.digests, outcome, made)
 
 
-def _facts(outcome: Outcome, said: _Said) -> dict[str, str]:
+def _facts(outcome: Outcome, said: _Said, guard: ClockGuard) -> dict[str, str]:
+    """What a hold is, with its end by the clock on the wall: others know no other one."""
     row, columns = outcome.changed[0], outcome.columns
     facts = {HELD_DIGEST: said.digest} if said.digest else {}
     if level := int(columns.held_level[outcome.changed].max()):
-        until = moment(int(columns.held_until_micros[row]))
+        until = moment(guard.wall_micros(int(columns.held_until_micros[row])))
         facts |= {"held_level": Level(level).name, "held_until_time": until}
     return facts
 

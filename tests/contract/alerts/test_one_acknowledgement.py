@@ -4,7 +4,7 @@ over.
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, timedelta
 
 import pytest
 from google.protobuf.duration_pb2 import Duration
@@ -52,6 +52,27 @@ async def status_is(servers: Servers, status: int) -> pb.Alert:
 
     await servers.until(look)
     return await servers.alert(TRAVEL)
+
+
+@pytest.mark.parametrize("days", [2, -2])
+async def test_a_silence_ends_in_xcom_when_it_ends_here_also_after_the_clock_was_set(
+    servers: Servers, days: int
+) -> None:
+    alert, (message,) = await told(servers, HIGH_MARK)
+    servers.clock.set_time(servers.clock.now() + timedelta(days=days))
+    held = await servers.attention.SilenceAlert(
+        pb.SilenceAlertRequest(id=alert.id, duration=Duration(seconds=600), actor="Ann")
+    )
+    end = servers.clock.now() + timedelta(seconds=600)
+    assert abs(held.held_until_time.ToDatetime(UTC) - end) < timedelta(seconds=5)
+
+    async def snoozed() -> bool:
+        found = await servers.xcom.GetMessage(xcom_pb.GetMessageRequest(id=message.id))
+        return found.HasField("snoozed_until_time") and (
+            abs(found.snoozed_until_time.ToDatetime(UTC) - end) < timedelta(seconds=5)
+        )
+
+    await servers.until(snoozed)
 
 
 async def ack(servers: Servers, message: xcom_pb.Message, snooze_seconds: int = 0) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -136,7 +136,14 @@ class AlertQueries:
             [alert_id(int(columns.alert_key[row])) for row in annotated]
         )
         whose = [subjects.get(key, _NOBODY) for key in keys.tolist()]
-        return show(columns, snapshot.tables, rows, whose, annotations)
+        alerts = show(columns, snapshot.tables, rows, whose, annotations)
+        wall_micros = self._cache.clock_guard.wall_micros
+        return [
+            replace(one, held_until_micros=wall_micros(one.held_until_micros))
+            if one.held_until_micros
+            else one
+            for one in alerts
+        ]
 
 
 def _versions(snapshot: Snapshot) -> _Versions:
