@@ -27,6 +27,7 @@ class Clock(Protocol):
 # The one that runs on while the machine is suspended, by system (Linux, macOS): what was asked to
 # last an hour lasts an hour of the wall, also on a machine that sleeps at night.
 _ELAPSED = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", None))
+_LONGEST_SLEEP_SECONDS = 30.0
 
 
 class SystemClock:
@@ -37,7 +38,12 @@ class SystemClock:
         return time.monotonic() if _ELAPSED is None else time.clock_gettime(_ELAPSED)
 
     async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(max(seconds, 0.0))
+        # asyncio's own sleep stands still with the machine: what is left is looked at anew.
+        end, left = self.monotonic() + seconds, seconds
+        while True:
+            await asyncio.sleep(min(max(left, 0.0), _LONGEST_SLEEP_SECONDS))
+            if (left := end - self.monotonic()) <= 0:
+                return
 
 
 class PushedClock:

@@ -64,6 +64,22 @@ def test_the_time_in_which_the_machine_is_suspended_counts(monkeypatch: pytest.M
     assert SystemClock().monotonic() == 3660.0
 
 
+async def test_a_sleeper_wakes_soon_after_a_machine_that_slept_past_its_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    # Half a minute after it went to sleep for an hour the machine is suspended for a night.
+    seconds = iter([0.0, 30.0, 28_800.0])
+    monkeypatch.setattr(time, "clock_gettime", lambda _: next(seconds))
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    await SystemClock().sleep(3600.0)
+    assert slept == [30.0, 30.0]
+
+
 async def test_the_system_clock_is_aware_and_sleeps() -> None:
     clock = SystemClock()
     before = clock.monotonic()
