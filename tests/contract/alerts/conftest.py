@@ -68,6 +68,7 @@ class Servers:
         channel = await self._channel("xcom")
         self.xcom = channel.stub(xcom_rpc.XComServiceStub)
         self.escalation = channel.stub(xcom_rpc.EscalationServiceStub)
+        self.channels = channel.stub(xcom_rpc.ChannelsServiceStub)
 
     async def start_alerts(self, name: str = "alerts", **peers: str) -> None:
         addresses = {

@@ -6,15 +6,17 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import asyncpg
 import pytest
+from google.protobuf.field_mask_pb2 import FieldMask
 from sonic.alerts.v1 import alerts_pb2 as pb
+from sonic.xcom.v1 import xcom_pb2 as xcom_pb
 
-from tests.contract.alerts.conftest import Servers
+from tests.contract.alerts.conftest import NOBODY, Servers
 from tests.contract.alerts.test_digests import MEDIUM_MARK, MOST, SAFE, TRAVEL, held
 from tests.contract.alerts.test_stale_ends import fail, told_when_mended
 from tests.fakes.webhook import FakeWebhook
 
 PROFIT = pb.ALERT_TYPE_PROFIT
-NO_PROFIT, HIGH_PROFIT = 99.0, 110.0
+NO_PROFIT, MEDIUM_PROFIT, HIGH_PROFIT = 99.0, 103.0, 110.0
 Over = Callable[[Servers, str], Awaitable[None]]
 
 
@@ -158,3 +160,33 @@ async def test_a_profit_that_was_over_before_anybody_took_it_is_not_told(
         assert await servers.messages()
         await _handed_over(servers)
         assert await told_when_mended(servers, hook) == []
+
+
+async def test_a_profit_that_was_over_before_anybody_took_it_is_not_told_after_quiet_hours(
+    not_started: Servers, hook: FakeWebhook
+) -> None:
+    servers = not_started
+    await servers.start_positions()
+    await servers.start_xcom(webhook_url=hook.url, webhook_secret="s" * 32)
+    # Until a quarter past twelve.
+    quiet = xcom_pb.QuietHours(start_minute=0, end_minute=735)
+    await servers.channels.UpdateChannel(
+        xcom_pb.UpdateChannelRequest(
+            channel=xcom_pb.Channel(name="webhook", quiet_hours=quiet),
+            update_mask=FieldMask(paths=["quiet_hours"]),
+        )
+    )
+    await servers.start_alerts(xcom_address=NOBODY)
+    id = await servers.hold(NO_PROFIT)
+    await servers.only(PROFIT)
+    await servers.create()
+    await servers.evaluate()
+    await servers.mark(id, MEDIUM_PROFIT)
+    await servers.evaluate()
+    await _falls(servers, id)
+    await servers.stop("alerts")
+    await servers.start_alerts()
+    servers.clock.advance(31)
+    assert await servers.messages()
+    await _handed_over(servers)
+    assert await told_when_mended(servers, hook) == []
