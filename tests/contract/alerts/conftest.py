@@ -27,9 +27,12 @@ from shared.lifecycle import App
 from shared.rpc.client import Channel
 from tests.fakes.databases import Databases
 from tests.fakes.peers import FakePeers, answers
+from tests.fakes.webhook import FakeWebhook
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 NOBODY = "127.0.0.1:1"
+# Changes of one commit that are told one by one, where a test says so.
+MOST = 3
 
 
 @dataclass
@@ -216,4 +219,19 @@ async def without_xcom(not_started: Servers) -> Servers:
     """Nobody takes messages: the outbox keeps them."""
     await not_started.start_positions()
     await not_started.start_alerts()
+    return not_started
+
+
+@pytest.fixture
+async def hook() -> AsyncIterator[FakeWebhook]:
+    async with FakeWebhook() as made:
+        yield made
+
+
+@pytest.fixture
+async def hooked(not_started: Servers, hook: FakeWebhook) -> Servers:
+    """Messages go to a webhook of the test's."""
+    await not_started.start_positions()
+    await not_started.start_xcom(webhook_url=hook.url, webhook_secret="s" * 32)
+    await not_started.start_alerts(alerts_burst_count=MOST)
     return not_started

@@ -9,11 +9,10 @@ import pytest
 from sonic.alerts.v1 import alerts_pb2 as pb
 
 from shared.errors import SonicError
-from tests.contract.alerts.conftest import Servers
+from tests.contract.alerts.conftest import MOST, Servers
 from tests.contract.alerts.test_digests import (
     HIGH_MARK,
     MEDIUM_MARK,
-    MOST,
     alerts,
     crash,
     digest,

@@ -16,13 +16,11 @@ from sonic.positions.v1 import positions_pb2 as positions_pb
 from sonic.xcom.v1 import xcom_pb2 as xcom_pb
 
 from shared.errors import NotFound
-from tests.contract.alerts.conftest import Servers
+from tests.contract.alerts.conftest import MOST, Servers
 
 TRAVEL = pb.ALERT_TYPE_TRAVEL_PERCENT
 SAFE, MEDIUM_MARK, HIGH_MARK = 101.0, 92.0, 89.0
 ACTIVE, CLOSED = 1, 3
-# Changes that are told one by one.
-MOST = 3
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 
 import asyncpg
 import pytest
@@ -10,28 +10,14 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from sonic.alerts.v1 import alerts_pb2 as pb
 from sonic.xcom.v1 import xcom_pb2 as xcom_pb
 
-from tests.contract.alerts.conftest import NOBODY, Servers
-from tests.contract.alerts.test_digests import MEDIUM_MARK, MOST, SAFE, TRAVEL, held
+from tests.contract.alerts.conftest import MOST, NOBODY, Servers
+from tests.contract.alerts.test_digests import MEDIUM_MARK, SAFE, TRAVEL, held
 from tests.contract.alerts.test_stale_ends import fail, told_when_mended
 from tests.fakes.webhook import FakeWebhook
 
 PROFIT = pb.ALERT_TYPE_PROFIT
 NO_PROFIT, MEDIUM_PROFIT, HIGH_PROFIT = 99.0, 103.0, 110.0
 Over = Callable[[Servers, str], Awaitable[None]]
-
-
-@pytest.fixture
-async def hook() -> AsyncIterator[FakeWebhook]:
-    async with FakeWebhook() as made:
-        yield made
-
-
-@pytest.fixture
-async def servers(not_started: Servers, hook: FakeWebhook) -> Servers:
-    await not_started.start_positions()
-    await not_started.start_xcom(webhook_url=hook.url, webhook_secret="s" * 32)
-    await not_started.start_alerts(alerts_burst_count=MOST)
-    return not_started
 
 
 async def _gains(servers: Servers, count: int, *others: int) -> list[str]:
@@ -91,51 +77,51 @@ async def _is_silenced_and_falls(servers: Servers, id: str) -> None:
 
 @pytest.mark.parametrize("over", [_falls, _is_deleted, _is_cleared, _is_silenced_and_falls])
 async def test_a_profit_that_is_over_is_not_told_as_if_it_stood(
-    servers: Servers, hook: FakeWebhook, over: Over
+    hooked: Servers, hook: FakeWebhook, over: Over
 ) -> None:
     fail(hook)
-    (id,) = await _gains(servers, 1)
-    await over(servers, id)
-    await _handed_over(servers)
-    assert await told_when_mended(servers, hook) == []
+    (id,) = await _gains(hooked, 1)
+    await over(hooked, id)
+    await _handed_over(hooked)
+    assert await told_when_mended(hooked, hook) == []
 
 
 async def test_a_digest_of_profits_that_are_over_is_not_told_as_if_they_stood(
-    servers: Servers, hook: FakeWebhook
+    hooked: Servers, hook: FakeWebhook
 ) -> None:
     fail(hook)
-    ids = await _gains(servers, MOST + 1)
-    await _falls(servers, *ids)
-    await _handed_over(servers)
-    assert await told_when_mended(servers, hook) == []
+    ids = await _gains(hooked, MOST + 1)
+    await _falls(hooked, *ids)
+    await _handed_over(hooked)
+    assert await told_when_mended(hooked, hook) == []
 
 
 @pytest.mark.parametrize("over", [_is_deleted, _is_cleared, _is_silenced_and_falls])
 async def test_danger_below_high_that_is_over_is_not_told_as_if_it_stood(
-    servers: Servers, hook: FakeWebhook, over: Over
+    hooked: Servers, hook: FakeWebhook, over: Over
 ) -> None:
-    (id,) = await held(servers, SAFE)
-    await servers.evaluate()
+    (id,) = await held(hooked, SAFE)
+    await hooked.evaluate()
     fail(hook)
-    await servers.mark(id, MEDIUM_MARK)
-    await servers.evaluate()
-    assert await servers.messages()
-    await over(servers, id)
-    await _handed_over(servers)
-    assert await told_when_mended(servers, hook) == []
+    await hooked.mark(id, MEDIUM_MARK)
+    await hooked.evaluate()
+    assert await hooked.messages()
+    await over(hooked, id)
+    await _handed_over(hooked)
+    assert await told_when_mended(hooked, hook) == []
 
 
 @pytest.mark.parametrize("count", [1, MOST + 1])
 async def test_of_a_position_that_closed_no_profit_is_told_that_waited(
-    servers: Servers, hook: FakeWebhook, count: int
+    hooked: Servers, hook: FakeWebhook, count: int
 ) -> None:
     fail(hook)
-    ids = await _gains(servers, count, TRAVEL)
+    ids = await _gains(hooked, count, TRAVEL)
     for id in ids:
-        await servers.lets_go(id)
-    await servers.alerts.ClearStaleAlerts(pb.ClearStaleAlertsRequest())
-    await _handed_over(servers)
-    assert "HIGH" not in await told_when_mended(servers, hook)
+        await hooked.lets_go(id)
+    await hooked.alerts.ClearStaleAlerts(pb.ClearStaleAlertsRequest())
+    await _handed_over(hooked)
+    assert "HIGH" not in await told_when_mended(hooked, hook)
 
 
 async def test_a_profit_that_was_over_before_anybody_took_it_is_not_told(

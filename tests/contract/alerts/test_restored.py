@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
-import pytest
 from sonic.alerts.v1 import alerts_pb2 as pb
 from sonic.positions.v1 import positions_pb2 as positions_pb
 from sonic.xcom.v1 import xcom_pb2 as xcom_pb
@@ -21,12 +19,6 @@ from tests.fakes.webhook import OK, FakeWebhook, Reply
 NOW = datetime.now(UTC)
 # Missing from one complete answer of its venue.
 STALE = 2
-
-
-@pytest.fixture
-async def hook() -> AsyncIterator[FakeWebhook]:
-    async with FakeWebhook() as made:
-        yield made
 
 
 async def _start(servers: Servers, hook: FakeWebhook) -> None:

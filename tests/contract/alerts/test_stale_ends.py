@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import pytest
@@ -12,7 +12,6 @@ from sonic.xcom.v1 import xcom_pb2 as xcom_pb
 from tests.contract.alerts.conftest import Servers
 from tests.contract.alerts.test_digests import (
     HIGH_MARK,
-    MOST,
     SAFE,
     TRAVEL,
     held,
@@ -48,20 +47,6 @@ COURSES = {
     "a digest, most of it, those as a digest": Course([(0, 1, 2, 3, 4)], ALL, ALL),
     "a digest, most of it, one alone": Course([(0, 1, 2, 3, 4)], ALL, [(0,)]),
 }
-
-
-@pytest.fixture
-async def hook() -> AsyncIterator[FakeWebhook]:
-    async with FakeWebhook() as made:
-        yield made
-
-
-@pytest.fixture
-async def servers(not_started: Servers, hook: FakeWebhook) -> Servers:
-    await not_started.start_positions()
-    await not_started.start_xcom(webhook_url=hook.url, webhook_secret="s" * 32)
-    await not_started.start_alerts(alerts_burst_count=MOST)
-    return not_started
 
 
 async def rise(servers: Servers, ids: Sequence[str], those: Sequence[Together]) -> None:
@@ -104,60 +89,60 @@ def fail(hook: FakeWebhook) -> None:
 
 @pytest.mark.parametrize("course", COURSES.values(), ids=COURSES.keys())
 async def test_an_end_that_waits_for_a_channel_is_not_told_after_danger_stands_again(
-    servers: Servers, hook: FakeWebhook, course: Course
+    hooked: Servers, hook: FakeWebhook, course: Course
 ) -> None:
-    ids = await held(servers, *[SAFE] * 5)
-    await servers.evaluate()
-    await rise(servers, ids, course.raised)
-    await pushed_until(servers, lambda: nothing_waits(servers))
+    ids = await held(hooked, *[SAFE] * 5)
+    await hooked.evaluate()
+    await rise(hooked, ids, course.raised)
+    await pushed_until(hooked, lambda: nothing_waits(hooked))
     fail(hook)
-    await fall(servers, ids, course.over)
-    await rise(servers, ids, course.again)
-    told = await told_when_mended(servers, hook)
+    await fall(hooked, ids, course.over)
+    await rise(hooked, ids, course.again)
+    told = await told_when_mended(hooked, hook)
     assert set(told) - {"RESOLVED"} == {"HIGH"}
     assert told.count("RESOLVED") == course.true_count
 
 
 async def test_a_channel_that_was_down_all_the_while_hears_of_a_digest_only_that_it_stands(
-    servers: Servers, hook: FakeWebhook
+    hooked: Servers, hook: FakeWebhook
 ) -> None:
-    ids = await held(servers, *[SAFE] * 4)
-    await servers.evaluate()
+    ids = await held(hooked, *[SAFE] * 4)
+    await hooked.evaluate()
     fail(hook)
     for _ in range(2):
-        await rise(servers, ids, ALL)
-        await fall(servers, ids, ALL)
-    await rise(servers, ids, ALL)
-    assert set(await told_when_mended(servers, hook)) == {"HIGH"}
+        await rise(hooked, ids, ALL)
+        await fall(hooked, ids, ALL)
+    await rise(hooked, ids, ALL)
+    assert set(await told_when_mended(hooked, hook)) == {"HIGH"}
 
 
 async def test_an_end_is_not_told_either_when_a_rise_between_was_silenced(
-    servers: Servers, hook: FakeWebhook
+    hooked: Servers, hook: FakeWebhook
 ) -> None:
-    ids = await held(servers, SAFE)
-    await servers.evaluate()
-    await rise(servers, ids, [(0,)])
-    await pushed_until(servers, lambda: nothing_waits(servers))
+    ids = await held(hooked, SAFE)
+    await hooked.evaluate()
+    await rise(hooked, ids, [(0,)])
+    await pushed_until(hooked, lambda: nothing_waits(hooked))
     fail(hook)
-    await fall(servers, ids, [(0,)])
-    alert = await servers.alert(TRAVEL, ids[0])
-    await servers.attention.SilenceAlert(pb.SilenceAlertRequest(id=alert.id, level=pb.LEVEL_HIGH))
-    await rise(servers, ids, [(0,)])
-    await fall(servers, ids, [(0,)])
-    await servers.attention.UnsilenceAlert(pb.UnsilenceAlertRequest(id=alert.id))
-    await rise(servers, ids, [(0,)])
-    assert set(await told_when_mended(servers, hook)) == {"HIGH"}
+    await fall(hooked, ids, [(0,)])
+    alert = await hooked.alert(TRAVEL, ids[0])
+    await hooked.attention.SilenceAlert(pb.SilenceAlertRequest(id=alert.id, level=pb.LEVEL_HIGH))
+    await rise(hooked, ids, [(0,)])
+    await fall(hooked, ids, [(0,)])
+    await hooked.attention.UnsilenceAlert(pb.UnsilenceAlertRequest(id=alert.id))
+    await rise(hooked, ids, [(0,)])
+    assert set(await told_when_mended(hooked, hook)) == {"HIGH"}
 
 
 async def test_an_end_of_the_present_is_told_when_the_channel_is_back(
-    servers: Servers, hook: FakeWebhook
+    hooked: Servers, hook: FakeWebhook
 ) -> None:
-    ids = await held(servers, *[SAFE] * 4)
-    await servers.evaluate()
-    await rise(servers, ids, ALL)
-    await pushed_until(servers, lambda: nothing_waits(servers))
+    ids = await held(hooked, *[SAFE] * 4)
+    await hooked.evaluate()
+    await rise(hooked, ids, ALL)
+    await pushed_until(hooked, lambda: nothing_waits(hooked))
     fail(hook)
-    await fall(servers, ids, ALL)
-    await rise(servers, ids, ALL)
-    await fall(servers, ids, ALL)
-    assert (await told_when_mended(servers, hook))[-1].startswith(("RESOLVED", "OVER BEFORE"))
+    await fall(hooked, ids, ALL)
+    await rise(hooked, ids, ALL)
+    await fall(hooked, ids, ALL)
+    assert (await told_when_mended(hooked, hook))[-1].startswith(("RESOLVED", "OVER BEFORE"))
