@@ -189,6 +189,14 @@ class Servers:
             while not await done():
                 await asyncio.sleep(0.01)
 
+    async def price(self, asset: str, *prices_usd: float) -> None:
+        """An evaluation a minute, each with one of these prices."""
+        for price_usd in prices_usd:
+            self.clock.advance(60)
+            reading = pb.PriceReading(asset=asset, price_usd=price_usd)
+            reading.price_time.FromDatetime(self.clock.now())
+            await self.alerts.EvaluateAlerts(pb.EvaluateAlertsRequest(prices=[reading]))
+
     async def flush(self) -> pb.FlushOutboxResponse:
         return await self.alerts.FlushOutbox(pb.FlushOutboxRequest())
 

@@ -275,6 +275,25 @@ async def test_what_was_switched_off_while_raised_is_told_anew_when_it_is_on_aga
     assert await escalates(servers, messages[1])
 
 
+async def test_a_target_that_the_price_has_left_wakes_nobody_else(servers: Servers) -> None:
+    rule = pb.Rule(
+        asset="BTC", metric=pb.RULE_METRIC_PRICE_TARGET, direction=pb.RULE_DIRECTION_UP,
+        threshold=110.0, recurrence=pb.RULE_RECURRENCE_RESET, level=pb.LEVEL_HIGH,
+    )  # fmt: skip
+    await servers.rules.CreateRule(pb.CreateRuleRequest(rule=rule))
+    await servers.price("BTC", 100.0, 111.0)
+    (message,) = await servers.messages()
+    assert await escalates(servers, message)
+    await servers.price("BTC", 105.0)
+    assert await escalates(servers, message), "one price is no fall"
+    await servers.price("BTC", 104.0)
+    await quiet(servers, message)
+    assert len(await servers.messages()) == 1
+    # When the cooldown is over.
+    await servers.price("BTC", *[112.0] * 6)
+    assert await escalates(servers, (await servers.messages())[1])
+
+
 @pytest.mark.parametrize("what", ["deleted", "switched off", "armed again"])
 async def test_a_market_rule_that_is_taken_back_wakes_nobody_else(
     servers: Servers, what: str
@@ -285,11 +304,7 @@ async def test_a_market_rule_that_is_taken_back_wakes_nobody_else(
         recurrence=pb.RULE_RECURRENCE_SINGLE, level=pb.LEVEL_HIGH,
     )  # fmt: skip
     made = await servers.rules.CreateRule(pb.CreateRuleRequest(rule=rule))
-    for price in (100.0, 115.0):
-        servers.clock.advance(60)
-        reading = pb.PriceReading(asset="BTC", price_usd=price)
-        reading.price_time.FromDatetime(servers.clock.now())
-        await servers.alerts.EvaluateAlerts(pb.EvaluateAlertsRequest(prices=[reading]))
+    await servers.price("BTC", 100.0, 115.0)
     (message,) = await servers.messages()
     assert await escalates(servers, message)
     if what == "deleted":

@@ -338,25 +338,25 @@ def _noticed_entries(
     """
     count = len(outcome.changed)
     events = [
-        (count + place, event.level_after)
+        (count + place, event.level_after, event.ends_high)
         for place, event in enumerate(rules.seen)
-        if event.notified
+        if event.notified or event.ends_high
     ]
     first = count + len(rules.seen)
     events += [
-        (first + place, int(Level.MEDIUM if place in news.serious_places else Level.LOW))
+        (first + place, int(Level.MEDIUM if place in news.serious_places else Level.LOW), False)
         for place in news.told_places
     ]
-    events += [(first + place, int(Level.HIGH)) for place in news.urgent_places]
-    places, levels = (
+    events += [(first + place, int(Level.HIGH), False) for place in news.urgent_places]
+    places, levels, noted = (
         (np.array(column, np.int64) for column in zip(*events, strict=True))
         if events
-        else (no_rows(), no_rows())
+        else (no_rows(), no_rows(), no_rows())
     )
     told = replace(
         gathered,
         place=np.concatenate([gathered.place, places]),
         level=np.concatenate([gathered.level, np.maximum(levels, Level.LOW)]),
-        noted=np.concatenate([gathered.noted, np.zeros(len(events), bool)]),
+        noted=np.concatenate([gathered.noted, noted.astype(bool)]),
     )
     return Entries.gathered(first + len(news.entries), entries, told)

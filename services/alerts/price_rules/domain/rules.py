@@ -152,7 +152,9 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A rule came nearer or went away; `move` is in the rule's unit, from `anchor_price_usd`."""
+    """A rule came nearer or went away; `move` is in the rule's unit, from `anchor_price_usd`.
+    `is_fall`: it went away by its price, not by a new anchor.
+    """
 
     rule: Rule
     state_before: RuleState
@@ -163,6 +165,7 @@ class Event:
     move: float
     notified: bool
     step_count: int
+    is_fall: bool = False
 
 
 def window_of(rule: Rule, observed_micros: int) -> Window | None:
@@ -316,6 +319,7 @@ def _turned(
         move,
         notified,
         steps,
+        is_fall=state < before,
     )
     return final, [event, *_ended(final, state, anchor, move)]
 

@@ -34,6 +34,8 @@ class RuleEvent:
     level_after: int
     price_usd: float
     notified: bool
+    # Whoever was called for it need not be called any more.
+    ends_high: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,5 +147,11 @@ def _levels(event: Event) -> tuple[Level, Level]:
 def _seen(event: Event) -> RuleEvent:
     before, after = _levels(event)
     return RuleEvent(
-        event.rule.id, event.rule.asset, before, after, event.price_usd, event.notified
+        event.rule.id,
+        event.rule.asset,
+        before,
+        after,
+        event.price_usd,
+        event.notified,
+        event.is_fall and after is Level.NORMAL and event.rule.notified_level == Level.HIGH,
     )
