@@ -44,7 +44,7 @@ from shared.streams import StreamHub
 # The window of the volatility, and a day.
 _LEAST_KEPT_DAYS = 31
 # Providers of hourly candles, the most complete first.
-_CANDLES: Mapping[str, Callable[[RateLimitedHttp, Clock], CandleSource]] = {
+_CANDLES: Mapping[str, Callable[[RateLimitedHttp], CandleSource]] = {
     binance.NAME: Klines,
     coinbase.NAME: CoinbaseCandles,
     kraken.NAME: KrakenCandles,
@@ -188,7 +188,7 @@ def build(config: Config, clock: Clock | None = None) -> App:
     service.on_change(feed.wake)
     history = HistoryService(
         database.open(HistoryStore),
-        Klines(https[binance.NAME], clock),
+        Klines(https[binance.NAME]),
         clock,
         config.price_assets,
         ensure_market=service.ensure_market,
@@ -238,7 +238,7 @@ def _candles(
     service: PriceService,
 ) -> tuple[MovesService, MinutesService]:
     """What learns from candles, and what hands them on."""
-    sources = [_CANDLES[name](https[name], clock) for name in config.price_candle_sources]
+    sources = [_CANDLES[name](https[name]) for name in config.price_candle_sources]
     begin, assets, seed = (
         database.open(HourlyCandleStore),
         config.price_assets,

@@ -15,12 +15,14 @@ import statistics
 import tempfile
 import time
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import asyncpg
 from rich.console import Console
 from rich.table import Table
+from sonic.positions.v1 import positions_pb2, positions_pb2_grpc
 
 from services.cli.connection import System
 from services.cli.plan import SERVICES
@@ -41,6 +43,10 @@ _SETTINGS = {
 _KILL_EVERY, _DATABASE_EVERY, _OUTAGE_EVERY, _DEAF_EVERY = 50, 400, 37, 41
 _OUTAGE_CYCLES = 3
 _LOOK_EVERY = 20
+# One page of the venue's: each further one costs a fifth of a second a cycle at the pace that its
+# provider is owed. The others are entered by hand.
+_AT_THE_VENUE = 100
+_COLUMNS = "wallet,asset,side,entry_price_usd,liquidation_price_usd,size_usd,collateral_usd"
 _WHOLE_SECONDS = 60.0
 _MOST_GROWTH = 1.05
 # Below this a change is the allocator's and the page's grain.
@@ -212,6 +218,22 @@ def invent(chance: random.Random, count: int) -> list[Held]:
     return held
 
 
+async def enter(servers: System, held: Sequence[Held]) -> None:
+    """Positions that no venue knows."""
+    rows = [
+        f"by hand,{one.asset},{one.side.upper()},{one.entry},{one.liquidation},{one.size},"
+        f"{one.collateral}"
+        for one in held
+    ]
+    stub = await servers.stub("positions", positions_pb2_grpc.PositionsServiceStub)
+    content = "\n".join([_COLUMNS, *rows]).encode()
+    answer = await stub.ImportPositions(
+        positions_pb2.ImportPositionsRequest(format=positions_pb2.FILE_FORMAT_CSV, content=content),
+        timeout=60,
+    )
+    assert answer.refused_count == 0, answer.refusals[0]
+
+
 async def soak(asked: argparse.Namespace, console: Console) -> int:
     """0 when nothing was broken."""
     chance = random.Random(asked.seed)
@@ -221,11 +243,13 @@ async def soak(asked: argparse.Namespace, console: Console) -> int:
         (home / "database").mkdir(mode=0o711)
         with EmbeddedPostgres(home / "database") as database:
             async with world(asked.seed) as outside:
-                outside.marks, outside.held = dict(_MARKS), invent(chance, asked.positions)
+                held = invent(chance, asked.positions)
+                outside.marks, outside.held = dict(_MARKS), held[:_AT_THE_VENUE]
                 settings = outside.environment() | _SETTINGS | {"DATABASE_URL": database.url}
                 async with up(home, settings) as running, system_of(running) as servers:
                     await watch_a_wallet(servers, base58_address(chance))
                     outside.publish()
+                    await enter(servers, held[_AT_THE_VENUE:])
                     run = Soak(running, database, outside, chance, asked.cycles)
                     await run.run(servers, console)
     for line in run.broken:

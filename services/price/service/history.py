@@ -41,6 +41,11 @@ class CandleSource(Protocol):
     @property
     def page_count(self) -> int: ...
 
+    @property
+    def pause_seconds(self) -> float:
+        """Between two pages, so that the prices of now have their calls."""
+        ...
+
     async def page(
         self, asset: str, interval: Interval, start: datetime, end: datetime
     ) -> Sequence[Kline]:
@@ -197,6 +202,7 @@ class HistoryService:
         fetched_count = inserted_count = 0
         while first < until:
             page_end = min(until, first + interval.span * _BACKFILL_PAGE)
+            await self._clock.sleep(self._source.pause_seconds)
             klines = await self._source.page(asset, interval, first, page_end)
             rows = [(kline.price_time(interval), kline.close_usd) for kline in klines]
             inserted_count += await self._fill(asset, rows)

@@ -17,9 +17,11 @@ from shared.http import FailureKind, ProviderFailure
 
 Begin = Callable[[], AbstractAsyncContextManager[HourlyCandleStore]]
 
-# A cycle waits for them: for each source so long, and for one that hangs once in five minutes.
+# A cycle waits for them: for each source so long, and for one that hangs, or takes long to fail,
+# once in five minutes.
 _ASK_SECONDS = 4.0
 _SOURCE_SECONDS = 2.0
+_SLOW_SECONDS = 0.25
 _REST_SECONDS = 300.0
 
 
@@ -42,8 +44,8 @@ class MinutesService:
         self._assets = assets
         self._demo_seed = demo_seed
         self._ensure_market = ensure_market
-        # Until when one that hung is not asked, monotonic seconds by its name.
-        self._rests: dict[str, float] = {}
+        # Of one that cost time for nothing: until when it is not asked, monotonic seconds, and why.
+        self._rests: dict[str, tuple[float, FailureKind]] = {}
 
     async def read(
         self, assets: Sequence[str], start: datetime, end: datetime | None
@@ -83,26 +85,32 @@ class MinutesService:
         given_up_seconds = loop.time() + _ASK_SECONDS
         for source in self._sources:
             asked_seconds = loop.time()
-            if self._clock.monotonic() < self._rests.get(source.name, -inf):
-                failure = FailureKind.TIMEOUT.value
+            rest_seconds, kind = self._rests.get(source.name, (-inf, FailureKind.TIMEOUT))
+            if self._clock.monotonic() < rest_seconds:
+                failure = kind.value
                 continue
             found: list[Kline] = []
             try:
-                await _pages(source, asset, (first, until), found, given_up_seconds)
+                await _pages(source, asset, (first, until), found, given_up_seconds, self._clock)
             except NotFound:
                 continue
             except ProviderFailure as problem:
                 failure = problem.kind.value
+                if loop.time() - asked_seconds >= _SLOW_SECONDS:
+                    self._rest(source.name, problem.kind)
                 continue
             except TimeoutError:
                 if not found:
                     failure = FailureKind.TIMEOUT.value
                     # Who had all of its time, not what others left of it.
                     if loop.time() - asked_seconds >= _SOURCE_SECONDS:
-                        self._rests[source.name] = self._clock.monotonic() + _REST_SECONDS
+                        self._rest(source.name, FailureKind.TIMEOUT)
                     continue
             return Minutes(asset, source.name, klines=found)
         return Minutes(asset, failure=failure)
+
+    def _rest(self, name: str, kind: FailureKind) -> None:
+        self._rests[name] = (self._clock.monotonic() + _REST_SECONDS, kind)
 
 
 async def _pages(
@@ -111,10 +119,14 @@ async def _pages(
     stretch: tuple[datetime, datetime],
     found: list[Kline],
     given_up_seconds: float,
+    clock: Clock,
 ) -> None:
     """Put into `found` page by page. Raises NotFound, ProviderFailure, TimeoutError."""
     first, until = stretch
     while first < until:
+        # Not before the first: a cycle waits.
+        if first > stretch[0]:
+            await clock.sleep(source.pause_seconds)
         end = min(first + source.page_count * Interval.MINUTE.span, until)
         at_most = asyncio.get_running_loop().time() + _SOURCE_SECONDS
         async with asyncio.timeout_at(min(at_most, given_up_seconds)):

@@ -119,6 +119,7 @@ class MovesService:
             try:
                 for start in self._pages(asset, source, missing):
                     end = min(start + source.page_count, until)
+                    await self._clock.sleep(source.pause_seconds)
                     found = await source.page(
                         asset, Interval.HOUR, hour_time(start), hour_time(end)
                     )

@@ -8,10 +8,8 @@ from services.price.sources import coinbase
 from services.price.sources.klines import checked, kline, no_candles
 from services.price.sources.rate_limited_http import RateLimitedHttp, bad_body
 from services.price.sources.reading import moment, number
-from shared.clock import Clock
 from shared.http import FailureKind, ProviderFailure
 
-_PAUSE_SECONDS = 0.5
 _MEMBERS = 6
 # Time, low, high, open, close: an order of its own.
 _PLACES = (3, 2, 1, 4)
@@ -22,10 +20,10 @@ class CoinbaseCandles:
 
     name = coinbase.NAME
     page_count = 300
+    pause_seconds = 0.5
 
-    def __init__(self, http: RateLimitedHttp, clock: Clock) -> None:
+    def __init__(self, http: RateLimitedHttp) -> None:
         self._http = http
-        self._clock = clock
 
     async def page(
         self, asset: str, interval: Interval, start: datetime, end: datetime
@@ -42,7 +40,6 @@ class CoinbaseCandles:
             # It takes the end along.
             "end": (end - interval.span).isoformat(),
         }
-        await self._clock.sleep(_PAUSE_SECONDS)
         try:
             answer = await self._http.get_json(f"/products/{asset}-USD/candles", asked)
         except ProviderFailure as failure:

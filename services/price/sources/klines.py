@@ -7,7 +7,6 @@ from services.price.domain.candles import Interval, Kline
 from services.price.sources import binance
 from services.price.sources.rate_limited_http import RateLimitedHttp, bad_body
 from services.price.sources.reading import Refused, decimal, milliseconds_moment
-from shared.clock import Clock
 from shared.errors import NotFound
 from shared.http import ProviderFailure
 
@@ -22,8 +21,6 @@ _NAMES = {
     Interval.DAY: "1d",
 }
 _LEAST_MEMBERS = 7
-# Two pages a second leave most of the weight to the prices of now.
-_PAUSE_SECONDS = 0.5
 
 
 class Klines:
@@ -31,10 +28,11 @@ class Klines:
 
     name = binance.NAME
     page_count = PAGE_COUNT
+    # Two pages a second leave most of the weight to the prices of now.
+    pause_seconds = 0.5
 
-    def __init__(self, http: RateLimitedHttp, clock: Clock) -> None:
+    def __init__(self, http: RateLimitedHttp) -> None:
         self._http = http
-        self._clock = clock
 
     async def page(
         self, asset: str, interval: Interval, start: datetime, end: datetime
@@ -53,7 +51,6 @@ class Klines:
             "endTime": str(_milliseconds(end) - 1),
             "limit": str(PAGE_COUNT),
         }
-        await self._clock.sleep(_PAUSE_SECONDS)
         try:
             answer = await self._http.get_json(_PATH, asked)
         except ProviderFailure as failure:

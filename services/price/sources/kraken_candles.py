@@ -8,11 +8,9 @@ from services.price.sources import kraken
 from services.price.sources.klines import checked, kline, no_candles
 from services.price.sources.rate_limited_http import RateLimitedHttp, bad_body
 from services.price.sources.reading import moment
-from shared.clock import Clock
 from shared.http import FailureKind, ProviderFailure
 
 _PATH = "/0/public/OHLC"
-_PAUSE_SECONDS = 0.9
 _MEMBERS = 8
 _PLACES = (1, 2, 3, 4)
 
@@ -22,10 +20,10 @@ class KrakenCandles:
 
     name = kraken.NAME
     page_count = 720
+    pause_seconds = 0.9
 
-    def __init__(self, http: RateLimitedHttp, clock: Clock) -> None:
+    def __init__(self, http: RateLimitedHttp) -> None:
         self._http = http
-        self._clock = clock
 
     async def page(
         self, asset: str, interval: Interval, start: datetime, end: datetime
@@ -42,7 +40,6 @@ class KrakenCandles:
             # It answers with what comes after it.
             "since": f"{start.timestamp() - 1:.0f}",
         }
-        await self._clock.sleep(_PAUSE_SECONDS)
         try:
             answer = await self._http.get_json(_PATH, asked)
             result = kraken.checked(answer.body, self._http)

@@ -141,3 +141,27 @@ async def test_a_source_that_hangs_leaves_time_for_the_next_and_is_not_asked_for
         assert (await minutes(stub, clock, 2, "SOL"))["SOL"].source == "coinbase"
     asked = [one for one in provider.asked(KLINES)[before:] if "1m" in str(one)]
     assert len(asked) == 1
+
+
+async def test_a_cycle_waits_for_no_pause_between_pages_where_there_is_one(
+    servers: Servers, provider: HttpProvider, clock: PushedClock
+) -> None:
+    provider.answer(KLINES, json={"no": "list"})
+    rows = [[minute * 60, 91, 109, 100, 100, 1.5] for minute in (NOW_MINUTE - 1, NOW_MINUTE - 2)]
+    provider.answer(COINBASE, json=rows)
+    stub = await live(
+        servers, provider, price_candle_sources=("binance", "coinbase"), coinbase_url=provider.url
+    )
+    before = clock.monotonic()
+    assert (await minutes(stub, clock, 2, "SOL"))["SOL"].source == "coinbase"
+    assert clock.monotonic() == before
+
+
+async def test_a_source_that_takes_long_to_fail_is_not_asked_for_a_while_and_says_why(
+    servers: Servers, provider: HttpProvider, clock: PushedClock
+) -> None:
+    provider.answer(KLINES, json={"no": "list"}, delay=0.3, where={"interval": "1m"})
+    stub = await live(servers, provider, price_candle_sources=("binance",))
+    for _ in range(3):
+        assert (await minutes(stub, clock, 2, "SOL"))["SOL"].failure == "BAD_BODY"
+    assert len([one for one in provider.asked(KLINES) if "1m" in str(one)]) == 1
