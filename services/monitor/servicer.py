@@ -161,7 +161,10 @@ def _price(price: pb.PriceReading) -> PriceReading:
 
 
 def _holdings(holdings: pb.HoldingsReading) -> HoldingsReading:
-    wallets = tuple(read(WalletReading, wallet) for wallet in holdings.wallets)
+    wallets = tuple(
+        read(WalletReading, wallet, unwatched=tuple(wallet.unwatched))
+        for wallet in holdings.wallets
+    )
     return read(HoldingsReading, holdings, wallets=wallets)
 
 

@@ -12,9 +12,11 @@ from sonic.price.v1 import price_pb2
 from services.cyclone.domain.outcomes import Call, PriceReading, WalletReading
 from services.cyclone.domain.streams import Stream
 from shared.codec import fill, read
+from shared.secret_shapes import without_secrets
 
 _STATES = positions_pb2.WalletSyncState
 _MOST_SIGNS = 200
+_MOST_PARTS, _MOST_PART_SIGNS = 200, 500
 
 
 def price_reading(price: price_pb2.Price) -> PriceReading:
@@ -34,17 +36,20 @@ def wallet_readings(syncs: Iterable[positions_pb2.WalletSync]) -> tuple[WalletRe
             worst[sync.wallet] = sync
     return tuple(
         WalletReading(
-            name, _STATES.Name(sync.state).removeprefix("WALLET_SYNC_STATE_"), _reason(sync)
+            name,
+            _STATES.Name(sync.state).removeprefix("WALLET_SYNC_STATE_"),
+            sync.reason[:_MOST_SIGNS],
+            _unwatched(sync),
         )
         for name, sync in worst.items()
     )
 
 
-def _reason(sync: positions_pb2.WalletSync) -> str:
-    """With the parts of an account that are not read, as far as there is room."""
+def _unwatched(sync: positions_pb2.WalletSync) -> tuple[str, ...]:
+    """Within the bounds of the monitor's request, which no stranger's words may have refused."""
     is_partial = sync.state == _STATES.WALLET_SYNC_STATE_PARTIAL
-    parts = sync.unwatched if is_partial else ()
-    return "; ".join((sync.reason, *parts))[:_MOST_SIGNS]
+    parts = sync.unwatched[:_MOST_PARTS] if is_partial else ()
+    return tuple(without_secrets(part)[:_MOST_PART_SIGNS] for part in parts)
 
 
 def monitor_prices(call: Call) -> monitor_pb2.PricesReading | None:

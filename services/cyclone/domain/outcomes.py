@@ -53,11 +53,12 @@ class TotalsReading:
 
 @dataclass(frozen=True, slots=True)
 class WalletReading:
-    """How fetching one wallet ended: state word and reason word."""
+    """How fetching one wallet ended: state word and reason word; parts of it that are not read."""
 
     name: str
     state: str
     reason: str
+    unwatched: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

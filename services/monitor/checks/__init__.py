@@ -36,11 +36,14 @@ class PastPrice:
 
 @dataclass(frozen=True, slots=True)
 class WalletReading:
-    """One active wallet that is fetched: outcome word of its last fetch and the reason."""
+    """One active wallet that is fetched: outcome word of its last fetch and the reason; parts of
+    its account that are not read, as positions words them.
+    """
 
     name: str
     state: str
     reason: str
+    unwatched: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

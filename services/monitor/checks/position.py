@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
-from services.monitor.checks import Check, CheckContext, is_too_many
+from services.monitor.checks import Check, CheckContext, WalletReading, is_too_many
 from services.monitor.checks.venue import VenueCheck, venues_of
 from services.monitor.domain.findings import Badge, Finding, Level, Part, RunStatus
 from services.monitor.domain.unreadable import is_told_by_venue
 
-# How positions words a part of an account that no row shows.
-_WATCHED, _LOOKED = "not watched", "not looked at"
-_UNREAD = (_WATCHED, _LOOKED)
-# Reasons of which those words say all.
+# How positions words a part of an account that it could not look at; several stand in one.
+_LOOKED = "not looked at"
+# Reasons of which the parts that are not read say all.
 _NAMED = ("NOT_WATCHED", "DEX_UNREAD", "SUBACCOUNT_UNREAD", "SUBACCOUNTS_UNREAD")
-# So much of the words is in every reading; what may be cut off is not named.
-_MOST_SIGNS = 200
 _TOLD = "told_wallets"
 _WORTH = re.compile(r", -?[\d,]+ USD$")
 # A row that is refused at one look may be taken at the next: what leapt is, after a minute.
@@ -48,18 +45,14 @@ class PositionCheck(Check):
         """
         held = await context.readings.holdings()
         failed = {wallet.name: wallet.reason for wallet in held.wallets if wallet.state == "FAILED"}
-        partial = {
-            wallet.name: _told(wallet.reason)
-            for wallet in held.wallets
-            if wallet.state == "PARTIAL"
-        }
-        unread = {name: parts for name, (_, parts) in partial.items() if parts}
-        since, doubted = _doubted({name: word for name, (word, _) in partial.items()}, context)
+        partial = [wallet for wallet in held.wallets if wallet.state == "PARTIAL"]
+        unread = {wallet.name: wallet.unwatched for wallet in partial if wallet.unwatched}
+        since, doubted = _doubted({wallet.name: _doubt(wallet) for wallet in partial}, context)
         metadata: dict[str, object] = {
             "position_count": held.position_count,
             "stale_count": held.stale_count,
             "failed_wallets": failed,
-            "unread_parts": unread,
+            "unread_parts": {name: list(parts) for name, parts in unread.items()},
             _SINCE: since,
         }
         are_too_many = is_too_many(len(failed), len(held.wallets), context.threshold_percent)
@@ -93,12 +86,13 @@ def _breach(
     metadata: Mapping[str, object],
     badges: Mapping[str, Badge | None],
     failed: Mapping[str, str],
-    unread: Mapping[str, str],
+    unread: Mapping[str, Sequence[str]],
     doubted: Mapping[str, str],
 ) -> Finding:
-    """What is said of these wallets, reasons by name."""
-    parts_unread = [_parts_of(name, reason) for name, reason in unread.items()]
-    wallets = {name: f"{name} ({reason})" for name, reason in sorted({**unread, **failed}.items())}
+    """What is said of these wallets: reasons, or parts that are not read, by name."""
+    parts_unread = [_parts_of(name, parts) for name, parts in unread.items()]
+    reasons = {**{name: "; ".join(parts) for name, parts in unread.items()}, **failed}
+    wallets = {name: f"{name} ({reason})" for name, reason in sorted(reasons.items())}
     in_part = {f"{name} in part": f"{name} ({word})" for name, word in sorted(doubted.items())}
     if failed:
         concern, advice = "wallets that cannot be read", _OLD
@@ -136,16 +130,9 @@ async def _left_to_venues(context: CheckContext, failed: Mapping[str, str]) -> s
     }
 
 
-def _told(reason: str) -> tuple[str, str]:
-    """Of a wallet that is PARTIAL: why its answer cannot be taken whole, and parts of its account
-    that are not read; empty where there is none.
-    """
-    if len(reason) >= _MOST_SIGNS:
-        reason = reason[:_MOST_SIGNS].rpartition("; ")[0] or reason[:_MOST_SIGNS]
-    if reason.startswith(_UNREAD):
-        return "", reason
-    word, _, parts = reason.partition("; ")
-    return ("" if parts and word in _NAMED else word), parts
+def _doubt(wallet: WalletReading) -> str:
+    """Why its answer cannot be taken whole; empty where parts that are not read are all of it."""
+    return "" if wallet.unwatched and wallet.reason in _NAMED else wallet.reason
 
 
 def _doubted(
@@ -169,12 +156,12 @@ def _doubted(
     return since, told
 
 
-def _parts_of(wallet: str, reason: str) -> dict[str, str]:
+def _parts_of(wallet: str, parts: Sequence[str]) -> dict[str, str]:
     """Words for each part, by a name that stays while its worth moves: another part of the same
     wallet, or the whole of it that cannot be read, is told anew.
     """
     found: dict[str, str] = {}
-    for words in reason.split("; "):
+    for words in parts:
         verb, _, named = words.partition(": ")
         for one in named.split(", ") if verb == _LOOKED else [named]:
             part = f"{verb}: {one}"

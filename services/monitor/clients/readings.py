@@ -312,9 +312,8 @@ def _wallet(wallet: positions_pb2.Wallet) -> WalletReading:
     state = positions_pb2.WalletSyncState.Name(wallet.last_sync_state).removeprefix(
         "WALLET_SYNC_STATE_"
     )
-    # With the parts of its account that are not read.
-    parts = wallet.unwatched if state == "PARTIAL" else ()
-    return WalletReading(wallet.name, state, "; ".join((wallet.last_sync_reason, *parts)))
+    parts = tuple(wallet.unwatched) if state == "PARTIAL" else ()
+    return WalletReading(wallet.name, state, wallet.last_sync_reason, parts)
 
 
 def _judged(metric: alerts_pb2.MetricSummary) -> JudgedReading:

@@ -4,7 +4,7 @@ heard.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 import pytest
 from google.protobuf.duration_pb2 import Duration
@@ -135,8 +135,11 @@ def stale(*assets: str) -> dict[str, object]:
     return {"prices": pb.PricesReading(prices=prices)}
 
 
-def wallets(*states: tuple[str, str, str]) -> dict[str, object]:
-    readings = [pb.WalletReading(name=n, state=state, reason=why) for n, state, why in states]
+def wallets(*states: tuple[str, str, str], unwatched: Sequence[str] = ()) -> dict[str, object]:
+    readings = [
+        pb.WalletReading(name=n, state=state, reason=why, unwatched=unwatched)
+        for n, state, why in states
+    ]
     return {"holdings": pb.HoldingsReading(position_count=3, wallets=readings)}
 
 
@@ -152,8 +155,8 @@ DANGERS = {
     ),
     "account": (
         "position",
-        wallets(("main", "PARTIAL", XYZ)),
-        wallets(("main", "PARTIAL", f"{XYZ}; {ABC}")),
+        wallets(("main", "PARTIAL", "NOT_WATCHED"), unwatched=[XYZ]),
+        wallets(("main", "PARTIAL", "NOT_WATCHED"), unwatched=[XYZ, ABC]),
         wallets(("main", "COMPLETE", "")),
         f"main ({ABC})",
     ),

@@ -147,7 +147,7 @@ async def test_a_wallet_that_failed_is_told_and_the_badge_is_marked_stale() -> N
 async def test_a_part_of_an_account_that_is_not_read_is_a_breach_that_names_it() -> None:
     words = "not watched: dex xyz, 1,000 USD"
     wallets = (
-        WalletReading("main", "PARTIAL", words),
+        WalletReading("main", "PARTIAL", "NOT_WATCHED", (words,)),
         WalletReading("hot", "PARTIAL", "ROWS_REFUSED"),
     )
     finding = await PositionCheck().run(
@@ -157,33 +157,30 @@ async def test_a_part_of_an_account_that_is_not_read_is_a_breach_that_names_it()
     assert finding.concern == f"parts of accounts that are not read: main ({words})"
 
 
+def unread(*parts: str, reason: str = "NOT_WATCHED") -> WalletReading:
+    return WalletReading("main", "PARTIAL", reason, parts)
+
+
 @pytest.mark.parametrize(
-    ("state", "reason", "joins"),
+    ("later", "joins"),
     [
-        ("PARTIAL", "not watched: dex xyz, 9,000 USD", ""),
+        (unread("not watched: dex xyz, 9,000 USD"), ""),
         (
-            "PARTIAL",
-            "not watched: dex xyz, 9,000 USD; not watched: dex abc, 7 USD",
+            unread("not watched: dex xyz, 9,000 USD", "not watched: dex abc, 7 USD"),
             "main (not watched: dex abc, 7 USD)",
         ),
         (
-            "PARTIAL",
-            "not watched: dex xyz, 9,000 USD; not looked at: subaccounts",
+            unread("not watched: dex xyz, 9,000 USD", "not looked at: subaccounts"),
             "main (not looked at: subaccounts)",
         ),
-        ("FAILED", "TIMEOUT", "main (TIMEOUT)"),
+        (WalletReading("main", "FAILED", "TIMEOUT"), "main (TIMEOUT)"),
     ],
 )
 async def test_another_part_of_the_same_wallet_or_all_of_it_is_told_anew(
-    state: str, reason: str, joins: str
+    later: WalletReading, joins: str
 ) -> None:
     incident = None
-    for number, wallet in enumerate(
-        (
-            WalletReading("main", "PARTIAL", "not watched: dex xyz, 1,000 USD"),
-            WalletReading("main", state, reason),
-        )
-    ):
+    for number, wallet in enumerate((unread("not watched: dex xyz, 1,000 USD"), later)):
         held = HoldingsReading(3, 0, 0.0, 0.0, (wallet,))
         finding = await PositionCheck().run(CheckContext(Known(held=held), NOW))
         change = follow("position", incident, finding, f"i{number}", NOW)
@@ -192,13 +189,15 @@ async def test_another_part_of_the_same_wallet_or_all_of_it_is_told_anew(
     assert said == (f"position monitor: now also {joins}" if joins else "")
 
 
-async def _doubted(reasons: Sequence[str], minutes: float = 2) -> list[Finding]:
+async def _doubted(
+    reasons: Sequence[str], minutes: float = 2, parts: tuple[str, ...] = ()
+) -> list[Finding]:
     """What looks so far apart find at a wallet that is PARTIAL for these reasons; empty: whole."""
     found: list[Finding] = []
     last = None
     for number, reason in enumerate(reasons):
         now = NOW + number * timedelta(minutes=minutes)
-        wallet = WalletReading("main", "PARTIAL" if reason else "COMPLETE", reason)
+        wallet = WalletReading("main", "PARTIAL" if reason else "COMPLETE", reason, parts)
         held = HoldingsReading(3, 1, 0.0, 0.0, (wallet,))
         finding = await PositionCheck().run(CheckContext(Known(held=held), now, last=last))
         last = Run("position", now, 0.0, finding.status, finding.metadata, "")
@@ -222,23 +221,20 @@ async def test_what_is_taken_meanwhile_is_not_told() -> None:
 
 async def test_rows_that_are_refused_are_told_beside_parts_that_are_not_read() -> None:
     words = "not watched: dex xyz, 1,000 USD"
-    *_, finding = await _doubted([f"ROWS_REFUSED; {words}"] * 4)
+    *_, finding = await _doubted(["ROWS_REFUSED"] * 4, parts=(words,))
     assert list(finding.members.values()) == [f"main ({words})", "main (ROWS_REFUSED)"]
     for named in ("NOT_WATCHED", "DEX_UNREAD"):
-        *_, finding = await _doubted([f"{named}; {words}"] * 4)
+        *_, finding = await _doubted([named] * 4, parts=(words,))
         assert list(finding.members.values()) == [f"main ({words})"]
 
 
-async def test_a_part_whose_words_may_be_cut_off_is_not_named_by_half() -> None:
-    reason = "; ".join(f"not watched: dex number{one}, 1,000 USD" for one in range(9))
-    for length in range(200, 230):
-        wallet = WalletReading("main", "PARTIAL", reason[:length])
-        held = HoldingsReading(3, 0, 0.0, 0.0, (wallet,))
-        finding = await PositionCheck().run(CheckContext(Known(held=held), NOW))
-        assert list(finding.members) == [
-            f"main not watched: dex number{one}" for one in range(len(finding.members))
-        ]
-        assert len(finding.members) == 5
+async def test_every_part_is_named_however_many_there_are_and_whatever_its_words() -> None:
+    parts = [f"not watched: dex number{one}; of many, 1,000 USD" for one in range(20)]
+    held = HoldingsReading(3, 0, 0.0, 0.0, (unread(*parts),))
+    finding = await PositionCheck().run(CheckContext(Known(held=held), NOW))
+    assert sorted(finding.members) == sorted(
+        f"main not watched: dex number{one}; of many" for one in range(20)
+    )
 
 
 async def test_nothing_held_and_nothing_wrong_shows_no_position_badge() -> None:

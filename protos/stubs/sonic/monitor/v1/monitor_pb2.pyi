@@ -1064,22 +1064,28 @@ class WalletReading(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    UNWATCHED_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Wallet name."""
     state: _builtins.str
     """Word of positions' WalletSyncState, e.g. FAILED."""
     reason: _builtins.str
     """Reason word when not COMPLETE."""
+    @_builtins.property
+    def unwatched(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Parts of its account that are not read, while it is PARTIAL, e.g. "not watched: dex xyz, 1,000 USD"."""
+
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         state: _builtins.str = ...,
         reason: _builtins.str = ...,
+        unwatched: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "reason", b"reason", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "reason", b"reason", "state", b"state", "unwatched", b"unwatched"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
