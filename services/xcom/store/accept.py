@@ -21,12 +21,14 @@ _HOLD = Statement("""
         order by lock) as own
 """)
 # One chain an incident: a message of one that is over, quiet, or escalating already begins no
-# other. What comes when the quiet is about to end comes because it ends, by another clock.
+# other. What comes when the quiet is about to end comes because it ends, by another clock; a quiet
+# that a clock gave which was ahead is none.
 _ESCALATES = """
     cast(:incident_key as text) = ''
     or not exists (select from incident where key = :incident_key
         and (ended_time is not null or quiet_level >= :level
-             and quiet_until_time > cast(:now as timestamptz) + interval '30 seconds'))
+             and quiet_until_time > cast(:now as timestamptz) + interval '30 seconds'
+             and updated_time < cast(:now as timestamptz) + interval '2 minutes'))
     and not exists (select from message where incident_key = :incident_key and incident_key <> ''
         and escalation_due_time is not null)
 """

@@ -289,6 +289,18 @@ async def test_a_quiet_incident_begins_no_chain_until_its_quiet_ends_or_it_gets_
     assert not await due(xcom, await xcom.send("HIGH", incident_key=KEY))
 
 
+async def test_a_quiet_of_a_clock_that_was_ahead_is_none_once_it_is_set_right(
+    xcom: Xcom, hook: FakeWebhook, clock: PushedClock
+) -> None:
+    await xcom.start(**hook_settings(hook))
+    right = clock.now()
+    clock.set_time(right + timedelta(days=2))
+    await settle(xcom, "ACKNOWLEDGE")
+    assert not await due(xcom, await xcom.send("HIGH", incident_key=KEY))
+    clock.set_time(right)
+    assert await due(xcom, await xcom.send("HIGH", incident_key=KEY))
+
+
 async def test_nothing_keeps_an_incident_quiet_for_more_than_a_week(
     xcom: Xcom, hook: FakeWebhook, clock: PushedClock
 ) -> None:
