@@ -48,10 +48,10 @@ cycle: $(RUNTIME) ## one cycle (ARGS=...); fails when the cycle fails, make nami
 db: $(RUNTIME) ## roles, schemas and migrations in the database of DATABASE_URL
 	@$(BIN)/sonic db init $(ARGS)
 
-test: $(TOOLS) ## every test (ARGS="tests/unit -k alert"; JOBS=0 for one process)
+test: $(TOOLS) ## every rule and server, four minutes on two cores (ARGS="tests/unit -k alert"; JOBS=0 for one process)
 	@$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile --no-loadscope-reorder -p no:schemathesis $(ARGS)
 
-slow: $(TOOLS) ## kills, repeated seeds, properties in full, the HTTP document, the page in Chromium; twenty minutes (SLOW=full: more)
+slow: $(TOOLS) ## whole systems, kills, the console, the page in Chromium, properties in full; 25 minutes (SLOW=full: more)
 	@$(BIN)/python -m pytest -q -n $(SLOW_JOBS) --dist loadfile -p no:schemathesis -m "slow or hypothesis" --hypothesis-profile=full tests $(ARGS)
 	@if [ "$(SLOW)" = full ]; then $(BIN)/python -m tests.chaos.kills; fi
 

@@ -19,6 +19,8 @@ import pytest
 from shared.database.address import with_database
 from shared.postgres import EmbeddedPostgres
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "ARCHITECTURE.md").read_text()
 

@@ -24,7 +24,7 @@ from shared import tokens
 from tests.e2e.test_old_homes import KEPT
 
 QUIET = {"SONIC_SCHEDULE": "0"}
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")

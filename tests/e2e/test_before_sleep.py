@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+import pytest
 from sonic.alerts.v1 import alerts_pb2, alerts_pb2_grpc
 from sonic.cyclone.v1 import cyclone_pb2 as pb
 from sonic.cyclone.v1 import cyclone_pb2_grpc as rpc
@@ -12,6 +13,8 @@ from sonic.positions.v1 import positions_pb2, positions_pb2_grpc
 from services.cli.connection import System
 from tests.e2e.conftest import OpenSystem
 from tests.e2e.world import Held, base58_address, world
+
+pytestmark = pytest.mark.slow
 
 MARK = 150.0
 _WARNING = (

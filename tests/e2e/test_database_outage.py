@@ -28,6 +28,8 @@ from tests.fakes.databases import Databases, password
 from tests.fakes.pushing import push
 from tests.unit.deploy import kustomize
 
+pytestmark = pytest.mark.slow
+
 OUTAGE_SECONDS = 600
 STEP_SECONDS = 5
 SETTINGS = {"SONIC_SCHEDULE": "0", "HEALTH_ADDRESS": "127.0.0.1:0"}

@@ -18,6 +18,8 @@ from tests.e2e.conftest import OpenSystem
 from tests.e2e.test_five_cycles import alerts, cycle, state, until
 from tests.e2e.world import WEBHOOK_SECRET, world
 
+pytestmark = pytest.mark.slow
+
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 GOLDEN = json.loads((FIXTURES / "golden" / "canonical_positions.json").read_text())
 WALLET = "HskfdWhZTfsEL2he8iqJmXmbHdj5vr5xBooRnUfQs5PY"

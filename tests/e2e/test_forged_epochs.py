@@ -23,6 +23,8 @@ from shared.rpc.client import Channel
 from tests.e2e.conftest import OpenSystem
 from tests.fakes.databases import Databases
 
+pytestmark = pytest.mark.slow
+
 # The services that run steps, each with a fence in its own schema.
 FENCED = ("price", "positions", "hedges", "alerts", "monitor")
 _NOW = "select (extract(epoch from clock_timestamp()) * 1000)::int8"

@@ -48,6 +48,7 @@ async def reason(
     return "OK"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("identity", IDENTITIES)
 async def test_each_identity_gets_the_answers_of_the_table(
     open_system: OpenSystem, tmp_path: Path, identity: str

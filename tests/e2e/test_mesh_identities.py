@@ -27,6 +27,8 @@ from tests.e2e.test_identities import IDENTITIES, METHODS, owners, reason
 from tests.fakes import service_tokens
 from tests.fakes.databases import Databases
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 async def servers(databases: Databases, tmp_path: Path) -> AsyncIterator[dict[str, str]]:

@@ -20,6 +20,8 @@ from tests.fakes.databases import Template
 from tests.fakes.naps import Naps
 from tests.fakes.webhook import STALL, Reply
 
+pytestmark = pytest.mark.slow
+
 DEATHS = ("HIGH", "OVER BEFORE IT WAS TOLD (was HIGH)")
 
 SAFE, MEDIUM, HIGH, WORSE = 101.0, 92.0, 89.0, 85.0

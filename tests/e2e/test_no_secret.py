@@ -30,6 +30,8 @@ from tests.e2e.world import Held, World, base58_address, world
 from tests.fakes.databases import Databases
 from tests.fakes.http_provider import HttpProvider
 
+pytestmark = pytest.mark.slow
+
 ADDRESS = base58_address(random.Random(7))
 OTHER_ADDRESS = base58_address(random.Random(8))
 CANARY = "canary-4f1c"

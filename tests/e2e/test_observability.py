@@ -31,6 +31,8 @@ from tests.e2e.test_five_cycles import _add_wallet, cycle, state
 from tests.e2e.world import World, base58_address, world
 from tests.fakes.databases import Databases, Template
 
+pytestmark = pytest.mark.slow
+
 ADDRESS, KEY = base58_address(random.Random(3)), base58_address(random.Random(4))
 # Of `_add_wallet`.
 WALLET = "main"

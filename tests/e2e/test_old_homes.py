@@ -23,7 +23,7 @@ from shared.database.address import as_role, with_database
 from shared.postgres import EmbeddedPostgres
 from tests.fakes.databases import found, password
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 ROOT = Path(__file__).resolve().parents[2]
 HOMES = sorted((ROOT / "tests/fixtures/homes").glob("*.sql.gz"))

@@ -63,6 +63,7 @@ async def slow_reader(servers: Servers) -> AsyncIterator[rpc.AttentionServiceStu
         yield rpc.AttentionServiceStub(channel)
 
 
+@pytest.mark.slow
 async def test_who_does_not_read_alerts_gets_the_newest_of_them_and_a_mark(
     servers: Servers, slow_reader: rpc.AttentionServiceStub
 ) -> None:

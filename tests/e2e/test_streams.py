@@ -18,6 +18,8 @@ from tests.contract.cyclone.conftest import until
 from tests.e2e.conftest import OpenSystem
 from tests.fakes.streaming import FakeWebsocket, websocket_server
 
+pytestmark = pytest.mark.slow
+
 NOWHERE = "http://127.0.0.1:9"
 _ADDRESSES = (
     "HYPERLIQUID_URL",

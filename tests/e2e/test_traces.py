@@ -55,6 +55,7 @@ async def collector() -> AsyncIterator[Collector]:
     await server.stop(None)
 
 
+@pytest.mark.slow
 async def test_a_cycle_with_its_deliveries_is_one_trace(
     open_system: OpenSystem, collector: Collector, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -33,6 +33,7 @@ async def evaluated(url: str, *, is_test: bool) -> int:
     return len(listed.decisions)
 
 
+@pytest.mark.slow
 async def test_test_mode_leaves_the_normal_schema_alone(
     databases: Databases, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,6 +7,7 @@ import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
 from cryptography import x509
 
 from services.cli.certificate_maker import Authority
@@ -21,6 +22,7 @@ def make(folder: Path) -> None:
     subprocess.run([str(MAKE), str(folder)], check=True, env={"PATH": "/usr/bin:/bin"})
 
 
+@pytest.mark.slow
 def test_made_certificates_name_their_owner_and_are_renewed_before_they_end(
     tmp_path: Path,
 ) -> None:

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
+import pytest
+
 from tests.unit.test_shape import NOUNS, ROOT, SERVICES, imported, modules, shown
 
 NOUN_ROOMS = {"domain", "service", "store", "servicer", "mapping", "ports"}
@@ -63,6 +65,7 @@ def crossings() -> Iterator[tuple[str, tuple[str, str, str], tuple[str, str, str
                     yield f"{shown(path)}: {name}", here, there
 
 
+@pytest.mark.slow
 def test_a_noun_knows_the_domain_and_the_use_cases_of_another_one_and_nothing_else_of_it() -> None:
     allowed = {
         "domain": {"domain"},

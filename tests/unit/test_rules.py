@@ -37,6 +37,7 @@ def test_the_rules_and_the_scrape_configuration_are_good() -> None:
     promtool("check", "config", "--syntax-only", str(_FOLDER / "prometheus.yaml"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", _TESTS, ids=lambda file: file.name)
 def test_every_rule_fires_for_what_it_is_about(file: Path) -> None:
     promtool("test", "rules", str(file))

@@ -239,6 +239,7 @@ def test_no_file_is_longer_than_its_ceiling() -> None:
     assert not long
 
 
+@pytest.mark.slow
 def test_no_function_is_longer_than_its_ceiling() -> None:
     long = [
         f"{shown(path)}: {node.name}: {count} lines"
@@ -308,6 +309,7 @@ def test_shared_plumbing_holds_no_word_of_the_trade() -> None:
     assert not spoken
 
 
+@pytest.mark.slow
 def test_domains_know_the_standard_library_numpy_zstd_and_the_pure_part_of_shared_only() -> None:
     impure = [
         f"{shown(path)}: {name}"

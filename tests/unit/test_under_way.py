@@ -24,6 +24,7 @@ def test_that_hangs():
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("processes", ["0", "1"])
 def test_the_test_that_hangs_is_named_and_no_other(tmp_path: Path, processes: str) -> None:
     (tmp_path / "test_one.py").write_text(_HANGS)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 # Of code and of what is written about it; ordinary words that English needs are not here.
 RETIRED = (
@@ -18,6 +20,7 @@ _PAST = ("/migrations/", "docs/decisions/", "CHANGELOG.md", "tests/unit/test_wor
 _FOLDERS = ("services", "shared", "protos/sonic", "tests", "docs", "deploy")
 
 
+@pytest.mark.slow
 def test_no_retired_word_is_used_again() -> None:
     pages = [ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md")]
     files = [

@@ -108,6 +108,7 @@ async def book(not_started: Servers) -> AsyncIterator[Book]:
         yield Book(servers, venue)
 
 
+@pytest.mark.slow
 async def test_an_account_that_nears_its_common_move_is_told_low_medium_high_and_over(
     book: Book,
 ) -> None:
@@ -133,6 +134,7 @@ async def test_an_account_that_nears_its_common_move_is_told_low_medium_high_and
     assert (await book.servers.ledger.VerifyLedger(pb.VerifyLedgerRequest())).intact
 
 
+@pytest.mark.slow
 async def test_beside_the_common_move_the_message_names_that_of_btc_by_betas(book: Book) -> None:
     """SOL and ETH moved twice as far as BTC in each of 300 hours."""
     asked: set[str] = set()
@@ -166,6 +168,7 @@ async def test_of_betas_that_are_not_known_the_message_says_nothing(book: Book) 
     assert "betas" not in (await book.told())[0].body
 
 
+@pytest.mark.slow
 async def test_what_was_judged_of_accounts_is_judged_again_alike(book: Book) -> None:
     for percent in (15.0, 6.5, 4.5):
         await book.at(percent)
@@ -183,6 +186,7 @@ async def test_what_was_judged_of_accounts_is_judged_again_alike(book: Book) -> 
     assert (found.differing_count, found.differing_message_count, found.change_count) == (0, 0, 2)
 
 
+@pytest.mark.slow
 async def test_exposure_over_equity_is_judged_by_its_own_limits(book: Book) -> None:
     await book.servers.thresholds.ResetThreshold(
         pb.ResetThresholdRequest(id="WALLET_EXPOSURE-ACCOUNT-ABOVE")
@@ -246,6 +250,7 @@ async def test_an_estimate_is_shown_and_never_raises(book: Book, mode: str) -> N
     assert alerts[0].reading_state == pb.READING_STATE_UNKNOWN and not await book.told()
 
 
+@pytest.mark.slow
 async def test_what_is_not_known_any_more_lowers_no_level(book: Book) -> None:
     assert await book.at(4.5) == "HIGH"
     book.venue.answer("POST /info/userAbstraction", json="unifiedAccount")
@@ -257,6 +262,7 @@ async def test_what_is_not_known_any_more_lowers_no_level(book: Book) -> None:
     assert [await book.at(50.0) for _ in range(2)] == ["HIGH", "NORMAL"]
 
 
+@pytest.mark.slow
 async def test_a_venue_that_does_not_answer_holds_the_level_as_stale(book: Book) -> None:
     assert await book.at(6.5) == "MEDIUM"
     book.venue.answer("POST /info/clearinghouseState", status=500, json={})
@@ -265,6 +271,7 @@ async def test_a_venue_that_does_not_answer_holds_the_level_as_stale(book: Book)
     assert await book.level() == "MEDIUM" and alert.reading_state == pb.READING_STATE_STALE
 
 
+@pytest.mark.slow
 async def test_an_account_that_is_gone_takes_its_alerts_and_who_heard_of_it_hears_that(
     book: Book,
 ) -> None:
@@ -280,6 +287,7 @@ async def test_an_account_that_is_gone_takes_its_alerts_and_who_heard_of_it_hear
     assert len(await book.told()) == 2
 
 
+@pytest.mark.slow
 async def test_an_account_may_have_an_alert_of_its_own_limit(book: Book) -> None:
     assert await book.at(25.0) == "NORMAL"
     alert = pb.Alert(

@@ -67,6 +67,7 @@ def asked(
     return pb.RunBacktestRequest(candles=candles, **{"side": pb.BACKTEST_SIDE_LONG, **terms})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [DISTANCE, TRAVEL])
 async def test_the_cycle_gives_the_same_alerts_at_the_same_candles(
     servers: Servers, kind: int

@@ -38,6 +38,7 @@ async def without_xcom(not_started: Servers) -> Servers:
     return not_started
 
 
+@pytest.mark.slow
 async def test_a_burst_that_cannot_be_stored_changes_nothing(without_xcom: Servers) -> None:
     await held(without_xcom, *[HIGH_MARK] * 4)
     before = await without_xcom.entries()
@@ -53,6 +54,7 @@ async def test_a_burst_that_cannot_be_stored_changes_nothing(without_xcom: Serve
     assert await without_xcom.waiting() == 1
 
 
+@pytest.mark.slow
 async def test_a_sender_that_dies_in_the_middle_of_a_burst_tells_nothing_twice(
     servers: Servers,
 ) -> None:

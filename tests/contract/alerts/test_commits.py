@@ -122,6 +122,7 @@ async def test_a_replica_that_knows_an_older_state_decides_again(
     assert (await without_xcom.ledger.VerifyLedger(pb.VerifyLedgerRequest())).intact
 
 
+@pytest.mark.slow
 async def test_two_at_once_happen_once(without_xcom: Servers) -> None:
     id = await _settled(without_xcom)
     first = without_xcom.alerts
@@ -142,6 +143,7 @@ async def test_two_at_once_happen_once(without_xcom: Servers) -> None:
     assert len(raised) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("copied_above", [0, 1000])
 async def test_edits_and_evaluations_of_two_replicas_leave_one_chain(
     servers: Servers, copied_above: int, monkeypatch: pytest.MonkeyPatch

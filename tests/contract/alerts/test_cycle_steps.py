@@ -91,6 +91,7 @@ async def test_without_positions_no_level_falls_and_no_alert_goes(servers: Serve
     assert alert.evaluated_value == pytest.approx(-55)
 
 
+@pytest.mark.slow
 async def test_prices_are_judged_while_positions_is_away(servers: Servers) -> None:
     id = await _high(servers)
     mean = await servers.alert(pb.ALERT_TYPE_AVG_TRAVEL_PERCENT)

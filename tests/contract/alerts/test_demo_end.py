@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 import asyncpg
+import pytest
 from sonic.alerts.v1 import alerts_pb2 as pb
 from sonic.positions.v1 import positions_pb2 as positions_pb
 from sonic.price.v1 import price_pb2 as price_pb
@@ -78,6 +79,7 @@ async def _goes_live(servers: Servers) -> None:
     await servers.wallets.CreateWallet(positions_pb.CreateWalletRequest(wallet=wallet))
 
 
+@pytest.mark.slow
 async def test_no_level_of_the_demo_stays_when_the_first_wallet_does_not_answer(
     not_started: Servers,
 ) -> None:
@@ -101,6 +103,7 @@ async def test_no_level_of_the_demo_stays_when_the_first_wallet_does_not_answer(
     assert verified.intact
 
 
+@pytest.mark.slow
 async def test_what_is_raised_after_the_demo_is_not_marked_so_though_nothing_is_held(
     not_started: Servers,
 ) -> None:
@@ -126,6 +129,7 @@ async def test_what_is_raised_after_the_demo_is_not_marked_so_though_nothing_is_
     assert "DEMO" not in fresh.subject
 
 
+@pytest.mark.slow
 async def test_a_real_position_that_ended_in_the_demo_is_told_when_it_is_over(
     not_started: Servers,
 ) -> None:

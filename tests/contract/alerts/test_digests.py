@@ -188,6 +188,7 @@ async def test_what_is_said_of_a_digest_is_said_of_all_of_it(
     assert len(await servers.messages()) == 1
 
 
+@pytest.mark.slow
 async def test_who_acknowledges_a_digest_acknowledges_what_was_told_of_its_alerts_before(
     servers: Servers,
 ) -> None:
@@ -297,6 +298,7 @@ async def test_an_alert_that_gets_worse_alone_is_told_alone_and_leaves_its_diges
     assert not await is_quiet(servers, worse.id)
 
 
+@pytest.mark.slow
 async def test_many_that_are_told_anew_are_a_digest_that_takes_the_place_of_the_one_before(
     servers: Servers,
 ) -> None:
@@ -314,6 +316,7 @@ async def test_many_that_are_told_anew_are_a_digest_that_takes_the_place_of_the_
     assert await is_quiet(servers, worse.id)
 
 
+@pytest.mark.slow
 async def test_many_that_were_told_singly_end_as_one_and_nothing_of_them_escalates(
     servers: Servers,
 ) -> None:
@@ -420,6 +423,7 @@ async def test_a_hold_of_a_digest_taken_back_is_taken_back_of_what_was_held_with
     assert alone.HasField("escalation_due_time")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("most", [MOST, 100])
 async def test_an_end_that_waited_is_not_told_after_its_alerts_were_raised_again(
     not_started: Servers, most: int

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, timedelta
 
+import pytest
 from sonic.alerts.v1 import alerts_pb2 as pb
 from sonic.positions.v1 import positions_pb2 as positions_pb
 from sonic.price.v1 import price_pb2
@@ -179,6 +180,7 @@ async def test_a_position_that_opens_after_a_touch_is_not_touched(servers: Serve
     assert answer.raised_count == 1, "the one that was held then"
 
 
+@pytest.mark.slow
 async def test_minutes_that_come_late_say_nothing_of_a_position_that_changed_after_them(
     servers: Servers,
 ) -> None:
@@ -237,6 +239,7 @@ async def test_a_machine_that_died_between_sync_and_enrich_says_what_it_did_not_
     assert json.loads(entry.inputs_json)["extreme_time"][11:16] == moment
 
 
+@pytest.mark.slow
 async def test_what_happened_between_a_look_and_its_evaluation_is_not_lost_with_who_judged(
     servers: Servers,
 ) -> None:

@@ -74,6 +74,7 @@ async def test_one_row_larger_than_a_message_is_cut_in_a_list_and_whole_in_the_e
     assert max(map(len, exported)) <= 1024 * 1024
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("channel", ["x" * LONG, "y" * 65])
 async def test_channels_that_none_can_be_named_hide_no_threshold(
     without_xcom: Servers, channel: str

@@ -158,6 +158,7 @@ async def test_what_was_said_while_alerts_was_away_is_heard_once_when_it_is_back
     assert (reasons.count("ACKNOWLEDGED"), reasons[-1]) == (1, "UNSILENCED")
 
 
+@pytest.mark.slow
 async def test_an_acknowledgement_of_a_lower_level_or_of_an_incident_that_is_over_holds_nothing(
     servers: Servers,
 ) -> None:

@@ -250,6 +250,7 @@ async def test_the_ledger_of_an_edit_says_what_was_and_what_is(servers: Servers)
     assert inputs["after"] == {"level": "HIGH", "notes": "second"}
 
 
+@pytest.mark.slow
 async def test_a_price_change_is_measured_from_its_start(servers: Servers) -> None:
     made = await _make(servers, type=DELTA, condition=BELOW, asset="btc", trigger_value=-5.0)
     assert not made.HasField("starting_value")

@@ -150,6 +150,7 @@ async def test_after_a_part_that_was_too_large_to_end_in_time_the_next_is_half_o
     assert await _is_intact(servers)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_slow")
 async def test_when_the_time_of_a_call_runs_out_the_next_goes_on_even_after_a_restart(
     servers: Servers,

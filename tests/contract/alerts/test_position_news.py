@@ -155,6 +155,7 @@ async def test_a_second_process_of_alerts_tells_nothing_again(book: Book) -> Non
     assert len(await book.news()) == 4
 
 
+@pytest.mark.slow
 async def test_a_kind_that_is_switched_off_is_in_the_ledger_alone(book: Book) -> None:
     servers = book.servers
     await servers.stop("alerts")
@@ -173,6 +174,7 @@ async def test_a_kind_that_is_switched_off_is_in_the_ledger_alone(book: Book) ->
     assert not ends
 
 
+@pytest.mark.slow
 async def test_a_position_that_was_gone_and_is_held_again_is_told_once(book: Book) -> None:
     near = {**ROWS[0], "liquidationPrice": "95000.00"}
     book.holds(near, *ROWS[1:])
@@ -193,6 +195,7 @@ async def test_a_position_that_was_gone_and_is_held_again_is_told_once(book: Boo
     assert opened == ["OPENED"], "in the ledger it is all the same"
 
 
+@pytest.mark.slow
 async def test_a_closed_position_is_told_once_by_the_end_of_its_alerts(book: Book) -> None:
     book.holds(*ROWS)
     await book.cycle()
@@ -239,6 +242,7 @@ async def test_positions_of_an_older_backup_are_told_of_again_from_there_on(book
     ]
 
 
+@pytest.mark.slow
 async def test_an_end_that_no_alert_could_tell_is_told_once_all_the_same(book: Book) -> None:
     """All limits are off, so no alert stands for the position: a liquidation is told anyway."""
     servers = book.servers
@@ -304,6 +308,7 @@ async def test_an_end_that_its_alerts_told_before_its_event_was_read_is_not_told
     assert [one.subject.split(":")[0] for one in ends] == ["CLOSED"]
 
 
+@pytest.mark.slow
 async def test_of_nothing_new_nobody_is_asked(book: Book, monkeypatch: pytest.MonkeyPatch) -> None:
     book.holds(*ROWS)
     await book.cycle()

@@ -101,6 +101,7 @@ async def _alerts(servers: Servers) -> tuple[pb.Alert, pb.Alert]:
     return own, await servers.alert(MEAN_TRAVEL)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spoilt", SPOILT.values(), ids=SPOILT.keys())
 async def test_one_good_answer_and_then_spoilt_ones_lower_nothing(
     servers: Servers, stand: HttpProvider, spoilt: dict[str, Any]

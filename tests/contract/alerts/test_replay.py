@@ -89,6 +89,7 @@ async def _night(servers: Servers, count: int, first: int = 0) -> None:
         await _recorded(servers, number + 1)
 
 
+@pytest.mark.slow
 async def test_a_night_is_judged_again_after_a_restart_and_is_the_same(servers: Servers) -> None:
     await _night(servers, 12)
     before = await _replay(servers)

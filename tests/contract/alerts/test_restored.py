@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
+import pytest
 from sonic.alerts.v1 import alerts_pb2 as pb
 from sonic.positions.v1 import positions_pb2 as positions_pb
 from sonic.xcom.v1 import xcom_pb2 as xcom_pb
@@ -62,6 +63,7 @@ def _subjects(hook: FakeWebhook) -> list[str]:
     return [one.body["subject"] for one in hook.received]
 
 
+@pytest.mark.slow
 async def test_what_waited_in_an_old_backup_is_told_to_nobody_and_what_stands_is_told_anew(
     not_started: Servers, databases: Databases, hook: FakeWebhook
 ) -> None:
@@ -118,6 +120,7 @@ async def _told_of(servers: Servers) -> list[str]:
     return [one.facts.get("position_id", "") for one in await servers.messages()]
 
 
+@pytest.mark.slow
 async def test_a_position_that_its_venue_no_longer_states_is_not_told_by_figures_of_the_backup(
     not_started: Servers, databases: Databases, hook: FakeWebhook
 ) -> None:

@@ -48,6 +48,7 @@ async def delivered(servers: Servers) -> None:
     await servers.until(look)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_mailed", [True, False], ids=["mail", "log"])
 async def test_what_followed_two_alarms_and_who_was_told(
     not_started: Servers, is_mailed: bool

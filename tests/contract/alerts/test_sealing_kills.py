@@ -27,7 +27,11 @@ from tests.contract.alerts import sealing
 from tests.contract.alerts.conftest import NOBODY, Servers
 from tests.contract.alerts.sealing import as_owner, files, past, sealed, start, verified
 
-pytestmark = [pytest.mark.timeout(240), pytest.mark.usefixtures("connections_close")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(240),
+    pytest.mark.usefixtures("connections_close"),
+]
 ROOT = Path(__file__).resolve().parents[3]
 # Three times what is deleted at once.
 COUNT = 10_501

@@ -62,6 +62,7 @@ async def test_an_acknowledged_level_is_quiet_and_a_worse_one_is_told(
     assert await servers.waiting() == told + 1
 
 
+@pytest.mark.slow
 async def test_a_silence_ends_by_itself_between_evaluations_and_tells_what_stands(
     servers: Servers,
 ) -> None:

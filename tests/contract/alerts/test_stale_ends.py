@@ -87,6 +87,7 @@ def fail(hook: FakeWebhook) -> None:
     hook.answer = lambda _received: Reply(503)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("course", COURSES.values(), ids=COURSES.keys())
 async def test_an_end_that_waits_for_a_channel_is_not_told_after_danger_stands_again(
     hooked: Servers, hook: FakeWebhook, course: Course
@@ -103,6 +104,7 @@ async def test_an_end_that_waits_for_a_channel_is_not_told_after_danger_stands_a
     assert told.count("RESOLVED") == course.true_count
 
 
+@pytest.mark.slow
 async def test_a_channel_that_was_down_all_the_while_hears_of_a_digest_only_that_it_stands(
     hooked: Servers, hook: FakeWebhook
 ) -> None:
@@ -116,6 +118,7 @@ async def test_a_channel_that_was_down_all_the_while_hears_of_a_digest_only_that
     assert set(await told_when_mended(hooked, hook)) == {"HIGH"}
 
 
+@pytest.mark.slow
 async def test_an_end_is_not_told_either_when_a_rise_between_was_silenced(
     hooked: Servers, hook: FakeWebhook
 ) -> None:
@@ -134,6 +137,7 @@ async def test_an_end_is_not_told_either_when_a_rise_between_was_silenced(
     assert set(await told_when_mended(hooked, hook)) == {"HIGH"}
 
 
+@pytest.mark.slow
 async def test_an_end_of_the_present_is_told_when_the_channel_is_back(
     hooked: Servers, hook: FakeWebhook
 ) -> None:

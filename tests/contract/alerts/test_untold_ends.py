@@ -54,6 +54,7 @@ async def _reasons(book: Book) -> list[str]:
     return [one.reason for one in reversed(await book.servers.entries())]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("row", "liquidated", "end"),
     [(NEAR, True, LIQUIDATED), (NEAR, False, GONE), (ROWS[0], False, CLOSED)],
@@ -71,6 +72,7 @@ async def test_an_end_is_told_though_the_position_is_held_again_before_it_was_re
     assert end[1].split(" ")[-1].upper() in await _reasons(book)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("row", "liquidated", "end"),
     [(NEAR, True, LIQUIDATED), (NEAR, False, GONE), (ROWS[0], False, CLOSED)],
@@ -94,6 +96,7 @@ async def test_an_end_is_told_though_the_position_is_held_again_before_its_alert
     assert verified.intact
 
 
+@pytest.mark.slow
 async def test_of_two_lives_that_ended_unread_each_end_is_told_once(book: Book) -> None:
     book.holds(NEAR, *ROWS[1:])
     await book.cycle()
@@ -108,6 +111,7 @@ async def test_of_two_lives_that_ended_unread_each_end_is_told_once(book: Book) 
     assert sorted(await _told(book)) == sorted([LIQUIDATED, OPENED, GONE])
 
 
+@pytest.mark.slow
 async def test_an_end_that_was_told_is_not_told_again_when_the_position_is_held_again(
     book: Book,
 ) -> None:

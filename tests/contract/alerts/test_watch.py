@@ -67,6 +67,7 @@ async def test_changes_of_another_replica_are_seen(servers: Servers) -> None:
     assert (await news).alerts[0].level == pb.LEVEL_HIGH
 
 
+@pytest.mark.slow
 async def test_statistics_count_what_the_ledger_holds(servers: Servers) -> None:
     alert = await servers.alert(TRAVEL)
     await servers.at(alert.position_id, LOW_MARK)

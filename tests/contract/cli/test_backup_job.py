@@ -7,6 +7,8 @@ import os
 import sys
 from pathlib import Path
 
+import pytest
+
 from services.cli.backup.archive import read_manifest
 from shared.backup_files import backups_in
 from tests.fakes.databases import Databases
@@ -16,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[3]
 KEPT_NAMES = ("PATH", "HOME", "LANG", "TMPDIR")
 
 
+@pytest.mark.slow
 async def test_the_nightly_job_saves_the_database_that_its_secret_names(
     databases: Databases, tmp_path: Path
 ) -> None:

@@ -13,6 +13,7 @@ from shared.errors import FailedPrecondition
 from tests.fakes.databases import Databases
 
 
+@pytest.mark.slow
 async def test_a_new_disk_is_said_once_by_naming_it(databases: Databases, tmp_path: Path) -> None:
     (tmp_path / "home").mkdir()
     folder = tmp_path / "disk"

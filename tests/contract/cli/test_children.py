@@ -25,6 +25,8 @@ from tests.contract.cli.conftest import pushed
 from tests.fakes.executed import executed
 from tests.fakes.ports import free_settings
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 _PATIENT = "import time; print('listening', flush=True); time.sleep(600)"
 _REFUSING = "import sys; sys.exit(2) if sys.argv[1:] else print('up', flush=True); sys.stdin.read()"

@@ -26,6 +26,8 @@ from services.cli.terminal.panes import PANES
 from shared import log
 from tests.fakes.databases import Databases
 
+pytestmark = pytest.mark.slow
+
 LIMIT = "LIQUIDATION_DISTANCE-POSITION-BELOW"
 
 

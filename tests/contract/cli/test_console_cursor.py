@@ -23,6 +23,8 @@ from services.cli.terminal.app import Console
 from services.cli.terminal.rows import Rows
 from tests.fakes.any_server import Calls, any_server
 
+pytestmark = pytest.mark.slow
+
 
 @dataclass(frozen=True)
 class Case:

@@ -16,6 +16,8 @@ from services.cli.terminal.app import Console
 from services.cli.terminal.dialogs import Form, Shown
 from tests.fakes.any_server import any_server
 
+pytestmark = pytest.mark.slow
+
 EDIT = next(
     verb for noun in NOUNS if noun.name == "thresholds" for verb in noun.verbs if verb.name == "set"
 )

@@ -16,6 +16,8 @@ from services.cli import early
 from services.cli.early import plain_environment
 from services.cli.forks import Forks
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 SECRET = "canary-of-price"
 

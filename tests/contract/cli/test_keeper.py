@@ -89,6 +89,7 @@ def postmaster(server: EmbeddedPostgres) -> psutil.Process:
     return psutil.Process(server._server.pid)
 
 
+@pytest.mark.slow
 async def test_a_killed_postgres_is_started_again_on_its_port_and_the_pools_recover(
     server: EmbeddedPostgres, said: list[str], told: Told, clock: PushedClock
 ) -> None:

@@ -21,6 +21,8 @@ from services.cli.terminal.app import Console
 from services.cli.terminal.rows import Rows
 from tests.fakes.any_server import any_server
 
+pytestmark = pytest.mark.slow
+
 MORE = "There are more: --limit shows them."
 COUNT = 900
 

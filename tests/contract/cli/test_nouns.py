@@ -23,6 +23,8 @@ from services.cli.plan import SERVICES, Plan
 from shared import log
 from tests.fakes.databases import Databases
 
+pytestmark = pytest.mark.slow
+
 
 class Sonic:
     """Runs commands as a terminal would, beside the system."""

@@ -65,6 +65,7 @@ def sonic(found: System, monkeypatch: pytest.MonkeyPatch) -> Sonic:
     return run
 
 
+@pytest.mark.slow
 async def test_the_report_is_text_json_and_a_file_of_the_newest_cycle(
     found: System, sonic: Sonic, tmp_path: Path
 ) -> None:
@@ -91,6 +92,7 @@ async def test_the_report_is_text_json_and_a_file_of_the_newest_cycle(
     assert (await sonic("report", "--json", "--open")).exit_code == 1
 
 
+@pytest.mark.slow
 async def test_over_http_a_browser_gets_the_file_and_a_program_the_data(found: System) -> None:
     cycle = await _cycle(found)
     front = gateway.build(config(dict(found.addresses)))

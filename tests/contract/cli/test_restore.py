@@ -14,7 +14,7 @@ from shared import tokens
 from shared.clock import SystemClock
 from shared.errors import FailedPrecondition
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 @pytest.fixture(autouse=True)

@@ -16,6 +16,8 @@ import pytest
 from services.cli import certificates
 from tests.contract.positions.conftest import clock, open_system, price  # noqa: F401  # the server, as its own tests start it
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "clients.md").read_text()
 PROGRAMS = dict(re.findall(r"```(\w+)\n(.*?)```", PAGE, re.DOTALL))

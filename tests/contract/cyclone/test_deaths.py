@@ -131,6 +131,7 @@ async def test_a_refusal_is_not_a_death(servers: Servers) -> None:
     assert _raised(servers) == []
 
 
+@pytest.mark.slow
 async def test_when_alerts_itself_is_down_xcom_is_told_directly_once_an_incident(
     servers: Servers,
 ) -> None:

@@ -106,6 +106,7 @@ async def test_it_ends_by_itself_after_its_limit_also_when_nobody_looked(
     assert (drill.state, drill.HasField("told_after")) == (pb.DRILL_STATE_TIMED_OUT, False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("standing", [HIGH, hangs()], ids=["high", "unknown"])
 async def test_it_ends_as_soon_as_anything_stands_at_high_or_may(
     drilled: tuple[Drills, Any], standing: Any

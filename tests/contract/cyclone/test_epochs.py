@@ -45,6 +45,7 @@ _SEEN = st.one_of(
 )
 
 
+@pytest.mark.slow
 @settings(
     max_examples=40,
     deadline=None,

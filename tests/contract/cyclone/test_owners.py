@@ -75,6 +75,7 @@ async def _interrupted(servers: Servers, stub: Any) -> tuple[str, Gate]:
     return started.id, gate
 
 
+@pytest.mark.slow
 async def test_a_killed_owner_is_replaced_within_an_interval_and_only_the_interrupted_step_repeats(
     servers: Servers, replica: Replica
 ) -> None:
@@ -100,6 +101,7 @@ async def test_a_killed_owner_is_replaced_within_an_interval_and_only_the_interr
     assert servers.peers.requests("alerts.EvaluateAlerts")[0].prices
 
 
+@pytest.mark.slow
 async def test_a_paused_owner_is_fenced_when_it_wakes(servers: Servers, replica: Replica) -> None:
     stub = await servers.start()
     id, gate = await _interrupted(servers, stub)
@@ -124,6 +126,7 @@ async def test_a_paused_owner_is_fenced_when_it_wakes(servers: Servers, replica:
     assert late == []
 
 
+@pytest.mark.slow
 async def test_an_owner_that_leaves_hands_over_at_once(servers: Servers, replica: Replica) -> None:
     stub = await servers.start()
     id, gate = await _interrupted(servers, stub)
@@ -136,6 +139,7 @@ async def test_an_owner_that_leaves_hands_over_at_once(servers: Servers, replica
     assert (await servers.ended(stub, id)).state == pb.CYCLE_STATE_SUCCEEDED
 
 
+@pytest.mark.slow
 async def test_a_cycle_owned_by_another_replica_is_streamed_and_cancelled(
     servers: Servers, replica: Replica
 ) -> None:

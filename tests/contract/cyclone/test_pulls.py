@@ -128,6 +128,7 @@ async def stand(databases: Databases) -> AsyncIterator[Stand]:
         yield made
 
 
+@pytest.mark.slow
 async def test_what_a_stream_tells_begins_a_cycle_and_the_schedule_stays(stand: Stand) -> None:
     stub = await stand.open()
     await stand.first_slot()
@@ -146,6 +147,7 @@ async def test_what_a_stream_tells_begins_a_cycle_and_the_schedule_stays(stand: 
     await stand.ended_count(2, cause=1)
 
 
+@pytest.mark.slow
 async def test_a_flood_begins_a_cycle_in_five_seconds_and_none_beside_another(
     stand: Stand,
 ) -> None:
@@ -209,6 +211,7 @@ async def test_a_paused_schedule_stays_paused(stand: Stand) -> None:
     assert await stand.value("select count(*) from cycle where cause = 3") == 0
 
 
+@pytest.mark.slow
 async def test_how_streams_stand_is_shown_and_one_that_is_down_is_no_death(stand: Stand) -> None:
     stub = await stand.open()
     await stand.first_slot()
@@ -277,6 +280,7 @@ async def test_connections_that_are_renewed_are_no_trouble(stand: Stand) -> None
     assert [row["message"] for row in lines] == ["hyperliquid is open"]
 
 
+@pytest.mark.slow
 async def test_a_service_that_is_away_for_two_pulled_cycles_is_not_yet_down(stand: Stand) -> None:
     await stand.open()
     await stand.first_slot()

@@ -102,6 +102,7 @@ async def _told(stub: Any, id: str) -> pb.Cycle:
     return found
 
 
+@pytest.mark.slow
 async def test_a_result_is_one_message_however_often_it_is_asked_for(
     servers: Servers, world: World
 ) -> None:
@@ -224,6 +225,7 @@ async def _process(servers: Servers) -> AsyncIterator[tuple[asyncio.subprocess.P
 
 
 # Two processes start: on a busy machine that takes its time.
+@pytest.mark.slow
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("moment", ["asked", "ended", "accepted"])
 async def test_a_kill_at_any_moment_loses_no_result_and_doubles_none(

@@ -300,6 +300,7 @@ async def test_a_monitor_that_has_nothing_to_check_here_is_no_trouble(
         assert found["MONITORS"] == expected
 
 
+@pytest.mark.slow
 async def test_a_cycle_that_did_not_look_is_no_good_cycle(servers: Servers) -> None:
     cycles = await servers.start(sonic_schedule=True)
     schedule = pb.Schedule(interval=Duration(seconds=3600))

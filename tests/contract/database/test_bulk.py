@@ -54,6 +54,7 @@ def tables(draw: st.DrawFn) -> dict[str, NDArray[Any]]:
     }
 
 
+@pytest.mark.slow
 @settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

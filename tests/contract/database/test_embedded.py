@@ -24,6 +24,8 @@ from shared.postgres import EmbeddedPostgres, binaries
 from shared.postgres.account import Account
 from shared.postgres.process import Programs, working_in
 
+pytestmark = pytest.mark.slow
+
 # Starts a server, says its URL and waits; everything it needs is imported before it gives up being
 # root.
 _OWNER = """

@@ -71,6 +71,7 @@ def small_disk() -> Iterator[Path]:
     folder.rmdir()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may make a small disk")
 async def test_a_disk_that_is_really_full_is_seen_by_the_probe_and_its_room_too(
     small_disk: Path,

@@ -49,6 +49,7 @@ async def until_servers(samples: Databases, count: int) -> None:
             await asyncio.sleep(0.02)
 
 
+@pytest.mark.slow
 async def test_who_waits_longest_is_next_and_who_leaves_keeps_nothing(lent: Lending) -> None:
     first, second = await lent.lend(), await lent.lend()
     assert lent.used_count == 2

@@ -19,6 +19,8 @@ from shared.errors import FailedPrecondition
 from shared.postgres import EmbeddedPostgres
 from tests.fakes.databases import Databases
 
+pytestmark = pytest.mark.slow
+
 _UPGRADE = """
 import asyncio, sys
 from pathlib import Path

@@ -20,6 +20,8 @@ from shared.errors import FailedPrecondition, Unavailable
 from shared.postgres import EmbeddedPostgres
 from shared.postgres.permissions import faults
 
+pytestmark = pytest.mark.slow
+
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 ORDINARY_UID = 65534
 _START = """

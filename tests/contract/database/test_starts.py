@@ -15,6 +15,8 @@ from shared.database.address import with_database
 from shared.postgres import EmbeddedPostgres
 from tests.fakes.databases import Databases, found
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[3]
 HISTORIES = {
     service: folder

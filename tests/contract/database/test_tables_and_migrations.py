@@ -45,6 +45,7 @@ async def test_the_next_copy_is_empty_again(samples: Databases) -> None:
     await test_two_copies_of_a_template_share_nothing(samples)
 
 
+@pytest.mark.slow
 def test_the_developers_command_drafts_and_checks(
     tmp_path: Path, histories: dict[str, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:

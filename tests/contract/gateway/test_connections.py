@@ -154,6 +154,7 @@ def test_who_has_most_connections_loses_one_when_there_is_no_room() -> None:
     ]
 
 
+@pytest.mark.slow
 async def test_eleven_hundred_idle_connections_close_nobody_out(scripted: str) -> None:
     """As many as were 503 for everybody. Half of them are ours here, in the same process."""
     most = min(1_100, most_connections() // 2)
@@ -272,6 +273,7 @@ async def test_who_takes_nothing_of_an_answer_is_cut_off(scripted: str) -> None:
         taker.close()
 
 
+@pytest.mark.slow
 async def test_held_streams_of_one_client_leave_calls_and_health_alone(
     scripted: str, script: Script
 ) -> None:

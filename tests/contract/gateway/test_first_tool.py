@@ -76,7 +76,8 @@ async def test_a_synchronisation_answers_with_its_end(
     assert answer.headers["content-type"] == "application/json"
     told = answer.json()
     assert (told["done"], told["wallet_count"], told["wallets_total"]) == (True, 2, 2)
-    assert len(told["errors"]) == 1
+    # The asset of the test before is of a market that this venue does not list.
+    assert "second: the venue does not answer" in told["errors"]
 
 
 async def test_a_page_elsewhere_cannot_ask_for_a_synchronisation(tool: httpx.AsyncClient) -> None:

@@ -83,6 +83,7 @@ async def asked(
     return refused.value
 
 
+@pytest.mark.slow
 async def test_a_key_is_refused_in_every_text_of_every_method_over_grpc(channel: Channel) -> None:
     taken: dict[str, object] = {}
     count = 0
@@ -142,6 +143,7 @@ def reason(answer: httpx.Response) -> str:
         return f"{answer.status_code} {answer.text[:200]}"
 
 
+@pytest.mark.slow
 async def test_a_key_is_refused_in_every_text_of_every_route_over_http(
     web: httpx.AsyncClient,
 ) -> None:
@@ -190,6 +192,7 @@ def misplaced(kind: Descriptor, depth: int = 0) -> Iterator[tuple[str, Any]]:
                 yield f"{field.name}.{path}", {field.name: value}
 
 
+@pytest.mark.slow
 async def test_a_key_in_the_place_of_something_else_is_refused_as_one_and_not_repeated(
     web: httpx.AsyncClient,
 ) -> None:

@@ -29,6 +29,7 @@ def noted(id: str, note: str, etag: str = "", *paths: str) -> pb.UpdateHedgeRequ
     )
 
 
+@pytest.mark.slow
 async def test_a_note_is_written_and_stays_when_linked_again(bench: Bench) -> None:
     hedge_id, _, _ = await bench.pair()
     answer = await bench.hedges.UpdateHedge(noted(hedge_id, "keep until June"))

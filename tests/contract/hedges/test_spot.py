@@ -107,6 +107,7 @@ async def test_a_spot_balance_is_a_leg_by_the_setting_alone(
             assert advised.imbalance_after_usd == pytest.approx(0, abs=1e-6)
 
 
+@pytest.mark.slow
 async def test_a_leg_that_its_venue_lists_no_more_is_stale_until_it_is_there_again_or_closed(
     databases: Databases,
 ) -> None:

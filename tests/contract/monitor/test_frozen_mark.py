@@ -20,6 +20,8 @@ from tests.contract.monitor.played_venue import Venue
 from tests.fakes.http_provider import HttpProvider
 from tests.fakes.peers import FakePeers
 
+pytestmark = pytest.mark.slow
+
 ACCOUNT_ID = "dydx-1-subaccount-0"
 DISTANCE, EXPOSURE = alerts_pb2.ALERT_TYPE_ACCOUNT_DISTANCE, alerts_pb2.ALERT_TYPE_WALLET_EXPOSURE
 HEAT, TRAVEL = alerts_pb2.ALERT_TYPE_TOTAL_HEAT, alerts_pb2.ALERT_TYPE_AVG_TRAVEL_PERCENT

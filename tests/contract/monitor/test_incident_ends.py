@@ -83,6 +83,7 @@ async def _heal(servers: Servers, stub: object, name: str) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["heartbeat", "operations"])
 async def test_a_recovery_stops_the_chain_and_reaches_everybody_who_heard(
     servers: Servers, hook: FakeWebhook, mail: FakeMailServer, name: str
@@ -163,6 +164,7 @@ DANGERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", DANGERS)
 async def test_who_joins_what_somebody_acknowledged_wakes_the_next_contact_by_its_own_name(
     servers: Servers, hook: FakeWebhook, mail: FakeMailServer, kind: str
@@ -195,6 +197,7 @@ async def test_who_joins_what_somebody_acknowledged_wakes_the_next_contact_by_it
     assert not any(one.HasField("escalation_due_time") for one in told)
 
 
+@pytest.mark.slow
 async def test_a_second_service_that_is_down_wakes_who_acknowledged_the_first(
     servers: Servers, hook: FakeWebhook, mail: FakeMailServer
 ) -> None:

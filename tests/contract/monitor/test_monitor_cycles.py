@@ -133,6 +133,7 @@ async def test_badges_follow_what_was_judged_and_go_with_their_cause(servers: Se
     assert await servers.messages() == []
 
 
+@pytest.mark.slow
 async def test_a_concern_is_told_once_when_it_begins_and_once_when_it_ends_over_restarts(
     servers: Servers,
 ) -> None:

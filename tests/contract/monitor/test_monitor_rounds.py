@@ -27,6 +27,7 @@ async def told(servers: Servers, words: str) -> list[xcom_pb2.Message]:
     return [message for message in await servers.messages() if words in message.subject]
 
 
+@pytest.mark.slow
 async def test_a_silent_cyclone_is_told_high_once_and_its_return_once(servers: Servers) -> None:
     await servers.peers()
     stub = await servers.monitor(**only("heartbeat"))
@@ -45,6 +46,7 @@ async def test_a_silent_cyclone_is_told_high_once_and_its_return_once(servers: S
     assert "heartbeat_badge" not in await badges_of(stub)
 
 
+@pytest.mark.slow
 async def test_a_restart_neither_ends_nor_repeats_the_silence(servers: Servers) -> None:
     await servers.peers()
     stub = await servers.monitor(**only("heartbeat"))
@@ -65,6 +67,7 @@ async def test_a_restart_neither_ends_nor_repeats_the_silence(servers: Servers) 
     assert len(await told(servers, "heartbeat")) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("restarted", [True, False])
 async def test_a_silence_after_a_clock_that_was_ahead_is_told_within_minutes(
     servers: Servers, restarted: bool
@@ -87,6 +90,7 @@ async def test_a_silence_after_a_clock_that_was_ahead_is_told_within_minutes(
     await servers.push(breached, most=60)
 
 
+@pytest.mark.slow
 async def test_cyclone_tells_its_interval_and_an_hourly_schedule_is_no_silence(
     servers: Servers,
 ) -> None:
@@ -156,6 +160,7 @@ async def test_latency_times_services_and_hosts_and_names_the_slow_ones(servers:
     assert await servers.messages() == []
 
 
+@pytest.mark.slow
 async def test_channels_are_pinged_daily_and_a_silent_one_is_told_on_the_others(
     servers: Servers,
 ) -> None:
@@ -266,6 +271,7 @@ async def test_a_401_is_asked_again_by_hand_at_once_and_by_itself_soon(servers: 
         assert monitor.next_run_time.seconds - last == 6 * 3600
 
 
+@pytest.mark.slow
 async def test_of_two_servers_one_runs_what_is_due(servers: Servers) -> None:
     await servers.peers()
     await servers.monitor(**QUIET)

@@ -183,6 +183,7 @@ async def test_a_snooze_ends_by_itself_survives_a_restart_and_can_be_ended(
     assert awake.resting_reason == ""
 
 
+@pytest.mark.slow
 async def test_a_snooze_of_a_clock_that_was_ahead_does_not_stand_when_it_is_set_right(
     servers: Servers,
 ) -> None:

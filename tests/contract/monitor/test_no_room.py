@@ -93,6 +93,7 @@ def holds(look: Callable[[], object]) -> Callable[[], Awaitable[object]]:
     return looked
 
 
+@pytest.mark.slow
 async def test_a_monitor_that_cannot_write_tells_it_high_once_and_its_end_over_restarts(
     servers: Servers, hook: FakeWebhook, disk: Disk
 ) -> None:
@@ -135,6 +136,7 @@ async def test_a_monitor_that_cannot_write_tells_it_high_once_and_its_end_over_r
     assert said[1].endswith("takes writes again")
 
 
+@pytest.mark.slow
 async def test_a_dead_service_is_told_although_the_messages_cannot_be_stored(
     servers: Servers, hook: FakeWebhook, disk: Disk
 ) -> None:
@@ -161,6 +163,7 @@ async def test_a_dead_service_is_told_although_the_messages_cannot_be_stored(
     assert [one for one in await servers.messages() if one.ends_incident] == []
 
 
+@pytest.mark.slow
 async def test_what_waits_for_room_keeps_no_dead_service_back(
     servers: Servers, hook: FakeWebhook, disk: Disk
 ) -> None:
@@ -178,6 +181,7 @@ async def test_what_waits_for_room_keeps_no_dead_service_back(
     await servers.push(holds(lambda: waiting in subjects(hook)))
 
 
+@pytest.mark.slow
 async def test_operations_says_that_a_service_has_a_full_database(
     servers: Servers, disk: Disk
 ) -> None:

@@ -136,6 +136,7 @@ async def test_what_can_never_be_taken_is_told_in_plain_words_and_so_is_its_end(
     assert taker.refused_count == 2
 
 
+@pytest.mark.slow
 async def test_what_is_refused_in_plain_words_too_waits_and_rests_longer_each_time(
     servers: Servers, taker: Taker
 ) -> None:
@@ -188,6 +189,7 @@ async def test_xcom_takes_the_words_without_channels_and_else_plain_words(
     assert [one.incident_key for one in told if one.subject.startswith(hashed)] == [hashed] * 2
 
 
+@pytest.mark.slow
 async def test_more_than_is_read_at_once_is_told_in_one_round_the_loudest_first(
     servers: Servers, taker: Taker
 ) -> None:

@@ -17,6 +17,8 @@ from tests.contract.monitor.played_venue import ACCOUNT, Venue
 from tests.fakes.http_provider import HttpProvider
 from tests.fakes.peers import FakePeers
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 async def venue(servers: Servers) -> AsyncIterator[Venue]:

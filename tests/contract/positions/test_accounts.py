@@ -157,6 +157,7 @@ async def test_in_another_mode_an_account_says_that_it_cannot_be_judged(live, ve
     assert caught.value.reason == "ACCOUNT_NOT_JUDGED"
 
 
+@pytest.mark.slow
 async def test_what_was_stated_stays_and_is_stale_when_the_venue_fails(live, venue) -> None:
     account = await cross(live)
     venue.answer("POST /info/clearinghouseState", status=500, json={})

@@ -161,6 +161,7 @@ async def test_a_read_mask_leaves_only_what_was_asked_for(servers) -> None:
             await call(asked)
 
 
+@pytest.mark.slow
 async def test_what_is_old_is_forgotten_and_what_is_needed_stays(open_system) -> None:
     servers = await open_system(
         closed_retention_days=2, snapshot_retention_days=2, request_retention_days=2
@@ -192,6 +193,7 @@ async def test_what_is_old_is_forgotten_and_what_is_needed_stays(open_system) ->
     await settled(servers, left, (1, 1))
 
 
+@pytest.mark.slow
 async def test_what_people_keep_has_an_age_too(open_system) -> None:
     servers = await open_system(session_retention_days=500)
     entry = pb.Snapshot(totals=pb.Totals(total_value_usd=1))

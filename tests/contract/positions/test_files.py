@@ -149,6 +149,7 @@ async def test_an_export_takes_the_filters_of_the_list(servers) -> None:
         await servers.files.ExportPositions(pb.ExportPositionsRequest())
 
 
+@pytest.mark.slow
 async def test_an_import_tells_how_far_it_is(servers) -> None:
     lines = ["id,asset,side,entry_price_usd,size_usd,collateral_usd"]
     lines += [f"p{row},BTC,LONG,100,10,1" for row in range(12_000)] + ["bad,BTC,LONG,-1,10,1"]

@@ -227,6 +227,7 @@ async def test_a_part_is_told_when_its_fills_can_be_read_again(servers, hyperliq
     assert fills_asked(hyperliquid) == 2
 
 
+@pytest.mark.slow
 async def test_what_shrank_is_asked_about_for_ten_minutes_and_no_longer(
     servers, hyperliquid
 ) -> None:

@@ -123,6 +123,7 @@ async def test_a_dex_that_answers_500_is_said_and_kept_while_the_others_go_on(
     assert (await held(servers))["xyz:TSLA"].mark_price_usd == 420.0
 
 
+@pytest.mark.slow
 async def test_dexes_that_fail_for_long_keep_no_other_and_not_the_first_from_being_read(
     servers, venue
 ) -> None:
@@ -341,6 +342,7 @@ async def test_while_no_other_dex_is_listed_either_an_outage_is_no_delisting(
     assert not await delistings(servers)
 
 
+@pytest.mark.slow
 async def test_what_was_stale_before_is_told_as_delisted_too_and_in_a_day_once(
     servers, venue
 ) -> None:

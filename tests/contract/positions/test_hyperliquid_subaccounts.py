@@ -111,6 +111,7 @@ async def test_positions_of_a_subaccount_are_its_owners_and_its_accounts_are_jud
     assert {"subaccount grid cross", "subaccount grid cross xyz"} <= await judged(servers)
 
 
+@pytest.mark.slow
 async def test_a_subaccount_that_cannot_be_read_is_said_and_closes_nothing(servers, venue) -> None:
     await sync(servers)
     for answer in (
@@ -138,6 +139,7 @@ async def test_a_subaccount_that_cannot_be_read_is_said_and_closes_nothing(serve
     assert len(await held(servers)) == 4
 
 
+@pytest.mark.slow
 async def test_a_list_that_lost_a_subaccount_closes_nothing_also_after_a_restart(
     open_system, venue
 ) -> None:

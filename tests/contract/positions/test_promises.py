@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
+import pytest
 from sonic.positions.v1 import positions_pb2 as pb
 
 from shared import errors
@@ -45,6 +46,7 @@ def _raised() -> set[str]:
     return found
 
 
+@pytest.mark.slow
 def test_every_reason_raised_is_in_the_contract_and_the_reverse() -> None:
     values = pb.DESCRIPTOR.enum_types_by_name["ErrorReason"].values
     named = {value.name.removeprefix("ERROR_REASON_") for value in values} - {"UNSPECIFIED"}

@@ -98,6 +98,7 @@ async def add(servers: Servers, name: str, address: str) -> None:
     await servers.wallets.CreateWallet(pb.CreateWalletRequest(wallet=wallet))
 
 
+@pytest.mark.slow
 async def test_off_by_default_and_nothing_to_watch_in_the_demo(
     open_system: Open, hyperliquid: FakeWebsocket, clock: PushedClock
 ) -> None:

@@ -83,6 +83,7 @@ async def opened(servers) -> Path:
     return Path(servers)
 
 
+@pytest.mark.slow
 async def test_each_statement_is_scored_when_its_day_is_over_by_what_the_minutes_did(
     servers,
 ) -> None:
@@ -138,6 +139,7 @@ async def history(servers, id: str, **asked) -> pb.ListTouchProbabilitiesRespons
     return await servers.touches.ListTouchProbabilities(request)
 
 
+@pytest.mark.slow
 async def test_each_hour_says_of_each_position_what_it_said_then(servers) -> None:
     path = await opened(servers)
     ids = [

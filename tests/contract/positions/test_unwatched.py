@@ -64,6 +64,7 @@ async def test_an_ordinary_account_is_complete(live) -> None:
     assert (outcome.state, outcome.reason, list(outcome.unwatched)) == (COMPLETE, "", [])
 
 
+@pytest.mark.slow
 async def test_sums_are_stale_while_a_wallet_gives_no_answer(live, venue) -> None:
     venue.answer("POST /info/clearinghouseState", status=500, json={})
     for _ in range(2):

@@ -220,6 +220,7 @@ async def test_markets_with_none_in_them_are_no_answer_and_old_marks_are_told_ol
     assert all(pb.FLAG_MARK_STALE in one.flags for one in kept)
 
 
+@pytest.mark.slow
 async def test_subaccounts_that_are_not_read_close_nothing_and_their_accounts_are_not_known(
     live, outside
 ) -> None:

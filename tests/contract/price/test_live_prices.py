@@ -119,6 +119,7 @@ async def test_with_all_sources_down_the_last_price_stays_and_is_stale(
     assert [record.price_usd for record in records] == [good["BTC"].price_usd]
 
 
+@pytest.mark.slow
 async def test_prices_recover_with_their_providers(
     live: rpc.PriceServiceStub, provider: HttpProvider, servers: Servers
 ) -> None:

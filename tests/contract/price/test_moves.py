@@ -101,6 +101,7 @@ async def test_the_demo_market_has_a_year_of_its_own_that_says_so_and_travels_on
     assert again["ETH"].version != again["BTC"].version
 
 
+@pytest.mark.slow
 async def test_a_live_asset_learns_from_the_candles_of_a_provider_and_keeps_them(
     servers: Servers, provider: HttpProvider, clock: PushedClock
 ) -> None:

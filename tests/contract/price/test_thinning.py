@@ -96,6 +96,7 @@ async def _filled(
     return await servers.start(price_assets=("BTC",), **settings)
 
 
+@pytest.mark.slow
 async def test_old_prices_become_minutes_then_hours_then_nothing_with_the_same_candles(
     servers: Servers, databases: Databases
 ) -> None:

@@ -218,6 +218,7 @@ async def _peak_mebibytes(options: str, *requests: Any) -> tuple[list[Exception]
     return [one for one in answers if isinstance(one, Exception)], int(said.split()[-1]) / scale
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", ["{}", "{'large': {'Join': 64 * 1024 * 1024}}"])
 async def test_a_compressed_request_never_becomes_many_megabytes(options: str) -> None:
     _, quiet = await _peak_mebibytes(options)

@@ -39,6 +39,7 @@ def started(*words: str, address: str = "127.0.0.1:0") -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.slow
 def test_a_process_ends_well_when_asked_to() -> None:
     process = started()
     assert process.stderr is not None
@@ -49,6 +50,7 @@ def test_a_process_ends_well_when_asked_to() -> None:
     process.stderr.close()
 
 
+@pytest.mark.slow
 def test_a_failed_part_brings_the_process_down() -> None:
     process = started("fail")
     _, told = process.communicate(timeout=50)
@@ -56,6 +58,7 @@ def test_a_failed_part_brings_the_process_down() -> None:
     assert "Brittle" in told
 
 
+@pytest.mark.slow
 def test_a_start_that_fails_is_exit_1_and_bad_configuration_exit_2() -> None:
     broken, wrong = started("break"), started(address="nowhere")
     broken.communicate(timeout=50)

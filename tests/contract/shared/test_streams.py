@@ -116,6 +116,7 @@ def over(venue: FakeWebsocket) -> Connect:
     return lambda: websocket(venue.url, ['{"subscribe": "fills"}'])
 
 
+@pytest.mark.slow
 async def test_a_flood_leaves_nothing_behind_and_is_told_a_few_times(venue: FakeWebsocket) -> None:
     async with watched(over(venue)) as one:
         await until(lambda: one.is_open)

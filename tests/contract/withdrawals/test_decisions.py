@@ -202,6 +202,7 @@ async def test_each_decision_told_has_a_higher_epoch_also_in_the_same_row(bench:
     assert bench.alerts.news[1].record.revision >= bench.alerts.news[0].record.revision + 2
 
 
+@pytest.mark.slow
 async def test_every_series_is_shown_and_one_without_a_value_goes(bench: Bench) -> None:
     await supplied(bench)
     await bench.evaluate()
@@ -269,6 +270,7 @@ async def test_what_is_cleared_is_gone_and_settings_stay(bench: Bench) -> None:
     assert (await bench.assets.ListAssets(pb.ListAssetsRequest())).assets
 
 
+@pytest.mark.slow
 async def test_series_of_this_service_have_an_address_of_their_own(open_bench: Open) -> None:
     address = f"127.0.0.1:{free_port()}"
     bench = await open_bench(metrics_address="", withdrawals_metrics_address=address)

@@ -177,6 +177,7 @@ async def test_without_an_answer_the_decision_goes_on_with_what_is_kept(stand: S
     assert len(decision.wallets) == 1
 
 
+@pytest.mark.slow
 async def test_samples_whose_flows_are_not_told_are_not_kept(stand: Stand) -> None:
     stand.greptime.tables[POSITIONS.format("djed")] = history()
     stand.greptime.failing = "liqwid_withdrawals_djed"

@@ -101,6 +101,7 @@ async def test_a_good_status_that_names_nothing_taken_is_a_failed_try(
     assert "names nothing that was taken" in tried.last_error
 
 
+@pytest.mark.slow
 async def test_a_text_that_left_but_whose_operator_tells_nothing_counts_after_a_while(
     xcom: Xcom, twilio: FakeTwilio
 ) -> None:
@@ -115,6 +116,7 @@ async def test_a_text_that_left_but_whose_operator_tells_nothing_counts_after_a_
     assert len(twilio.texts) == 1
 
 
+@pytest.mark.slow
 async def test_a_text_that_stays_queued_is_sent_again(xcom: Xcom, twilio: FakeTwilio) -> None:
     twilio.standing["M1"] = "queued"
     await xcom.start(**twilio_settings(twilio))
@@ -214,6 +216,7 @@ async def test_a_sound_is_sent_when_a_page_heard_it(xcom: Xcom) -> None:
     assert (await xcom.deliveries(message.id))["sound"].provider_status == "heard by a page"
 
 
+@pytest.mark.slow
 async def test_a_sound_that_a_page_heard_does_not_keep_it_from_the_other_channels(
     xcom: Xcom, twilio: FakeTwilio, mail: FakeMailServer
 ) -> None:

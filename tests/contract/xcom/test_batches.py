@@ -75,6 +75,7 @@ async def test_a_batch_with_a_broken_field_stores_nothing(xcom: Xcom) -> None:
     assert not (await xcom.stub.ListMessages(pb.ListMessagesRequest())).messages
 
 
+@pytest.mark.slow
 async def test_of_a_batch_that_fails_nothing_is_stored(xcom: Xcom, databases: Databases) -> None:
     await xcom.start()
     owner = await asyncpg.connect(databases.owner_url("xcom"))

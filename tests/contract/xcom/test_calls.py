@@ -51,6 +51,7 @@ async def only_delivery(xcom: Xcom, message: pb.Message) -> pb.Delivery:
     return (await xcom.deliveries(message.id))["voice"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "ring", [NOBODY, BUSY, VOICEMAIL, Ring(20, 60, "unknown"), Ring(8, 2), Ring(8, 40, "fax")]
 )
@@ -91,6 +92,7 @@ async def test_a_machine_is_hung_up_on_so_that_the_line_is_free(
     assert (await only_delivery(xcom, message)).state == pb.DELIVERY_STATE_SENT
 
 
+@pytest.mark.slow
 async def test_an_answered_call_is_delivered_and_nobody_is_called_again(
     xcom: Xcom, phone: FakeTwilio
 ) -> None:
@@ -104,6 +106,7 @@ async def test_an_answered_call_is_delivered_and_nobody_is_called_again(
     assert not kept.HasField("acknowledged_time")
 
 
+@pytest.mark.slow
 async def test_an_acknowledgement_ends_the_calls(xcom: Xcom, phone: FakeTwilio) -> None:
     await xcom.start(**twilio_settings(phone))
     message = await xcom.send("HIGH", channels=["voice"])
@@ -113,6 +116,7 @@ async def test_an_acknowledgement_ends_the_calls(xcom: Xcom, phone: FakeTwilio) 
     assert len(phone.placed) == 2
 
 
+@pytest.mark.slow
 async def test_a_number_is_called_six_times_in_half_an_hour_whatever_it_is_about(
     xcom: Xcom, phone: FakeTwilio, mail: FakeMailServer
 ) -> None:
@@ -130,6 +134,7 @@ async def test_a_number_is_called_six_times_in_half_an_hour_whatever_it_is_about
     assert mail.mails
 
 
+@pytest.mark.slow
 async def test_two_contacts_are_called_at_once_and_one_does_not_wait_for_the_other(
     xcom: Xcom, phone: FakeTwilio
 ) -> None:
@@ -143,6 +148,7 @@ async def test_two_contacts_are_called_at_once_and_one_does_not_wait_for_the_oth
         assert times[1] - times[0] <= AGAIN_WITHIN
 
 
+@pytest.mark.slow
 async def test_two_incidents_never_ring_one_number_at_the_same_time(
     xcom: Xcom, phone: FakeTwilio
 ) -> None:
@@ -157,6 +163,7 @@ async def test_two_incidents_never_ring_one_number_at_the_same_time(
     assert min(gaps(times)) > timedelta(seconds=25)
 
 
+@pytest.mark.slow
 async def test_a_provider_that_is_down_costs_no_calls_of_the_limit(
     xcom: Xcom, phone: FakeTwilio
 ) -> None:
@@ -189,6 +196,7 @@ async def test_a_ping_by_telephone_is_one_call_whoever_takes_it(
     assert (await only_delivery(xcom, message)).state == pb.DELIVERY_STATE_SENT
 
 
+@pytest.mark.slow
 async def test_calls_that_nobody_answers_leave_the_channel_itself_in_order(
     xcom: Xcom, phone: FakeTwilio
 ) -> None:

@@ -47,6 +47,7 @@ async def test_one_final_answer_is_asked_once_more_before_it_is_believed(
     assert hook.keys == [first.id] * 2
 
 
+@pytest.mark.slow
 async def test_the_death_of_high_goes_to_every_channel_and_contact_at_once_and_is_told(
     xcom: Xcom, hook: FakeWebhook, mail: FakeMailServer, clock: PushedClock
 ) -> None:
@@ -74,6 +75,7 @@ async def test_the_death_of_high_goes_to_every_channel_and_contact_at_once_and_i
     assert len(mail.mails) == 6
 
 
+@pytest.mark.slow
 async def test_the_death_of_a_word_about_a_death_is_told_no_further(
     xcom: Xcom, hook: FakeWebhook, mail: FakeMailServer, clock: PushedClock
 ) -> None:

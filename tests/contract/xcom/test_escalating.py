@@ -152,6 +152,7 @@ async def test_a_chain_that_was_changed_meanwhile_leaves_nobody_out(
     assert len(mail.mails) == 4
 
 
+@pytest.mark.slow
 async def test_a_clock_that_was_ahead_puts_the_next_contact_off_by_nothing(
     xcom: Xcom, mail: FakeMailServer, clock: PushedClock
 ) -> None:

@@ -93,6 +93,7 @@ async def test_the_end_of_what_nobody_heard_is_told_to_nobody_that_of_an_unknown
         await over(xcom, "")
 
 
+@pytest.mark.slow
 async def test_an_escalation_that_waits_is_not_sent_after_the_end(
     xcom: Xcom, hook: FakeWebhook, mail: FakeMailServer, clock: PushedClock
 ) -> None:
@@ -227,6 +228,7 @@ async def test_a_snooze_is_of_the_incident_and_is_kept_with_its_end(
     assert word.snoozed_until_time == found.snoozed_until_time
 
 
+@pytest.mark.slow
 async def test_what_its_source_heard_stops_a_chain_calls_back_what_waits_and_does_not_come_back(
     xcom: Xcom, hook: FakeWebhook, mail: FakeMailServer, clock: PushedClock
 ) -> None:

@@ -31,6 +31,7 @@ async def states(xcom: Xcom, messages: list[pb.Message]) -> list[str]:
     return [pb.DeliveryState.Name(state).removeprefix("DELIVERY_STATE_") for state in found]
 
 
+@pytest.mark.slow
 async def test_what_the_budget_does_not_hold_is_told_in_one_digest(
     xcom: Xcom, hook: FakeWebhook
 ) -> None:
@@ -164,6 +165,7 @@ async def test_what_was_accepted_while_a_text_was_being_sent_rests_behind_it_too
     await xcom.push_until(lambda: len(twilio.texts) == 2)
 
 
+@pytest.mark.slow
 async def test_one_loud_message_overtakes_ten_thousand_quiet_ones(
     xcom: Xcom, hook: FakeWebhook, databases: Databases
 ) -> None:

@@ -85,6 +85,7 @@ async def test_a_receiver_that_fails_is_tried_again_later_with_the_same_key(
     assert hook.keys == [done.id] * 3
 
 
+@pytest.mark.slow
 async def test_after_the_last_try_a_delivery_is_dead_with_its_reason(
     xcom: Xcom, hook: FakeWebhook, clock: PushedClock
 ) -> None:
@@ -246,6 +247,7 @@ async def test_of_what_is_urgent_no_more_is_claimed_than_is_sent_at_once(
         await xcom.settled(message.id, "webhook")
 
 
+@pytest.mark.slow
 async def test_a_burst_over_two_servers_is_delivered_once_each(
     xcom: Xcom, hook: FakeWebhook, mail: FakeMailServer
 ) -> None:

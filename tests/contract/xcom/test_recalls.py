@@ -111,6 +111,7 @@ async def a_digest_that_fails(xcom: Xcom, twilio: FakeTwilio) -> pb.Message:
     return first
 
 
+@pytest.mark.slow
 async def test_the_end_comes_after_a_digest_that_holds_the_beginning_however_often_that_fails(
     xcom: Xcom, twilio: FakeTwilio
 ) -> None:
@@ -123,6 +124,7 @@ async def test_the_end_comes_after_a_digest_that_holds_the_beginning_however_oft
     assert said(twilio) == ["SOL long", *["HIGH: 2 "] * 3, "RESOLVED"]
 
 
+@pytest.mark.slow
 async def test_an_end_and_its_digest_that_are_long_due_are_told_in_their_order(
     xcom: Xcom, twilio: FakeTwilio
 ) -> None:
@@ -135,6 +137,7 @@ async def test_an_end_and_its_digest_that_are_long_due_are_told_in_their_order(
     assert said(twilio) == ["SOL long", *["HIGH: 2 "] * 2, "RESOLVED"]
 
 
+@pytest.mark.slow
 async def test_the_end_does_not_overtake_a_digest_that_is_being_sent(
     xcom: Xcom, twilio: FakeTwilio
 ) -> None:
@@ -152,6 +155,7 @@ async def test_the_end_does_not_overtake_a_digest_that_is_being_sent(
     assert said(twilio) == ["SOL long", *["HIGH: 2 "] * 3, "RESOLVED"]
 
 
+@pytest.mark.slow
 async def test_a_digest_is_not_tried_again_when_all_that_it_carries_is_over(
     xcom: Xcom, twilio: FakeTwilio
 ) -> None:
@@ -189,6 +193,7 @@ async def test_a_phone_that_rings_in_vain_rings_no_more_once_somebody_knows(
     assert call.last_error == "acknowledged by jane"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("channel", ["voice", "sms"])
 async def test_what_waits_for_a_phone_that_rests_is_called_back_by_an_acknowledgement(
     xcom: Xcom, twilio: FakeTwilio, channel: str
@@ -202,6 +207,7 @@ async def test_what_waits_for_a_phone_that_rests_is_called_back_by_an_acknowledg
     assert len(twilio.calls) + len(twilio.texts) == 1
 
 
+@pytest.mark.slow
 async def test_a_snooze_holds_a_call_back_and_then_it_rings(xcom: Xcom, twilio: FakeTwilio) -> None:
     twilio.standing["C1"] = "busy"
     await xcom.start(**twilio_settings(twilio))
@@ -213,6 +219,7 @@ async def test_a_snooze_holds_a_call_back_and_then_it_rings(xcom: Xcom, twilio: 
     await xcom.push_until(lambda: len(twilio.calls) == 2, 10)
 
 
+@pytest.mark.slow
 async def test_a_spoken_digest_rings_until_everything_in_it_is_known(
     xcom: Xcom, twilio: FakeTwilio
 ) -> None:

@@ -117,6 +117,7 @@ async def test_a_text_of_somebody_else_an_old_one_and_no_word_change_nothing(
     assert old.sid
 
 
+@pytest.mark.slow
 async def test_a_reply_that_comes_twice_counts_once(
     xcom: Xcom, twilio: FakeTwilio, clock: PushedClock
 ) -> None:
@@ -147,6 +148,7 @@ async def test_a_contact_answers_by_her_own_number_and_is_named(
     assert await acknowledged_by(xcom, message) == "jane by sms"
 
 
+@pytest.mark.slow
 async def test_nothing_is_asked_while_nothing_is_open(
     xcom: Xcom, twilio: FakeTwilio, clock: PushedClock
 ) -> None:
@@ -222,6 +224,7 @@ async def test_another_chat_is_refused_and_an_update_that_comes_again_is_nothing
     assert await acknowledged_by(xcom, later, 20) == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "down",
     [
@@ -247,6 +250,7 @@ async def test_telegram_down_and_back_takes_what_was_pressed_meanwhile(
     assert await acknowledged_by(xcom, message, 120) == "telegram"
 
 
+@pytest.mark.slow
 async def test_one_process_reads_and_another_goes_on_where_it_stopped(
     xcom: Xcom, telegram: FakeTelegram
 ) -> None:
@@ -298,6 +302,7 @@ async def test_a_message_is_edited_where_it_stands_as_its_incident_goes_on(
     assert first.id
 
 
+@pytest.mark.slow
 async def test_an_edit_that_fails_is_made_later_and_one_of_a_message_that_is_gone_is_not(
     xcom: Xcom, telegram: FakeTelegram
 ) -> None:

@@ -53,6 +53,7 @@ async def every(xcom: Xcom, message: pb.Message, tries: int = 1) -> list[pb.Deli
     return await until(look)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("channel", ["webhook", "apprise"])
 async def test_the_good_one_gets_it_once_while_the_bad_one_is_tried_again(

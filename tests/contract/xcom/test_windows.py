@@ -37,6 +37,7 @@ async def push(xcom: Xcom, seconds: float, step_seconds: float = 60) -> None:
         await xcom.push(step_seconds)
 
 
+@pytest.mark.slow
 async def test_a_window_is_told_at_both_ends_and_what_stands_is_told_at_its_end(
     xcom: Xcom, hook: FakeWebhook
 ) -> None:
@@ -68,6 +69,7 @@ async def test_a_window_is_told_at_both_ends_and_what_stands_is_told_at_its_end(
     assert held["reason"] == "HELD_UNTIL_NOW"
 
 
+@pytest.mark.slow
 async def test_high_breaks_through_a_window_unless_the_window_holds_it(
     xcom: Xcom, hook: FakeWebhook, mail: FakeMailServer, clock: PushedClock
 ) -> None:
@@ -99,6 +101,7 @@ async def test_an_early_end_tells_what_was_held_at_once(xcom: Xcom, hook: FakeWe
         await xcom.windows.EndMaintenanceWindow(pb.EndMaintenanceWindowRequest(id=window.id))
 
 
+@pytest.mark.slow
 async def test_a_window_outlives_a_restart_and_is_told_once(xcom: Xcom, hook: FakeWebhook) -> None:
     await xcom.start(**hook_settings(hook))
     await planned(xcom, start=timedelta(minutes=10), hours=0.5)
@@ -125,6 +128,7 @@ async def test_a_window_that_cannot_be_is_refused_by_its_field(
     assert field in str(caught.value.fields)
 
 
+@pytest.mark.slow
 async def test_an_end_whose_words_were_others_before_a_crash_keeps_no_later_window_untold(
     xcom: Xcom, hook: FakeWebhook
 ) -> None:

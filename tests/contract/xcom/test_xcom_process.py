@@ -27,6 +27,8 @@ from tests.fakes.databases import Databases
 from tests.fakes.mail import FakeMailServer
 from tests.fakes.webhook import OK, STALL, FakeWebhook
 
+pytestmark = pytest.mark.slow
+
 # Said by shared code in the name of a service.
 SHARED_REASONS = {
     "UNKNOWN_NAME",

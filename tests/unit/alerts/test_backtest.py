@@ -304,6 +304,7 @@ def walks(draw: st.DrawFn) -> tuple[Candles, Paths, AlertType, np.ndarray]:
     return series, paths, kind, np.array(limits, float)
 
 
+@pytest.mark.slow
 @settings(max_examples=share_of(60), deadline=None)
 @given(walks())
 def test_looks_that_are_skipped_would_have_changed_nothing(
@@ -317,6 +318,7 @@ def test_looks_that_are_skipped_would_have_changed_nothing(
         np.testing.assert_array_equal(getattr(quick, name), getattr(every, name), name)
 
 
+@pytest.mark.slow
 def test_a_year_by_twenty_sets_costs_less_than_eight_days_look_by_look() -> None:
     rng = np.random.default_rng(3)
     count = 365 * 288

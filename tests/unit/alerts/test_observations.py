@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -108,6 +109,7 @@ heats = st.sampled_from([10.0, 29.0, 35.0, 39.0, 45.0, 48.0, 60.0])
 disturbances = st.lists(st.tuples(st.sampled_from(EVENTS), st.integers(0, 5)), max_size=4)
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(story=st.lists(st.tuples(heats, disturbances), max_size=10))
 def test_no_level_is_lower_for_what_is_no_new_observation(

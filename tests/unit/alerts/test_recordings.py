@@ -90,6 +90,7 @@ def _replayed(seed: int, count: int) -> None:
     assert sum(len(outcome.changed) for _, outcome in cycles) > count
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2))
 def test_a_night_with_faults_is_judged_again_bit_for_bit(seed: int) -> None:
     _replayed(seed, 65)
@@ -112,6 +113,7 @@ print(sum(one.is_equal for one in again), hash("seed"))
 """
 
 
+@pytest.mark.slow
 def test_in_another_zone_locale_and_hash_seed_it_is_the_same(tmp_path: Path) -> None:
     file = tmp_path / "night"
     file.write_bytes(pickle.dumps(packed_night(list(Night(5, 8).cycles(12)))))

@@ -361,6 +361,7 @@ def test_what_a_venue_cut_by_itself_is_no_act_of_a_person(
     assert len(card.liquidations) == count
 
 
+@pytest.mark.slow
 def test_four_times_as_many_liquidations_are_not_sixteen_times_the_work() -> None:
     def seconds(count: int) -> float:
         book = Book()

@@ -143,6 +143,7 @@ def test_what_is_no_file_of_hours_says_why(text: str, said: str) -> None:
         hours_of(text.splitlines())
 
 
+@pytest.mark.slow
 def test_the_command_names_what_it_left_out_and_ends_with_the_score_of_btc(tmp_path: Path) -> None:
     long, short = wandering(4, 500, "student"), wandering(5, 10, "student")
     with gzip.open(tmp_path / "BTC-1h.csv.gz", "wt") as file:

@@ -100,6 +100,7 @@ def test_no_option_of_a_command_is_there_twice() -> None:
 
 
 # Some hundred pages, on a machine that may be busy with the tests beside it.
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_every_command_has_help_and_what_deletes_asks(capsys: pytest.CaptureFixture[str]) -> None:
     for noun in NOUNS:
@@ -115,6 +116,7 @@ def test_every_command_has_help_and_what_deletes_asks(capsys: pytest.CaptureFixt
                 assert "--yes" in said or "--confirm" in said, (noun.name, verb.name)
 
 
+@pytest.mark.slow
 def test_what_changes_by_options_or_a_file_has_an_example_that_can_be_read() -> None:
     for noun in NOUNS:
         group = get_command(assembled(noun.name)).commands[noun.name]  # type: ignore[attr-defined]

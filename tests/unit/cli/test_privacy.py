@@ -74,6 +74,7 @@ def test_the_note_of_a_running_system_is_private_and_never_half_written(tmp_path
     assert [path.name for path in (tmp_path / "home").iterdir()] == ["running.json"]
 
 
+@pytest.mark.slow
 async def test_each_server_is_handed_its_own_secrets_and_nobody_elses(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

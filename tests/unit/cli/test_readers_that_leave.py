@@ -42,6 +42,7 @@ def test_a_command_whose_reader_left_says_nothing_and_ends_as_programs_do(how: s
     assert (said, running.returncode) == ("", 128 + signal.SIGPIPE)
 
 
+@pytest.mark.slow
 def test_a_full_disk_under_the_output_is_no_matter_of_the_home() -> None:
     with FULL.open("wb") as full:
         ended = subprocess.run(

@@ -19,6 +19,8 @@ from shared.errors import InvalidArgument
 from shared.ports import holder_of
 from tests.fakes.ports import free_settings
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plan:

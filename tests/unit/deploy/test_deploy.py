@@ -340,6 +340,7 @@ def test_no_secret_stands_in_a_file_of_the_repository() -> None:
     assert not [file for file in K8S.rglob("*.yaml") if "kind: Secret\n" in file.read_text()]
 
 
+@pytest.mark.slow
 def test_made_secrets_are_the_ones_the_cluster_is_given(cluster_secrets_folder: Path) -> None:
     made = {
         str(file.relative_to(cluster_secrets_folder))
@@ -365,6 +366,7 @@ def test_made_secrets_are_the_ones_the_cluster_is_given(cluster_secrets_folder: 
     assert mounted == {generator["name"]: False for generator in generators}
 
 
+@pytest.mark.slow
 def test_secrets_are_made_once_and_closed_to_others(secrets_folder: Path) -> None:
     def kept() -> dict[Path, str]:
         return {file: file.read_text() for file in secrets_folder.rglob("*") if file.is_file()}

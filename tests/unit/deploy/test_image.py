@@ -17,6 +17,7 @@ from shared.rpc import probe
 from tests.unit.deploy.test_deploy import DEPLOY, DEPLOYED, ROOT, compose
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_what_reaches_the_builder_becomes_a_package_with_every_file_of_ours(
     tmp_path: Path,

@@ -18,6 +18,8 @@ from services.cli.plan import GATEWAY, SERVICES
 from tests.unit.deploy import kustomize, schemas
 from tests.unit.deploy.kustomize import K8S, KEYS, Document, components, identity, overlays
 
+pytestmark = pytest.mark.slow
+
 DEPLOY = K8S.parent
 SECRETS = "../../secrets/tls"
 TOKENS = "../../secrets/identity"

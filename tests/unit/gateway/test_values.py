@@ -212,6 +212,7 @@ ANY_JSON = st.recursive(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=share_of(400), deadline=None)
 @given(st.sampled_from(sorted(ROUTES)), st.data())
 def test_whatever_is_sent_is_a_request_or_a_refusal_that_can_be_told(

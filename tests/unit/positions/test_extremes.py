@@ -107,6 +107,7 @@ def test_every_high_and_low_is_in_some_look_and_no_look_tells_of_what_was_known(
         before = second
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("outage", [0, 10 * 60])
 def test_no_touch_of_a_level_two_or_three_percent_away_is_missed_by_a_look_a_minute(
     outage: int,

@@ -376,6 +376,7 @@ def test_a_file_that_cannot_be_read_is_refused_as_a_whole(content: bytes, kind: 
     assert caught.value.reason == "BAD_FILE"
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_rows_are_all_taken() -> None:
     body = "\n".join(
         [HEADER, *(f"p{n},w,BTC,LONG,{60000 + n},,,1000.5,100," for n in range(100_000))]

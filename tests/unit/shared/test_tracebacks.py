@@ -51,6 +51,7 @@ def test_causes_and_members_of_groups_are_told_with_their_lines() -> None:
     assert "^" not in text and not text.endswith("\n")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("collecting_often")
 def test_a_failure_logged_while_something_is_parsed_disturbs_neither(
     capsys: pytest.CaptureFixture[str],

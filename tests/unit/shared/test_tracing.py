@@ -43,6 +43,7 @@ def untraced() -> Iterator[None]:
     tracing.tracer = None
 
 
+@pytest.mark.slow
 def test_without_an_endpoint_nothing_of_the_library_is_loaded() -> None:
     done = subprocess.run(
         [sys.executable, "-c", _UNTRACED], capture_output=True, text=True, timeout=120, check=True

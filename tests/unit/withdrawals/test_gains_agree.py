@@ -373,6 +373,7 @@ def told_early(history: History) -> History:
     return replace(history, flows=flows)
 
 
+@pytest.mark.slow
 def test_on_random_histories_a_lag_of_the_venue_changes_no_gain() -> None:
     for seed in range(300):
         history = random_history(seed)

@@ -62,6 +62,7 @@ async def test_one_that_cannot_be_written_fails_alone() -> None:
     assert [type(one) for one in ended] == [type(None), ValueError, type(None)]
 
 
+@pytest.mark.slow
 async def test_everybody_hears_that_the_database_is_away() -> None:
     table = Table(is_away=True)
     receipts = Receipts(table.write)
