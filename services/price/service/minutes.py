@@ -23,6 +23,8 @@ _ASK_SECONDS = 4.0
 _SOURCE_SECONDS = 2.0
 _SLOW_SECONDS = 0.25
 _REST_SECONDS = 300.0
+# What is wrong with the answer for one asset says nothing of the others.
+_OF_THE_SOURCE = frozenset({FailureKind.TIMEOUT, FailureKind.CONNECT, FailureKind.SERVER_ERROR})
 
 
 class MinutesService:
@@ -96,7 +98,8 @@ class MinutesService:
                 continue
             except ProviderFailure as problem:
                 failure = problem.kind.value
-                if loop.time() - asked_seconds >= _SLOW_SECONDS:
+                took_seconds = loop.time() - asked_seconds
+                if problem.kind in _OF_THE_SOURCE and took_seconds >= _SLOW_SECONDS:
                     self._rest(source.name, problem.kind)
                 continue
             except TimeoutError:

@@ -157,11 +157,24 @@ async def test_a_cycle_waits_for_no_pause_between_pages_where_there_is_one(
     assert clock.monotonic() == before
 
 
-async def test_a_source_that_takes_long_to_fail_is_not_asked_for_a_while_and_says_why(
-    servers: Servers, provider: HttpProvider, clock: PushedClock
+@pytest.mark.parametrize(
+    ("answer", "failure", "is_asked_again"),
+    [
+        ({"status": 500, "json": {}}, "SERVER_ERROR", False),
+        ({"json": {"no": "list"}}, "BAD_BODY", True),
+    ],
+)
+async def test_a_source_that_takes_long_to_fail_rests_but_not_for_what_one_asset_is_answered(
+    servers: Servers,
+    provider: HttpProvider,
+    clock: PushedClock,
+    answer: dict[str, Any],
+    failure: str,
+    is_asked_again: bool,
 ) -> None:
-    provider.answer(KLINES, json={"no": "list"}, delay=0.3, where={"interval": "1m"})
+    provider.answer(KLINES, **answer, delay=0.3, where={"interval": "1m"})
     stub = await live(servers, provider, price_candle_sources=("binance",))
-    for _ in range(3):
-        assert (await minutes(stub, clock, 2, "SOL"))["SOL"].failure == "BAD_BODY"
-    assert len([one for one in provider.asked(KLINES) if "1m" in str(one)]) == 1
+    assert (await minutes(stub, clock, 2, "SOL"))["SOL"].failure == failure
+    before = len(provider.asked(KLINES))
+    assert (await minutes(stub, clock, 2, "SOL"))["SOL"].failure == failure
+    assert (len(provider.asked(KLINES)) > before) is is_asked_again
