@@ -12,7 +12,7 @@ from typing import Any, Protocol, Self, TypeVar
 from shared import allocator, log, parent, tracing
 from shared import config as configuration
 from shared.backoff import backoff_seconds
-from shared.clock import Clock
+from shared.clock import Clock, SystemClock
 from shared.names import new_id
 
 P = TypeVar("P")
@@ -20,6 +20,7 @@ C = TypeVar("C", bound=configuration.ProcessConfig)
 
 _LEAST_STOP_SECONDS = 0.5
 _BACKOFF_CAP_SECONDS = 60.0
+_GIVE_BACK_SECONDS = 60.0
 
 
 class Part(Protocol):
@@ -49,6 +50,10 @@ class App:
             if isinstance(address, str):
                 return address
         raise LookupError(f"no part of {self.name} has an address")
+
+    def add(self, part: Part) -> None:
+        """One more, after the others; before the start."""
+        self._parts = (*self._parts, part)
 
     def part(self, kind: type[P]) -> P:
         for part in self._parts:
@@ -230,6 +235,18 @@ class Loop(Endless):
         await self._clock.sleep(end - self._clock.monotonic())
 
 
+def giving_back(clock: Clock) -> Loop:
+    """A Part: what is free in this process goes back to the system once a minute, or holes between
+    what is kept would grow for hours.
+    """
+
+    async def body() -> float:
+        await asyncio.to_thread(allocator.give_back)
+        return _GIVE_BACK_SECONDS
+
+    return Loop("memory", body, clock, first_delay_seconds=_GIVE_BACK_SECONDS)
+
+
 def run(
     config_class: type[C], build: Callable[[C], App], environ: Mapping[str, str] | None = None
 ) -> int:
@@ -245,6 +262,7 @@ async def _live(config: C, build: Callable[[C], App]) -> int:
     log.configure(config.service or "sonic", config.log_level, config.log_json, config.log_file)
     tracing.configure(config.service or "sonic", os.environ)
     app = build(config)
+    app.add(giving_back(SystemClock()))
     app.grace_seconds = config.shutdown_grace_seconds
     asked = _signals()
     if config.sonic_parent_pid is not None:

@@ -44,7 +44,7 @@ from services.cli.within import Within
 from shared import config as configuration
 from shared.clock import SystemClock
 from shared.errors import FailedPrecondition, InvalidArgument, Unavailable
-from shared.lifecycle import App
+from shared.lifecycle import App, giving_back
 from shared.rpc.client import Channel
 from shared.rpc.health import LIVENESS, Problem, problem_of
 from shared.service_tokens import Identity
@@ -162,7 +162,13 @@ async def in_one_process(
             if listen.endswith(":0"):
                 # Where it is found also when it is started again.
                 environ["LISTEN_ADDRESS"] = app.address
+        memory = Within("memory", _memory, say, SystemClock(), alarm)
+        await stack.enter_async_context(memory)
         yield addresses
+
+
+def _memory() -> App:
+    return App("memory", [giving_back(SystemClock())])
 
 
 def build(name: str, environ: Mapping[str, str]) -> App:

@@ -6,10 +6,14 @@ import sys
 import pytest
 
 _PROGRAM = """
+import asyncio
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from shared import allocator
+from shared.clock import PushedClock
+from shared.lifecycle import giving_back
 
 def held_bytes():
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
@@ -24,14 +28,32 @@ allocator.use_one_heap()
 began = held_bytes()
 with ThreadPoolExecutor(4) as threads:
     kept = list(threads.map(lambda _: fill(), range(4)))
-allocator.give_back()
+{give_back}
 print(held_bytes() - began)
+"""
+_BY_THE_MINUTE = """
+async def a_minute():
+    clock = PushedClock(datetime(2026, 1, 1, tzinfo=UTC))
+    loop = giving_back(clock)
+    await loop.start()
+    while not clock.sleeping_count:
+        await asyncio.sleep(0)
+    held = held_bytes()
+    clock.advance(60)
+    while not clock.sleeping_count:
+        await asyncio.sleep(0)
+    await loop.stop()
+    assert held - began > 10_000_000, "nothing was free"
+
+asyncio.run(a_minute())
 """
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="of glibc alone")
-def test_what_threads_used_goes_back_to_the_system() -> None:
+@pytest.mark.parametrize("give_back", ["allocator.give_back()", _BY_THE_MINUTE])
+def test_what_threads_used_goes_back_to_the_system(give_back: str) -> None:
+    program = _PROGRAM.replace("{give_back}", give_back)
     done = subprocess.run(
-        [sys.executable, "-c", _PROGRAM], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
     )
     assert int(done.stdout) < 10_000_000  # of some 30 million that each thread took
