@@ -43,7 +43,8 @@ def _parse_quickly(text: bytes) -> object:
     quote could stand in for those, an escape for what no database holds.
     """
     value: object = msgspec.json.decode(text)
-    if b"\\u" in text or _LONG_RUN.search(text[::10]):
+    # One sign is looked for ten times as fast as two.
+    if (b"\\" in text and b"\\u" in text) or _LONG_RUN.search(text[::10]):
         raise BadJson("to be looked at")
     if msgspec.json.encode(value).count(b'"') != text.count(b'"'):
         raise BadJson("an object has a key twice")

@@ -21,7 +21,14 @@ from services.positions.risk.domain.liquidation import (
 )
 from services.positions.sync.domain.holding_columns import HoldingColumns, filled, numbered
 from services.positions.sync.domain.leaps import entry_faults
-from services.positions.venues.row_columns import Faults, Numbers, Rows, column_of, stated_column
+from services.positions.venues.row_columns import (
+    Faults,
+    Numbers,
+    Rows,
+    column_of,
+    each_once,
+    stated_column,
+)
 from services.positions.venues.rows import DECIMAL, FUTURE_TOLERANCE, INTEGER, RowRefused, masked
 
 ASSETS_BY_MINT: Mapping[str, str] = {
@@ -95,8 +102,8 @@ def read_rows(
     named = np.array([bool(value) for value in column_of(objects, "positionPubkey")], np.bool_)
     faults.add(~named, "MISSING_FIELD", "positionPubkey")
     faults.add(np.array([key is None for key in keys], np.bool_), "BAD_ID", "positionPubkey")
-    asset_names, asset = numbered(_asset(row, shape) for row in objects)
-    side = np.array([_side(value) for value in column_of(objects, "side")], np.int16)
+    asset_names, asset = numbered(_assets(objects, shape))
+    side = np.array(each_once(column_of(objects, "side"), _side), np.int16)
     figures, seconds = _figures(_Reader(objects, shape, faults), observed_time)
     scalars = np.array([jupiter_impact_scalar(name) for name in asset_names])[asset]
     own = jupiter_liquidation_price(
@@ -183,13 +190,17 @@ def position_key(row: object) -> str | None:
     return key if isinstance(key, str) and _POSITION_KEY.fullmatch(key) else None
 
 
-def _asset(row: Mapping[str, object], shape: Shape) -> str:
-    mint = row.get(shape.market)
-    asset = ASSETS_BY_MINT.get(mint) if isinstance(mint, str) else None
+def _assets(rows: Rows, shape: Shape) -> Sequence[str]:
+    found = each_once(column_of(rows, shape.market), _asset)
     # v2 states the symbol too: when the two disagree neither is believed.
-    if asset is None or row.get("asset", asset) != asset:
-        return UNKNOWN_ASSET
-    return asset
+    return [
+        asset if row.get("asset", asset) == asset else UNKNOWN_ASSET
+        for row, asset in zip(rows, found, strict=True)
+    ]
+
+
+def _asset(mint: object) -> str:
+    return ASSETS_BY_MINT.get(mint, UNKNOWN_ASSET) if isinstance(mint, str) else UNKNOWN_ASSET
 
 
 def _side(side: object) -> Side:

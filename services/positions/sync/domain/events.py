@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import IntEnum
+from math import isnan
 from typing import Any, Final
 
 import numpy as np
@@ -39,6 +40,9 @@ class EventKind(IntEnum):
     # Whole when it has no size after, else in part.
     AUTO_DELEVERAGED = 8
     DELISTED = 9  # its venue lists its market no more and does not show it: it stays STALE
+
+
+_KINDS: Final = {int(kind): kind for kind in EventKind}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,18 +97,20 @@ def of_held(
         [opened, grew, shrank], [EventKind.OPENED, EventKind.GREW, EventKind.SHRANK], 0
     )
     kinds[~told[rows.columns["place"]]] = 0
-    return [
-        Happening(
-            int(rows.columns["place"][row]),
-            EventKind(kinds[row]),
-            rows.ids[row],
-            rows.asset_names[rows.columns["asset"][row]],
-            int(rows.columns["side"][row]),
-            None if kinds[row] == EventKind.OPENED else known(before[row]),
-            known(size[row]),
+    happened = np.flatnonzero(kinds)
+    # By columns: the first look at a new wallet may be at a hundred thousand of them.
+    return list(
+        map(
+            Happening,
+            rows.columns["place"][happened].tolist(),
+            map(_KINDS.__getitem__, kinds[happened].tolist()),
+            map(rows.ids.__getitem__, happened.tolist()),
+            map(rows.asset_names.__getitem__, rows.columns["asset"][happened].tolist()),
+            rows.columns["side"][happened].tolist(),
+            _known(np.where(opened, np.nan, before)[happened]),
+            _known(size[happened]),
         )
-        for row in np.flatnonzero(kinds).tolist()
-    ]
+    )
 
 
 def of_gone(
@@ -221,6 +227,10 @@ def summed(happenings: Sequence[Happening], first_places: frozenset[int]) -> lis
                 Happening(place, EventKind.FIRST_LOOK, "", "", Side.UNKNOWN, None, size, len(found))
             )
     return firsts + left
+
+
+def _known(numbers: NDArray[np.float64]) -> list[float | None]:
+    return [None if isnan(number) else number for number in numbers.tolist()]
 
 
 def known(number: float) -> float | None:
