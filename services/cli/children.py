@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -84,7 +84,6 @@ class Children:
 
     def __init__(
         self,
-        children: Sequence[Child],
         say: Say,
         spawn: Spawn,
         *,
@@ -93,7 +92,7 @@ class Children:
         health: Health | None = None,
         grace_seconds: float = 9.0,
     ) -> None:
-        self._children = children
+        self._children: list[Child] = []
         self._say = say
         self._spawn_one = spawn
         self._alarm = alarm
@@ -102,11 +101,11 @@ class Children:
         self._grace_seconds = grace_seconds
         self._stopping = False
 
-    async def start(self) -> None:
-        """Start every child and keep it alive."""
-        for child in self._children:
-            await self._spawn(child)
-            child.watcher = asyncio.create_task(self._watch(child), name=f"watch-{child.name}")
+    async def start(self, child: Child) -> None:
+        """Start a child and keep it alive."""
+        self._children.append(child)
+        await self._spawn(child)
+        child.watcher = asyncio.create_task(self._watch(child), name=f"watch-{child.name}")
 
     async def stop(self) -> None:
         """SIGTERM to all at once, so that they drain together; SIGKILL to those that outlive the

@@ -27,44 +27,47 @@ _COMMAND_LENGTH = 15  # of a command's name, by the kernel
 
 
 class ForkServer:
-    """Forks on request; never once gRPC or a thread runs here. `preload`: with the servers imported
-    already, else each imports afresh.
+    """Forks on request; never once gRPC or a thread runs here. `preload`: imports the servers in
+    their order and forks each as soon as it is there; else each imports afresh.
     """
 
     def __init__(self, services: Sequence[str], *, preload: bool) -> None:
-        self._services = services
-        self._preload = preload
+        self._unloaded = list(services) if preload else []
         self._waker: tuple[int, int] = os.pipe()
         self._rest = b""
         self._forks: set[int] = set()
 
     def serve(self) -> None:
         """Until standard input ends."""
-        if self._preload:
+        if self._unloaded:
+            # What modules make is hardly ever garbage: a fork looks for its own alone.
+            gc.disable()
             # The log library takes it along for colours that no server prints.
             sys.modules["rich"] = None  # type: ignore[assignment]  # as Python marks what is not there
-            for service in self._services:
-                _module(service)
             # numpy's own import of it is at the first call of some functions: in every fork.
             importlib.import_module("numpy.ma")
-            # What is here now is never garbage: the collector does not write into shared pages.
-            gc.collect()
-            gc.freeze()
         reading, writing = self._waker
         os.set_blocking(reading, False)
         os.set_blocking(writing, False)
         signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        _say({"ready": os.getpid()})
         while True:
-            ready, _, _ = select.select([0, reading], [], [])
+            # Who is loaded need not wait for the others: between two of them it hears who asks.
+            ready, _, _ = select.select([0, reading], [], [], 0 if self._unloaded else None)
             if reading in ready:
                 self._drain(reading)
                 self._reap()
             if 0 in ready and not self._hear():
                 break
+            if not ready:
+                self._load(self._unloaded[0])
         for pid in self._forks:
             os.kill(pid, signal.SIGTERM)
+
+    def _load(self, service: str) -> None:
+        """Import the servers up to this one, each after those that it was named after."""
+        while service in self._unloaded:
+            _module(self._unloaded.pop(0))
 
     def _drain(self, reading: int) -> None:
         try:
@@ -88,6 +91,9 @@ class ForkServer:
         return bool(block)
 
     def _answer(self, asked: Mapping[str, Any]) -> None:
+        self._load(asked["service"])
+        # Nothing of it is garbage to a fork, whose collector does not write into shared pages.
+        gc.freeze()
         pid = os.fork()
         if pid:
             self._forks.add(pid)
@@ -97,9 +103,10 @@ class ForkServer:
             os.close(descriptor)
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        if asked.get("service"):
+        gc.enable()
+        if "environment" in asked:
             _be_server(asked)
-        _be_answer(self._services)
+        _be_answer(asked["service"])
 
 
 def _be_server(asked: Mapping[str, Any]) -> NoReturn:
@@ -129,10 +136,10 @@ def _be_server(asked: Mapping[str, Any]) -> NoReturn:
     os._exit(code if isinstance(code, int) else 1)
 
 
-def _be_answer(services: Sequence[str]) -> NoReturn:
-    """Say which variables each server reads, by the Config it declares."""
+def _be_answer(service: str) -> NoReturn:
+    """Say which variables the server reads, by the Config it declares."""
     try:
-        _say({"declared": {service: _declared(service) for service in services}})
+        _say({"declared": _declared(service)})
     except BaseException as problem:  # noqa: BLE001  # whatever an import raises is said
         _say({"declared": None, "problem": f"{type(problem).__name__}: {problem}"})
     os._exit(0)

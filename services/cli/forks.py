@@ -81,7 +81,7 @@ class Forks:
         self._rest = b""
         self._requests = count()
         self._asked: dict[int, asyncio.Future[Forked]] = {}
-        self._declared: asyncio.Future[Mapping[str, list[str]]] | None = None
+        self._declared: asyncio.Future[list[str]] | None = None
         self._running: dict[int, Forked] = {}
         self._lost: list[asyncio.Future[None]] = []
 
@@ -112,13 +112,12 @@ class Forks:
         if self._lost:
             await asyncio.wait(self._lost, timeout=_STOP_SECONDS)
 
-    async def declared(self) -> dict[str, frozenset[str]]:
-        """The variables that each server reads. Unavailable when they cannot be found out."""
+    async def declared(self, service: str) -> frozenset[str]:
+        """The variables that a server reads. Unavailable when they cannot be found out."""
         self.start()
         self._declared = asyncio.get_running_loop().create_future()
-        await self._ask({})
-        found = await self._declared
-        return {name: frozenset(variables) for name, variables in found.items()}
+        await self._ask({"service": service})
+        return frozenset(await self._declared)
 
     async def spawn(self, service: str, environment: Mapping[str, str], log_file: Path) -> Forked:
         """A server, started. OSError when there is no process to fork."""

@@ -81,19 +81,21 @@ async def in_processes(
 ) -> AsyncIterator[dict[str, str]]:
     """Every server as a process, forked by `forks`; answers their addresses once all are serving.
 
-    Each gets the variables it declared. With `reload` those whose code changed are started again.
+    Each gets the variables it declared, and is started while the next are still imported. With
+    `reload` those whose code changed are started again.
     """
     addresses = plan.addresses
     listens = addresses | {GATEWAY: plan.http_address}
-    declared = await forks.declared()
     asking = HealthClient(certificates.operators(plan.tls_folder), addresses)
     health = plan.health
     also = plan.sonic_pass_environment
-    children = [
-        Child(
+
+    async def child(name: str, listen: str) -> Child:
+        declared = await forks.declared(name)
+        return Child(
             name,
             kept_files(plan, name)
-            | environment(name, listen, addresses, urls, plan.home, declared[name], also=also)
+            | environment(name, listen, addresses, urls, plan.home, declared, also=also)
             | own_words(plan.home, name)
             | plan.metrics_words(name)
             | certificates.variables(plan.tls_folder, name),
@@ -104,11 +106,13 @@ async def in_processes(
                 health.interval_seconds,
             ),
         )
-        for name, listen in listens.items()
-    ]
-    system = Children(children, say, forks.spawn, alarm=alarm, health=health)
+
+    children: list[Child] = []
+    system = Children(say, forks.spawn, alarm=alarm, health=health)
     try:
-        await system.start()
+        for name, listen in listens.items():
+            children.append(await child(name, listen))
+            await system.start(children[-1])
         for name, address in addresses.items():
             await _until_serving(name, partial(asking.readiness, address), children)
             say(entry(name, address))

@@ -44,8 +44,8 @@ async def patient(tmp_path: Path, clock: PushedClock, said: list[str]) -> AsyncI
     child = Child("x", {"PATH": os.environ["PATH"]}, log, answers)
     spawn = executed([sys.executable, "-c", _PATIENT])
     health = Health(10, 3)
-    children = Children([child], said.append, spawn, clock=clock, health=health, grace_seconds=5)
-    await children.start()
+    children = Children(said.append, spawn, clock=clock, health=health, grace_seconds=5)
+    await children.start(child)
     try:
         async with asyncio.timeout(20):
             while not last_words(child):
@@ -199,14 +199,13 @@ async def test_a_child_that_refuses_its_settings_at_a_later_start_is_told_and_tr
         "xcom", {}, tmp_path / "x.log", lambda: asyncio.sleep(0, last_words(child) == "up")
     )
     children = Children(
-        [child],
         said.append,
         executed(command),
         alarm=told,
         clock=clock,
         health=Health(10, 1_000),
     )
-    await children.start()
+    await children.start(child)
     command.append("refuse")
     os.kill(pid(child), signal.SIGKILL)
     await pushed(clock, lambda: len(said) == 2)
@@ -226,8 +225,8 @@ async def test_a_child_that_refuses_its_settings_at_first_is_not_started_again(
     told = Told()
     child = Child("xcom", {}, tmp_path / "x.log", lambda: asyncio.sleep(0, True))
     command = [sys.executable, "-c", _REFUSING, "refuse"]
-    children = Children([child], said.append, executed(command), alarm=told, clock=clock)
-    await children.start()
+    children = Children(said.append, executed(command), alarm=told, clock=clock)
+    await children.start(child)
     assert child.watcher is not None
     async with asyncio.timeout(20):
         await child.watcher
@@ -366,7 +365,7 @@ import asyncio
 from services.cli.early import plain_environment
 from services.cli.forks import Forks
 async def main():
-    asking = asyncio.create_task(Forks(["price"], plain_environment()).declared())
+    asking = asyncio.create_task(Forks(["price"], plain_environment()).declared("price"))
     await asyncio.sleep(0)
     raise SystemExit(7)
 asyncio.run(main())

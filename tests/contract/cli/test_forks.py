@@ -57,6 +57,18 @@ async def test_a_server_is_forked_serves_and_drains_when_asked_to(
     assert not psutil.pid_exists(server.pid)
 
 
+async def test_a_server_is_forked_before_those_named_after_it_are_imported(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", f"{ROOT}:{ROOT / 'protos/stubs'}")
+    made = Forks(["price", "no_such_server"], plain_environment())
+    server = await made.spawn("price", settings("price", SECRET), tmp_path / "price.log")
+    # It ends with the process that could not import the other one.
+    async with asyncio.timeout(20):
+        assert await server.wait() == -signal.SIGTERM
+    await made.stop()
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
 async def test_no_process_shows_a_secret_of_a_server(forks: Forks, tmp_path: Path) -> None:
     servers = [
@@ -98,8 +110,8 @@ async def test_without_preloading_each_server_imports_afresh(
     forks: Forks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fresh = Forks(["price"], plain_environment(), preload=False)
-    declared = await fresh.declared()
-    assert {"PRICE_DATABASE_URL", "LISTEN_ADDRESS"} <= declared["price"]
+    declared = await fresh.declared("price")
+    assert {"PRICE_DATABASE_URL", "LISTEN_ADDRESS"} <= declared
     server = await fresh.spawn("price", settings("price", SECRET), tmp_path / "price.log")
     await until_said(tmp_path / "price.log", "started")
     await fresh.stop()

@@ -90,7 +90,7 @@ async def test_each_server_is_handed_its_own_secrets_and_nobody_elses(
         monkeypatch.setenv(name, f"canary {name}")
     names = ["price", "xcom", "positions", "hedges", "alerts", "monitor", "cyclone", "gateway"]
     async with system.forking() as forks:
-        declared = await forks.declared()
+        declared = {name: await forks.declared(name) for name in names}
     urls = {name: f"postgresql://{name}:canary@host/sonic" for name in names[:-1]}
     for name in names:
         found = environment(

@@ -44,8 +44,9 @@ async def test_a_server_asked_to_start_again_does_so_in_its_own_time_and_no_othe
 
     children, said = [child("price"), child("positions")], list[str]()
     spawn = executed([sys.executable, "-c", "import time; time.sleep(60)"])
-    servers = Children(children, said.append, spawn, health=Health(0.0))
-    await servers.start()
+    servers = Children(said.append, spawn, health=Health(0.0))
+    for one in children:
+        await servers.start(one)
     before = [one.process.pid for one in children if one.process]
     servers.restart({"price"})
     async with asyncio.timeout(20):
