@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from itertools import repeat
+from typing import Any, Final
 
 from sqlalchemy import ARRAY, Column, ColumnElement, any_, cast, select
 
@@ -14,20 +15,32 @@ from shared.database.statement import Statement
 from shared.database.transaction import Transaction
 from shared.paging import PageRequest
 
+_TYPES: Final = {
+    "kind": "int2",
+    "position_id": "text",
+    "wallet": "text",
+    "venue": "text",
+    "asset": "text",
+    "side": "int2",
+    "size_before_usd": "float8",
+    "size_after_usd": "float8",
+    "position_count": "int",
+}
+_COLUMNS: Final = ("sequence", "event_time", "cycle_id", *_TYPES)
 # The state row is locked until commit: who reads up to a number has read all before it.
-_APPEND = Statement(
-    "with moved as (update service_state set event_sequence = event_sequence + :count"
-    " returning event_sequence - :count as last)"
-    " insert into position_event (sequence, event_time, kind, position_id, wallet, venue, asset,"
-    " side, size_before_usd, size_after_usd, position_count, cycle_id)"
-    " select moved.last + new.nth, :now, new.kind, new.position_id, new.wallet, new.venue,"
-    " new.asset, new.side, new.size_before_usd, new.size_after_usd, new.position_count, :cycle_id"
-    " from moved, unnest(cast(:kinds as int2[]), cast(:ids as text[]), cast(:wallets as text[]),"
-    " cast(:venues as text[]), cast(:assets as text[]), cast(:sides as int2[]),"
-    " cast(:befores as float8[]), cast(:afters as float8[]), cast(:counts as int[]))"
-    " with ordinality as new (kind, position_id, wallet, venue, asset, side, size_before_usd,"
-    " size_after_usd, position_count, nth)"
+_NUMBER = (
+    "update service_state set event_sequence = event_sequence + :count"
+    " returning event_sequence - :count as last"
 )
+_NUMBER_MANY = Statement(_NUMBER)
+_APPEND = Statement(
+    f"with moved as ({_NUMBER}) insert into position_event ({', '.join(_COLUMNS)})"
+    f" select moved.last + new.nth, :now, :cycle_id, {', '.join(f'new.{name}' for name in _TYPES)}"
+    f" from moved, unnest({', '.join(f'cast(:{name} as {of}[])' for name, of in _TYPES.items())})"
+    f" with ordinality as new ({', '.join(_TYPES)}, nth)"
+)
+# More go by COPY, which asks for the table's types first.
+_BULK_COUNT: Final = 2000
 _UNREAD_FEEDS = Statement(
     "select feed_key from feed f join wallet w using (wallet_key)"
     " where feed_key = any(:feed_keys) and (observed_time is null or last_sync_time is null"
@@ -56,20 +69,28 @@ class EventStore:
         now: datetime,
     ) -> None:
         """Number and keep these; `answers`: wallet and venue, by place."""
-        await self._transaction.execute(
-            _APPEND,
-            count=len(happenings),
-            now=now,
-            cycle_id=cycle_id,
-            kinds=[int(one.kind) for one in happenings],
-            ids=[one.position_id for one in happenings],
-            wallets=[answers[one.place][0] for one in happenings],
-            venues=[answers[one.place][1] for one in happenings],
-            assets=[one.asset for one in happenings],
-            sides=[int(one.side) for one in happenings],
-            befores=[one.size_before_usd for one in happenings],
-            afters=[one.size_after_usd for one in happenings],
-            counts=[one.position_count for one in happenings],
+        columns: dict[str, list[object]] = {
+            "kind": [one.kind for one in happenings],
+            "position_id": [one.position_id for one in happenings],
+            "wallet": [answers[one.place][0] for one in happenings],
+            "venue": [answers[one.place][1] for one in happenings],
+            "asset": [one.asset for one in happenings],
+            "side": [one.side for one in happenings],
+            "size_before_usd": [one.size_before_usd for one in happenings],
+            "size_after_usd": [one.size_after_usd for one in happenings],
+            "position_count": [one.position_count for one in happenings],
+        }
+        count = len(happenings)
+        if count <= _BULK_COUNT:
+            await self._transaction.execute(
+                _APPEND, count=count, now=now, cycle_id=cycle_id, **columns
+            )
+            return
+        first = 1 + await self._transaction.scalar(_NUMBER_MANY, count=count)
+        numbers = range(first, first + count)
+        records = zip(numbers, repeat(now), repeat(cycle_id), *columns.values(), strict=False)
+        await self._transaction.driver.copy_records_to_table(
+            "position_event", records=records, columns=_COLUMNS
         )
 
     async def unread_feeds(self, feed_keys: Sequence[int]) -> set[int]:

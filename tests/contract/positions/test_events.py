@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,29 @@ async def test_after_a_first_look_at_nothing_what_opens_is_an_event_of_its_own(
     assert (event.kind, event.position_id, event.asset) == (OPENED, KEY, "BTC")
     assert (event.side, event.size_after_usd) == (pb.SIDE_LONG, 50_000.0)
     assert event.cycle_id == "cycle-2"
+
+
+async def test_thousands_of_events_at_once_are_numbered_on_and_say_what_few_say(
+    venue: Venue,
+) -> None:
+    names = map("".join, product("abcdefghijkmn", repeat=3))
+    many = [{**ROWS[0], "positionPubkey": KEY[:-3] + name} for name in names]
+    venue.holds()
+    await venue.sync()
+    venue.holds(*many[:2])
+    await venue.sync()
+    told = (await venue.events(after=0))[0]
+    venue.holds(_sized(many[0], "75000.00"), *many[1:])
+    await venue.sync()
+    grew, *opened = await venue.events(after=2, page_size=500)
+    assert (grew.sequence, grew.kind, grew.size_before_usd) == (3, GREW, 50_000.0)
+    for sequence, event, row in zip(range(4, 503), opened, many[2:], strict=False):
+        told.sequence, told.position_id = sequence, row["positionPubkey"]
+        told.cycle_id = "cycle-3"
+        told.event_time.CopyFrom(event.event_time)
+        assert event == told
+    (last,) = await venue.events(page_size=1)
+    assert (last.sequence, last.kind) == (1 + len(many), OPENED)
 
 
 async def test_what_grows_and_shrinks_says_from_what_to_what(venue: Venue) -> None:
