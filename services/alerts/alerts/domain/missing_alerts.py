@@ -93,8 +93,11 @@ def all_made(columns: AlertColumns, thresholds: ThresholdSet) -> NDArray[np.int6
     """
     kinds = thresholds.kinds(AlertClass.POSITION)
     rows = columns.automatic & np.isin(columns.kind, kinds)
-    keys, counts = np.unique(columns.subject_key[rows], return_counts=True)
-    return np.asarray(keys[counts >= len(kinds)], np.int64)
+    # Alerts of one kind mostly stand in the order of their positions: runs that are merged.
+    keys = np.sort(columns.subject_key[rows], kind="stable")
+    apart = max(len(kinds) - 1, 0)
+    last = keys[apart:]
+    return np.asarray(last[last == keys[: len(last)]], np.int64)
 
 
 def _extended(assets: tuple[str, ...], names: list[str]) -> tuple[str, ...]:
