@@ -55,7 +55,7 @@ slow: $(TOOLS) ## whole systems, kills, the console, the page in Chromium, prope
 	@$(BIN)/python -m pytest -q -n $(SLOW_JOBS) --dist loadfile -p no:schemathesis -m "slow or hypothesis" --hypothesis-profile=full tests $(ARGS)
 	@if [ "$(SLOW)" = full ]; then $(BIN)/python -m tests.chaos.kills; fi
 
-soak: $(TOOLS) ## thousands of cycles with faults: what grows; half an hour for 2000 (ARGS="--cycles 2000 --positions 1000 --seed 0")
+soak: $(TOOLS) ## thousands of cycles with faults: what grows; a quarter of an hour for 2000 (ARGS="--cycles 2000 --positions 1000 --seed 0")
 	@$(BIN)/python -m tests.chaos.soak $(ARGS)
 
 kills: $(TOOLS) ## xcom killed 100 times at each moment of a delivery, some ten minutes (ARGS=10)
