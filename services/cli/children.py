@@ -92,7 +92,7 @@ class Children:
         health: Health | None = None,
         grace_seconds: float = 9.0,
     ) -> None:
-        self._children: list[Child] = []
+        self.children: list[Child] = []
         self._say = say
         self._spawn_one = spawn
         self._alarm = alarm
@@ -103,7 +103,7 @@ class Children:
 
     async def start(self, child: Child) -> None:
         """Start a child and keep it alive."""
-        self._children.append(child)
+        self.children.append(child)
         await self._spawn(child)
         child.watcher = asyncio.create_task(self._watch(child), name=f"watch-{child.name}")
 
@@ -112,21 +112,21 @@ class Children:
         grace.
         """
         self._stopping = True
-        for child in self._children:
+        for child in self.children:
             # A watcher in its back-off would start one that nobody stops.
             if child.watcher is not None:
                 child.watcher.cancel()
         await asyncio.gather(
-            *(one.watcher for one in self._children if one.watcher), return_exceptions=True
+            *(one.watcher for one in self.children if one.watcher), return_exceptions=True
         )
-        running = [child.process for child in self._children if _alive(child)]
+        running = [child.process for child in self.children if _alive(child)]
         for process in running:
             if process is not None:
                 process.send_signal(signal.SIGTERM)
         waits = [asyncio.create_task(process.wait()) for process in running if process is not None]
         if waits:
             await asyncio.wait(waits, timeout=self._grace_seconds)
-        for child in self._children:
+        for child in self.children:
             if _alive(child) and child.process is not None:
                 self._say(f"{child.name} did not stop in {self._grace_seconds:.0f} s; killed")
                 child.process.kill()
@@ -134,7 +134,7 @@ class Children:
 
     def restart(self, names: Collection[str]) -> None:
         """Drain these and start them again, at once and without counting it as a death."""
-        for child in self._children:
+        for child in self.children:
             if child.name in names and child.process is not None and _alive(child):
                 child.is_replaced, child.death_count = True, 0
                 child.process.send_signal(signal.SIGTERM)

@@ -115,9 +115,12 @@ class Forks:
     async def declared(self, service: str) -> frozenset[str]:
         """The variables that a server reads. Unavailable when they cannot be found out."""
         self.start()
-        self._declared = asyncio.get_running_loop().create_future()
-        await self._ask({"service": service})
-        return frozenset(await self._declared)
+        found = self._declared = asyncio.get_running_loop().create_future()
+        try:
+            _, variables = await asyncio.gather(self._ask({"service": service}), found)
+        except OSError as problem:
+            raise Unavailable("NOT_SERVING", str(problem)) from problem
+        return frozenset(variables)
 
     async def spawn(self, service: str, environment: Mapping[str, str], log_file: Path) -> Forked:
         """A server, started. OSError when there is no process to fork."""

@@ -107,16 +107,14 @@ async def in_processes(
             ),
         )
 
-    children: list[Child] = []
     system = Children(say, forks.spawn, alarm=alarm, health=health)
     try:
         for name, listen in listens.items():
-            children.append(await child(name, listen))
-            await system.start(children[-1])
+            await system.start(await child(name, listen))
         for name, address in addresses.items():
-            await _until_serving(name, partial(asking.readiness, address), children)
+            await _until_serving(name, partial(asking.readiness, address), system.children)
             say(entry(name, address))
-        await _until_serving(GATEWAY, partial(_listens, plan.http_address), children)
+        await _until_serving(GATEWAY, partial(_listens, plan.http_address), system.children)
         async with _reloading(system, listens) if reload else nullcontext():
             yield addresses
     finally:

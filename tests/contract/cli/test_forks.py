@@ -15,6 +15,7 @@ import pytest
 from services.cli import early
 from services.cli.early import plain_environment
 from services.cli.forks import Forks
+from shared.errors import Unavailable
 
 pytestmark = pytest.mark.slow
 
@@ -66,6 +67,17 @@ async def test_a_server_is_forked_before_those_named_after_it_are_imported(
     # It ends with the process that could not import the other one.
     async with asyncio.timeout(20):
         assert await server.wait() == -signal.SIGTERM
+    await made.stop()
+
+
+async def test_a_server_that_cannot_be_imported_leaves_what_it_reads_unknown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", f"{ROOT}:{ROOT / 'protos/stubs'}")
+    made = Forks(["no_such_server"], plain_environment())
+    with pytest.raises(Unavailable) as refused:
+        await made.declared("no_such_server")
+    assert refused.value.reason == "NOT_SERVING"
     await made.stop()
 
 

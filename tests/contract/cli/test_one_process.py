@@ -54,6 +54,18 @@ async def test_a_server_whose_loop_ended_is_started_again_where_it_was(
         assert await asking.readiness(addresses["xcom"], 10) == (True, None)
 
 
+async def test_memory_is_given_back_also_after_that_has_ended(
+    tmp_path: Path, said: list[str]
+) -> None:
+    serving = system.in_one_process(Plan(sonic_home=tmp_path), {}, said.append, listens={})
+    async with serving:
+        ended = task("memory")
+        assert ended
+        ended.cancel()
+        await until(lambda: "memory is up again" in said)
+        assert task("memory") not in (None, ended)
+
+
 class Server:
     """One that can be built: `refused` is what keeps the next ones from it."""
 

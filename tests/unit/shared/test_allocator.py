@@ -57,3 +57,27 @@ def test_what_threads_used_goes_back_to_the_system(give_back: str) -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
     )
     assert int(done.stdout) < 10_000_000  # of some 30 million that each thread took
+
+
+_SERVER = """
+import asyncio
+import os
+import signal
+from shared.config import ProcessConfig
+from shared.lifecycle import App, Endless, run
+
+async def until_memory():
+    async with asyncio.timeout(20):
+        while "memory" not in {task.get_name() for task in asyncio.all_tasks()}:
+            await asyncio.sleep(0.01)
+    os.kill(os.getpid(), signal.SIGTERM)
+    await asyncio.Event().wait()
+
+environ = {"LISTEN_ADDRESS": "127.0.0.1:0"}
+raise SystemExit(run(ProcessConfig, lambda _: App("x", [Endless("x", until_memory)]), environ))
+"""
+
+
+def test_every_process_gives_memory_back() -> None:
+    done = subprocess.run([sys.executable, "-c", _SERVER], timeout=60, check=False)
+    assert done.returncode == 0
