@@ -39,6 +39,13 @@ def pytest_configure() -> None:
     folder = Path("/dev/shm")
     if os.access(folder, os.W_OK) and shutil.disk_usage(folder).free > _MEMORY_BYTES:
         os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
+    # Who has run Sonic from this folder has a home in it: tests neither read nor write it.
+    os.environ["SONIC_HOME"] = tempfile.mkdtemp(prefix="sonic-home-")
+
+
+def pytest_unconfigure() -> None:
+    """Its home goes with it."""
+    shutil.rmtree(os.environ["SONIC_HOME"], ignore_errors=True)
 
 
 def pytest_collectstart() -> None:
