@@ -22,7 +22,14 @@ from services.alerts.alerts.domain.evaluation import (
     evaluate,
 )
 from services.alerts.alerts.domain.readings import FIGURES, Inputs, Positions
-from services.alerts.alerts.store.evaluations import keys_of, packed_keys
+from services.alerts.alerts.store.evaluations import (
+    codes_of,
+    keys_of,
+    packed_codes,
+    packed_keys,
+    packed_times,
+    times_of,
+)
 from services.alerts.domain.kinds import (
     KIND_COUNT,
     AlertType,
@@ -169,6 +176,42 @@ def test_a_column_of_one_value_takes_no_memory_and_is_written_all_the_same() -> 
 def test_keys_come_back_from_runs_of_neighbours(keys: list[int], byte_count: int) -> None:
     packed = packed_keys(np.array(keys, np.int64))
     assert keys_of(packed).tolist() == keys
+    assert len(packed) == byte_count
+
+
+@pytest.mark.parametrize(
+    ("micros", "byte_count"),
+    [
+        ([], 0),
+        ([0, 0], 16),
+        ([_NOW], 20),
+        ([_NOW, 0, _NOW - 5, _NOW + 2**32 - 7], 32),
+        ([_NOW, 0, _NOW + 2**32 - 1], 24),
+        ([1, 0, 2**32 - 1], 28),
+    ],
+)
+def test_times_come_back_from_half_the_bytes_where_they_are_near_to_each_other(
+    micros: list[int], byte_count: int
+) -> None:
+    packed = packed_times(np.array(micros, np.int64))
+    assert times_of(packed).tolist() == micros
+    assert len(packed) == byte_count
+
+
+def test_times_and_codes_that_an_older_release_stored_are_read() -> None:
+    micros, codes = np.array([_NOW, 0, _NOW - 5]), np.array([1, 2, 1], np.int8)
+    assert times_of(micros.tobytes()).tolist() == micros.tolist()
+    assert codes_of(codes.tobytes(), 3).tolist() == codes.tolist()
+
+
+@pytest.mark.parametrize(
+    ("codes", "byte_count"), [([], 0), ([3], 1), ([3, 3, 3], 1), ([3, 3, 4], 3)]
+)
+def test_codes_of_all_rows_are_one_byte_where_they_are_the_same(
+    codes: list[int], byte_count: int
+) -> None:
+    packed = packed_codes(np.array(codes, np.int8))
+    assert codes_of(packed, len(codes)).tolist() == codes
     assert len(packed) == byte_count
 
 
