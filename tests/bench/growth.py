@@ -10,6 +10,7 @@ import importlib
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import asyncpg
@@ -19,6 +20,7 @@ from services.cli.connection import connected
 from services.cli.plan import SERVICES
 from services.cli.room import folder_bytes
 from shared.database.address import plain
+from shared.database.fence import KEPT
 from tests.bench import crash, cycles
 from tests.bench.figures import Figure, Limit
 from tests.bench.judging import Judging, evaluation
@@ -48,7 +50,10 @@ KEPT_BY = {
     "monitor.": "monitor_runs_kept_days",
     "xcom.": "xcom_messages_kept_days",
     "cyclone.": "cycles_kept_days",
+    "alerts.recording": "alerts_recorder_days",
 }
+# Answers of steps are kept for a retry alone, by every service alike.
+_ANSWERS, _ANSWERS_DAYS = ".step_answer", KEPT / timedelta(days=1)
 # Of a row that left the ledger for a sealed file: docs/decisions/ledger-age.md.
 _LEDGER, _SEALED_ROW_BYTES = "alerts.ledger", 63
 # A quote is stored however soon it comes: here a cycle takes less than the least age of one.
@@ -61,21 +66,19 @@ class Growth:
 
     by_table: Mapping[str, float]
 
-    def day_bytes(self) -> float:
-        """Of the default interval."""
-        return CYCLES_A_DAY * sum(self.by_table.values())
-
-    def month_bytes(self, kept_days: Mapping[str, float]) -> float:
-        """After thirty days, with what was forgotten by then."""
-        return CYCLES_A_DAY * sum(
-            added * min(kept_days.get(table, MONTH_DAYS), MONTH_DAYS)
+    def by_then(self, days: float, kept_days: Mapping[str, float]) -> dict[str, float]:
+        """Bytes of each table after so many days of the default interval, without what was
+        forgotten by then.
+        """
+        return {
+            table: added * CYCLES_A_DAY * min(kept_days.get(table, days), days)
             for table, added in self.by_table.items()
-        )
+        }
 
-    def dearest(self, count: int) -> str:
-        """The tables that grow most."""
-        most = sorted(self.by_table.items(), key=lambda one: -one[1])[:count]
-        return ", ".join(f"{table} {added * CYCLES_A_DAY / 1e6:.1f}" for table, added in most)
+    def dearest(self, count: int, kept_days: Mapping[str, float]) -> str:
+        """The tables that grow most in a day."""
+        most = sorted(self.by_then(1, kept_days).items(), key=lambda one: -one[1])[:count]
+        return ", ".join(f"{table} {added / 1e6:.1f}" for table, added in most)
 
 
 def ledger_month_bytes(changes_a_day: float, row_bytes: float) -> float:
@@ -145,6 +148,9 @@ def kept_days(tables: Iterable[str]) -> dict[str, float]:
     """
     found = {}
     for table in tables:
+        if table.endswith(_ANSWERS):
+            found[table] = _ANSWERS_DAYS
+            continue
         name = next((name for prefix, name in KEPT_BY.items() if table.startswith(prefix)), "")
         if days := _default(table.split(".")[0], name):
             found[table] = days
@@ -172,8 +178,9 @@ def _month_of_changes(count: int, change: Growth) -> float:
 
 
 def _figures(small: Growth, folder: int, change: Growth) -> list[Figure]:
-    day = small.day_bytes() + _day_of_changes(_SMALL, change)
-    month = folder + small.month_bytes(kept_days(small.by_table))
+    kept = kept_days(small.by_table)
+    day = sum(small.by_then(1, kept).values()) + _day_of_changes(_SMALL, change)
+    month = folder + sum(small.by_then(MONTH_DAYS, kept).values())
     month += _month_of_changes(_SMALL, change)
     change_bytes = sum(change.by_table.values())
     assumed = f"{CHANGES_A_DAY} changed levels a position and day of {change_bytes:,.0f} B"
@@ -184,7 +191,7 @@ def _figures(small: Growth, folder: int, change: Growth) -> list[Figure]:
             [day / 1e6],
             unit="MB",
             limit=Limit(20, of_ratio=False),
-            note=f"with {assumed}; {small.dearest(3)}",
+            note=f"with {assumed}; {small.dearest(3, kept)}",
         ),
         Figure(
             "G16",
@@ -198,9 +205,12 @@ def _figures(small: Growth, folder: int, change: Growth) -> list[Figure]:
 
 
 def _context(count: int, many: Growth, change: Growth) -> list[Figure]:
-    day = many.day_bytes() + _day_of_changes(count, change)
-    month = many.month_bytes(kept_days(many.by_table)) + _month_of_changes(count, change)
+    kept = kept_days(many.by_table)
+    day = sum(many.by_then(1, kept).values()) + _day_of_changes(count, change)
+    month = sum(many.by_then(MONTH_DAYS, kept).values()) + _month_of_changes(count, change)
     return [
-        Figure("G16", f"a day, {count:,} positions", [day / 1e6], unit="MB", note=many.dearest(3)),
+        Figure(
+            "G16", f"a day, {count:,} positions", [day / 1e6], unit="MB", note=many.dearest(3, kept)
+        ),
         Figure("G16", f"a month, {count:,} positions", [month / 1e6], unit="MB"),
     ]

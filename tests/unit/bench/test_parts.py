@@ -65,19 +65,29 @@ def test_a_month_of_the_ledger_is_what_stays_and_what_is_sealed() -> None:
 def test_growth_is_what_tables_gained_and_never_less_than_nothing() -> None:
     grown = growth.between({"a.x": 100, "a.y": 500}, {"a.x": 300, "a.y": 400, "a.z": 10}, 10)
     assert grown.by_table == {"a.x": 20, "a.y": 0, "a.z": 1}
-    assert grown.day_bytes() == 21 * growth.CYCLES_A_DAY
+    assert sum(grown.by_then(1, {}).values()) == 21 * growth.CYCLES_A_DAY
 
 
-def test_a_month_holds_only_what_is_kept() -> None:
-    grown = growth.Growth({"a.x": 1.0, "a.y": 1.0, "a.z": 1.0})
-    kept = {"a.x": 7.0, "a.y": 400.0}
-    assert grown.month_bytes(kept) == growth.CYCLES_A_DAY * (7 + 30 + 30)
+def test_a_day_and_a_month_hold_only_what_is_kept() -> None:
+    grown = growth.Growth({"a.w": 4.0, "a.x": 1.0, "a.y": 1.0, "a.z": 1.0})
+    kept = {"a.w": 0.25, "a.x": 7.0, "a.y": 400.0}
+    assert sum(grown.by_then(1, kept).values()) == growth.CYCLES_A_DAY * (1 + 1 + 1 + 1)
+    assert sum(grown.by_then(30, kept).values()) == growth.CYCLES_A_DAY * (1 + 7 + 30 + 30)
 
 
 def test_ages_are_the_defaults_of_the_services() -> None:
     found = growth.kept_days(["positions.snapshot", "positions.position", "xcom.message"])
     assert found["positions.snapshot"] > 30
     assert "positions.position" not in found
+
+
+def test_answers_of_steps_are_kept_for_hours_by_every_service() -> None:
+    found = growth.kept_days(["monitor.step_answer", "positions.step_answer"])
+    assert {table: found[table] for table in ("monitor.step_answer", "positions.step_answer")} == {
+        "monitor.step_answer": 0.25,
+        "positions.step_answer": 0.25,
+    }
+    assert growth.kept_days(["alerts.recording"])["alerts.recording"] == 7
 
 
 @pytest.mark.parametrize(("ours", "verdict"), [(105.0, Verdict.MET), (106.0, Verdict.MISSED)])
