@@ -68,6 +68,8 @@ cycle = Table(
     Column("deliver_to", ARRAY(Text), nullable=False, server_default=text("'{}'")),
     Column("result_time", DateTime(timezone=True)),
     Column("result_problem", Text, nullable=False, server_default=text("''")),
+    # In the order of the cycle, each as the domain's Step has it.
+    Column("steps", JSONB, nullable=False),
     CheckConstraint("state between 1 and 6", name="state_known"),
     CheckConstraint("cause between 1 and 3", name="cause_known"),
     # Two running cycles cannot be, whatever any owner believes.
@@ -82,23 +84,6 @@ cycle = Table(
     ),
 )
 
-step = Table(
-    "step",
-    metadata,
-    Column("cycle_id", Text, ForeignKey("cycle.id", ondelete="CASCADE"), primary_key=True),
-    Column("name", Text, primary_key=True),
-    Column("place", SmallInteger, nullable=False),
-    Column("state", SmallInteger, nullable=False),
-    Column("attempt", Integer, nullable=False),
-    Column("epoch", BigInteger, nullable=False),
-    Column("started_time", DateTime(timezone=True)),
-    Column("duration_seconds", Double),
-    Column("counts", JSONB, nullable=False),
-    Column("reason", Text, nullable=False),
-    Column("message", Text, nullable=False),
-    CheckConstraint("state between 1 and 6", name="state_known"),
-)
-
 event = Table(
     "event",
     metadata,
@@ -108,7 +93,8 @@ event = Table(
     Column("source", Text, nullable=False),
     Column("message", Text, nullable=False),
     Column("cycle_id", Text, nullable=False),
-    Index("event_by_cycle", "cycle_id", "id"),
+    # By the cycle alone: its lines share one entry. They come in the order of their ids.
+    Index("event_by_cycle", "cycle_id"),
     Index("event_by_time", "event_time"),
 )
 

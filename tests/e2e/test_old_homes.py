@@ -6,8 +6,10 @@ Each fixture is the database of a home as that version left it after three cycle
 from __future__ import annotations
 
 import gzip
+import json
 import uuid
 from collections.abc import AsyncIterator
+from dataclasses import fields
 from pathlib import Path
 
 import asyncpg
@@ -18,6 +20,7 @@ from sonic.cyclone.v1 import cyclone_pb2, cyclone_pb2_grpc
 from services.cli import system
 from services.cli.connection import connected
 from services.cli.plan import SERVICES, Plan
+from services.cyclone.domain.cycle import Step
 from shared.database import migrations, roles
 from shared.database.address import as_role, with_database
 from shared.postgres import EmbeddedPostgres
@@ -42,6 +45,13 @@ KEPT = {
     "hedges": "select count(*) from hedges.hedge",
     "cycles": "select id, state from cyclone.cycle order by 1",
 }
+# Rows of their own once, part of the row of their cycle now.
+STEPS_ONCE = "select cycle_id, to_jsonb(step) from cyclone.step order by cycle_id, place"
+STEPS_NOW = """
+select id, step from cyclone.cycle,
+    jsonb_array_elements(steps) with ordinality as listed (step, place) order by id, place
+"""
+SHOWN = [field.name for field in fields(Step)]
 
 
 @pytest.fixture(params=HOMES, ids=lambda path: path.name.removesuffix(".sql.gz"))
@@ -77,16 +87,27 @@ async def rows(url: str) -> dict[str, list[tuple[object, ...]]]:
         await connection.close()
 
 
+async def steps(url: str, query: str) -> list[tuple[object, ...]]:
+    """Of all cycles, as people are shown them."""
+    connection = await asyncpg.connect(url)
+    try:
+        found = [(row[0], json.loads(row[1])) for row in await connection.fetch(query)]
+    finally:
+        await connection.close()
+    return [(id, {name: step[name] for name in SHOWN}) for id, step in found]
+
+
 async def test_a_home_of_an_earlier_version_opens_and_keeps_what_it_holds(
     home_url: str, tmp_path: Path
 ) -> None:
-    before = await rows(home_url)
+    before, steps_before = await rows(home_url), await steps(home_url, STEPS_ONCE)
     assert before["rows of the ledger"] and before["messages"] and before["positions"]
     await migrations.upgrade_all(home_url, found(ROOT / "services"))
     kept, known = await rows(home_url), {row[0] for row in before["thresholds"]}
     # A later release brings limits of types that this one did not know.
     kept["thresholds"] = [row for row in kept["thresholds"] if row[0] in known]
     assert kept == before
+    assert await steps(home_url, STEPS_NOW) == steps_before != []
     urls = {name: as_role(home_url, name, password(name)) for name in SERVICES}
     serving = system.in_one_process(
         Plan(sonic_home=tmp_path),

@@ -123,7 +123,6 @@ class Run:
         self._clock = runner.clock
         self._interval = interval or bounds.USUAL_INTERVAL
         self._steps = {step.name: step for step in steps.resumed(cycle.steps)}
-        self._changed: dict[str, Step] = {}
         self._events: list[Event] = []
         self._has_news = asyncio.Event()
         self._one_write = asyncio.Lock()
@@ -307,21 +306,20 @@ class Run:
 
     async def _write(self) -> None:
         async with self._one_write:
-            changed, events = self._news()
-            if not changed and not events:
+            if not self._has_news.is_set():
                 return
+            events = self._news()
             cancel = await self._runner.store.advance(
-                self._held_lease.epoch, self._cycle.id, changed, events, self._cycle.demo
+                self._held_lease.epoch, self._cycle.id, self._listed(), events, self._cycle.demo
             )
         if cancel:
             self._held_lease.on_notice(f"cancel {self._cycle.id}")
 
-    def _news(self) -> tuple[list[Step], list[Event]]:
-        """What is not written yet; to be written by whoever took it."""
-        changed, events = list(self._changed.values()), self._events
-        self._changed, self._events = {}, []
+    def _news(self) -> list[Event]:
+        """The lines not written yet; to be written, beside the steps, by whoever took them."""
+        events, self._events = self._events, []
         self._has_news.clear()
-        return changed, events
+        return events
 
     async def _end(self, writing: asyncio.Task[None], *, asked_to_stop: bool) -> Cycle:
         left = steps.cancelled(self._listed())
@@ -341,7 +339,7 @@ class Run:
         async with self._one_write:
             if writing.done():
                 writing.result()
-            await self._runner.store.end(self._held_lease.epoch, ended, *self._news(), changed)
+            await self._runner.store.end(self._held_lease.epoch, ended, self._news(), changed)
         self._runner.counts.cycle(ended)
         await self._runner.notifier.after(
             ended, self._held_lease.epoch, changed, self._call.totals, self._interval
@@ -368,7 +366,7 @@ class Run:
         return list(self._steps.values())
 
     def _change(self, step: Step) -> None:
-        self._steps[step.name] = self._changed[step.name] = step
+        self._steps[step.name] = step
         self._has_news.set()
 
     def _log_step(self, step: Step) -> None:

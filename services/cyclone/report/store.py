@@ -10,21 +10,18 @@ from pydantic import TypeAdapter
 
 from services.cyclone.domain.cycle import Cycle, Event
 from services.cyclone.report.domain.document import MOST_ROWS, Section, Window
-from services.cyclone.store.rows import CLOCKS_APART, CYCLE_NAMES, STEPS_OF, cycle_of, newest
+from services.cyclone.store.rows import CLOCKS_APART, CYCLE_NAMES, cycle_of, newest
 from shared import rows
 from shared.database.statement import Statement
 from shared.database.transaction import Transaction
 
 _NAMES = ", ".join(CYCLE_NAMES)
-_STEPS = STEPS_OF.format(cycle="cycle")
 # One that was cancelled before it started touched nothing.
 _ENDED = "state > 2 and started_time is not null"
-_ONE = Statement(
-    f"select {_NAMES}, {_STEPS} as steps from cycle where id = :id and started_time is not null"
-)
-_LATEST = Statement(newest(_ENDED, f"{_NAMES}, {_STEPS} as steps"))
+_ONE = Statement(f"select {_NAMES} from cycle where id = :id and started_time is not null")
+_LATEST = Statement(newest(_ENDED, _NAMES))
 _BEFORE = Statement(
-    f"select {_NAMES}, {_STEPS} as steps from cycle"
+    f"select {_NAMES} from cycle"
     f" where {_ENDED} and id <> :id and started_time <= :started_time"
     " and created_time <= :started_time order by created_time desc, id desc limit 1"
 )

@@ -17,7 +17,7 @@ _WAITING = Statement("""
         first.id as cycle_id, first.state as cycle_state
     from restore left join lateral (
         select id, state from cycle where state > 2 and started_time >= restored_time
-            and (select count(*) from step where cycle_id = cycle.id) = :step_count
+            and jsonb_array_length(steps) = :step_count
         order by created_time limit 1) as first on true
     where told_time is null order by restore.id desc limit 1
 """)

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from services.cyclone.domain.cycle import Cycle, Event
-from services.cyclone.store.rows import CYCLE_NAMES, INSERT_EVENTS, STEPS_OF, cycle_of, events_json
+from services.cyclone.store.rows import CYCLE_NAMES, INSERT_EVENTS, cycle_of, events_json
 from shared.database.statement import Statement
 from shared.database.transaction import Transaction
 
 _DUE = Statement(
-    f"select {', '.join(CYCLE_NAMES)}, {STEPS_OF.format(cycle='cycle')} as steps from cycle"
+    f"select {', '.join(CYCLE_NAMES)} from cycle"
     " where state > 2 and deliver_to <> '{}' and result_time is null"
     " order by created_time limit 20"
 )

@@ -22,8 +22,9 @@ FIGURES = (
 _READ = Statement(f"""
     select interval_seconds, enabled, (select ended_time from cycle
         where state in ({CycleState.SUCCEEDED.value}, {CycleState.PARTIAL.value})
-        and exists (select from step where cycle_id = cycle.id
-            and name = '{steps.EVALUATE_ALERTS}' and reason <> '{POSITIONS_NOT_READ}')
+        and exists (select from jsonb_array_elements(steps) as step
+            where step ->> 'name' = '{steps.EVALUATE_ALERTS}'
+            and step ->> 'reason' <> '{POSITIONS_NOT_READ}')
         -- By a clock that was set back since: it says nothing of now.
         and greatest(created_time, ended_time) < cast(:now as timestamptz) + interval '1 minute'
         order by created_time desc, id desc limit 1) as good_time

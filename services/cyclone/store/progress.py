@@ -18,13 +18,12 @@ from services.cyclone.store.rows import (
     INSERT_EVENTS_FENCED,
     NOTIFY_CHANNEL,
     NOTIFY_RESULT,
-    STEP_NAMES,
-    STEPS_OF,
     STREAM_NAMES,
     cycle_of,
     events_json,
     incidents_json,
     newest,
+    pending_json,
     recordset,
     steps_json,
     streams_json,
@@ -49,7 +48,7 @@ with taken as (
     returning {", ".join(f"cycle.{name}" for name in CYCLE_NAMES)},
         pg_notify('{NOTIFY_CHANNEL}', 'progress ' || cycle.id)
 )
-select taken.*, {STEPS_OF.format(cycle="taken")} as steps from {FENCE} left join taken on true
+select taken.* from {FENCE} left join taken on true
 """)
 
 _OPEN_SLOT = Statement(f"""
@@ -59,13 +58,10 @@ with moved as (
 ), made as (
     insert into cycle
         (id, state, cause, slot_time, created_time, started_time, epoch, message, demo, cancel,
-        request_id)
-    select :cycle_id, 2, 1, :slot_time, :now, :now, :epoch, '', false, false, ''
-    from moved where cast(:slot_time as timestamptz) is not null returning id
-), steps as (
-    insert into step (cycle_id, name, place, state, attempt, epoch, counts, reason, message)
-    select made.id, new.name, new.place, 1, 0, :epoch, '{{}}', '', ''
-    from made, unnest(cast(:names as text[])) with ordinality as new (name, place) returning 1
+        request_id, steps)
+    select :cycle_id, 2, 1, :slot_time, :now, :now, :epoch, '', false, false, '',
+        cast(:steps as jsonb)
+    from moved where cast(:slot_time as timestamptz) is not null returning 1
 )
 select (select count(*) from moved) as moved from {FENCE}
 """)
@@ -73,22 +69,14 @@ select (select count(*) from moved) as moved from {FENCE}
 _OPEN_PULLED = Statement(f"""
 with made as (
     insert into cycle
-        (id, state, cause, created_time, started_time, epoch, message, demo, cancel, request_id)
-    select :cycle_id, 2, 3, :now, :now, :epoch, '', false, false, '' from {FENCE} returning id
-), steps as (
-    insert into step (cycle_id, name, place, state, attempt, epoch, counts, reason, message)
-    select made.id, new.name, new.place, 1, 0, :epoch, '{{}}', '', ''
-    from made, unnest(cast(:names as text[])) with ordinality as new (name, place) returning 1
+        (id, state, cause, created_time, started_time, epoch, message, demo, cancel, request_id,
+        steps)
+    select :cycle_id, 2, 3, :now, :now, :epoch, '', false, false, '', cast(:steps as jsonb)
+    from {FENCE} returning id
 ), logged as ({INSERT_EVENTS_FENCED})
 select id from made
 """)
 
-_STEP_SET = ", ".join(f"{name} = new.{name}" for name in STEP_NAMES if name != "name")
-_MOVED = f"""moved as (
-    update step set {_STEP_SET}, epoch = :epoch
-    from {FENCE}, {recordset("steps", "step")}
-    where step.cycle_id = :cycle_id and step.name = new.name returning 1
-)"""
 _LOGGED = f"logged as ({INSERT_EVENTS_FENCED})"
 _INCIDENT_NAMES = ", ".join(INCIDENT_NAMES)
 _INCIDENT_SET = ", ".join(f"{name} = excluded.{name}" for name in INCIDENT_NAMES)
@@ -99,16 +87,16 @@ _WATCHED = f"""watched as (
 )"""
 
 _ADVANCE = Statement(f"""
-with {_MOVED}, {_LOGGED}, marked as (
-    update cycle set demo = :demo from {FENCE} where id = :cycle_id and demo <> :demo returning 1
+with {_LOGGED}, moved as (
+    update cycle set steps = cast(:steps as jsonb), demo = :demo
+    from {FENCE} where id = :cycle_id and state = 2 returning cancel
 )
-select cycle.cancel, {_NO_FLUSH}, {_NOTIFY_PROGRESS} from {FENCE}, cycle
-where cycle.id = :cycle_id and cycle.state = 2
+select cancel, {_NO_FLUSH}, {_NOTIFY_PROGRESS} from moved
 """)
 _END = Statement(f"""
-with {_MOVED}, {_LOGGED}, {_WATCHED}, ended as (
+with {_LOGGED}, {_WATCHED}, ended as (
     update cycle set state = :state, ended_time = :now, message = :message, epoch = :epoch,
-    demo = :demo
+    demo = :demo, steps = cast(:steps as jsonb)
     from {FENCE} where id = :cycle_id and state = 2 returning deliver_to
 )
 select {_NOTIFY_END}, {NOTIFY_RESULT} from ended
@@ -177,7 +165,7 @@ class ProgressStore:
             missed_count=due.missed_count,
             slot_time=due.slot_time,
             cycle_id=cycle_id,
-            names=list(names),
+            steps=pending_json(names),
             now=now,
         )
         return bool(row["moved"])
@@ -197,7 +185,7 @@ class ProgressStore:
             _OPEN_PULLED,
             epoch=epoch,
             cycle_id=cycle_id,
-            names=list(names),
+            steps=pending_json(names),
             now=now,
             events=events_json(events),
         )
@@ -217,7 +205,7 @@ class ProgressStore:
     async def advance(
         self, epoch: int, cycle_id: str, steps: Sequence[Step], events: Iterable[Event], demo: bool
     ) -> bool:
-        """Writes changed steps and the log; answers whether the cycle is to stop."""
+        """Writes all steps as they stand and the log; answers whether the cycle is to stop."""
         row = await self._fenced(
             _ADVANCE,
             epoch=epoch,
@@ -232,11 +220,10 @@ class ProgressStore:
         self,
         epoch: int,
         cycle: Cycle,
-        changed: Sequence[Step],
         events: Iterable[Event],
         incidents: Sequence[Incident],
     ) -> None:
-        """Closes the cycle with its last steps and what it means for the incidents."""
+        """Closes the cycle, with its steps and what it means for the incidents."""
         await self._fenced(
             _END,
             epoch=epoch,
@@ -245,7 +232,7 @@ class ProgressStore:
             now=cycle.ended_time,
             message=cycle.message,
             demo=cycle.demo,
-            steps=steps_json(changed),
+            steps=steps_json(cycle.steps),
             events=events_json(events),
             incidents=incidents_json(incidents),
         )

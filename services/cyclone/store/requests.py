@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from sqlalchemy import Label, func, literal_column, select
+from sqlalchemy import func, select
 
 from services.cyclone.domain.cycle import Cycle, CycleState, Event, EventFilter
 from services.cyclone.domain.streams import Stream
@@ -15,10 +15,10 @@ from services.cyclone.store.rows import (
     INSERT_EVENTS,
     NOTIFY_CHANNEL,
     NOTIFY_RESULT,
-    STEPS_OF,
     STREAM_NAMES,
     cycle_of,
     events_json,
+    pending_json,
 )
 from services.cyclone.tables import cycle, event
 from shared import rows
@@ -29,20 +29,13 @@ from shared.paging import PageRequest
 
 _ASK = Statement(
     "with made as (insert into cycle"
-    " (id, state, cause, created_time, epoch, message, demo, cancel, request_id, deliver_to)"
+    " (id, state, cause, created_time, epoch, message, demo, cancel, request_id, deliver_to, steps)"
     " values (:cycle_id, 1, 2, :now, 0, '', false, false, :request_id,"
-    " cast(:deliver_to as text[]))"
-    " on conflict (request_id) where request_id <> '' do nothing returning id),"
-    " steps as (insert into step (cycle_id, name, place, state, attempt, epoch, counts, reason,"
-    " message)"
-    " select made.id, new.name, new.place, 1, 0, 0, '{}', '', ''"
-    " from made, unnest(cast(:names as text[])) with ordinality as new (name, place) returning 1)"
+    " cast(:deliver_to as text[]), cast(:steps as jsonb))"
+    " on conflict (request_id) where request_id <> '' do nothing returning id)"
     f" select id, pg_notify('{NOTIFY_CHANNEL}', 'work') from made"
 )
-_GET = Statement(
-    f"select {', '.join(CYCLE_NAMES)}, {STEPS_OF.format(cycle='cycle')} as steps"
-    " from cycle where id = :id"
-)
+_GET = Statement(f"select {', '.join(CYCLE_NAMES)} from cycle where id = :id")
 _OF_REQUEST = Statement("select id from cycle where request_id = :request_id")
 _CANCEL_RUNNING = Statement(
     "update cycle set cancel = true where id = :id and state = 2"
@@ -50,10 +43,10 @@ _CANCEL_RUNNING = Statement(
 )
 _CANCEL_QUEUED = Statement(
     "with stopped as (update cycle set cancel = true, state = 6, ended_time = :now, message ="
-    " :message"
-    " where id = :id and state = 1 returning id, deliver_to),"
-    " skipped as (update step set state = 6, reason = 'CANCELLED', message = :message"
-    " from stopped where cycle_id = stopped.id returning 1)"
+    " :message, steps = (select jsonb_agg(step || jsonb_build_object('state', 6, 'reason',"
+    " 'CANCELLED', 'message', cast(:message as text)) order by place)"
+    " from jsonb_array_elements(steps) with ordinality as listed (step, place))"
+    " where id = :id and state = 1 returning id, deliver_to)"
     f" select pg_notify('{NOTIFY_CHANNEL}', 'ended ' || id), {NOTIFY_RESULT} from stopped"
 )
 _STREAMS = Statement(f"select {', '.join(STREAM_NAMES)} from stream order by name, service")
@@ -61,7 +54,6 @@ _CLEAR = Statement("delete from cycle where state > 2")
 _CLEAR_LOG = Statement("delete from event")
 _LOG = Statement(INSERT_EVENTS)
 _NEWEST: Ordering = [(cycle.c.created_time, "desc"), (cycle.c.id, "desc")]
-_STEPS: Label[str] = literal_column(STEPS_OF.format(cycle="cycle")).label("steps")
 
 
 def _is_ahead(created_time: object, last_time: datetime) -> bool:
@@ -88,7 +80,7 @@ class RequestStore:
             _ASK,
             cycle_id=cycle_id,
             request_id=request_id,
-            names=list(names),
+            steps=pending_json(names),
             now=now,
             deliver_to=list(deliver_to),
         )
@@ -100,7 +92,7 @@ class RequestStore:
 
     async def list(self, page: PageRequest, state: CycleState | None, now: datetime) -> list[Cycle]:
         """Newest first, one more than the page holds; last those of a clock that was ahead."""
-        query = select(cycle, _STEPS)
+        query = select(cycle)
         if state is not None:
             query = query.where(cycle.c.state == state)
         last_time = now + CLOCKS_APART

@@ -37,20 +37,13 @@ def newest(condition: str, wanted: str) -> str:
     )
 
 
-CYCLE_NAMES: Final = [field.name for field in fields(Cycle) if field.name != "steps"]
-STEP_NAMES: Final = [field.name for field in fields(Step)]
+CYCLE_NAMES: Final = [field.name for field in fields(Cycle)]
 INCIDENT_NAMES: Final = [f'"{field.name}"' for field in fields(Incident)]
 STREAM_NAMES: Final = [field.name for field in fields(Stream)]
 # Said when a cycle ended whose result somebody wants.
 RESULT: Final = "result"
 NOTIFY_RESULT: Final = (
     f"case when deliver_to <> '{{}}' then pg_notify('{NOTIFY_CHANNEL}', '{RESULT}') end"
-)
-_STEP_FIELDS = ", ".join(f"'{name}', {name}" for name in STEP_NAMES)
-# One statement for a cycle and its steps, whatever the number of cycles.
-STEPS_OF: Final = (
-    f"(select jsonb_agg(jsonb_build_object({_STEP_FIELDS}) order by place)"
-    " from step where cycle_id = {cycle}.id)"
 )
 _steps = TypeAdapter(tuple[Step, ...])
 _events = TypeAdapter(tuple[Event, ...])
@@ -69,6 +62,11 @@ def cycle_of(row: Row) -> Cycle:
 
 def steps_json(steps: Iterable[Step]) -> str:
     return _steps.dump_json(tuple(steps)).decode()
+
+
+def pending_json(names: Iterable[str]) -> str:
+    """The steps of a cycle that begins."""
+    return steps_json(map(Step, names))
 
 
 def events_json(events: Iterable[Event]) -> str:

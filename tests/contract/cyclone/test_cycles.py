@@ -91,7 +91,7 @@ async def test_no_step_waits_until_the_progress_of_those_before_it_is_written(
     connection = await asyncpg.connect(servers.url)
     try:
         async with connection.transaction():
-            await connection.execute("lock table step in share row exclusive mode")
+            await connection.execute("lock table cycle in share row exclusive mode")
             gate.opened.set()
             await until(lambda: "alerts.FlushOutbox" in servers.peers.names(), seconds=30)
     finally:

@@ -96,7 +96,8 @@ async def test_alerts_that_do_not_get_the_positions_in_two_cycles_in_a_row_are_a
             told[f"alerts.{method}"] = behaviour
             assert (await servers.run(stub)).state == pb.CYCLE_STATE_PARTIAL
         del told[f"alerts.{method}"]
-        assert _raised(servers) == ["cycle"] * (count - 1)
+        raised = ["cycle"] * (count - 1)
+        await until(lambda raised=raised: _raised(servers) == raised)
         assert (await servers.run(stub)).state == pb.CYCLE_STATE_SUCCEEDED
     await until(lambda: _resolved(servers) == ["cycle"])
     assert servers.peers.requests("alerts.RaiseDeath")[0].summary.startswith(said)

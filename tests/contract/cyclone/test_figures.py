@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from services.cyclone.domain.cycle import Step, StepState
 from services.cyclone.store.figures import FigureStore
+from services.cyclone.store.rows import steps_json
 from shared.clock import PushedClock
 from shared.database.pool import Database
 from tests.contract.cyclone.conftest import START, Servers
 
 _ENDED = (
     "insert into cycle (id, state, cause, created_time, started_time, ended_time, epoch, message,"
-    " demo, cancel, request_id) values ($1, $2, 1, $3, $3, $3, 1, '', false, false, '') returning 1"
-)
-_JUDGED = (
-    "insert into step (cycle_id, name, place, state, attempt, epoch, counts, reason, message)"
-    " values ($1, $2, 1, 4, 1, 1, '{}', $3, '') returning 1"
+    " demo, cancel, request_id, steps) values ($1, $2, 1, $3, $3, $3, 1, '', false, false, '', $4)"
+    " returning 1"
 )
 _GOOD = "sonic_last_good_cycle_timestamp_seconds"
 
@@ -29,8 +28,8 @@ async def test_good_is_a_cycle_that_judged_the_positions_by_a_clock_that_is_not_
     async def ended(
         id: str, state: int, time: datetime, name: str = "EVALUATE_ALERTS", reason: str = ""
     ) -> float | None:
-        await servers.rows(_ENDED, id, state, time)
-        await servers.rows(_JUDGED, id, name, reason)
+        step = Step(name, StepState.PARTIAL, 1, reason=reason)
+        await servers.rows(_ENDED, id, state, time, steps_json([step]))
         return (await figures.read())[_GOOD][()]
 
     right = START - timedelta(minutes=2)

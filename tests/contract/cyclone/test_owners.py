@@ -64,6 +64,9 @@ async def _owned_by(servers: Servers, pid: int) -> bool:
     return f":{pid}:" in (await servers.value(_OWNER) or "")
 
 
+_IS_SYNCING = "select steps @? '$[*] ? (@.name == \"SYNC_POSITIONS\" && @.state == 2)' from cycle"
+
+
 async def _interrupted(servers: Servers, stub: Any) -> tuple[str, Gate]:
     """A cycle of the replica that hangs in its second step."""
     gate = servers.peers.told["positions.SyncPositions"] = Gate(
@@ -71,7 +74,7 @@ async def _interrupted(servers: Servers, stub: Any) -> tuple[str, Gate]:
     )
     started = await stub.StartCycle(pb.StartCycleRequest())
     await asyncio.wait_for(gate.reached.wait(), 45)
-    await until(lambda: servers.value("select state = 2 from step where name = 'SYNC_POSITIONS'"))
+    await until(lambda: servers.value(_IS_SYNCING))
     return started.id, gate
 
 
@@ -110,14 +113,14 @@ async def test_a_paused_owner_is_fenced_when_it_wakes(servers: Servers, replica:
     try:
         gate.opened.set()
         assert (await servers.ended(stub, id)).state == pb.CYCLE_STATE_SUCCEEDED
-        before = await servers.rows("select * from step where cycle_id = $1 order by place", id)
+        before = await servers.rows("select * from cycle where id = $1", id)
         calls = len(servers.peers.calls)
     finally:
         replica.signal(signal.SIGCONT)
     # What it wrote late, if anything, it wrote by now: the next cycle has come and gone.
     assert (await servers.run(stub, "NOTIFY")).epoch > paused
     assert not await _owned_by(servers, replica.pid)
-    assert await servers.rows("select * from step where cycle_id = $1 order by place", id) == before
+    assert await servers.rows("select * from cycle where id = $1", id) == before
     late = [
         name
         for name, request in servers.peers.calls[calls:]
