@@ -51,7 +51,13 @@ async def main(arguments: Sequence[str]) -> int:
     except ValueError as error:
         parser.error(str(error))
     options = Options(
-        asked.size, asked.cycles, asked.notifications, asked.idle, asked.seed, full=asked.full
+        asked.size,
+        asked.cycles,
+        asked.notifications,
+        asked.idle,
+        asked.seed,
+        full=asked.full,
+        crash_share=asked.crash,
     )
     with tempfile.TemporaryDirectory(prefix="sonic-bench-") as folder:
         home = Path(folder)
@@ -97,6 +103,7 @@ def _settings(asked: argparse.Namespace) -> str:
         "notifications": default.notifications,
         "idle": default.idle_seconds,
         "seed": default.seed,
+        "crash": default.crash_share,
     }
     words = [
         f"--{name} {str(getattr(asked, name)).removesuffix('.0')}"
@@ -146,10 +153,23 @@ def _parser() -> argparse.ArgumentParser:
     add("--notifications", type=int, default=default.notifications, help="in each of three rounds")
     add("--idle", type=float, default=default.idle_seconds, help="seconds of doing nothing")
     add("--seed", type=int, default=default.seed, help="makes the positions")
+    add(
+        "--crash",
+        type=_share,
+        default=default.crash_share,
+        help="share of the positions that change their level in a crash (G7); 1: all",
+    )
     add("--full", action="store_true", help="ten times the large size too (G5, G17)")
     add("--json", action="store_true", help="print JSON")
     add("--write", action="store_true", help="make docs/performance.md of this run")
     return parser
+
+
+def _share(text: str) -> float:
+    share = float(text)
+    if not 0 < share <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0 and at most 1")
+    return share
 
 
 if __name__ == "__main__":

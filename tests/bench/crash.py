@@ -11,7 +11,7 @@ from sonic.xcom.v1 import xcom_pb2, xcom_pb2_grpc
 
 from tests.bench import cycles
 from tests.bench.figures import Figure, Limit
-from tests.bench.judging import Judging, evaluation
+from tests.bench.judging import CRASH_SHARE, Judging, evaluation
 from tests.bench.notifications_receiver import Receiver
 
 LEVELS = ("LOW", "MEDIUM", "HIGH")
@@ -42,13 +42,15 @@ class Crash:
         return is_sent and self.told_count >= self.changed_count
 
 
-async def measure(judging: Judging, receiver: Receiver, quiet_ms: list[float]) -> list[Figure]:
+async def measure(
+    judging: Judging, receiver: Receiver, quiet_ms: list[float], share: float
+) -> list[Figure]:
     """G7: three times, each as the first: from NORMAL to HIGH at once."""
     crashes = []
     for number in range(_CRASHES):
         if number:
             await settled(judging)
-        crashes.append(await _crash(judging, receiver))
+        crashes.append(await _crash(judging, receiver, share))
     return figures(crashes, quiet_ms)
 
 
@@ -60,15 +62,15 @@ async def settled(judging: Judging) -> None:
         await cycles.ended(judging.found)
 
 
-async def one(judging: Judging) -> cyclone_pb2.Cycle:
-    """The cycle in which nine in ten distances are HIGH at once."""
-    await judging.crash(len(LEVELS))
+async def one(judging: Judging, share: float = CRASH_SHARE) -> cyclone_pb2.Cycle:
+    """The cycle in which this share of the distances is HIGH at once."""
+    await judging.crash(len(LEVELS), share)
     return await cycles.ended(judging.found)
 
 
-async def _crash(judging: Judging, receiver: Receiver) -> Crash:
+async def _crash(judging: Judging, receiver: Receiver, share: float) -> Crash:
     await receiver.reset()
-    cycle = await one(judging)
+    cycle = await one(judging, share)
     judged = evaluation(cycle)
     judged_seconds = _began_seconds(judged) + cycles.milliseconds(judged) / 1000
     unsent, queued = await _waiting(judging)

@@ -19,7 +19,8 @@ from tests.bench import cycles
 
 # Alone on the machine while it runs, but for positions that answer it.
 ALONE = ("UPDATE_PRICES", "ENRICH_POSITIONS", "CREATE_ALERTS", "EVALUATE_ALERTS")
-CRASH_SHARE = 0.9  # of the alerts about distance, which are a third of all
+# Of the alerts about distance, which are a third of all.
+CRASH_SHARE = 0.9
 _UNSENT = "select count(*) from alerts.outbox where sent_time is null"
 _WARM, _COUNTED = 2, 9
 _HEAT, _TRAVEL, _DISTANCE = (
@@ -83,11 +84,11 @@ class Judging:
         finally:
             await connection.close()
 
-    async def crash(self, level_count: int) -> None:
-        """The distances of nine in ten positions are at the first `level_count` levels from now
-        on.
+    async def crash(self, level_count: int, share: float = CRASH_SHARE) -> None:
+        """The distances of this share of the positions are at the first `level_count` levels from
+        now on.
         """
-        limit = float(np.quantile(await self._distances(), CRASH_SHARE))
+        limit = float(np.quantile(await self._distances(), share))
         await self._limit(_DISTANCE, [limit] * level_count)
 
     async def evaluations(self) -> Evaluations:

@@ -140,7 +140,7 @@ async def _at_size(large: Large) -> None:
     await run.part(
         "G7",
         "a crash",
-        partial(crash.measure, large.judging, large.receiver, quiet_ms),
+        partial(crash.measure, large.judging, large.receiver, quiet_ms, run.options.crash_share),
     )
 
 

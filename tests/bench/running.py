@@ -17,6 +17,7 @@ from services.cli.plan import Plan
 from shared.tls_files import TlsFiles
 from tests.bench.figures import Figure, absent
 from tests.bench.goals import GOALS
+from tests.bench.judging import CRASH_SHARE
 from tests.fakes.ports import free_settings
 
 # No schedule and no providers: what is measured is the system itself.
@@ -33,6 +34,7 @@ class Options:
     idle_seconds: float = 60.0
     seed: int = 0
     full: bool = False
+    crash_share: float = CRASH_SHARE
 
     @property
     def sizes(self) -> list[int]:
