@@ -29,7 +29,9 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[3]
 _PATIENT = "import time; print('listening', flush=True); time.sleep(600)"
-_REFUSING = "import sys; sys.exit(2) if sys.argv[1:] else print('up', flush=True); sys.stdin.read()"
+_REFUSING = (
+    "import sys, time; sys.exit(2) if sys.argv[1:] else print('up', flush=True); time.sleep(600)"
+)
 
 
 @asynccontextmanager
