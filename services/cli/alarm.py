@@ -48,6 +48,7 @@ class Alarm:
         self._address = address
         self._say = say
         self._clock = clock
+        self._sending: unrecorded_pb2.SendUnrecordedRequest | None = None
         self._queue: asyncio.Queue[unrecorded_pb2.SendUnrecordedRequest] = asyncio.Queue()
 
     def raised(self, subject: str, body: str) -> str:
@@ -61,9 +62,13 @@ class Alarm:
         self._put(f"{incident}-over", subject, body, ends=incident)
 
     async def run(self) -> None:
-        """For ever: what is in the queue goes out, again and again until a channel takes it."""
+        """For ever: what is in the queue goes out, again and again until a channel takes it. Begun
+        again it goes on with what it was sending.
+        """
         while True:
-            await self._send(await self._queue.get())
+            self._sending = self._sending or await self._queue.get()
+            await self._send(self._sending)
+            self._sending = None
 
     async def _send(self, request: unrecorded_pb2.SendUnrecordedRequest) -> None:
         for tries in itertools.count():

@@ -10,9 +10,11 @@ import signal
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from services.cli.steady import Steady
 from shared.backoff import backoff_seconds
 from shared.clock import Clock, SystemClock
 
@@ -74,7 +76,7 @@ class Child:
     is_replaced: bool = False
     # What people were told of its settings; empty: nothing, or that it is over.
     incident: str = ""
-    watcher: asyncio.Task[None] | None = field(default=None, repr=False)
+    watcher: Steady | None = field(default=None, repr=False)
 
 
 class Children:
@@ -105,20 +107,17 @@ class Children:
         """Start a child and keep it alive."""
         self.children.append(child)
         await self._spawn(child)
-        child.watcher = asyncio.create_task(self._watch(child), name=f"watch-{child.name}")
+        child.watcher = Steady(
+            f"watch-{child.name}", partial(self._watch, child), self._say, self._clock
+        )
 
     async def stop(self) -> None:
         """SIGTERM to all at once, so that they drain together; SIGKILL to those that outlive the
         grace.
         """
         self._stopping = True
-        for child in self.children:
-            # A watcher in its back-off would start one that nobody stops.
-            if child.watcher is not None:
-                child.watcher.cancel()
-        await asyncio.gather(
-            *(one.watcher for one in self.children if one.watcher), return_exceptions=True
-        )
+        # A watcher in its back-off would start one that nobody stops.
+        await asyncio.gather(*(one.watcher.stop() for one in self.children if one.watcher))
         running = [child.process for child in self.children if _alive(child)]
         for process in running:
             if process is not None:
@@ -149,13 +148,9 @@ class Children:
         """Runs until the system stops, which cancels it."""
         while child.process is not None:
             started = self._clock.monotonic()
-            asking = asyncio.create_task(
-                self._ask(child, child.process), name=f"health-{child.name}"
-            )
-            try:
+            asking = partial(self._ask, child, child.process)
+            async with Steady(f"health-{child.name}", asking, self._say, self._clock):
                 code = await child.process.wait()
-            finally:
-                asking.cancel()
             if self._stopping:
                 return
             if code == SETTINGS_REFUSED and child.start_count == 1:

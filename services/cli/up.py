@@ -30,6 +30,7 @@ from services.cli.plan import (
     write_running,
 )
 from services.cli.room import Room, written_folders
+from services.cli.steady import Steady
 from services.cli.voice import Voice, entry
 from shared import log
 from shared.clock import Clock, SystemClock
@@ -163,26 +164,20 @@ async def kept(plan: Plan, opened: database.Opened, say: Voice) -> AsyncIterator
     complaints = Complaints(plan.addresses, asking.readiness, say)
     tasks = [
         *_saving(plan, opened, say, clock),
-        asyncio.create_task(keeping.run(), name="keeper"),
-        asyncio.create_task(alarm.run(), name="alarm"),
-        asyncio.create_task(_looking(room, clock), name="room"),
-        asyncio.create_task(_listening(complaints, clock), name="complaints"),
-        asyncio.create_task(_renewing(plan, say, clock), name="certificates"),
+        Steady("keeper", keeping.run, say, clock),
+        Steady("alarm", alarm.run, say, clock),
+        Steady("room", partial(_looking, room, clock), say, clock),
+        Steady("complaints", partial(_listening, complaints, clock), say, clock),
+        Steady("certificates", partial(_renewing, plan, say, clock), say, clock),
     ]
-    for task in tasks:
-        task.add_done_callback(partial(_say_its_end, say))
     try:
         yield alarm
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)
+        await asyncio.gather(*(task.stop() for task in tasks))
         await asking.close()
 
 
-def _saving(
-    plan: Plan, opened: database.Opened, say: Voice, clock: Clock
-) -> list[asyncio.Task[None]]:
+def _saving(plan: Plan, opened: database.Opened, say: Voice, clock: Clock) -> list[Steady]:
     """Of a database that is ours; another one's owner has backups of their own."""
     if opened.owned is None or plan.sonic_backup_hours <= 0:
         return []
@@ -195,12 +190,7 @@ def _saving(
 
     hours, kept_count = plan.sonic_backup_hours, plan.sonic_backups_kept
     saving = Backups(taken, plan.backup_folder, say, clock, hours=hours, kept=kept_count)
-    return [asyncio.create_task(saving.run(), name="backup")]
-
-
-def _say_its_end(say: Voice, task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (problem := task.exception()):
-        say(f"{task.get_name()} ended: {type(problem).__name__}: {problem}")
+    return [Steady("backup", saving.run, say, clock)]
 
 
 async def _looking(room: Room, clock: Clock) -> None:

@@ -11,6 +11,7 @@ from typing import Self
 
 from services.cli.alarm import Alarms
 from services.cli.children import HEALTHY_SECONDS, Say, pause_seconds
+from services.cli.steady import Steady
 from shared.clock import Clock
 from shared.errors import SonicError
 from shared.lifecycle import App
@@ -32,11 +33,13 @@ class Within:
         self._alarm = alarm
         self._death_count = 0
         self._incident = ""
-        self._keeping: asyncio.Task[None] | None = None
+        # Why it is being started again; empty while it is up.
+        self._cause = ""
+        self._keeping: Steady | None = None
 
     async def __aenter__(self) -> Self:
         await self.app.start()
-        self._keeping = asyncio.create_task(self._keep(), name=f"keep-{self._name}")
+        self._keeping = Steady(f"keep-{self._name}", self._keep, self._say, self._clock)
         return self
 
     async def __aexit__(
@@ -45,19 +48,21 @@ class Within:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._keeping is not None:
-            self._keeping.cancel()
-            await asyncio.wait({self._keeping})
+        if (keeping := self._keeping) is not None:
+            self._keeping = None
+            await keeping.stop()
         await self.app.stop()
 
     async def _keep(self) -> None:
         while True:
-            started = self._clock.monotonic()
-            cause = f"ended ({await self.app.failed()})"
-            if self._clock.monotonic() - started > HEALTHY_SECONDS:
-                self._death_count = 0
+            if not self._cause:
+                started = self._clock.monotonic()
+                self._cause = f"ended ({await self.app.failed()})"
+                if self._clock.monotonic() - started > HEALTHY_SECONDS:
+                    self._death_count = 0
             await self.app.stop()
-            await self._revive(cause)
+            await self._revive(self._cause)
+            self._cause = ""
 
     async def _revive(self, cause: str) -> None:
         """Start it again after its wait, and later and later until it starts."""
@@ -71,7 +76,10 @@ class Within:
                 await self.app.start()
             except SystemExit:
                 cause = "refuses its settings"
-            except Exception as problem:  # noqa: BLE001  # whatever keeps it from starting, it is tried again
+            except (Exception, asyncio.CancelledError) as problem:
+                # Whatever keeps it from starting it is tried again, unless it is we who stop it.
+                if self._keeping is None:
+                    raise
                 words = problem.message if isinstance(problem, SonicError) else repr(problem)
                 cause = f"cannot start: {words}"
             else:

@@ -10,6 +10,7 @@ import pytest
 from sonic.xcom.v1 import unrecorded_pb2, unrecorded_pb2_grpc
 
 from services.cli.alarm import Alarm
+from services.cli.steady import Steady
 from shared.clock import PushedClock
 from shared.errors import FailedPrecondition
 from shared.service_tokens import Identity
@@ -57,3 +58,19 @@ async def test_an_alarm_goes_out_when_certificates_can_be_read_again(
     finally:
         running.cancel()
         await server.stop(0)
+
+
+async def test_an_alarm_goes_out_also_when_its_sending_was_cancelled(
+    clock: PushedClock, said: list[str]
+) -> None:
+    asked: list[str] = []
+
+    def identity() -> Identity | None:
+        asked.append("")
+        raise asyncio.CancelledError
+
+    alarm = Alarm(lambda: "127.0.0.1:1", said.append, clock, identity)
+    alarm.raised("Sonic has no database", "Nothing is judged.")
+    async with Steady("alarm", alarm.run, said.append, clock):
+        await pushed(clock, lambda: len(asked) == 3)
+    assert said[0] == "alarm ended (CancelledError()); again in 0.5 s"

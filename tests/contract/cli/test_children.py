@@ -193,6 +193,19 @@ class Told:
         self.lines.append(f"{incident}: {subject}")
 
 
+@pytest.mark.parametrize("name", ["watch-x", "health-x"])
+async def test_a_child_is_looked_after_also_when_that_was_cancelled(
+    tmp_path: Path, clock: PushedClock, said: list[str], name: str
+) -> None:
+    async with patient(tmp_path, clock, said) as child:
+        first = pid(child)
+        next(one for one in asyncio.all_tasks() if one.get_name() == name).cancel()
+        await pushed(clock, lambda: bool(said))
+        assert said == [f"{name} ended (CancelledError()); again in 0.5 s"]
+        await stopped(child)
+        await pushed(clock, lambda: pid(child) != first, step_seconds=10)
+
+
 async def test_a_child_that_refuses_its_settings_at_a_later_start_is_told_and_tried_until_it_runs(
     tmp_path: Path, clock: PushedClock, said: list[str]
 ) -> None:
@@ -229,9 +242,12 @@ async def test_a_child_that_refuses_its_settings_at_first_is_not_started_again(
     command = [sys.executable, "-c", _REFUSING, "refuse"]
     children = Children(said.append, executed(command), alarm=told, clock=clock)
     await children.start(child)
-    assert child.watcher is not None
+    assert child.process is not None
     async with asyncio.timeout(20):
-        await child.watcher
+        await child.process.wait()
+    for _ in range(10):
+        clock.advance(60)
+        await asyncio.sleep(0)
     assert (child.start_count, said, told.lines) == (1, [], [])
     await children.stop()
 

@@ -129,6 +129,44 @@ async def test_one_that_ends_again_and_again_waits_longer_until_it_is_healthy(
     assert told.subjects == []
 
 
+async def test_one_is_looked_after_also_when_that_was_cancelled(
+    said: list[str], clock: PushedClock
+) -> None:
+    server = Server(asyncio.CancelledError())
+    told = Told()
+    async with Within("x", server.build, said.append, clock, told):
+        for _ in range(2):
+            looking = task("keep-x")
+            assert looking
+            looking.cancel()
+            await until(lambda: task("keep-x") not in (None, looking))  # noqa: B023  # waited for at once
+        assert len(server.loops) == 1
+        server.end()
+        await pushed(clock, lambda: "x is up again" in said)
+    assert said == [
+        "keep-x ended (CancelledError()); again in 0.5 s",
+        "keep-x ended (CancelledError()); again in 1 s",
+        "x ended (work 0); again in 0.5 s",
+        "x cannot start: CancelledError(); again in 1 s",
+        "x is up again",
+    ]
+    assert len(told.subjects) == 2
+
+
+async def test_one_whose_start_again_was_cancelled_is_started_all_the_same(
+    said: list[str], clock: PushedClock
+) -> None:
+    server = Server()
+    async with Within("x", server.build, said.append, clock, None):
+        server.end()
+        await until(lambda: said)
+        looking = task("keep-x")
+        assert looking
+        looking.cancel()
+        await pushed(clock, lambda: "x is up again" in said)
+    assert len(server.loops) == 2
+
+
 async def test_one_that_waits_to_be_started_again_stops_with_the_others(
     said: list[str], clock: PushedClock
 ) -> None:
