@@ -1,14 +1,14 @@
 """Keeps the lease: waits for it, renews it every quarter of its life, lets go at once when it is
 another's.
 
-Lives by real time, as the database's clock does; a pushed clock does not reach it.
+Lives by real time, as the database's clock does, also while this machine is suspended; a pushed
+clock does not reach it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
@@ -20,11 +20,12 @@ from services.cyclone.store.lease import LeaseStore, Renewal
 from services.cyclone.store.listener import Listener
 from services.cyclone.store.progress import Fenced
 from shared.backoff import backoff_seconds
-from shared.clock import Clock
+from shared.clock import Clock, SystemClock
 from shared.errors import SonicError
 from shared.lifecycle import Endless
 from shared.log import get_logger
 
+_REAL = SystemClock()
 _RETRY_SECONDS = 0.5
 # What nobody thought of is tried again ever later, so that its tracebacks do not fill the log.
 _LATER_SECONDS, _LATEST_SECONDS = 1.0, 8.0
@@ -37,7 +38,7 @@ _SHORTEST_RENEWAL_SECONDS = 0.1
 @dataclass(slots=True)
 class HeldLease:
     """One holding of the lease, which nobody else can have before `until` (seconds of
-    time.monotonic()).
+    SystemClock.monotonic()).
 
     `wake`: there may be work. `cancelled`: cycles to stop. `epoch` changes under `changing`.
     """
@@ -52,7 +53,7 @@ class HeldLease:
 
     def is_certain(self) -> bool:
         """False after a pause, until the lease was renewed: another may have it."""
-        return time.monotonic() < self.until
+        return _REAL.monotonic() < self.until
 
     def on_notice(self, word: str) -> None:
         kind, _, id = word.partition(" ")
@@ -121,7 +122,7 @@ class LeaseKeeper:
             if not self._ensured:
                 await store.ensure(self._interval, self._clock.now())
                 self._ensured = True
-            asked_at = time.monotonic()
+            asked_at = _REAL.monotonic()
             grant = await store.take(self._owner)
         if grant.epoch is None:
             return min(max(grant.left_seconds, 0.0) + _MARGIN_SECONDS, _LONGEST_WAIT_SECONDS)
@@ -151,7 +152,7 @@ class LeaseKeeper:
         """Without an answer, the lease counts as ours until it must have run out."""
         while held_lease.is_certain():
             await self._pause(max(left_seconds / 4, _SHORTEST_RENEWAL_SECONDS))
-            asked_at = time.monotonic()
+            asked_at = _REAL.monotonic()
             try:
                 async with asyncio.timeout(
                     max(held_lease.until - asked_at, _SHORTEST_RENEWAL_SECONDS)
