@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
 
 
 class SonicError(Exception):
@@ -32,6 +33,10 @@ class SonicError(Exception):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.reason!r}, {self.message!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Without the constructor, whose words are another's in each kind of failure.
+        return type(self).__new__, (type(self), *self.args), self.__dict__
 
 
 class InvalidArgument(SonicError):

@@ -67,11 +67,19 @@ def ensure(
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with _alone(folder):
+        if not are_due(folder, names, hosts, now):
+            return ()
         notes = _notes(folder)
         due = [name for name in names if _is_due(folder, name, sorted(hosts), notes, now)]
-        if not due and _is_good(notes.get("ca"), now + KEPT, now + _AUTHORITY_KEPT):
-            return ()
         return _made(folder, names, due, sorted(hosts), notes, now)
+
+
+def are_due(folder: Path, names: Collection[str], hosts: Collection[str], now: datetime) -> bool:
+    """Whether ensure() would make any."""
+    notes = _notes(folder)
+    return not _is_good(notes.get("ca"), now + KEPT, now + _AUTHORITY_KEPT) or any(
+        _is_due(folder, name, sorted(hosts), notes, now) for name in names
+    )
 
 
 def are_good(folder: Path, names: Collection[str], now: datetime) -> bool:
@@ -103,7 +111,7 @@ def _made(
     notes: dict[str, Any],
     now: datetime,
 ) -> tuple[str, ...]:
-    # Thirty milliseconds and ten megabytes that only a start in need of certificates pays.
+    # Thirty milliseconds and ten megabytes that only who is in need of certificates pays.
     from services.cli.certificate_maker import Authority
 
     authority = None

@@ -99,10 +99,11 @@ async def prepare(
     names: Mapping[str, str] | None = None,
     before: Before | None = None,
     leaves_newer: bool = False,
+    is_apart: bool = False,
 ) -> dict[str, str]:
     """Bring roles, schemas and migrations up to date; answers each service's own URL. `names`: the
-    roles of some services; of all as configured without it. `before`, `leaves_newer`: see
-    migrations.upgrade_all.
+    roles of some services; of all as configured without it. `before`, `leaves_newer`, `is_apart`:
+    see migrations.upgrade_all.
 
     A role that has a password keeps it: another system may be using it now. Only a database of this
     home alone gets the home's passwords, and with `replace_given` a role the one of its
@@ -123,7 +124,9 @@ async def prepare(
         if refused:
             raise InvalidArgument(BAD_SETTINGS, _missing(refused, given_services, home))
         folders = {role: migrations_folder(service) for service, role in names.items()}
-        await upgrade_all(opened.url, folders, before=before, leaves_newer=leaves_newer)
+        await upgrade_all(
+            opened.url, folders, before=before, leaves_newer=leaves_newer, is_apart=is_apart
+        )
     return {service: as_role(opened.url, role, passwords[role]) for service, role in names.items()}
 
 

@@ -42,6 +42,7 @@ from services.cli.reload import watch
 from services.cli.voice import entry
 from services.cli.within import Within
 from shared import config as configuration
+from shared.apart import apart
 from shared.clock import SystemClock
 from shared.errors import FailedPrecondition, InvalidArgument, Unavailable
 from shared.lifecycle import App, giving_back
@@ -218,7 +219,8 @@ def certify(plan: Plan) -> tuple[str, ...]:
     """The certificates of this machine's servers and of the person, made where they are due; which.
     Raises OSError when the home cannot be written.
     """
-    return certificates.ensure(plan.tls_folder, _CERTIFIED, [plan.sonic_host], datetime.now(UTC))
+    wanted = plan.tls_folder, _CERTIFIED, [plan.sonic_host], datetime.now(UTC)
+    return apart(certificates.ensure, *wanted) if certificates.are_due(*wanted) else ()
 
 
 def certify_or_say(plan: Plan, say: Say) -> tuple[str, ...]:
@@ -227,7 +229,7 @@ def certify_or_say(plan: Plan, say: Say) -> tuple[str, ...]:
     """
     try:
         return certify(plan)
-    except (OSError, ValueError) as problem:
+    except (OSError, ValueError, Unavailable) as problem:
         if not certificates.are_good(plan.tls_folder, _CERTIFIED, datetime.now(UTC)):
             raise FailedPrecondition(
                 "CERTIFICATES_UNUSABLE",

@@ -137,6 +137,7 @@ async def _serving(
             plan.home,
             before=before_upgrade(plan, opened, say),
             leaves_newer=plan.sonic_allow_newer_schema,
+            is_apart=True,
         )
         where = "DATABASE_URL" if opened.owned is None else "embedded"
         say(entry("postgres", f"{where}, schemas up to date"))

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 
+from shared.apart import apart
 from shared.database.address import plain
 from shared.database.roles import owner
 from shared.errors import FailedPrecondition
@@ -54,13 +55,15 @@ async def upgrade_all(
     *,
     before: Before | None = None,
     leaves_newer: bool = False,
+    is_apart: bool = False,
 ) -> None:
     """upgrade() for several services by one administrator's URL, with one look at what there is to
     do.
 
     `before` hears whose tables are about to change, of those that have any. `leaves_newer`: a
     schema that a later version made stays as it is, in place of FailedPrecondition
-    MIGRATION_REFUSED.
+    MIGRATION_REFUSED. `is_apart`: in a process of its own, for who runs on and would keep the 50 MB
+    that Alembic and the tables take.
     """
     heads = {service: head(location) for service, location in script_locations.items()}
     present = await _present(plain(url), heads)
@@ -72,7 +75,18 @@ async def upgrade_all(
     }
     if before is not None and (kept := [service for service in changing if service in present]):
         await before(kept)
-    for service, location in changing.items():
+    if is_apart and changing:
+        await asyncio.to_thread(apart, _change, url, changing)
+    else:
+        await _changed(url, changing)
+
+
+def _change(url: str, script_locations: Mapping[str, Path]) -> None:
+    asyncio.run(_changed(url, script_locations))
+
+
+async def _changed(url: str, script_locations: Mapping[str, Path]) -> None:
+    for service, location in script_locations.items():
         await _with_alembic(url, service, location, _upgrade)
 
 

@@ -44,6 +44,23 @@ async def test_sigterm_drains_within_ten_seconds_and_leaves_nothing_behind(
         await until_gone(everything, 1)
 
 
+async def test_the_first_start_keeps_nothing_of_what_made_the_tables_and_the_certificates(
+    home: Path,
+) -> None:
+    async with up(home, {}) as running:
+        mapped = {
+            Path(one.path).as_posix() for one in psutil.Process(running.process.pid).memory_maps()
+        }
+        kept = [
+            one
+            for one in mapped
+            for name in ("sqlalchemy", "cryptography", "numpy")
+            if f"/{name}/" in one
+        ]
+        assert any("/asyncpg/" in one for one in mapped), "libraries are seen at all"
+        assert not kept
+
+
 @pytest.mark.parametrize("moment", ["Sonic is waking up", "  postgres", "  xcom"])
 async def test_sigterm_while_it_starts_ends_it_soon_and_the_next_start_is_whole(
     home: Path, moment: str
