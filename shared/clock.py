@@ -30,6 +30,13 @@ _ELAPSED = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", None
 _LONGEST_SLEEP_SECONDS = 30.0
 
 
+def until_next(interval_seconds: float, clock: Clock) -> float:
+    """Seconds until the next multiple of the interval: who asks for it, wherever it began, is awake
+    at the same moments.
+    """
+    return interval_seconds - clock.monotonic() % interval_seconds
+
+
 class SystemClock:
     def now(self) -> datetime:
         return datetime.now(UTC)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from services.cli.steady import Steady
 from shared.backoff import backoff_seconds
-from shared.clock import Clock, SystemClock
+from shared.clock import Clock, SystemClock, until_next
 
 if TYPE_CHECKING:
     from services.cli.alarm import Alarms
@@ -204,11 +204,11 @@ class Children:
         """Ask for a sign of life; kill the process when it owes too many."""
         if self._health.interval_seconds <= 0:
             return
-        born = next_time = self._clock.monotonic()
+        born = self._clock.monotonic()
         missed, answered, said = 0, False, False
         while True:
-            next_time += self._health.interval_seconds
-            await self._clock.sleep(next_time - self._clock.monotonic())
+            # All children at one moment: after a call gRPC's threads look for more, for seconds.
+            await self._clock.sleep(until_next(self._health.interval_seconds, self._clock))
             try:
                 is_answered = await child.answers()
             except Exception as problem:  # noqa: BLE001  # what could not be asked owes no answer

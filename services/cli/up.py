@@ -33,7 +33,7 @@ from services.cli.room import Room, written_folders
 from services.cli.steady import Steady
 from services.cli.voice import Voice, entry
 from shared import log
-from shared.clock import Clock, SystemClock
+from shared.clock import Clock, SystemClock, until_next
 from shared.errors import FailedPrecondition, SonicError
 from shared.ports import Holder, hold, holder_of
 
@@ -221,7 +221,7 @@ async def _renewing(plan: Plan, say: Voice, clock: Clock) -> None:
 
 async def _listening(complaints: Complaints, clock: Clock) -> None:
     while True:
-        await clock.sleep(_COMPLAINTS_SECONDS)
+        await clock.sleep(until_next(_COMPLAINTS_SECONDS, clock))
         # A certificate that cannot be read now is looked at again.
         with suppress(SonicError):
             await complaints.look()

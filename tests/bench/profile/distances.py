@@ -69,10 +69,13 @@ DISTANCES: dict[str, str] = {
     "G11": (
         "Nothing to do still means one cycle a minute, nine servers that ask their database every "
         "five seconds whether it answers, `sonic up` that asks each of them every ten, and loops "
-        "that look for what is due. Memory: 25 to 36 MB of a server are its own, since Python "
+        "that look for what is due. Nearly half of the CPU of the Python processes is gRPC's own "
+        "threads: after a call each of them looks for more, first every 15 ms, then more and more "
+        "seldom for ten seconds, and has no setting for it. `sonic up` therefore asks all servers "
+        "at one moment. Memory: 25 to 36 MB of a server are its own, since Python "
         "writes into every page whose objects it uses; in one process it is the libraries. Asking "
-        "less would find a dead database later. Fewer processes would help most, which is `--one- "
-        "process`."
+        "less would find a dead database later. Fewer processes would help most, which is "
+        "`--one-process`."
     ),
     "G12": (
         "Three quarters of the CPU of a start is imports: over half of it in the process whose "

@@ -100,6 +100,35 @@ async def test_a_child_that_answers_is_left_alone_however_long(
         assert (pid(child), said) == (first, [])
 
 
+async def test_children_are_asked_at_one_moment_whenever_they_were_started(
+    tmp_path: Path, clock: PushedClock, said: list[str]
+) -> None:
+    asked: list[tuple[str, float]] = []
+
+    def child(name: str) -> Child:
+        async def answers() -> bool:
+            asked.append((name, clock.monotonic()))
+            return True
+
+        return Child(name, {"PATH": os.environ["PATH"]}, tmp_path / f"{name}.log", answers)
+
+    children = Children(
+        said.append, executed([sys.executable, "-c", _PATIENT]), clock=clock, health=Health(10, 3)
+    )
+    await children.start(child("x"))
+    clock.advance(3.7)
+    await children.start(child("y"))
+    try:
+        for _ in range(63):
+            await asyncio.sleep(0.005)
+            clock.advance(0.4)
+    finally:
+        await children.stop()
+    moments = {name: [moment for one, moment in asked if one == name] for name in ("x", "y")}
+    assert moments["x"] == moments["y"]
+    assert len(moments["x"]) == 2
+
+
 async def test_hangs_shorter_than_the_patience_do_not_add_up(
     tmp_path: Path, clock: PushedClock, said: list[str]
 ) -> None:
