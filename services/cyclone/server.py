@@ -30,6 +30,7 @@ from services.cyclone.clients.results import ResultClient
 from services.cyclone.clients.sleep_facts import SleepClient
 from services.cyclone.clients.steps import StepClient
 from services.cyclone.clients.streams import StreamClient
+from services.cyclone.domain.ages import Ages
 from services.cyclone.domain.bounds import Caps
 from services.cyclone.drills.service import DrillService
 from services.cyclone.drills.servicer import DrillsServicer
@@ -105,6 +106,12 @@ class Config(ServiceConfig):
     )
     cycles_kept_days: float = Field(
         30, gt=0, description="how long ended cycles and the log are kept"
+    )
+    cycle_step_lines_kept_days: float = Field(
+        7,
+        gt=0,
+        description="how long lines of the log are kept that say what a step of a cycle did; the"
+        " cycle itself says it as long as it is kept, and warnings and errors stay as long",
     )
     report_days: float = Field(
         30,
@@ -289,8 +296,11 @@ def _owner(
         streams,
         clock,
         scheduled=config.sonic_schedule,
-        kept=timedelta(days=config.cycles_kept_days),
-        reports_kept=timedelta(days=config.report_days),
+        ages=Ages(
+            cycles=timedelta(days=config.cycles_kept_days),
+            step_lines=timedelta(days=config.cycle_step_lines_kept_days),
+            reports=timedelta(days=config.report_days),
+        ),
     )
 
 

@@ -36,11 +36,17 @@ def notifier(notify: Callable[[], Awaitable[bool]], clock: Clock) -> Loop:
     return Loop("monitor notifications", body, clock)
 
 
-def retention(forget: Callable[[datetime], Awaitable[int]], clock: Clock, kept: timedelta) -> Loop:
-    """Deletes old runs, a few thousand at a time."""
+def retention(
+    forget: Callable[[datetime, datetime], Awaitable[int]],
+    clock: Clock,
+    kept: timedelta,
+    quiet_kept: timedelta,
+) -> Loop:
+    """Deletes old runs, a few thousand at a time; sooner those that found nothing."""
 
     async def body() -> float:
-        return 0.0 if await forget(clock.now() - kept) else _FORGET_SECONDS
+        now = clock.now()
+        return 0.0 if await forget(now - kept, now - quiet_kept) else _FORGET_SECONDS
 
     return Loop("monitor retention", body, clock, first_delay_seconds=_RETRY_SECONDS)
 

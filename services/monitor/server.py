@@ -121,6 +121,13 @@ class Config(Overridable):
     twilio_auth_token: SecretStr = Field(SecretStr(""), description="its token")
     twilio_url: HttpAddress = "https://api.twilio.com"
     monitor_runs_kept_days: float = Field(30, gt=0, le=3650, description="how long runs are kept")
+    monitor_quiet_runs_kept_days: float = Field(
+        7,
+        gt=0,
+        le=3650,
+        description="how long runs are kept that found nothing, at most as long as the others; the"
+        " last one of each monitor stays as long as they",
+    )
     monitor_cycle_limit_seconds: float = Field(10, gt=0, le=60, description="one check in a cycle")
     monitor_limit_seconds: float = Field(
         50, gt=0, le=600, description="one check outside of a cycle"
@@ -192,7 +199,8 @@ def build(config: Config, clock: Clock | None = None) -> App:
     side = _side(config, database, figures)
     database_outage = DatabaseOutage(database.has_room, read, xcom)
     loops = [scheduler(partial(database_outage.watch, check_runs.run_outside), clock), notification]
-    loops.append(retention(queries.forget, clock, timedelta(days=config.monitor_runs_kept_days)))
+    kept, quiet_kept = config.monitor_runs_kept_days, config.monitor_quiet_runs_kept_days
+    loops.append(retention(queries.forget, clock, timedelta(days=kept), timedelta(days=quiet_kept)))
     outside = [*hosts, *([account.http] if account else [])]
     return App("monitor", [database, *services.values(), *outside, feed, *loops, side, server])
 

@@ -19,6 +19,8 @@ from services.alerts.ledger.domain.segments import LEAST_AGE
 from services.cli.connection import connected
 from services.cli.plan import SERVICES
 from services.cli.room import folder_bytes
+from services.cyclone.domain.steps import NAMES
+from services.monitor.domain.findings import RunStatus
 from shared.database.address import plain
 from shared.database.fence import KEPT
 from tests.bench import crash, cycles
@@ -37,6 +39,21 @@ select n.nspname || '.' || c.relname, pg_total_relation_size(c.oid) from pg_clas
 join pg_namespace n on n.oid = c.relnamespace
 where n.nspname = any($1::text[]) and c.relkind = 'r'
 """
+# Rows that are kept for another age than the others of their table, and how large a part they are.
+_PARTS = {
+    "cyclone.event": (
+        "of steps",
+        """select sum(pg_column_size(event)) filter (where severity = 'INFO' and source =
+            any($1::text[]))::float8 / sum(pg_column_size(event)) from cyclone.event""",
+        (NAMES,),
+    ),
+    "monitor.run": (
+        "quiet",
+        """select sum(pg_column_size(run)) filter (where status = $1)::float8
+            / sum(pg_column_size(run)) from monitor.run""",
+        (RunStatus.SUCCESS,),
+    ),
+}
 # What bounds a table's age by default: the service's setting, in days; 0 or absent is for ever.
 KEPT_BY = {
     "positions.snapshot": "snapshot_retention_days",
@@ -47,8 +64,10 @@ KEPT_BY = {
     "positions.touch_history": "touch_history_days",
     "price.": "price_history_kept_days",
     "hedges.": "hedges_history_days",
+    "monitor.run, quiet": "monitor_quiet_runs_kept_days",
     "monitor.": "monitor_runs_kept_days",
     "xcom.": "xcom_messages_kept_days",
+    "cyclone.event, of steps": "cycle_step_lines_kept_days",
     "cyclone.": "cycles_kept_days",
     "alerts.recording": "alerts_recorder_days",
 }
@@ -121,7 +140,8 @@ async def _grown(running: Running, count: int, cycles_count: int, seed: int) -> 
     await cycles.run(running.addresses, warm=cycles_count, counted=0, tls=running.tls)
     before = await _sizes(running.admin_url)
     await cycles.run(running.addresses, warm=cycles_count, counted=0, tls=running.tls)
-    return between(before, await _sizes(running.admin_url), cycles_count)
+    grown = between(before, await _sizes(running.admin_url), cycles_count)
+    return parted(grown, await _parts(running.admin_url))
 
 
 async def _a_change(running: Running) -> Growth:
@@ -130,6 +150,26 @@ async def _a_change(running: Running) -> Growth:
     async with connected(running.addresses, running.tls) as found:
         count = evaluation(await crash.one(Judging(found, running.admin_url))).counts["raised"]
     return between(before, await _sizes(running.admin_url), max(1, count))
+
+
+def parted(grown: Growth, parts: Mapping[str, tuple[str, float]]) -> Growth:
+    """Tables in two: `parts` has by table what its part is called, and its share from 0 to 1."""
+    by_table = dict(grown.by_table)
+    for table, (name, share) in parts.items():
+        whole = by_table[table]
+        by_table |= {table: whole * (1 - share), f"{table}, {name}": whole * share}
+    return Growth(by_table)
+
+
+async def _parts(admin_url: str) -> dict[str, tuple[str, float]]:
+    connection = await asyncpg.connect(plain(admin_url))
+    try:
+        return {
+            table: (name, float(await connection.fetchval(query, *values) or 0.0))
+            for table, (name, query, values) in _PARTS.items()
+        }
+    finally:
+        await connection.close()
 
 
 async def _sizes(admin_url: str) -> dict[str, int]:

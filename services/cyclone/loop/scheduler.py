@@ -6,6 +6,7 @@ import asyncio
 from datetime import datetime, timedelta
 
 from services.cyclone.domain import bounds, pulls, schedule, steps
+from services.cyclone.domain.ages import Ages
 from services.cyclone.domain.cycle import Cycle, Event, Severity, begun
 from services.cyclone.domain.schedule import Setting
 from services.cyclone.loop.lease_keeper import Begin as BeginLease
@@ -33,8 +34,7 @@ class Scheduler:
         clock: Clock,
         *,
         scheduled: bool,
-        kept: timedelta,
-        reports_kept: timedelta,
+        ages: Ages,
     ) -> None:
         self._store = store
         self._begin_lease = begin_lease
@@ -42,8 +42,7 @@ class Scheduler:
         self._streams = streams
         self._clock = clock
         self._scheduled = scheduled
-        self._kept = kept
-        self._reports_kept = reports_kept
+        self._ages = ages
         self._read_at: tuple[datetime, float] | None = None
         self._forgot_at = float("-inf")
         self._begun_at = float("-inf")
@@ -174,9 +173,8 @@ class Scheduler:
     async def _forget(self, epoch: int) -> None:
         if self._clock.monotonic() - self._forgot_at < _FORGET_EVERY_SECONDS:
             return
-        self._forgot_at = self._clock.monotonic()
-        now = self._clock.now()
-        await self._store.forget(epoch, now - self._kept, now - self._reports_kept)
+        if await self._store.forget(epoch, self._clock.now(), self._ages):
+            self._forgot_at = self._clock.monotonic()
 
     async def _pause(self, held_lease: HeldLease, seconds: float) -> None:
         sleeping = asyncio.ensure_future(self._clock.sleep(seconds))

@@ -7,9 +7,11 @@ from datetime import datetime
 
 import asyncpg
 
+from services.cyclone.domain.ages import Ages
 from services.cyclone.domain.cycle import Cycle, Event, Step
 from services.cyclone.domain.incidents import Incident
 from services.cyclone.domain.schedule import Due, Setting
+from services.cyclone.domain.steps import NAMES
 from services.cyclone.domain.streams import Stream
 from services.cyclone.store.rows import (
     CYCLE_NAMES,
@@ -118,14 +120,23 @@ select {_NO_FLUSH} from {FENCE}
 """)
 _INCIDENTS = Statement(f"select {_INCIDENT_NAMES} from incident order by name")
 _LAST_DEMO = Statement(newest("state > 2", "demo"))
+# A release that kept them longer left hundreds of thousands: no cycle waits for them all.
+_MOST_LINES = 20_000
 _FORGET = Statement(f"""
 with old_events as (delete from event using {FENCE} where event_time < :before_time returning 1),
+old_step_lines as (delete from event using {FENCE} where event.id in (
+    select id from event where event_time < :step_lines_before_time
+        and event_time >= :before_time and severity = 'INFO'
+        and source = any(cast(:step_names as text[])) limit {_MOST_LINES}
+    ) returning 1),
 old_reports as (delete from report using {FENCE}
     where made_time < :reports_before_time returning 1),
 -- How long it took until the outside told somebody is looked at over months.
 old_drills as (delete from drill using {FENCE}
-    where ended_time < cast(:before_time as timestamptz) - interval '1 year' returning 1)
-delete from cycle using {FENCE} where state > 2 and created_time < :before_time
+    where ended_time < cast(:before_time as timestamptz) - interval '1 year' returning 1),
+old_cycles as (delete from cycle using {FENCE}
+    where state > 2 and created_time < :before_time returning 1)
+select (select count(*) from old_step_lines) as line_count from {FENCE}
 """)
 
 
@@ -253,16 +264,19 @@ class ProgressStore:
         """Whether the newest cycle ran on simulated prices and positions; False without one."""
         return any(row["demo"] for row in await self._database.fetch(_LAST_DEMO, now=now))
 
-    async def forget(
-        self, epoch: int, before_time: datetime, reports_before_time: datetime
-    ) -> None:
-        """Deletes ended cycles, lines of the log and reports from before; drills a year later."""
-        await self._database.fetch(
+    async def forget(self, epoch: int, now: datetime, ages: Ages) -> bool:
+        """Deletes what is past its age, drills a year after the cycles of their day; False: there
+        may be more.
+        """
+        row = await self._fenced(
             _FORGET,
             epoch=epoch,
-            before_time=before_time,
-            reports_before_time=reports_before_time,
+            before_time=now - ages.cycles,
+            step_lines_before_time=now - ages.step_lines,
+            step_names=NAMES,
+            reports_before_time=now - ages.reports,
         )
+        return int(row["line_count"]) < _MOST_LINES
 
     async def _fenced(self, statement: Statement, **values: object) -> asyncpg.Record:
         """The row that every write answers with behind the fence."""

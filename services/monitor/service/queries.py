@@ -192,10 +192,13 @@ class MonitorQueries:
         self._changed()
         return count
 
-    async def forget(self, before: datetime) -> int:
-        """Delete some of the runs older than this; 0 when none is left."""
+    async def forget(self, before: datetime, quiet_before: datetime) -> int:
+        """Delete some of the runs older than this, and of those older than `quiet_before` that
+        found nothing; 0 when none is left.
+        """
         async with self._begin() as store:
-            return await store.forget_runs(before)
+            count = await store.forget_runs(before)
+            return count + await store.forget_quiet_runs(quiet_before)
 
     async def _known_channels(self, names: Sequence[str]) -> tuple[str, ...]:
         """As xcom writes them; as they are while it does not answer: notifications fall back."""

@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from services.monitor.domain.badges import Dismissal, KeptBadge
-from services.monitor.domain.findings import Run
+from services.monitor.domain.findings import Run, RunStatus
 from services.monitor.store.check_runs import KEPT_BADGES, read_badges
 from services.monitor.tables import dismissal, run
 from shared import rows
@@ -30,6 +30,12 @@ _FORGET = Statement(
     "delete from run where id in (select id from (select id, started_time from run order by id"
     " limit 5000)"
     " oldest where started_time < :before)"
+)
+# What a monitor found last is what it stands on, however long it has not run.
+_FORGET_QUIET = Statement(
+    f"delete from run where id in (select id from run where status = {RunStatus.SUCCESS:d}"
+    " and started_time < :before and exists (select from run newer where"
+    " newer.monitor = run.monitor and newer.status <> 3 and newer.id > run.id) limit 5000)"
 )
 
 
@@ -78,6 +84,10 @@ class RunRows:
     async def forget_runs(self, before: datetime) -> int:
         """Delete some of the runs older than this, oldest first; how many, 0 when none is left."""
         return await self._transaction.execute(_FORGET, before=before)
+
+    async def forget_quiet_runs(self, before: datetime) -> int:
+        """The same for runs that found nothing, but for the last that a monitor has."""
+        return await self._transaction.execute(_FORGET_QUIET, before=before)
 
     async def badges(self) -> tuple[KeptBadge, ...]:
         """Badges by name, the dismissed ones too."""

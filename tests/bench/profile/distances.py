@@ -15,15 +15,6 @@ DISTANCES: dict[str, str] = {
         "and the loop. The arithmetic alone (G19 counts it) would be at about the goal, and would "
         "be another thing than what is promised: a level that is never apart from its row."
     ),
-    "G5": (
-        "At 300,000 it is met; at 1,000,000 a cycle takes 11.2 times that of 100,000. By CPU in "
-        "one run: positions and hedges 8 times, alerts 12, Postgres 13 to 25. What an "
-        "evaluation saw is one packed row, 18 bytes an alert: 54 MB for three million alerts, "
-        "near the 64 MB that Postgres keeps in memory. Written alone, again and again, that row "
-        "takes 669 ms and 443 ms of CPU; one of 300,000 alerts takes 37 and 28. With times as "
-        "32 bits and states once it would be two thirds of the bytes and take 314 ms (17 at the "
-        "small size): that closes most of what is missing."
-    ),
     "G6": (
         "At this size nothing is left but calls: eleven steps, each with the words, the deadline "
         "and the identity of a call, a statement that fences and commits, and what cyclone writes "
@@ -115,12 +106,6 @@ DISTANCES: dict[str, str] = {
         "the keys of all positions once more, and compares them with its own: texts and figures "
         "are read of the new ones alone. To close it, one reading of the keys for all three, or "
         "the keys of only those that came and went since an epoch."
-    ),
-    "G16": (
-        "Half of a day at 10 positions are records of the cycle itself: its events, its steps, "
-        "the runs of monitors, each with an index. 100 MB of the month are there at the start: "
-        "the empty database and its log. Steps and runs that say nothing new as one row with a "
-        "count would keep within the day's goal; the month's would need a smaller log as well."
     ),
     "G18": (
         "On either side of its limit, by the machine: nearly all of it is CPU in the server, the "

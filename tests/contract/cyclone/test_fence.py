@@ -12,6 +12,7 @@ from typing import Any
 import asyncpg
 import pytest
 
+from services.cyclone.domain.ages import Ages
 from services.cyclone.domain.cycle import Cause, Cycle, CycleState, Event, Severity, Step, StepState
 from services.cyclone.domain.incidents import Incident
 from services.cyclone.domain.schedule import Due
@@ -23,7 +24,8 @@ from shared.database.pool import Database
 from tests.contract.cyclone.conftest import REPOSITORY, START, Servers
 from tests.fakes.databases import Databases
 
-MINUTE = timedelta(minutes=1)
+SECOND, MINUTE, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(days=1)
+AT_ONCE = Ages(cycles=timedelta(), step_lines=timedelta(), reports=timedelta())
 EVENT = Event(START, Severity.INFO, "test", "written")
 STEP = Step("NOTIFY", StepState.SUCCEEDED, 1, START, 0.1, {"sent": 1})
 INCIDENT = Incident("cycle", 1, True, "incident-1", "dead")
@@ -115,7 +117,8 @@ async def test_a_stale_owner_neither_forgets_nor_shifts_nor_renews(
     async with stores.lease() as lease:
         assert await lease.renew(old, "first") is None
         assert not await lease.shift(old, MINUTE)
-        await stores.progress.forget(old, START + MINUTE, START + MINUTE)
+        with pytest.raises(Fenced):
+            await stores.progress.forget(old, START + MINUTE, AT_ONCE)
     assert await servers.value("select count(*) from event") == 1
 
 
@@ -136,8 +139,47 @@ async def test_drills_are_forgotten_a_year_after_the_cycles_of_their_day(
             *(id, state, START - year, ended_time),
         )
     await connection.close()
-    await stores.progress.forget(epoch, START, START)
+    await stores.progress.forget(epoch, START, AT_ONCE)
     assert await servers.value("select array_agg(id order by id) from drill") == ["open", "young"]
+
+
+async def test_lines_that_repeat_what_a_step_of_a_cycle_says_are_forgotten_sooner_than_the_others(
+    stores: Stores, servers: Servers
+) -> None:
+    epoch = await stores.taken("first")
+    ages = Ages(cycles=3 * MINUTE, step_lines=MINUTE, reports=3 * MINUTE)
+    lines = [
+        Event(START, Severity.INFO, "NOTIFY", "SUCCEEDED: sent 0", "one"),
+        Event(START, Severity.WARNING, "NOTIFY", "SKIPPED", "one"),
+        Event(START, Severity.INFO, "cycle", "SUCCEEDED.", "one"),
+        Event(START + MINUTE, Severity.INFO, "NOTIFY", "SUCCEEDED: sent 1", "two"),
+    ]
+    await stores.progress.note(epoch, lines)
+    assert await stores.progress.forget(epoch, START + MINUTE, ages)
+    assert await servers.value("select count(*) from event") == 4, "none is older than a minute"
+    assert await stores.progress.forget(epoch, START + MINUTE + SECOND, ages)
+    left = await servers.value("select array_agg(message order by id) from event")
+    assert left == ["SKIPPED", "SUCCEEDED.", "SUCCEEDED: sent 1"]
+    assert await stores.progress.forget(epoch, START + 3 * MINUTE + SECOND, ages)
+    assert await servers.value("select count(*) from event") == 0
+
+
+async def test_lines_of_a_release_that_kept_them_longer_are_forgotten_in_portions(
+    stores: Stores, servers: Servers
+) -> None:
+    epoch = await stores.taken("first")
+    connection = await asyncpg.connect(servers.url)
+    await connection.execute(
+        "insert into event (event_time, severity, source, message, cycle_id) select"
+        " $1, 'INFO', 'NOTIFY', 'SUCCEEDED: sent 0', 'one' from generate_series(1, 20005)",
+        START - 8 * DAY,
+    )
+    await connection.close()
+    ages = Ages(cycles=30 * DAY, step_lines=7 * DAY, reports=30 * DAY)
+    assert not await stores.progress.forget(epoch, START, ages)
+    assert await servers.value("select count(*) from event") == 5
+    assert await stores.progress.forget(epoch, START, ages)
+    assert await servers.value("select count(*) from event") == 0
 
 
 async def test_a_write_that_waits_for_a_take_over_is_refused(

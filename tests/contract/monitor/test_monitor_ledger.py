@@ -100,6 +100,29 @@ async def test_old_runs_are_forgotten_and_younger_ones_stay(servers: Servers) ->
     await servers.push(gone, 400)
 
 
+async def test_runs_that_found_nothing_are_forgotten_sooner_but_for_the_last_of_a_monitor(
+    servers: Servers,
+) -> None:
+    await servers.peers()
+    stub = await servers.monitor(monitor_quiet_runs_kept_days=1, **QUIET)
+    servers.judge(judged("HEAT_INDEX", "HIGH", 60.0))
+    await cycle(stub, 1)
+    servers.clock.advance(86_000)
+    await cycle(stub, 2)
+
+    async def gone() -> bool:
+        return {run.cycle_id for run in await runs_of(stub, "price")} == {"cycle-2"}
+
+    await servers.push(gone, 400)
+    assert {run.cycle_id for run in await runs_of(stub, "risk")} == {"cycle-1", "cycle-2"}
+    servers.clock.advance(200_000)
+    # Both are past their age: a pass that is over looks again an hour later.
+    await servers.push(gone, 4_000)
+    assert (
+        await stub.GetMonitor(pb.GetMonitorRequest(name="price"))
+    ).last_run.cycle_id == "cycle-2"
+
+
 async def test_clearing_deletes_runs_and_badges_and_keeps_settings(servers: Servers) -> None:
     await servers.peers()
     stub = await servers.monitor(**QUIET)
