@@ -108,16 +108,10 @@ class Config(ServiceConfig):
         30, gt=0, description="how long ended cycles and the log are kept"
     )
     cycle_step_lines_kept_days: float = Field(
-        7,
-        gt=0,
-        description="how long lines of the log are kept that say what a step of a cycle did; the"
-        " cycle itself says it as long as it is kept, and warnings and errors stay as long",
+        7, gt=0, description="how long lines of the log stay that only repeat a cycle's steps"
     )
     report_days: float = Field(
-        30,
-        gt=0,
-        description="how long reports of cycles in which something happened are kept, at most"
-        " as long as the cycles",
+        30, gt=0, description="how long reports of eventful cycles stay, at most as the cycles"
     )
     report_light_url: SecretStr | None = Field(
         None,
@@ -296,10 +290,8 @@ def _owner(
         streams,
         clock,
         scheduled=config.sonic_schedule,
-        ages=Ages(
-            cycles=timedelta(days=config.cycles_kept_days),
-            step_lines=timedelta(days=config.cycle_step_lines_kept_days),
-            reports=timedelta(days=config.report_days),
+        ages=Ages.of_days(
+            config.cycles_kept_days, config.cycle_step_lines_kept_days, config.report_days
         ),
     )
 

@@ -38,7 +38,7 @@ from shared.config import HttpAddress, ServiceConfig
 from shared.database.migrations import migrated
 from shared.database.pool import Database
 from shared.http.client import ProviderHttp
-from shared.lifecycle import App, run
+from shared.lifecycle import App, Loop, run
 from shared.log import get_logger
 from shared.rpc.client import Channel
 from shared.rpc.server import GrpcServer
@@ -199,10 +199,15 @@ def build(config: Config, clock: Clock | None = None) -> App:
     side = _side(config, database, figures)
     database_outage = DatabaseOutage(database.has_room, read, xcom)
     loops = [scheduler(partial(database_outage.watch, check_runs.run_outside), clock), notification]
-    kept, quiet_kept = config.monitor_runs_kept_days, config.monitor_quiet_runs_kept_days
-    loops.append(retention(queries.forget, clock, timedelta(days=kept), timedelta(days=quiet_kept)))
+    loops.append(_retention(config, queries, clock))
     outside = [*hosts, *([account.http] if account else [])]
     return App("monitor", [database, *services.values(), *outside, feed, *loops, side, server])
+
+
+def _retention(config: Config, queries: MonitorQueries, clock: Clock) -> Loop:
+    kept = timedelta(days=config.monitor_runs_kept_days)
+    quiet_kept = timedelta(days=config.monitor_quiet_runs_kept_days)
+    return retention(queries.forget, clock, kept, quiet_kept)
 
 
 def _hosts(config: Config, clock: Clock) -> list[ProviderHttp]:

@@ -84,6 +84,8 @@ async def up(
         cwd=ROOT,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
+        # Also where these tests are run under nohup, which the command would heed.
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
     )
     running = Up(home, process, [])
     reading = asyncio.create_task(_read(running))

@@ -50,6 +50,8 @@ STEPS = (
 )
 _LOOK_SECONDS = 3.0
 _AGAIN_SECONDS = 2.0
+# Between two looks that a stream asks for.
+_NEWS_SECONDS = 0.2
 _ROWS = 500
 _CYCLE_SECONDS = 300.0
 _HEADLINE = "headline"
@@ -229,6 +231,9 @@ class Console(App[None]):
                 async for _ in (await call_of(self._system, pane.watches))(request):
                     if self.is_running and self.pane in (pane, None):
                         self.look()
+                        # What comes meanwhile is in the next look: a stream may speak faster than
+                        # anybody reads, and keys want their turn.
+                        await asyncio.sleep(_NEWS_SECONDS)
             except SonicError:
                 await asyncio.sleep(_AGAIN_SECONDS)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Self
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,3 +16,7 @@ class Ages:
     cycles: timedelta
     step_lines: timedelta
     reports: timedelta
+
+    @classmethod
+    def of_days(cls, cycles: float, step_lines: float, reports: float) -> Self:
+        return cls(timedelta(cycles), timedelta(step_lines), timedelta(reports))

@@ -47,6 +47,18 @@ async def test_keys_are_answered_while_a_call_hangs() -> None:
             assert calls.hangs("ListThresholds"), "the keys waited for its end"
 
 
+async def test_a_stream_that_never_stops_speaking_is_looked_at_a_few_times_a_second() -> None:
+    async with any_server() as calls:
+        app = everywhere(calls.address)
+        async with app.run_test(size=(80, 24)) as pilot:
+            app.query_one("#tabs", TabbedContent).active = "Hedges"
+            await until(pilot, lambda: "ListHedges" in calls.ended)
+            clock, count = asyncio.get_running_loop(), calls.begun.count("ListHedges")
+            begun = clock.time()
+            await until(pilot, lambda: calls.begun.count("ListHedges") >= count + 8)
+            assert clock.time() - begun > 0.6, "keys would wait for their turn"
+
+
 async def test_one_service_that_hangs_leaves_the_other_parts_of_the_overview_alive() -> None:
     async with any_server("ListBadges") as calls:
         app = everywhere(calls.address)
