@@ -27,6 +27,12 @@ from tests.fakes.ports import free_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 60.0
+# Also where these tests are run under nohup, which the command would heed.
+_HEEDING_HANGUP = """
+import os, signal, sys
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
 
 
 @dataclass
@@ -79,13 +85,12 @@ async def up(
         **settings,
     }
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "services.cli.main", "up", *arguments),
+        *(sys.executable, "-c", _HEEDING_HANGUP, sys.executable),
+        *("-m", "services.cli.main", "up", *arguments),
         env=environment,
         cwd=ROOT,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
-        # Also where these tests are run under nohup, which the command would heed.
-        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
     )
     running = Up(home, process, [])
     reading = asyncio.create_task(_read(running))
