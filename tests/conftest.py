@@ -8,6 +8,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,7 @@ _FAST = {
 }
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Temporary files in memory where there is room: each database is a thousand files."""
     examples.register()
     known_types.remember()
@@ -40,12 +41,9 @@ def pytest_configure() -> None:
     if os.access(folder, os.W_OK) and shutil.disk_usage(folder).free > _MEMORY_BYTES:
         os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
     # Who has run Sonic from this folder has a home in it: tests neither read nor write it.
-    os.environ["SONIC_HOME"] = tempfile.mkdtemp(prefix="sonic-home-")
-
-
-def pytest_unconfigure() -> None:
-    """Its home goes with it."""
-    shutil.rmtree(os.environ["SONIC_HOME"], ignore_errors=True)
+    home = os.environ["SONIC_HOME"] = tempfile.mkdtemp(prefix="sonic-home-")
+    # This one by its path: what the variable says at the end may be somebody's own.
+    config.add_cleanup(partial(shutil.rmtree, home, ignore_errors=True))
 
 
 def pytest_collectstart() -> None:
