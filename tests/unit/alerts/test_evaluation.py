@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from services.alerts.alerts.domain.alert_columns import (
     ALERT_COLUMNS,
@@ -196,6 +198,21 @@ def test_times_come_back_from_half_the_bytes_where_they_are_near_to_each_other(
     packed = packed_times(np.array(micros, np.int64))
     assert times_of(packed).tolist() == micros
     assert len(packed) == byte_count
+
+
+@given(
+    st.lists(
+        st.just(0)
+        | st.integers(1, 2**63 - 1)
+        | st.integers(_NOW - 2**33, _NOW + 2**33)
+        | st.sampled_from([_NOW, _NOW + 2**32 - 2, _NOW + 2**32 - 1, _NOW + 2**32])
+    )
+)
+def test_all_times_come_back_packed_now_or_stored_by_an_older_release(micros: list[int]) -> None:
+    times = np.array(micros, np.int64)
+    for block in (packed_times(times), times.tobytes()):
+        assert times_of(block).tolist() == micros
+        assert times_of(block).dtype == np.int64
 
 
 def test_times_and_codes_that_an_older_release_stored_are_read() -> None:
