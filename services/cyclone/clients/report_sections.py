@@ -28,6 +28,10 @@ from shared.rpc.client import Channel
 Read = Callable[[Window, float], Awaitable[Section]]
 # Read and sorted here, of which the worst are shown: as many as one page holds.
 _MOST_READ = 500
+_NO_QUIET_RUNS = (
+    "runs that found nothing are kept for a shorter time than the cycle: none of them is known any"
+    " more, or none was made; the step RUN_MONITORS says how it went"
+)
 _TITLES = {
     "totals": "Totals",
     "positions": "Positions",
@@ -169,8 +173,15 @@ class SectionClient:
         answer = await self._monitor.ListRuns(request, timeout=seconds)
         rows = [row(one, shown.MONITORS) for one in answer.runs]
         rows.sort(key=shown.trouble)
+        # Monitor alone knows for how long: who reads an old report must not think that none ran.
+        has_quiet = any(one.status == monitor_pb2.RUN_STATUS_SUCCESS for one in answer.runs)
         return self._section(
-            "monitors", Basis.CYCLE, shown.MONITORS, rows, more=bool(answer.next_page_token)
+            "monitors",
+            Basis.CYCLE,
+            shown.MONITORS,
+            rows,
+            more=bool(answer.next_page_token),
+            note="" if has_quiet else _NO_QUIET_RUNS,
         )
 
     async def _read_refused(self, window: Window, seconds: float) -> Section:

@@ -15,6 +15,7 @@ import pytest
 from google.protobuf import json_format
 from sonic.alerts.v1 import alerts_pb2
 from sonic.cyclone.v1 import cyclone_pb2 as pb
+from sonic.monitor.v1 import monitor_pb2
 from sonic.positions.v1 import positions_pb2
 
 from shared.clock import PushedClock
@@ -159,6 +160,26 @@ async def test_what_changed_comes_first_and_the_steps_have_their_times(servers: 
     assert steps["LINK_HEDGES"]["state"] == "FAILED"
     assert all(row["duration_ms"] >= 0 for row in parts["steps"].rows)
     assert [row["source"] for row in parts["log"].rows].count("LINK_HEDGES") == 1
+
+
+async def test_runs_that_are_not_kept_any_more_are_not_said_to_have_never_been(
+    servers: Servers,
+) -> None:
+    stub = await servers.start()
+    await servers.run(stub)
+    runs = [
+        monitor_pb2.Run(monitor="price", status=status)
+        for status in (monitor_pb2.RUN_STATUS_SUCCESS, monitor_pb2.RUN_STATUS_BREACH)
+    ]
+    notes = []
+    # On the day, a week later, and of one in which nothing was found.
+    for known in (runs, runs[1:], []):
+        servers.peers.told["monitor.ListRuns"] = answers(monitor_pb2.ListRunsResponse(runs=known))
+        report = await _report(stub)
+        assert len(_parts(report)["monitors"].rows) == len(known)
+        notes.append(_parts(report)["monitors"].note)
+        assert notes[-1] in Page(report.html).text
+    assert ["kept for a shorter time" in note for note in notes] == [False, True, True]
 
 
 async def test_a_hundred_thousand_positions_are_a_small_report(servers: Servers) -> None:
