@@ -116,11 +116,15 @@ async def test_runs_that_found_nothing_are_forgotten_sooner_but_for_the_last_of_
     await servers.push(gone, 400)
     assert {run.cycle_id for run in await runs_of(stub, "risk")} == {"cycle-1", "cycle-2"}
     servers.clock.advance(200_000)
-    # Both are past their age: a pass that is over looks again an hour later.
-    await servers.push(gone, 4_000)
-    assert (
-        await stub.GetMonitor(pb.GetMonitorRequest(name="price"))
-    ).last_run.cycle_id == "cycle-2"
+    await cycle(stub, 3, names=["position"])
+
+    async def gone_again() -> bool:
+        return {run.cycle_id for run in await runs_of(stub, "position")} == {"cycle-3"}
+
+    # A pass that is over looks again an hour later.
+    await servers.push(gone_again, 4_000)
+    price = await stub.GetMonitor(pb.GetMonitorRequest(name="price"))
+    assert price.last_run.cycle_id == "cycle-2", "it stands on it, however long it does not run"
 
 
 async def test_clearing_deletes_runs_and_badges_and_keeps_settings(servers: Servers) -> None:
