@@ -24,7 +24,8 @@ def apart(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     be brought here Internal PROCESS_FAILED.
     """
     ended = subprocess.run(
-        [sys.executable, "-m", "shared.apart", str(os.getpid())],
+        # -P: not what lies under our names in the folder that somebody happens to be in.
+        [sys.executable, "-P", "-m", "shared.apart", str(os.getpid())],
         # By a pipe: arguments are secrets at times, and everybody may read a command line.
         input=pickle.dumps((work, args, kwargs)),
         stdout=subprocess.PIPE,

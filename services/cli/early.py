@@ -53,7 +53,8 @@ def started(
     # Not by asyncio, which never ends when it is to end while it starts a process with pipes.
     return subprocess.Popen(
         [
-            *(sys.executable, "-m", "services.cli.fork_server", str(os.getpid())),
+            # -P: not what lies under our names in the folder that somebody happens to be in.
+            *(sys.executable, "-P", "-m", "services.cli.fork_server", str(os.getpid())),
             *(["preload"] if preload else []),
             *services,
         ],

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from services.cli import early
 from shared.apart import apart
 from shared.errors import Exhausted, Internal, SonicError, Unavailable
 from shared.http.failure import FailureKind, ProviderFailure
@@ -92,6 +93,19 @@ def test_a_process_that_is_killed_is_no_answer() -> None:
 
 def test_its_arguments_are_on_no_command_line(tmp_path: Path) -> None:
     assert b"a-secret" not in apart(_own_command_line, "a-secret")
+
+
+def test_a_folder_with_packages_of_the_same_names_is_not_taken_for_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("shared", "services"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("raise SystemExit(7)")
+    monkeypatch.chdir(tmp_path)
+    assert apart(os.getcwd) == str(tmp_path)
+    forks = early.started((), early.plain_environment(), preload=False)
+    forks.communicate()
+    assert forks.returncode == 0
 
 
 def _own_command_line(_: str) -> bytes:
